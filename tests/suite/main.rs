@@ -1,0 +1,1 @@
+//! The verification suite of the core: one module per question.
