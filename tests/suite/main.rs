@@ -1,1 +1,3 @@
 //! The verification suite of the core: one module per question.
+
+mod table;

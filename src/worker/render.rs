@@ -1,0 +1,187 @@
+//! The table for people: as text, as Mermaid and as DOT.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write as _;
+
+use super::{Effect, Input, Phase, Superstate, Table, Verdict};
+
+/// What [`Table::render`] writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The whole table, then every transition with what it orders.
+    Text,
+    /// The transitions as a Mermaid state diagram.
+    Mermaid,
+    /// The transitions as a Graphviz digraph.
+    Dot,
+}
+
+/// An arrow of a diagram: from a phase, or from all phases of a superstate, to a phase.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    Phase(Phase),
+    Superstate(Superstate),
+}
+
+impl Table {
+    /// Writes the table in one of its formats.
+    #[must_use]
+    pub fn render(&self, format: Format) -> String {
+        let mut out = String::new();
+        match format {
+            Format::Text => self.text(&mut out),
+            Format::Mermaid => self.mermaid(&mut out),
+            Format::Dot => self.dot(&mut out),
+        }
+        .expect("writing to a string does not fail");
+        out
+    }
+
+    fn text(&self, out: &mut String) -> core::fmt::Result {
+        write!(out, "{:15}", "")?;
+        self.columns(out, |phase| phase.name())?;
+        for &input in Input::ALL {
+            write!(out, "{input:15}")?;
+            self.columns(out, |phase| match self.verdict(phase, input) {
+                Verdict::Moves(to) => to.name(),
+                Verdict::Stale => "~",
+                Verdict::Refused => "-",
+            })?;
+        }
+        writeln!(
+            out,
+            "\n~  stale: accepted, changes nothing      -  refused: a typed rejection\n"
+        )?;
+        for state in self.states() {
+            for &input in Input::ALL {
+                let cell = self
+                    .cell(state, input)
+                    .expect("the state is the table's own");
+                if matches!(cell.verdict, Verdict::Moves(_)) {
+                    let (from, to) = (spell(state), spell(cell.after));
+                    let orders: Vec<String> = cell.effects.iter().map(order).collect();
+                    let line = format!("{from:15} {input:14} {to:15} {}", orders.join(", "));
+                    writeln!(out, "{}", line.trim_end())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn columns(&self, out: &mut String, cell: impl Fn(Phase) -> &'static str) -> core::fmt::Result {
+        let cells: Vec<String> = Phase::ALL
+            .iter()
+            .map(|&p| format!("{:14}", cell(p)))
+            .collect();
+        writeln!(out, "{}", cells.concat().trim_end())
+    }
+
+    fn mermaid(&self, out: &mut String) -> core::fmt::Result {
+        writeln!(out, "stateDiagram-v2")?;
+        writeln!(out, "    [*] --> {}", Phase::ALL[0])?;
+        for superstate in [Superstate::Serving, Superstate::Draining] {
+            writeln!(out, "    state {superstate} {{")?;
+            for phase in self.members(superstate) {
+                writeln!(out, "        {phase}")?;
+            }
+            writeln!(out, "    }}")?;
+        }
+        for ((source, to), label) in self.arrows() {
+            match source {
+                Source::Phase(from) => writeln!(out, "    {from} --> {to} : {label}")?,
+                Source::Superstate(from) => writeln!(out, "    {from} --> {to} : {label}")?,
+            }
+        }
+        writeln!(out, "    {} --> [*]", Phase::Terminated)
+    }
+
+    fn dot(&self, out: &mut String) -> core::fmt::Result {
+        writeln!(out, "digraph worker {{")?;
+        writeln!(out, "    compound=true; node [shape=box, style=rounded];")?;
+        for superstate in [Superstate::Serving, Superstate::Draining] {
+            writeln!(out, "    subgraph cluster_{superstate} {{")?;
+            writeln!(out, "        label=\"{superstate}\";")?;
+            for phase in self.members(superstate) {
+                writeln!(out, "        {phase};")?;
+            }
+            writeln!(out, "    }}")?;
+        }
+        for ((source, to), label) in self.arrows() {
+            match source {
+                Source::Phase(from) => writeln!(out, "    {from} -> {to} [label=\"{label}\"];")?,
+                Source::Superstate(from) => {
+                    // DOT has no arrows between clusters: one is drawn from a member and cut at the border.
+                    if let Some(member) = self.members(from).last() {
+                        let tail = format!("ltail=cluster_{from}");
+                        writeln!(out, "    {member} -> {to} [label=\"{label}\", {tail}];")?;
+                    }
+                }
+            }
+        }
+        writeln!(out, "}}")
+    }
+
+    /// The arrows, each labelled with its inputs. What all phases of a superstate share leaves the superstate once.
+    fn arrows(&self) -> BTreeMap<(Source, Phase), String> {
+        let mut inputs: BTreeMap<(Source, Phase), Vec<Input>> = BTreeMap::new();
+        for &from in Phase::ALL {
+            for &input in Input::ALL {
+                if let Verdict::Moves(to) = self.verdict(from, input) {
+                    let arrow = inputs.entry((self.source(from, input), to)).or_default();
+                    if !arrow.contains(&input) {
+                        arrow.push(input);
+                    }
+                }
+            }
+        }
+        let label = |inputs: Vec<Input>| {
+            let names: Vec<&str> = inputs.iter().map(|input| input.name()).collect();
+            names.join(", ")
+        };
+        inputs
+            .into_iter()
+            .map(|(arrow, inputs)| (arrow, label(inputs)))
+            .collect()
+    }
+
+    fn source(&self, from: Phase, input: Input) -> Source {
+        let verdict = self.verdict(from, input);
+        match self.superstates(from) {
+            [inner, _outer]
+                if self
+                    .members(*inner)
+                    .all(|phase| self.verdict(phase, input) == verdict) =>
+            {
+                Source::Superstate(*inner)
+            }
+            _ => Source::Phase(from),
+        }
+    }
+
+    /// The phases that lie directly in `superstate`.
+    fn members(&self, superstate: Superstate) -> impl Iterator<Item = Phase> {
+        Phase::ALL
+            .iter()
+            .copied()
+            .filter(move |&phase| self.superstates(phase).first() == Some(&superstate))
+    }
+}
+
+fn spell((phase, rung): super::State) -> String {
+    match rung {
+        Some(rung) => format!("{phase}({rung})"),
+        None => String::from(phase.name()),
+    }
+}
+
+fn order(effect: &Effect) -> String {
+    match effect {
+        Effect::Open => String::from("Open"),
+        Effect::Stop(rung) => format!("Stop({rung})"),
+        Effect::StartTimer(timer) => format!("StartTimer({timer})"),
+        Effect::CancelTimer(timer) => format!("CancelTimer({timer})"),
+    }
+}
