@@ -38,3 +38,4 @@ pub mod worker;
 pub use ids::{LeaseId, WaiterId, WorkerId};
 pub use policy::{InvalidOption, Policy};
 pub use supervisor::Supervisor;
+pub use worker::{Phase, PublicPhase};

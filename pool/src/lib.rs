@@ -1,1 +1,45 @@
-//! The driver.
+//! Pools of external worker processes for Rust that leak nothing: not a process, a zombie, a descriptor, a slot or a
+//! waiter.
+//!
+//! ```
+//! use ostler_pool::{Pool, Python};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // Two Python processes, each running `math.factorial` on what comes in as JSON.
+//!     let pool = Pool::builder(Python::function("math:factorial").json()).size(2).build()?;
+//!     let factorial: u64 = pool.call_json(&10).await?;
+//!     assert_eq!(factorial, 3_628_800);
+//!     println!("{}", pool.shutdown().await);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # How it works
+//!
+//! Every worker's life is a state machine in the crate [`ostler`], whose transition table equals a TLA+ specification
+//! cell by cell. This crate drives those machines: it performs what they order on real processes and tells them what
+//! happens. It makes no decision of its own.
+//!
+//! # Cargo features
+//!
+//! - `json` (default): [`Pool::call_json`] and [`Lease::call_json`].
+
+mod builder;
+mod codec;
+mod driver;
+mod error;
+mod lease;
+mod pool;
+mod port;
+mod status;
+mod task;
+mod wire;
+
+pub use builder::Builder;
+pub use error::{BuildError, CallError, CheckoutError, Occupancy, RemoteError, StartError};
+pub use lease::Lease;
+pub use ostler::{self, InvalidOption, Phase, PublicPhase, WorkerId};
+pub use pool::Pool;
+pub use port::{BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, STDERR_TAIL};
+pub use status::{PoolStatus, ShutdownReport, WorkerEnd, WorkerStatus};

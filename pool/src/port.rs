@@ -115,7 +115,9 @@ impl fmt::Display for ExitStatus {
 #[non_exhaustive]
 pub enum OpenError {
     /// The program was not found, neither as a path nor in `PATH`.
-    #[error("program `{program}` was not found: give a path to it, or install it into a directory of PATH")]
+    #[error(
+        "program `{program}` was not found: give a path to it, or install it into a directory of PATH"
+    )]
     NotFound {
         /// The program as it was given.
         program: String,

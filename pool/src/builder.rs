@@ -1,0 +1,161 @@
+//! The options of a pool.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::thread;
+use std::time::Duration;
+
+use ostler::policy::{InvalidOption, Policy, timeout};
+use ostler::supervisor::Supervisor;
+use tokio::runtime::Handle;
+
+use crate::driver::{Driver, Limits};
+use crate::error::BuildError;
+use crate::pool::Pool;
+use crate::port::Opener;
+
+/// The smallest frame limit that leaves room for the handshake and a short error.
+const MIN_FRAME: usize = 1024;
+
+/// The largest one. A length prefix could claim four times as much, and no worker answers that in one piece.
+const MAX_FRAME: usize = 1 << 30;
+
+/// Builds a [`Pool`]. Made by [`Pool::builder`].
+///
+/// Every option has a default, and is checked by [`build`](Builder::build).
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct Builder {
+    opener: Box<dyn Opener>,
+    policy: Policy,
+    checkout_timeout: Duration,
+    call_timeout: Duration,
+    max_frame: usize,
+}
+
+impl Builder {
+    pub(crate) fn new(opener: Box<dyn Opener>) -> Self {
+        let size = thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            opener,
+            policy: Policy::new(size),
+            checkout_timeout: Duration::from_secs(5),
+            call_timeout: Duration::from_secs(30),
+            max_frame: 64 << 20,
+        }
+    }
+
+    /// Workers kept serving. Default: the number of processors that this process may use.
+    pub fn size(mut self, workers: usize) -> Self {
+        self.policy.size = workers;
+        self
+    }
+
+    /// Workers allowed beyond `size` while others are replaced or still stopping. From 1 to `size`, default 1.
+    pub fn surge(mut self, workers: usize) -> Self {
+        self.policy.surge = workers;
+        self
+    }
+
+    /// Workers that may be starting at the same time. Default 8.
+    pub fn max_starting(mut self, workers: usize) -> Self {
+        self.policy.max_starting = workers;
+        self
+    }
+
+    /// From the spawn of a worker to its answer to the handshake, setup included. Default 30 s.
+    pub fn start_timeout(mut self, timeout: Duration) -> Self {
+        self.policy.start_timeout = timeout;
+        self
+    }
+
+    /// The pause after a failed start, and what it grows to by doubling. Each is changed at random by up to a tenth.
+    /// Default 100 ms and 30 s.
+    pub fn restart_backoff(mut self, first: Duration, max: Duration) -> Self {
+        self.policy.restart_backoff = first;
+        self.policy.restart_backoff_max = max;
+        self
+    }
+
+    /// After this many failed starts in a row, with nothing serving, waiting clients fail at once. Default 5.
+    pub fn crash_loop(mut self, failures: u32) -> Self {
+        self.policy.crash_loop = failures;
+        self
+    }
+
+    /// How long a client waits for a worker. Default 5 s.
+    pub fn checkout_timeout(mut self, timeout: Duration) -> Self {
+        self.checkout_timeout = timeout;
+        self
+    }
+
+    /// Clients that may wait for a worker; beyond it, a checkout fails at once. Default 1024.
+    pub fn max_waiting(mut self, clients: usize) -> Self {
+        self.policy.max_waiting = clients;
+        self
+    }
+
+    /// How long a worker may take to answer a call. Default 30 s.
+    pub fn call_timeout(mut self, timeout: Duration) -> Self {
+        self.call_timeout = timeout;
+        self
+    }
+
+    /// How long the whole of a shutdown may take: calls under way are waited for, then the workers are stopped. The
+    /// graces of [`stop_grace`](Self::stop_grace) are cut to fit. Default 30 s.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.policy.shutdown_timeout = timeout;
+        self
+    }
+
+    /// How long a worker that is told to end gets before `SIGTERM`, and after it before `SIGKILL`. Default 2 s each.
+    pub fn stop_grace(mut self, ask: Duration, term: Duration) -> Self {
+        self.policy.ask_grace = ask;
+        self.policy.term_grace = term;
+        self
+    }
+
+    /// The largest frame in bytes, in either direction: a request or a reply, and 5 bytes. Default 64 MiB.
+    pub fn max_frame(mut self, bytes: usize) -> Self {
+        self.max_frame = bytes;
+        self
+    }
+
+    /// Checks the options and the program, and opens the pool. Its workers start on the runtime that this is called
+    /// in; clients may come from anywhere, and at once.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`]: an option out of its range, a program that does not exist, or no runtime. No worker has been
+    /// started then.
+    pub fn build(mut self) -> Result<Pool, BuildError> {
+        let least = Duration::from_nanos(1);
+        timeout("checkout_timeout", self.checkout_timeout, least)?;
+        timeout("call_timeout", self.call_timeout, least)?;
+        let limits = Limits {
+            checkout_timeout: self.checkout_timeout,
+            call_timeout: self.call_timeout,
+            max_frame: frame_limit(self.max_frame)?,
+        };
+        let seed = RandomState::new().build_hasher().finish();
+        let supervisor = Supervisor::new(self.policy, seed)?;
+        self.opener.prepare()?;
+        let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
+        Ok(Pool::new(Driver::open(
+            supervisor,
+            self.opener,
+            limits,
+            runtime,
+        )))
+    }
+}
+
+fn frame_limit(bytes: usize) -> Result<u32, InvalidOption> {
+    match u32::try_from(bytes) {
+        Ok(limit) if (MIN_FRAME..=MAX_FRAME).contains(&bytes) => Ok(limit),
+        _ => Err(InvalidOption {
+            option: "max_frame",
+            value: bytes.to_string(),
+            allowed: format!("{MIN_FRAME} to {MAX_FRAME}"),
+        }),
+    }
+}

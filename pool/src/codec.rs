@@ -1,0 +1,260 @@
+//! Frames: how requests and replies are laid out on a pipe. Knows bytes, and nothing of processes.
+//!
+//! ```text
+//! u32 big-endian   length of what follows: 5 + body
+//! u8               kind
+//! u32 big-endian   request id
+//! ...              body
+//! ```
+//!
+//! The length prefix is that of Erlang's `{:packet, 4}`.
+
+use std::ops::Range;
+
+/// What a frame says. Those from the host have the highest bit clear, those from the worker have it set.
+pub(crate) mod kind {
+    /// Host to worker, id 0: the protocol's version and the frame limit, each `u32`. Answered by `READY` or `ERROR`.
+    pub(crate) const HELLO: u8 = 1;
+    /// Host to worker: a request. Answered by `REPLY` or `ERROR` with its id.
+    pub(crate) const CALL: u8 = 2;
+    /// Host to worker, id 0, no body: finish and exit. Not answered.
+    pub(crate) const SHUTDOWN: u8 = 3;
+    /// Worker to host, id 0: the protocol's version, `u32`.
+    pub(crate) const READY: u8 = 128;
+    /// Worker to host: the result of a call.
+    pub(crate) const REPLY: u8 = 129;
+    /// Worker to host: a call, or the start, failed. Type, message and traceback, each a `u32` length and UTF-8.
+    pub(crate) const ERROR: u8 = 130;
+}
+
+/// The version of the protocol that `HELLO` and `READY` name.
+pub(crate) const VERSION: u32 = 1;
+
+const LENGTH: usize = 4;
+const KIND_AND_ID: usize = 5;
+
+/// The buffer that a decoder starts with and comes back to: a pipe holds no more on Linux, so one read can empty it.
+const BUFFER: usize = 64 * 1024;
+
+/// Appends a frame to `out`.
+pub(crate) fn encode(kind: u8, id: u32, body: &[u8], out: &mut Vec<u8>) {
+    let length =
+        u32::try_from(KIND_AND_ID + body.len()).expect("the caller checks the frame limit");
+    out.reserve(LENGTH + KIND_AND_ID + body.len());
+    out.extend_from_slice(&length.to_be_bytes());
+    out.push(kind);
+    out.extend_from_slice(&id.to_be_bytes());
+    out.extend_from_slice(body);
+}
+
+/// The largest body that fits into a frame of `max_frame`.
+pub(crate) fn max_body(max_frame: u32) -> usize {
+    max_frame as usize - KIND_AND_ID
+}
+
+/// A whole frame, still in the decoder's buffer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Frame<'a> {
+    pub(crate) kind: u8,
+    pub(crate) id: u32,
+    pub(crate) body: &'a [u8],
+}
+
+/// Bytes that are not a frame.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FrameError {
+    #[error("a frame of {length} bytes, and the limit is {max_frame}")]
+    TooLong { length: u32, max_frame: u32 },
+    #[error("a frame of {length} bytes, too short for a kind and an id")]
+    TooShort { length: u32 },
+}
+
+/// Collects bytes, however they are split, into frames.
+///
+/// Its memory grows with what has arrived, never with what a length prefix claims.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    buffer: Vec<u8>,
+    /// The bytes that have arrived and belong to no frame that was given out.
+    unread: Range<usize>,
+    max_frame: u32,
+}
+
+impl Decoder {
+    pub(crate) fn new(max_frame: u32) -> Self {
+        Self {
+            buffer: vec![0; BUFFER],
+            unread: 0..0,
+            max_frame,
+        }
+    }
+
+    /// Where the next bytes are to be read to. Never empty.
+    pub(crate) fn spare(&mut self) -> &mut [u8] {
+        if self.unread.is_empty() {
+            self.unread = 0..0;
+            self.buffer.truncate(BUFFER);
+            self.buffer.shrink_to(BUFFER);
+        } else if self.unread.end == self.buffer.len() {
+            if self.unread.start > 0 {
+                self.buffer.copy_within(self.unread.clone(), 0);
+                self.unread = 0..self.unread.len();
+            } else {
+                self.buffer.resize(2 * self.buffer.len(), 0);
+            }
+        }
+        &mut self.buffer[self.unread.end..]
+    }
+
+    /// Takes note that `count` bytes have been read into [`spare`](Self::spare).
+    pub(crate) fn filled(&mut self, count: usize) {
+        self.unread.end += count;
+        debug_assert!(
+            self.unread.end <= self.buffer.len(),
+            "more bytes than there was room for"
+        );
+    }
+
+    /// Whether everything that has arrived was given out.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.unread.is_empty()
+    }
+
+    /// The length of the next frame, if it has arrived as a whole. An error is final: where the next frame would
+    /// begin is unknown.
+    pub(crate) fn whole(&self) -> Result<Option<usize>, FrameError> {
+        let Some((prefix, rest)) = self.buffer[self.unread.clone()].split_first_chunk() else {
+            return Ok(None);
+        };
+        let length = u32::from_be_bytes(*prefix);
+        if length > self.max_frame {
+            return Err(FrameError::TooLong {
+                length,
+                max_frame: self.max_frame,
+            });
+        }
+        if (length as usize) < KIND_AND_ID {
+            return Err(FrameError::TooShort { length });
+        }
+        Ok((rest.len() >= length as usize).then_some(length as usize))
+    }
+
+    /// Gives out the next frame, as [`whole`](Self::whole) finds it.
+    pub(crate) fn next(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
+        let Some(length) = self.whole()? else {
+            return Ok(None);
+        };
+        let start = self.unread.start + LENGTH;
+        self.unread.start = start + length;
+        let (head, body) = self.buffer[start..start + length].split_at(KIND_AND_ID);
+        let id = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
+        Ok(Some(Frame {
+            kind: head[0],
+            id,
+            body,
+        }))
+    }
+}
+
+/// Reads the strings of an `ERROR` frame: type, message, traceback.
+pub(crate) fn strings(mut body: &[u8]) -> Option<[String; 3]> {
+    let mut next = || {
+        let (length, rest) = body.split_first_chunk()?;
+        let (text, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        body = rest;
+        Some(String::from_utf8_lossy(text).into_owned())
+    };
+    let strings = [next()?, next()?, next()?];
+    body.is_empty().then_some(strings)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn feed(
+        decoder: &mut Decoder,
+        mut bytes: &[u8],
+    ) -> Result<Vec<(u8, u32, Vec<u8>)>, FrameError> {
+        let mut frames = Vec::new();
+        while !bytes.is_empty() {
+            let spare = decoder.spare();
+            let count = spare.len().min(bytes.len());
+            spare[..count].copy_from_slice(&bytes[..count]);
+            decoder.filled(count);
+            bytes = &bytes[count..];
+            while let Some(frame) = decoder.next()? {
+                frames.push((frame.kind, frame.id, frame.body.to_vec()));
+            }
+        }
+        Ok(frames)
+    }
+
+    proptest! {
+        /// Whatever the sizes and wherever the reads split: what was sent arrives, whole and in order.
+        #[test]
+        fn frames_survive_any_split(
+            frames in prop::collection::vec((any::<u8>(), any::<u32>(), prop::collection::vec(any::<u8>(), 0..200_000)), 0..5),
+            pieces in prop::collection::vec(1usize..70_000, 1..8),
+        ) {
+            let mut bytes = Vec::new();
+            for (kind, id, body) in &frames {
+                encode(*kind, *id, body, &mut bytes);
+            }
+            let mut decoder = Decoder::new(u32::MAX);
+            let mut received = Vec::new();
+            let mut rest = bytes.as_slice();
+            for size in pieces.iter().cycle() {
+                if rest.is_empty() { break; }
+                let (piece, later) = rest.split_at((*size).min(rest.len()));
+                received.extend(feed(&mut decoder, piece).unwrap());
+                rest = later;
+            }
+            prop_assert_eq!(received, frames);
+        }
+
+        /// Any bytes at all: frames, or a typed error, and never a panic.
+        #[test]
+        fn garbage_is_an_error_or_frames(bytes in prop::collection::vec(any::<u8>(), 0..500)) {
+            let _ = feed(&mut Decoder::new(300), &bytes);
+            let _ = strings(&bytes);
+        }
+    }
+
+    /// P13: a claim of 4 GiB is refused from its prefix; a claim within the limit takes no memory before it arrives.
+    #[test]
+    fn a_claimed_length_takes_no_memory() {
+        let mut decoder = Decoder::new(1 << 30);
+        assert_eq!(feed(&mut decoder, &(1u32 << 30).to_be_bytes()), Ok(vec![]));
+        decoder.spare();
+        assert_eq!(decoder.buffer.len(), BUFFER);
+        let refused = feed(&mut Decoder::new(1 << 30), &[0xff; 4]);
+        assert_eq!(
+            refused,
+            Err(FrameError::TooLong {
+                length: u32::MAX,
+                max_frame: 1 << 30
+            })
+        );
+    }
+
+    /// The memory that a large frame took is given back once the frame has been handed out.
+    #[test]
+    fn a_large_frame_leaves_no_large_buffer() {
+        let mut bytes = Vec::new();
+        encode(kind::REPLY, 1, &vec![7; 10 * BUFFER], &mut bytes);
+        let mut decoder = Decoder::new(u32::MAX);
+        assert_eq!(feed(&mut decoder, &bytes).unwrap().len(), 1);
+        decoder.spare();
+        assert_eq!(decoder.buffer.capacity(), BUFFER);
+    }
+
+    /// A frame without room for a kind and an id is not a frame.
+    #[test]
+    fn a_short_frame_is_refused() {
+        let refused = feed(&mut Decoder::new(100), &[0, 0, 0, 4, 1, 0, 0, 0]);
+        assert_eq!(refused, Err(FrameError::TooShort { length: 4 }));
+    }
+}
