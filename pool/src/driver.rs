@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ostler::supervisor::{Effect, Illegal, Input, Order, Refusal, Timer};
 use ostler::trace::Transition;
@@ -16,7 +16,7 @@ use ostler::{LeaseId, Supervisor, WaiterId, WorkerId};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::AbortHandle;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use crate::error::{CheckoutError, StartError};
 use crate::lease::Lease;

@@ -1,0 +1,4 @@
+//! The verification suite of the pool: one module per question.
+
+mod driver;
+mod sim;

@@ -1,0 +1,244 @@
+//! A simulated port, so that the real driver can be asked what no real process does on command.
+//!
+//! A simulated worker is a task on an in-memory pipe. It does what the request says, and what the script says at its
+//! start. There is no real I/O here, so these tests may run on a paused clock.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use ostler_pool::{BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, WorkerId};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::sync::watch;
+
+/// How one worker of a simulation starts and ends. After the last entry of a script, workers are `Good`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Script {
+    /// Starts, serves, and exits when its input ends.
+    #[default]
+    Good,
+    /// The port cannot be opened.
+    Unopenable,
+    /// `open` panics.
+    Panics,
+    /// Never answers the handshake.
+    Mute,
+    /// Answers the handshake with an error.
+    Refuses,
+    /// Exits before it answers the handshake.
+    ExitsAtOnce,
+    /// As `Good`, and does not exit before it is killed.
+    Stubborn,
+    /// As `Good`, and is never released.
+    Unreleasable,
+}
+
+/// What the ports of a simulation did, counted by themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Books {
+    pub(crate) opened: usize,
+    pub(crate) open: usize,
+    pub(crate) most_open: usize,
+    pub(crate) terminated: usize,
+    pub(crate) killed: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sim {
+    script: Arc<Mutex<VecDeque<Script>>>,
+    books: Arc<Mutex<Books>>,
+}
+
+impl Sim {
+    pub(crate) fn new(script: impl IntoIterator<Item = Script>) -> Self {
+        Self {
+            script: Arc::new(Mutex::new(script.into_iter().collect())),
+            books: Arc::default(),
+        }
+    }
+
+    pub(crate) fn books(&self) -> Books {
+        *self.books.lock().unwrap()
+    }
+}
+
+impl Opener for Sim {
+    fn prepare(&mut self) -> Result<(), OpenError> {
+        Ok(())
+    }
+
+    fn open(&self, _: WorkerId) -> Result<Box<dyn Port>, OpenError> {
+        let script = self.script.lock().unwrap().pop_front().unwrap_or_default();
+        match script {
+            Script::Panics => panic!("a scripted panic"),
+            Script::Unopenable => {
+                return Err(OpenError::Spawn {
+                    program: "sim".into(),
+                    reason: "scripted".into(),
+                });
+            }
+            _ => {}
+        }
+        let (host, worker) = tokio::io::duplex(64 * 1024);
+        let (alive, exit) = watch::channel(None);
+        let alive = Arc::new(alive);
+        tokio::spawn(live(worker, script, Arc::clone(&alive)));
+        let mut books = self.books.lock().unwrap();
+        books.opened += 1;
+        books.open += 1;
+        books.most_open = books.most_open.max(books.open);
+        drop(books);
+        Ok(Box::new(SimPort {
+            host: Some(host),
+            script,
+            alive,
+            exit,
+            books: Arc::clone(&self.books),
+        }))
+    }
+}
+
+struct SimPort {
+    host: Option<DuplexStream>,
+    script: Script,
+    alive: Arc<watch::Sender<Option<ExitStatus>>>,
+    exit: watch::Receiver<Option<ExitStatus>>,
+    books: Arc<Mutex<Books>>,
+}
+
+impl fmt::Debug for SimPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimPort")
+            .field("script", &self.script)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Port for SimPort {
+    fn pid(&self) -> Option<u32> {
+        None
+    }
+
+    fn take_pipe(&mut self) -> Pipe {
+        let (reader, writer) = tokio::io::split(self.host.take().expect("taken once"));
+        Pipe {
+            reader: Box::new(reader),
+            writer: Box::new(writer),
+        }
+    }
+
+    fn terminate(&mut self) {
+        self.books.lock().unwrap().terminated += 1;
+        if self.script != Script::Stubborn {
+            exit(&self.alive, ExitStatus::Signal(15));
+        }
+    }
+
+    fn kill(&mut self) {
+        self.books.lock().unwrap().killed += 1;
+        exit(&self.alive, ExitStatus::Signal(9));
+    }
+
+    fn exited(&mut self) -> BoxFuture<'_, Exit> {
+        Box::pin(async {
+            let status = self
+                .exit
+                .wait_for(Option::is_some)
+                .await
+                .expect("the port holds the sender");
+            Exit {
+                status: status.expect("waited for"),
+                stderr: String::new(),
+            }
+        })
+    }
+
+    fn released(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            if self.script == Script::Unreleasable {
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+}
+
+impl Drop for SimPort {
+    fn drop(&mut self) {
+        exit(&self.alive, ExitStatus::Signal(9));
+        self.books.lock().unwrap().open -= 1;
+    }
+}
+
+/// The first exit counts.
+fn exit(alive: &watch::Sender<Option<ExitStatus>>, status: ExitStatus) {
+    alive.send_if_modified(|exit| {
+        let first = exit.is_none();
+        exit.get_or_insert(status);
+        first
+    });
+}
+
+/// The life of a simulated worker, until it exits by itself or is made to.
+async fn live(pipe: DuplexStream, script: Script, alive: Arc<watch::Sender<Option<ExitStatus>>>) {
+    let mut killed = alive.subscribe();
+    tokio::select! {
+        biased;
+        _ = killed.wait_for(Option::is_some) => {}
+        status = serve(pipe, script) => {
+            if script == Script::Stubborn {
+                return;
+            }
+            exit(&alive, status);
+        }
+    }
+}
+
+async fn serve(mut pipe: DuplexStream, script: Script) -> ExitStatus {
+    if script == Script::ExitsAtOnce {
+        return ExitStatus::Code(3);
+    }
+    while let Ok(length) = pipe.read_u32().await {
+        let mut frame = vec![0; length as usize];
+        if pipe.read_exact(&mut frame).await.is_err() {
+            break;
+        }
+        let (head, body) = frame.split_at(5);
+        let id = &head[1..];
+        let answered = match (head[0], script, body) {
+            (1, Script::Mute, _) | (2, _, b"hang") => continue,
+            (1, Script::Refuses, _) => {
+                answer(&mut pipe, 130, id, &error("RuntimeError", "scripted")).await
+            }
+            (1, _, _) => answer(&mut pipe, 128, id, &[0, 0, 0, 1]).await,
+            (2, _, b"raise") => answer(&mut pipe, 130, id, &error("ValueError", "no")).await,
+            (2, _, b"wrong id") => answer(&mut pipe, 129, &[9; 4], b"late").await,
+            (2, _, b"twice") => {
+                let _ = answer(&mut pipe, 129, id, b"once").await;
+                answer(&mut pipe, 129, id, b"twice").await
+            }
+            (2, _, b"exit") => return ExitStatus::Code(3),
+            (2, _, b"answer and exit") => {
+                let _ = answer(&mut pipe, 129, id, b"farewell").await;
+                return ExitStatus::Code(0);
+            }
+            (2, _, b"garbage") => pipe.write_all(&[0xff; 32]).await,
+            (2, _, echo) => answer(&mut pipe, 129, id, echo).await,
+            _ => break,
+        };
+        if answered.is_err() {
+            break;
+        }
+    }
+    ExitStatus::Code(0)
+}
+
+async fn answer(pipe: &mut DuplexStream, kind: u8, id: &[u8], body: &[u8]) -> std::io::Result<()> {
+    let length = u32::try_from(5 + body.len()).expect("a short body");
+    let frame = [&length.to_be_bytes(), &[kind][..], id, body].concat();
+    pipe.write_all(&frame).await
+}
+
+fn error(kind: &str, message: &str) -> Vec<u8> {
+    let string = |text: &str| [&(text.len() as u32).to_be_bytes(), text.as_bytes()].concat();
+    [string(kind), string(message), string("Traceback")].concat()
+}
