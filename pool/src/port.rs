@@ -72,6 +72,8 @@ pub struct Pipe {
     pub reader: Box<dyn AsyncRead + Send + Unpin>,
     /// What the worker reads.
     pub writer: Box<dyn AsyncWrite + Send + Unpin>,
+    /// What the worker is to read before the first frame. Empty for most.
+    pub preamble: Vec<u8>,
 }
 
 impl fmt::Debug for Pipe {
@@ -99,6 +101,8 @@ pub enum ExitStatus {
     Code(i32),
     /// This signal ended it.
     Signal(i32),
+    /// The status was taken by somebody else in this process, who waits for children that are not his.
+    Unknown,
 }
 
 impl fmt::Display for ExitStatus {
@@ -106,6 +110,7 @@ impl fmt::Display for ExitStatus {
         match self {
             Self::Code(code) => write!(f, "exit code {code}"),
             Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::Unknown => f.write_str("an unknown status"),
         }
     }
 }
@@ -133,6 +138,12 @@ pub enum OpenError {
     NoDirectory {
         /// The directory as it was given.
         directory: String,
+    },
+    /// The function is not written as `module:function`.
+    #[error("`{target}` is not a Python function: write it as `module:function`")]
+    BadTarget {
+        /// The function as it was given.
+        target: String,
     },
     /// The operating system refused to start the process or to hand over its pipes.
     #[error("program `{program}` could not be started: {reason}")]

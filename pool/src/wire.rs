@@ -58,6 +58,8 @@ struct State {
     /// The frame that is being sent, and how much of it has been.
     outgoing: Vec<u8>,
     sent: usize,
+    /// What is to be sent before the first frame.
+    preamble: Vec<u8>,
     /// The exchange that is under way.
     current: Option<u32>,
     last_id: u32,
@@ -77,6 +79,7 @@ impl Wire {
             decoder: Decoder::new(max_frame),
             outgoing: Vec::new(),
             sent: 0,
+            preamble: Vec::new(),
             current: None,
             last_id: 0,
             waker: None,
@@ -92,9 +95,11 @@ impl Wire {
         codec::max_body(self.max_frame)
     }
 
-    /// Gives the wire its pipes.
-    pub(crate) fn connect(&self, pipe: Pipe) {
-        self.lock().pipe = Some(pipe);
+    /// Gives the wire its pipes. The preamble goes out with the first frame.
+    pub(crate) fn connect(&self, mut pipe: Pipe) {
+        let mut state = self.lock();
+        state.preamble = std::mem::take(&mut pipe.preamble);
+        state.pipe = Some(pipe);
     }
 
     /// Sends `HELLO` and waits for what comes back to it. Cancel safe only in that a second one must not follow.
@@ -179,6 +184,7 @@ impl State {
     fn begin(&mut self, kind: u8, id: u32, body: &[u8]) {
         self.outgoing.clear();
         self.outgoing.shrink_to(KEPT);
+        self.outgoing.append(&mut self.preamble);
         self.sent = 0;
         codec::encode(kind, id, body, &mut self.outgoing);
         self.current = Some(id);

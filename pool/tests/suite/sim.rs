@@ -124,6 +124,7 @@ impl Port for SimPort {
         Pipe {
             reader: Box::new(reader),
             writer: Box::new(writer),
+            preamble: Vec::new(),
         }
     }
 

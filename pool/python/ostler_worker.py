@@ -1,0 +1,209 @@
+"""The Python side of ostler: runs one function for one host, a call at a time.
+
+The host writes frames to this process's stdin and reads frames from its stdout. A frame is
+
+    u32 big-endian   length of what follows (5 + body)
+    u8               kind
+    u32 big-endian   request id
+    ...              body
+
+    host to worker   1 hello      id 0, body: protocol version and frame limit, each u32
+                     2 call       body: the request
+                     3 shutdown   id 0, no body
+    worker to host   128 ready    id 0, body: protocol version; the answer to hello, after setup() has run
+                     129 reply    the call's id, body: the result
+                     130 error    the call's id, or 0 when the start failed; body: the exception's type, its message
+                                  and the traceback, each a u32 length and UTF-8
+
+Needs nothing but the standard library of Python 3.9 or later.
+"""
+
+import importlib
+import json
+import os
+import select
+import struct
+import sys
+import threading
+import time
+import traceback
+
+VERSION = 1
+HELLO, CALL, SHUTDOWN, READY, REPLY, ERROR = 1, 2, 3, 128, 129, 130
+HEADER = struct.Struct(">IBI")
+KIND_AND_ID = 5
+
+# How often the watcher looks whether the parent is still the one that started this process, in seconds.
+PARENT_POLL = 1.0
+# How long an idle worker may take to leave by itself once its host is gone, in seconds.
+LEAVE_GRACE = 1.0
+
+
+class Channel:
+    """The frames from and to the host, on descriptors that nothing else in this process knows."""
+
+    def __init__(self):
+        # Duplicates are not inherited by subprocesses. What user code finds under 0 and 1 from here on is an empty
+        # input and the error output: a print, a printf in a C extension and a subprocess cannot reach the frames.
+        self.input = os.dup(0)
+        self.output = os.dup(1)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+        os.dup2(2, 1)
+        self.max_frame = KIND_AND_ID + 8
+
+    def read(self):
+        """The next frame as (kind, id, body), or None when the host has closed its end."""
+        header = self._read_exactly(HEADER.size)
+        if header is None:
+            return None
+        length, kind, request = HEADER.unpack(header)
+        if not KIND_AND_ID <= length <= self.max_frame:
+            fail(f"a frame of {length} bytes, where {KIND_AND_ID} to {self.max_frame} are allowed")
+        body = self._read_exactly(length - KIND_AND_ID)
+        return None if body is None else (kind, request, body)
+
+    def write(self, kind, request, body):
+        frame = memoryview(HEADER.pack(KIND_AND_ID + len(body), kind, request) + body)
+        while frame:
+            frame = frame[os.write(self.output, frame) :]
+
+    def write_error(self, request, error):
+        # The first frames of the traceback are this file's own.
+        own = error.__traceback__
+        while own is not None and own.tb_frame.f_code.co_filename == __file__:
+            own = own.tb_next
+        kind = type(error)
+        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        try:
+            message = str(error)
+        except Exception:
+            message = "<its text cannot be printed>"
+        trace = "".join(traceback.format_exception(kind, error, own))
+        texts = [text.encode("utf-8", "backslashreplace") for text in (name, message, trace)]
+        # Whatever the limit: the type as a whole, and of the others what there is room for.
+        room = max(0, self.max_frame - KIND_AND_ID - 12 - len(texts[0]))
+        texts[1] = texts[1][:room]
+        texts[2] = texts[2][: room - len(texts[1])]
+        self.write(ERROR, request, b"".join(struct.pack(">I", len(text)) + text for text in texts))
+
+    def _read_exactly(self, count):
+        data = os.read(self.input, count) if count else b""
+        if len(data) == count:
+            return data
+        parts = bytearray(data)
+        while data:
+            data = os.read(self.input, min(count - len(parts), 1 << 20))
+            parts += data
+            if len(parts) == count:
+                return bytes(parts)
+        return None
+
+
+class Watcher(threading.Thread):
+    """Ends this process when its host is gone, also in the middle of a call that never looks up."""
+
+    def __init__(self, descriptor):
+        super().__init__(name="ostler-watcher", daemon=True)
+        self.descriptor = descriptor
+        self.parent = os.getppid()
+        self.busy = True
+
+    def run(self):
+        poll = select.poll()
+        # No event is asked for: a hang-up is reported all the same, and a frame does not wake this thread.
+        poll.register(self.descriptor, 0)
+        while not poll.poll(PARENT_POLL * 1000) and os.getppid() == self.parent:
+            pass
+        if not self.busy:
+            # The main thread sees the end of the input too, and runs what was registered for the exit.
+            time.sleep(LEAVE_GRACE)
+        os._exit(1)
+
+
+def fail(problem):
+    print(f"ostler worker: {problem}", file=sys.stderr, flush=True)
+    os._exit(2)
+
+
+def load(target):
+    """The function that `module:function` names, after its module's setup() has run."""
+    module_name, _, path = target.partition(":")
+    module = importlib.import_module(module_name)
+    function = module
+    for name in path.split("."):
+        function = getattr(function, name)
+    setup = getattr(module, "setup", None)
+    if callable(setup):
+        setup()
+    return function
+
+
+def as_bytes(function):
+    def handle(body):
+        result = function(body)
+        if not isinstance(result, (bytes, bytearray, memoryview)):
+            raise TypeError(f"the function returned {type(result).__qualname__}, and must return bytes")
+        return bytes(result)
+
+    return handle
+
+
+def as_json(function):
+    def handle(body):
+        result = function(json.loads(body))
+        return json.dumps(result, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+    return handle
+
+
+def serve(channel, watcher, handle):
+    """Answers calls until the host says that it is over, or is gone."""
+    while True:
+        watcher.busy = False
+        frame = channel.read()
+        if frame is None or frame[0] == SHUTDOWN:
+            return
+        watcher.busy = True
+        kind, request, body = frame
+        if kind != CALL:
+            fail(f"a frame of kind {kind} where a call was expected")
+        try:
+            result = handle(body)
+            if len(result) > channel.max_frame - KIND_AND_ID:
+                most = channel.max_frame - KIND_AND_ID
+                raise ValueError(f"a reply of {len(result)} bytes, where at most {most} are allowed")
+        except Exception as error:
+            channel.write_error(request, error)
+        else:
+            channel.write(REPLY, request, result)
+
+
+def main(target, *options):
+    channel = Channel()
+    watcher = Watcher(channel.input)
+    watcher.start()
+    sys.path[:0] = [option[len("--path=") :] for option in options if option.startswith("--path=")]
+    hello = channel.read()
+    if hello is None:
+        return 0
+    kind, _, body = hello
+    if kind != HELLO or len(body) != 8:
+        fail("the first frame is not a hello")
+    version, channel.max_frame = struct.unpack(">II", body)
+    if version != VERSION:
+        fail(f"the host speaks version {version} of the protocol, and this worker {VERSION}")
+    try:
+        function = load(target)
+        handle = as_json(function) if "--json" in options else as_bytes(function)
+    except Exception as error:
+        channel.write_error(0, error)
+        return 1
+    channel.write(READY, 0, struct.pack(">I", VERSION))
+    try:
+        serve(channel, watcher, handle)
+    except BrokenPipeError:
+        # The host closed its end while a reply was on its way: nobody is left to tell.
+        pass
+    return 0

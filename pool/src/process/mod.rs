@@ -1,0 +1,15 @@
+//! The real port: a child process in a group of its own, its pipes, and the end of all of it.
+//!
+//! Every system call of the pool is made in this folder. It knows neither phases nor frames.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "ostler-pool needs Linux: exits are watched through pidfds, which no other system has"
+);
+
+mod child;
+mod group;
+mod program;
+mod stderr;
+
+pub use program::Program;

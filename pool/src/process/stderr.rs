@@ -1,0 +1,104 @@
+//! What a worker writes to its stderr: always drained, logged by line, and its tail kept for errors.
+
+use std::io::ErrorKind;
+
+use ostler::WorkerId;
+use tokio::net::unix::pipe;
+
+use crate::port::STDERR_TAIL;
+
+/// A line longer than this is logged in pieces.
+const LINE: usize = 8 * 1024;
+
+/// How much is still read once the worker has exited. A pipe holds less; more can only come from a process that
+/// holds on to the pipe and goes on writing.
+const LAST_WORDS: usize = 1024 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Stderr {
+    worker: WorkerId,
+    pid: u32,
+    pipe: pipe::Receiver,
+    /// The line that is not complete yet, at most [`LINE`] bytes.
+    line: Vec<u8>,
+    /// The last bytes of all, at most [`STDERR_TAIL`].
+    tail: Vec<u8>,
+}
+
+enum Taken {
+    Bytes(usize),
+    Nothing,
+    End,
+}
+
+impl Stderr {
+    pub(super) fn new(worker: WorkerId, pid: u32, pipe: pipe::Receiver) -> Self {
+        Self {
+            worker,
+            pid,
+            pipe,
+            line: Vec::new(),
+            tail: Vec::new(),
+        }
+    }
+
+    /// Waits for output and takes what there is: false at its end. Cancel safe.
+    pub(super) async fn drain(&mut self) -> bool {
+        self.pipe.readable().await.is_ok() && !matches!(self.take(), Taken::End)
+    }
+
+    /// What is left once the worker has exited, and the tail of it all.
+    pub(super) fn last_words(&mut self) -> String {
+        let mut most = LAST_WORDS;
+        while let Taken::Bytes(count) = self.take() {
+            most = most.saturating_sub(count);
+            if most == 0 {
+                break;
+            }
+        }
+        self.finish();
+        String::from_utf8_lossy(&self.tail).into_owned()
+    }
+
+    /// Logs the line that was not completed.
+    pub(super) fn finish(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        if !line.is_empty() {
+            self.log(&line);
+        }
+    }
+
+    /// Takes what there is, without waiting.
+    fn take(&mut self) -> Taken {
+        let mut buffer = [0; LINE];
+        match self.pipe.try_read(&mut buffer) {
+            Ok(0) => Taken::End,
+            Ok(count) => {
+                self.keep(&buffer[..count]);
+                Taken::Bytes(count)
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::Interrupted => Taken::Nothing,
+                _ => Taken::End,
+            },
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(bytes);
+        self.tail
+            .drain(..self.tail.len().saturating_sub(STDERR_TAIL));
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+            self.line.extend_from_slice(piece);
+            if piece.ends_with(b"\n") || self.line.len() >= LINE {
+                self.finish();
+            }
+        }
+    }
+
+    fn log(&self, line: &[u8]) {
+        let line = String::from_utf8_lossy(line);
+        let (worker, pid) = (self.worker, self.pid);
+        tracing::info!(target: "ostler::stderr", %worker, pid, "{}", line.trim_end());
+    }
+}

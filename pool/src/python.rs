@@ -1,0 +1,164 @@
+//! Workers that run a Python function.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use ostler::WorkerId;
+
+use crate::port::{OpenError, Opener, Port};
+use crate::process::Program;
+
+/// The worker runtime: one file, standard library only.
+const RUNTIME: &str = include_str!("../python/ostler_worker.py");
+
+/// Reads the runtime from stdin, where it precedes the frames, and runs it. So that it needs no file, the process list
+/// stays readable, and its lines still show in tracebacks.
+const BOOTSTRAP: &str = "\
+import linecache, os, sys
+name, size, source = '<ostler_worker>', int(sys.argv[1]), b''
+while len(source) < size:
+    piece = os.read(0, size - len(source))
+    if not piece: sys.exit('ostler worker: the host was gone before it had started')
+    source += piece
+linecache.cache[name] = (size, None, source.decode().splitlines(True), name)
+worker = {'__name__': 'ostler_worker', '__file__': name}
+exec(compile(source, name, 'exec'), worker)
+sys.exit(worker['main'](*sys.argv[2:]))";
+
+/// A Python function to be run in each worker. No package is needed: the worker runtime travels inside this crate.
+///
+/// The function takes one argument and returns its result: `bytes` for `bytes`, or with [`json`](Python::json)
+/// whatever JSON can say. What it raises comes back as [`CallError::Raised`](crate::CallError::Raised). What it prints
+/// goes to the log, as all of the worker's stderr does. If its module has a function `setup`, that is run, without
+/// arguments, before the worker counts as ready.
+///
+/// Python 3.9 or later. Modules are looked up in the working directory, in `PYTHONPATH` and so on, as for `python -c`.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use ostler_pool::{CallError, Pool, Python};
+///
+/// let pool = Pool::builder(Python::function("math:sqrt").json()).size(1).build()?;
+/// assert_eq!(pool.call_json::<_, f64>(&2.25).await?, 1.5);
+/// let Err(CallError::Raised { source, .. }) = pool.call_json::<_, f64>(&-1).await else { panic!() };
+/// assert_eq!(source.kind, "ValueError");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Python {
+    target: String,
+    interpreter: OsString,
+    json: bool,
+    path: Vec<PathBuf>,
+    env: Vec<(OsString, OsString)>,
+    current_dir: Option<PathBuf>,
+    /// What is run, once it has been prepared.
+    program: Option<Program>,
+}
+
+impl Python {
+    /// A function, written as `module:function`. The function may be an attribute of an attribute, as in
+    /// `module:Class.method`.
+    pub fn function(target: impl Into<String>) -> Self {
+        Self {
+            target: target.into(),
+            interpreter: "python3".into(),
+            json: false,
+            path: Vec::new(),
+            env: Vec::new(),
+            current_dir: None,
+            program: None,
+        }
+    }
+
+    /// The interpreter, by its path or by a name to be looked up in `PATH`. Default `python3`. The one of a virtual
+    /// environment brings its packages along.
+    pub fn interpreter(mut self, interpreter: impl Into<OsString>) -> Self {
+        self.interpreter = interpreter.into();
+        self
+    }
+
+    /// Requests and replies are JSON: the function gets the value, not the bytes, and returns one.
+    pub fn json(mut self) -> Self {
+        self.json = true;
+        self
+    }
+
+    /// Adds a directory to look up modules in, before all others but those added earlier.
+    pub fn path(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.path.push(directory.into());
+        self
+    }
+
+    /// Sets a variable of the workers' environment. The others they inherit.
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// The directory that the workers run in. Default: that of this process.
+    pub fn current_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.current_dir = Some(directory.into());
+        self
+    }
+
+    fn program(&self) -> Result<Program, OpenError> {
+        let named = |name: &str| !name.is_empty() && name.split('.').all(is_identifier);
+        if !self
+            .target
+            .split_once(':')
+            .is_some_and(|(module, function)| named(module) && named(function))
+        {
+            return Err(OpenError::BadTarget {
+                target: self.target.clone(),
+            });
+        }
+        let mut program = Program::new(&self.interpreter)
+            .args(["-u", "-c", BOOTSTRAP])
+            .arg(RUNTIME.len().to_string())
+            .arg(&self.target)
+            .preamble(RUNTIME);
+        if self.json {
+            program = program.arg("--json");
+        }
+        for directory in &self.path {
+            let mut option = OsString::from("--path=");
+            option.push(directory);
+            program = program.arg(option);
+        }
+        for (name, value) in &self.env {
+            program = program.env(name, value);
+        }
+        if let Some(directory) = &self.current_dir {
+            program = program.current_dir(directory);
+        }
+        Ok(program)
+    }
+}
+
+/// Good enough to tell a mistake of writing from a name; Python itself decides the rest.
+fn is_identifier(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars
+        .next()
+        .is_some_and(|first| first.is_alphabetic() || first == '_')
+        && chars.all(|char| char.is_alphanumeric() || char == '_')
+}
+
+impl Opener for Python {
+    fn prepare(&mut self) -> Result<(), OpenError> {
+        let mut program = self.program()?;
+        program.prepare()?;
+        self.program = Some(program);
+        Ok(())
+    }
+
+    fn open(&self, worker: WorkerId) -> Result<Box<dyn Port>, OpenError> {
+        match &self.program {
+            Some(program) => program.open(worker),
+            None => self.program()?.open(worker),
+        }
+    }
+}
