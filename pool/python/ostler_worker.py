@@ -102,13 +102,19 @@ class Channel:
 
 
 class Watcher(threading.Thread):
-    """Ends this process when its host is gone, also in the middle of a call that never looks up."""
+    """Ends this process when its host is gone. Code that runs inside `with watcher` gets no notice."""
 
     def __init__(self, descriptor):
         super().__init__(name="ostler-watcher", daemon=True)
         self.descriptor = descriptor
         self.parent = os.getppid()
+        self.busy = False
+
+    def __enter__(self):
         self.busy = True
+
+    def __exit__(self, *_):
+        self.busy = False
 
     def run(self):
         poll = select.poll()
@@ -160,19 +166,18 @@ def as_json(function):
 
 def serve(channel, watcher, handle):
     """Answers calls until the host says that it is over, or is gone."""
+    most = channel.max_frame - KIND_AND_ID
     while True:
-        watcher.busy = False
         frame = channel.read()
         if frame is None or frame[0] == SHUTDOWN:
             return
-        watcher.busy = True
         kind, request, body = frame
         if kind != CALL:
             fail(f"a frame of kind {kind} where a call was expected")
         try:
-            result = handle(body)
-            if len(result) > channel.max_frame - KIND_AND_ID:
-                most = channel.max_frame - KIND_AND_ID
+            with watcher:
+                result = handle(body)
+            if len(result) > most:
                 raise ValueError(f"a reply of {len(result)} bytes, where at most {most} are allowed")
         except Exception as error:
             channel.write_error(request, error)
@@ -195,7 +200,8 @@ def main(target, *options):
     if version != VERSION:
         fail(f"the host speaks version {version} of the protocol, and this worker {VERSION}")
     try:
-        function = load(target)
+        with watcher:
+            function = load(target)
         handle = as_json(function) if "--json" in options else as_bytes(function)
     except Exception as error:
         channel.write_error(0, error)

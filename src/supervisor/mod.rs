@@ -222,7 +222,7 @@ impl Supervisor {
             PortFact::Exited => (worker::Input::PortExited, Some(Reason::Exited)),
             PortFact::Released => (worker::Input::PortReleased, None),
         };
-        let before = self.slots.get(worker).map(|o| (o.phase(), o.exchanges));
+        let before = self.slots.get(worker).map(|o| (o.phase(), o.leases));
         if !self.drive(worker, input, reason)? {
             return Ok(());
         }
@@ -230,9 +230,9 @@ impl Supervisor {
             (PortFact::Started, _) => self.counters.started += 1,
             (PortFact::Released, _) => self.counters.released += 1,
             (_, Some((Phase::Initializing, _))) => self.start_failed(),
-            (PortFact::Exited, Some((phase, exchanges))) if phase != Phase::Stopping => {
+            (PortFact::Exited, Some((phase, leases))) if phase != Phase::Stopping => {
                 self.counters.exited += 1;
-                if exchanges == 0 {
+                if leases == 0 {
                     self.start_failed();
                 }
             }

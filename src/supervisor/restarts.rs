@@ -7,8 +7,8 @@ use crate::policy::Policy;
 
 /// Failed starts in a row, and the pause that they cause.
 ///
-/// A start has failed when the worker did not become ready, or exited before it completed a single exchange. Any
-/// completed exchange, of any worker, ends the row.
+/// A start has failed when the worker did not become ready, or exited before it was ever leased: what happens under
+/// a lease may be the request's fault. Any completed exchange, of any worker, ends the row.
 #[derive(Clone, Debug)]
 pub(super) struct Restarts {
     failures: u32,

@@ -1,0 +1,99 @@
+"""Functions that a worker had better not have. Each takes and returns bytes."""
+
+import atexit
+import os
+import signal
+import subprocess
+import sys
+import time
+
+
+def echo(body):
+    return body
+
+
+def run(body):
+    """Does what the request says."""
+    verb, _, rest = body.decode().partition(" ")
+    return globals()[verb](rest)
+
+
+def pid(_):
+    return str(os.getpid()).encode()
+
+
+def exit(code):
+    print("the last words", file=sys.stderr)
+    sys.exit(int(code))
+
+
+def spin(_):
+    while True:
+        pass
+
+
+def sleep(seconds):
+    time.sleep(float(seconds))
+    return b"slept"
+
+
+def fail(message):
+    raise LookupError(message)
+
+
+def flood(size):
+    os.write(2, b"x" * int(size))
+    return b"flooded"
+
+
+def pollute(_):
+    print("from print")
+    print("unflushed", end="")
+    os.write(1, b"from write\n" * 10)
+    subprocess.run(["echo", "from a subprocess"], check=True)
+    return sys.stdin.read().encode() + b"clean"
+
+
+def grandchild(_):
+    """Leaves a process behind that holds this worker's stdout and stderr; answers with its id."""
+    return str(subprocess.Popen(["sleep", "1000"]).pid).encode()
+
+
+def exit_with_grandchild(path):
+    """As `grandchild`, with the id written to a file; and the worker is gone before it answers."""
+    child = subprocess.Popen(["sleep", "1000"])
+    with open(path, "w") as file:
+        file.write(str(child.pid))
+    os._exit(4)
+
+
+def descriptors(_):
+    """What each open descriptor is, one on a line."""
+    targets = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            targets.append(os.readlink(f"/proc/self/fd/{name}"))
+        except FileNotFoundError:
+            pass  # It was the listing's own.
+    return "\n".join(targets).encode()
+
+
+def many(size):
+    return b"m" * int(size)
+
+
+def text(_):
+    return "not bytes"
+
+
+def at_exit(path):
+    atexit.register(lambda: open(path, "w").close())
+    return b"registered"
+
+
+def immortal(_):
+    """From here on, only a kill ends this process: not its end of input, and not SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os._exit = lambda _: time.sleep(1000)
+    atexit.register(time.sleep, 1000)
+    return b"immortal"

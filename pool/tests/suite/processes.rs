@@ -1,0 +1,436 @@
+//! Is anything of a worker left behind, whatever it, its descendants or its host do?
+//!
+//! Real processes, real kills. Where a test counts all that there is, it runs in a process of its own.
+
+use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use std::{env, fs};
+
+use ostler_pool::ostler::supervisor::Reason;
+use ostler_pool::ostler::worker::Rung;
+use ostler_pool::{
+    Builder, CallError, CheckoutError, ExitStatus, OpenError, Pool, Program, Python, StartError,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::runtime::Runtime;
+
+use crate::books::{Books, alone, inheritable, is_alive, modules, until};
+
+fn hostile() -> Builder {
+    Pool::builder(Python::function("hostile:run").path(modules()))
+        .checkout_timeout(Duration::from_secs(60))
+        .call_timeout(Duration::from_secs(60))
+}
+
+fn number(reply: &[u8]) -> u32 {
+    std::str::from_utf8(reply)
+        .expect("a number")
+        .parse()
+        .expect("a number")
+}
+
+fn kill(pid: u32) {
+    let pid = Pid::from_raw(pid.cast_signed()).expect("a process id");
+    kill_process(pid, Signal::KILL).expect("the worker can be killed");
+}
+
+/// Runs `test` on a runtime, and checks that this process is afterwards as it was before.
+fn leaves_nothing(test: impl AsyncFnOnce()) {
+    let runtime = Runtime::new().expect("a runtime");
+    let before = Books::take();
+    assert!(before.children.is_empty(), "{before:?}");
+    runtime.block_on(test());
+    until("clean books", || Books::take() == before);
+}
+
+/// T1: a pool that was used and shut down leaves no process, no zombie and no descriptor, and says so at once.
+#[test]
+fn a_shutdown_leaves_nothing() {
+    if !alone("processes::a_shutdown_leaves_nothing") {
+        return;
+    }
+    let runtime = Runtime::new().unwrap();
+    let before = Books::take();
+    runtime.block_on(async {
+        let pool = hostile().size(3).build().unwrap();
+        for size in [0, 1, 65_536, 1_000_000] {
+            let request = format!("many {size}");
+            assert_eq!(pool.call(request.as_bytes()).await.unwrap().len(), size);
+        }
+        assert_eq!(pool.shutdown().await.unreleased, []);
+    });
+    // No waiting here: the report came after the last process was reaped and the last descriptor closed.
+    assert_eq!(Books::take(), before);
+}
+
+/// P5: a pool that is dropped, or whose runtime is, leaves nothing either.
+#[test]
+fn a_dropped_pool_leaves_nothing() {
+    if !alone("processes::a_dropped_pool_leaves_nothing") {
+        return;
+    }
+    leaves_nothing(async || {
+        let pool = hostile().size(2).build().unwrap();
+        pool.call(b"pid").await.unwrap();
+        drop(pool);
+    });
+    let before = Books::take();
+    let runtime = Runtime::new().unwrap();
+    let pool = runtime.block_on(async {
+        let pool = hostile().size(2).build().unwrap();
+        pool.call(b"pid").await.unwrap();
+        pool
+    });
+    drop(runtime);
+    assert_eq!(pool.status().workers.len(), 0);
+    // The handle of a pool keeps its runtime's own descriptors.
+    drop(pool);
+    until("clean books", || Books::take() == before);
+}
+
+/// C4, P5: a killed worker fails its one call with its signal, and the pool is back at its size with clean books.
+#[test]
+fn a_killed_worker_is_replaced() {
+    if !alone("processes::a_killed_worker_is_replaced") {
+        return;
+    }
+    leaves_nothing(async || {
+        let pool = hostile().size(2).build().unwrap();
+        for _ in 0..10 {
+            let mut lease = pool.checkout().await.unwrap();
+            let pid = number(&lease.call(b"pid").await.unwrap());
+            assert_eq!(lease.pid(), Some(pid));
+            let (call, ()) = tokio::join!(lease.call(b"sleep 1000"), async { kill(pid) });
+            match call {
+                Err(CallError::WorkerExited { exit, .. }) => {
+                    assert_eq!(exit.status, ExitStatus::Signal(9));
+                }
+                other => panic!("{other:?}"),
+            }
+            until("its end", || !is_alive(pid));
+        }
+        // An idle one is noticed by its exit alone.
+        let idle = pool.checkout().await.unwrap();
+        let pid = idle.pid().unwrap();
+        let name = idle.worker();
+        drop(idle);
+        kill(pid);
+        while pool.status().serving() < 2 || pool.status().workers.iter().any(|w| w.worker == name)
+        {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(pool.call(b"sleep 0").await.unwrap(), b"slept");
+        let counters = pool.shutdown().await.counters;
+        assert_eq!(
+            (counters.exited, counters.opened, counters.released),
+            (11, 13, 13)
+        );
+    });
+}
+
+/// C4: the error of a call whose worker exited has the exit code and what the worker said last.
+#[tokio::test]
+async fn an_exit_is_told_with_its_last_words() {
+    let pool = hostile().size(1).build().unwrap();
+    match pool.call(b"exit 3").await {
+        Err(error @ CallError::WorkerExited { .. }) => {
+            let CallError::WorkerExited {
+                exit,
+                request_written: true,
+                ..
+            } = &error
+            else {
+                panic!("{error:?}")
+            };
+            assert_eq!(
+                (exit.status, exit.stderr.as_str()),
+                (ExitStatus::Code(3), "the last words\n")
+            );
+            assert!(error.to_string().ends_with(
+                "exited during the call, with exit code 3; its stderr ends:\nthe last words"
+            ));
+        }
+        other => panic!("{other:?}"),
+    }
+    pool.shutdown().await;
+}
+
+/// P3, P4: a grandchild that holds the worker's stdout hides no exit, and dies with the worker's group.
+#[tokio::test]
+async fn a_grandchild_dies_with_its_group() {
+    let pool = hostile().size(1).build().unwrap();
+    let file = env::temp_dir().join(format!("ostler-grandchild-{}", std::process::id()));
+    let request = format!("exit_with_grandchild {}", file.display());
+    match pool.call(request.as_bytes()).await {
+        Err(CallError::WorkerExited { exit, .. }) => assert_eq!(exit.status, ExitStatus::Code(4)),
+        other => panic!("{other:?}"),
+    }
+    let orphan = number(&fs::read(&file).unwrap());
+    fs::remove_file(&file).unwrap();
+    let kept = number(&pool.call(b"grandchild").await.unwrap());
+    assert!(is_alive(kept));
+    pool.shutdown().await;
+    assert!(!is_alive(orphan) && !is_alive(kept));
+}
+
+/// P2, C1: a worker that spins past its deadline is ended, though it never looks at its input.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spinning_worker_is_stopped() {
+    let pool = hostile()
+        .size(1)
+        .call_timeout(Duration::from_millis(200))
+        .build()
+        .unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    let pid = lease.pid().unwrap();
+    assert!(matches!(
+        lease.call(b"spin").await,
+        Err(CallError::TimedOut { .. })
+    ));
+    until("its end", || !is_alive(pid));
+    drop(lease);
+    assert_eq!(pool.call(b"sleep 0").await.unwrap(), b"slept");
+    pool.shutdown().await;
+}
+
+/// P11: a worker that ignores the end of its input and `SIGTERM` is killed when its graces are over.
+#[tokio::test]
+async fn an_immortal_worker_is_killed() {
+    let moment = Duration::from_millis(50);
+    let pool = hostile()
+        .size(1)
+        .stop_grace(moment, moment)
+        .build()
+        .unwrap();
+    let pid = pool.checkout().await.unwrap().pid().unwrap();
+    assert_eq!(pool.call(b"immortal").await.unwrap(), b"immortal");
+    let report = pool.shutdown().await;
+    let end = &report.workers[0];
+    assert_eq!(
+        (end.reason, end.rung, end.status),
+        (
+            Some(Reason::Shutdown),
+            Some(Rung::Kill),
+            Some(ExitStatus::Signal(9))
+        )
+    );
+    assert!(!is_alive(pid));
+}
+
+/// A worker that can leave by itself does: it is asked, runs what it registered for its exit, and exits with 0.
+#[tokio::test]
+async fn an_idle_worker_leaves_in_order() {
+    let pool = hostile().size(1).build().unwrap();
+    let file = env::temp_dir().join(format!("ostler-at-exit-{}", std::process::id()));
+    let request = format!("at_exit {}", file.display());
+    assert_eq!(pool.call(request.as_bytes()).await.unwrap(), b"registered");
+    let report = pool.shutdown().await;
+    let end = &report.workers[0];
+    assert_eq!(
+        (end.rung, end.status),
+        (Some(Rung::Ask), Some(ExitStatus::Code(0)))
+    );
+    fs::remove_file(&file).expect("the worker left it at its exit");
+}
+
+/// P7: a worker holds the three pipes to its host and nothing else: no descriptor of its host, no sibling's pipe.
+#[tokio::test]
+async fn a_worker_holds_no_descriptors_but_its_own() {
+    let pool = hostile().size(4).build().unwrap();
+    let mut leases = Vec::new();
+    for _ in 0..4 {
+        leases.push(pool.checkout().await.unwrap());
+    }
+    let inheritable = inheritable();
+    let mut pipes = HashSet::new();
+    for lease in &mut leases {
+        let listing = String::from_utf8(lease.call(b"descriptors").await.unwrap()).unwrap();
+        let own: HashSet<_> = listing
+            .lines()
+            .filter(|target| !inheritable.iter().any(|inherited| inherited == target))
+            .map(str::to_owned)
+            .collect();
+        let (own, others): (Vec<_>, Vec<_>) = own.into_iter().partition(|t| t.starts_with("pipe:"));
+        assert_eq!(
+            (own.len(), others),
+            (3, vec!["/dev/null".to_owned()]),
+            "{listing}"
+        );
+        pipes.extend(own);
+    }
+    assert_eq!(pipes.len(), 12, "three each, and none shared");
+    drop(leases);
+    pool.shutdown().await;
+}
+
+/// P8: a worker that writes a megabyte to stderr without a newline is not held up by it.
+#[tokio::test]
+async fn a_flood_on_stderr_blocks_nobody() {
+    let pool = hostile().size(1).build().unwrap();
+    assert_eq!(pool.call(b"flood 1048576").await.unwrap(), b"flooded");
+    match pool.call(b"exit 1").await {
+        Err(CallError::WorkerExited { exit, .. }) => {
+            assert_eq!(exit.stderr.len(), ostler_pool::STDERR_TAIL);
+            assert!(exit.stderr.ends_with("xxxthe last words\n"));
+        }
+        other => panic!("{other:?}"),
+    }
+    pool.shutdown().await;
+}
+
+/// P14: workers end by themselves when their host is killed, the idle one and the one that spins.
+#[test]
+fn workers_end_with_their_host() {
+    const ROLE: &str = "OSTLER_TEST_HOST";
+    if env::var_os(ROLE).is_some() {
+        Runtime::new().unwrap().block_on(async {
+            let pool = hostile().size(2).build().unwrap();
+            let mut spins = pool.checkout().await.unwrap();
+            let idles = pool.checkout().await.unwrap();
+            println!("pids {} {}", spins.pid().unwrap(), idles.pid().unwrap());
+            drop(idles);
+            let _ = spins.call(b"spin").await;
+        });
+        return;
+    }
+    let mut host = Command::new(env::current_exe().unwrap())
+        .args([
+            "processes::workers_end_with_their_host",
+            "--exact",
+            "--nocapture",
+        ])
+        .env(ROLE, "")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(host.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let pids: Vec<u32> = lines
+        .filter_map(|line| line.split_once("pids ").map(|(_, pids)| pids.to_owned()))
+        .map(|pids| pids.split(' ').map(|pid| pid.parse().unwrap()).collect())
+        .next()
+        .expect("the host names its workers");
+    until("a spinning worker", || cpu_ticks(pids[0]) > 10);
+    host.kill().unwrap();
+    host.wait().unwrap();
+    until("the end of both", || {
+        !is_alive(pids[0]) && !is_alive(pids[1])
+    });
+}
+
+/// The processor time that a process has used, in ticks.
+fn cpu_ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let user = stat
+        .rsplit_once(')')
+        .and_then(|(_, fields)| fields.split_whitespace().nth(11));
+    user.and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
+}
+
+/// P6: a program that cannot be started fails the build, or each start, with what is wrong and without a trace.
+#[test]
+fn a_program_that_cannot_run_leaves_nothing() {
+    if !alone("processes::a_program_that_cannot_run_leaves_nothing") {
+        return;
+    }
+    let build = |program: Program| {
+        Pool::builder(program)
+            .size(1)
+            .build()
+            .unwrap_err()
+            .to_string()
+    };
+    leaves_nothing(async || {
+        assert_eq!(
+            build(Program::new("no-such-program")),
+            "program `no-such-program` was not found: give a path to it, or install it into a \
+             directory of PATH"
+        );
+        let text = modules().join("hostile.py");
+        assert_eq!(
+            build(Program::new(&text)),
+            format!(
+                "program `{}` cannot be executed: it is not an executable file",
+                text.display()
+            )
+        );
+        assert_eq!(
+            build(Program::new("sh").current_dir("/no/such")),
+            "working directory `/no/such` is not a directory"
+        );
+        // Executable, and no program: only the kernel can tell.
+        let file = env::temp_dir().join(format!("ostler-no-program-{}", std::process::id()));
+        fs::write(&file, [0; 64]).unwrap();
+        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let moment = Duration::from_millis(1);
+        let pool = Pool::builder(Program::new(&file))
+            .size(1)
+            .crash_loop(2)
+            .restart_backoff(moment, moment)
+            .build()
+            .unwrap();
+        match pool.checkout().await {
+            Err(CheckoutError::CrashLoop { last }) => match &*last {
+                StartError::Open {
+                    source: OpenError::Spawn { reason, .. },
+                    ..
+                } => {
+                    assert_eq!(reason, "Exec format error (os error 8)");
+                }
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+        pool.shutdown().await;
+        fs::remove_file(&file).unwrap();
+    });
+}
+
+/// A program that does not speak the protocol is told so, with what it wrote, and is not left running.
+#[test]
+fn a_program_that_does_not_answer_leaves_nothing() {
+    if !alone("processes::a_program_that_does_not_answer_leaves_nothing") {
+        return;
+    }
+    leaves_nothing(async || {
+        let moment = Duration::from_millis(1);
+        let fails = async |script: &str| {
+            let program = Program::new("sh").args(["-c", script]);
+            let pool = Pool::builder(program)
+                .size(1)
+                .crash_loop(1)
+                .restart_backoff(moment, moment)
+                .start_timeout(Duration::from_secs(5))
+                .checkout_timeout(Duration::from_secs(60))
+                .build()
+                .unwrap();
+            let Err(CheckoutError::CrashLoop { last }) = pool.checkout().await else {
+                panic!("`{script}` started")
+            };
+            pool.shutdown().await;
+            last.to_string()
+        };
+        let exits = fails("echo 'no licence' >&2; exit 7").await;
+        assert!(
+            exits.ends_with(
+                "exited before it was ready, with exit code 7; its stderr ends:\nno licence"
+            ),
+            "{exits}"
+        );
+        let talks = fails("echo hello world; cat > /dev/null").await;
+        assert!(
+            talks.ends_with(
+                "broke the handshake: it sent a frame of 1751477356 bytes, and the limit is 67108864"
+            ),
+            "{talks}"
+        );
+        let mute = fails("exec sleep 1000").await;
+        assert!(
+            mute.ends_with("raise `start_timeout` or look at its setup"),
+            "{mute}"
+        );
+    });
+}

@@ -1,0 +1,161 @@
+//! Does the Python runtime keep its part of the bargain?
+
+use std::time::Duration;
+
+use ostler_pool::{Builder, CallError, CheckoutError, Pool, Python, RemoteError};
+
+use crate::books::modules;
+
+fn python(target: &str) -> Builder {
+    Pool::builder(Python::function(target).path(modules()))
+        .size(1)
+        .checkout_timeout(Duration::from_secs(60))
+}
+
+async fn raised(pool: &Pool, request: &[u8]) -> RemoteError {
+    match pool.call(request).await {
+        Err(CallError::Raised { source, .. }) => source,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Bytes in, bytes out, of every value and any size that a frame can have.
+#[tokio::test]
+async fn bytes_come_back_as_they_were() {
+    let pool = python("hostile:echo").max_frame(3 << 20).build().unwrap();
+    let all: Vec<u8> = (0..=255).collect();
+    for request in [vec![], all, vec![b'x'; 3 * (1 << 20) - 5]] {
+        assert!(
+            pool.call(&request).await.unwrap() == request,
+            "{} bytes",
+            request.len()
+        );
+    }
+    pool.shutdown().await;
+}
+
+/// JSON in, JSON out; what is not JSON on either side is an error that says which, and costs nothing.
+#[tokio::test]
+async fn json_comes_back_as_it_was() {
+    let target = Python::function("builtins:sorted").json();
+    let pool = Pool::builder(target).size(1).build().unwrap();
+    let sorted: Vec<String> = pool.call_json(&["b", "ü\u{0}😀", "a"]).await.unwrap();
+    assert_eq!(sorted, ["a", "b", "ü\u{0}😀"]);
+    let reply = pool.call_json::<_, u64>(&[1]).await;
+    assert!(
+        matches!(reply, Err(CallError::Json { what: "reply", .. })),
+        "{reply:?}"
+    );
+    assert_eq!(
+        raised(&pool, b"{").await.kind,
+        "json.decoder.JSONDecodeError"
+    );
+    assert_eq!(pool.status().counters.opened, 1);
+    pool.shutdown().await;
+}
+
+/// C3: an exception comes back with its type, its text and a traceback of the user's code only; the worker stays.
+#[tokio::test]
+async fn an_exception_comes_back_whole() {
+    let pool = python("hostile:run").build().unwrap();
+    let error = raised(&pool, "fail nö".as_bytes()).await;
+    assert_eq!(
+        (error.kind.as_str(), error.message.as_str()),
+        ("LookupError", "nö")
+    );
+    assert!(
+        error.traceback.contains("raise LookupError(message)"),
+        "{}",
+        error.traceback
+    );
+    assert!(
+        !error.traceback.contains("ostler_worker"),
+        "{}",
+        error.traceback
+    );
+    assert_eq!(
+        raised(&pool, b"text").await.message,
+        "the function returned str, and must return bytes"
+    );
+    assert_eq!(pool.status().counters.opened, 1);
+    pool.shutdown().await;
+}
+
+/// P9: whatever is written to stdout, by Python, by a descriptor or by a subprocess, corrupts no frame.
+#[tokio::test]
+async fn output_does_not_corrupt_the_protocol() {
+    let pool = python("hostile:run").build().unwrap();
+    for _ in 0..3 {
+        assert_eq!(pool.call(b"pollute").await.unwrap(), b"clean");
+    }
+    assert_eq!(pool.status().counters.opened, 1);
+    pool.shutdown().await;
+}
+
+/// A reply that is larger than a frame may be is an error of that call, and the worker stays.
+#[tokio::test]
+async fn a_reply_that_is_too_large_is_an_error() {
+    let pool = python("hostile:run").max_frame(2048).build().unwrap();
+    assert_eq!(pool.call(b"many 2043").await.unwrap().len(), 2043);
+    let error = raised(&pool, b"many 2044").await;
+    assert_eq!(
+        error.message,
+        "a reply of 2044 bytes, where at most 2043 are allowed"
+    );
+    let long = raised(&pool, format!("fail {}", "x".repeat(2000)).as_bytes()).await;
+    assert_eq!(long.kind, "LookupError");
+    assert_eq!(pool.status().counters.opened, 1);
+    pool.shutdown().await;
+}
+
+/// `setup` has run, once in each worker, before its first call.
+#[tokio::test]
+async fn setup_runs_before_the_worker_is_ready() {
+    let pool = python("with_setup:count").build().unwrap();
+    for _ in 0..2 {
+        assert_eq!(pool.call(b"").await.unwrap(), b"1");
+    }
+    pool.shutdown().await;
+}
+
+/// L9, L13: a start that fails in Python is told to those who wait, with the exception.
+#[tokio::test]
+async fn a_start_that_fails_says_why() {
+    let why = async |target: &str| {
+        let moment = Duration::from_millis(1);
+        let pool = python(target)
+            .crash_loop(1)
+            .restart_backoff(moment, moment)
+            .build()
+            .unwrap();
+        let Err(CheckoutError::CrashLoop { last }) = pool.checkout().await else {
+            panic!("{target} started")
+        };
+        pool.shutdown().await;
+        let text = last.to_string();
+        text.split_once(" refused to start: ")
+            .expect("a refusal")
+            .1
+            .to_owned()
+    };
+    assert_eq!(why("broken_setup:function").await, "OSError: no model");
+    assert_eq!(
+        why("no_such_module:f").await,
+        "ModuleNotFoundError: No module named 'no_such_module'"
+    );
+    assert_eq!(
+        why("os:no_such").await,
+        "AttributeError: module 'os' has no attribute 'no_such'"
+    );
+}
+
+/// A function that is not written as one fails the build.
+#[tokio::test]
+async fn a_function_needs_a_module() {
+    for target in ["", "os", "os:", ":f", "os:a b", "os.path:a.", "a:b:c"] {
+        assert_eq!(
+            python(target).build().unwrap_err().to_string(),
+            format!("`{target}` is not a Python function: write it as `module:function`")
+        );
+    }
+}
