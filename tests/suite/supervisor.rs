@@ -1,0 +1,390 @@
+//! Does the supervisor decide as it should? One scenario each; `supervisor_random` tries all the others.
+
+use std::time::Duration;
+
+use ostler::supervisor::{Counters, Fault, Input, PortFact, Reason, Refusal, Timer};
+use ostler::worker::{self, Phase, Rung};
+use ostler::{Policy, WorkerId};
+
+use crate::world::World;
+
+fn started(size: usize) -> World {
+    let mut world = World::new(Policy::new(size));
+    world.start_all();
+    assert_eq!(world.serving(), size);
+    world
+}
+
+/// A new pool starts as many workers as it is to have, and no more at a time than may be.
+#[test]
+fn a_pool_starts_its_workers() {
+    let mut world = World::new(Policy {
+        max_starting: 2,
+        ..Policy::new(5)
+    });
+    assert_eq!(world.phases(), [Phase::Initializing; 2]);
+    let first = WorkerId {
+        slot: 0,
+        generation: 1,
+    };
+    world.port(first, PortFact::Started);
+    assert_eq!(
+        world.phases(),
+        [Phase::Ready, Phase::Initializing, Phase::Initializing]
+    );
+    world.start_all();
+    assert_eq!(world.phases(), [Phase::Ready; 5]);
+}
+
+/// L6: a worker that becomes free goes straight to who waits, with no moment in which it is idle.
+#[test]
+fn a_lease_is_handed_over() {
+    let mut world = started(1);
+    let (first, second) = (world.checkout(), world.checkout());
+    let lease = world.leases[0];
+    assert_eq!(world.granted, [(first, lease)]);
+    world.checkin(lease);
+    let next = world.leases[0];
+    assert_eq!(world.granted, [(first, lease), (second, next)]);
+    assert_eq!((next.worker, next.serial), (lease.worker, lease.serial + 1));
+}
+
+/// L10: what comes late, about a worker, a lease, a timer or a client that is gone, is counted and changes nothing.
+#[test]
+fn late_inputs_are_counted() {
+    let mut world = started(1);
+    let client = world.checkout();
+    let lease = world.leases[0];
+    world.checkin(lease);
+    let worker = lease.worker;
+    let gone = WorkerId {
+        generation: worker.generation + 1,
+        ..worker
+    };
+    let nowhere = WorkerId { slot: 99, ..worker };
+    let start = Timer::Worker {
+        worker,
+        timer: worker::Timer::Start,
+        generation: 1,
+    };
+    let before = (world.phases(), world.supervisor.counters());
+    for (late, input) in [
+        Input::Checkin {
+            lease,
+            exchanges: 7,
+        },
+        Input::Fault {
+            lease,
+            fault: Fault::Abandoned,
+        },
+        Input::GaveUp { waiter: client },
+        Input::Port {
+            worker: gone,
+            fact: PortFact::Exited,
+        },
+        Input::Port {
+            worker: nowhere,
+            fact: PortFact::Released,
+        },
+        Input::Elapsed { timer: start },
+        Input::Elapsed {
+            timer: Timer::Restart { generation: 3 },
+        },
+        Input::Recycle { worker: gone },
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        world.handle(input);
+        let counters = Counters {
+            stale: late as u64 + 1,
+            ..before.1
+        };
+        assert_eq!(
+            (world.phases(), world.supervisor.counters()),
+            (before.0.clone(), counters)
+        );
+    }
+}
+
+/// L2: what cannot be true of a worker is a typed error that names it, and the pool goes on as it was.
+#[test]
+fn an_illegal_input_is_an_error() {
+    let mut world = started(1);
+    let worker = WorkerId {
+        slot: 0,
+        generation: 1,
+    };
+    let released = Input::Port {
+        worker,
+        fact: PortFact::Released,
+    };
+    let error = world.supervisor.handle(released).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "worker 0.1: illegal input: PortReleased in phase Ready"
+    );
+    assert_eq!(world.phases(), [Phase::Ready]);
+    world.checkout();
+    assert_eq!(world.phases(), [Phase::Busy]);
+}
+
+/// L10: the deadline of a rung that was left does not hurry the next one.
+#[test]
+fn a_rung_keeps_its_own_deadline() {
+    let mut world = started(1);
+    let worker = WorkerId {
+        slot: 0,
+        generation: 1,
+    };
+    world.handle(Input::Shutdown);
+    let ask = world.timers[0];
+    world.elapse(ask);
+    assert_eq!(world.rungs[&worker], [Rung::Ask, Rung::Term]);
+    world.handle(Input::Elapsed { timer: ask });
+    assert_eq!(world.rungs[&worker], [Rung::Ask, Rung::Term]);
+    world.elapse(world.timers[0]);
+    assert_eq!(world.rungs[&worker], [Rung::Ask, Rung::Term, Rung::Kill]);
+}
+
+/// C1: a worker whose lease ended badly is stopped, and its place is taken at once, out of the surge.
+#[test]
+fn a_faulted_worker_is_replaced() {
+    let mut world = started(2);
+    world.checkout();
+    world.fault(world.leases[0], Fault::TimedOut);
+    assert_eq!(
+        world.phases(),
+        [Phase::Stopping, Phase::Ready, Phase::Initializing]
+    );
+    let stopped = world.supervisor.workers().next().unwrap();
+    assert_eq!(stopped.reason, Some(Reason::Fault(Fault::TimedOut)));
+    world.start_all();
+    assert_eq!(world.serving(), 2);
+}
+
+/// L4: with all slots taken by ports that are still stopping, nothing is started until one is released.
+#[test]
+fn a_slot_is_free_when_its_port_is() {
+    let mut world = started(2);
+    for _ in 0..2 {
+        world.checkout();
+    }
+    for lease in world.leases.clone() {
+        world.port(lease.worker, PortFact::Exited);
+    }
+    assert_eq!(
+        world.phases(),
+        [Phase::Stopping, Phase::Stopping, Phase::Initializing]
+    );
+    let first = WorkerId {
+        slot: 0,
+        generation: 1,
+    };
+    world.port(first, PortFact::Released);
+    assert_eq!(
+        world.phases(),
+        [Phase::Initializing, Phase::Stopping, Phase::Initializing]
+    );
+    let next = world.supervisor.workers().next().unwrap().worker;
+    assert_eq!((next.slot, next.generation), (0, 2));
+}
+
+/// L13: failed starts pause the pool, longer each time; one is tried before the others; a completed exchange ends it.
+#[test]
+fn failed_starts_back_off() {
+    let mut world = World::new(Policy::new(3));
+    for round in 0..4 {
+        let expected = if round == 0 { 3 } else { 1 };
+        let opening: Vec<WorkerId> = world.ports.keys().copied().collect();
+        assert_eq!(opening.len(), expected, "round {round}");
+        for worker in opening {
+            world.port(worker, PortFact::Exited);
+            world.port(worker, PortFact::Released);
+        }
+        assert_eq!(world.phases(), []);
+        let pause = world.timers.pop().expect("a pause");
+        assert_eq!(
+            pause,
+            Timer::Restart {
+                generation: round + 1
+            }
+        );
+        world.elapse(pause);
+    }
+    world.start_all();
+    assert_eq!(world.serving(), 3);
+    world.checkout();
+    world.checkin(world.leases[0]);
+    let worker = world.supervisor.workers().next().unwrap().worker;
+    world.checkout();
+    world.port(worker, PortFact::Exited);
+    assert!(
+        !world
+            .timers
+            .iter()
+            .any(|timer| matches!(timer, Timer::Restart { .. }))
+    );
+}
+
+/// L13: a crash loop with nothing serving refuses at once; while something serves, clients wait for it.
+#[test]
+fn a_crash_loop_refuses() {
+    let mut world = World::new(Policy {
+        crash_loop: 1,
+        ..Policy::new(2)
+    });
+    let waits = world.checkout();
+    let [a, b] = [0, 1].map(|slot| WorkerId {
+        slot,
+        generation: 1,
+    });
+    world.port(a, PortFact::Started);
+    assert_eq!(world.granted.len(), 1);
+    world.port(b, PortFact::StartFailed);
+    let patient = world.checkout();
+    assert!(world.waiting.contains(&patient));
+    world.port(a, PortFact::Exited);
+    assert_eq!(world.refused, [(patient, Refusal::CrashLoop)]);
+    let hasty = world.checkout();
+    assert_eq!(world.refused[1..], [(hasty, Refusal::CrashLoop)]);
+    assert_eq!(world.granted[0].0, waits);
+}
+
+/// L15: a recycled worker is retired when its replacement serves, and kept while replacements fail.
+#[test]
+fn a_recycled_worker_is_kept_until_it_is_replaced() {
+    let mut world = started(2);
+    let old = WorkerId {
+        slot: 0,
+        generation: 1,
+    };
+    world.handle(Input::Recycle { worker: old });
+    assert_eq!(
+        world.phases(),
+        [Phase::Ready, Phase::Ready, Phase::Initializing]
+    );
+    let failing = WorkerId {
+        slot: 2,
+        generation: 1,
+    };
+    world.port(failing, PortFact::Exited);
+    world.port(failing, PortFact::Released);
+    assert_eq!(world.phases(), [Phase::Ready, Phase::Ready]);
+    let pause = world.timers[0];
+    world.elapse(pause);
+    world.start_all();
+    assert_eq!(
+        world.phases(),
+        [Phase::Stopping, Phase::Ready, Phase::Ready]
+    );
+    assert_eq!(world.supervisor.counters().recycled, 1);
+}
+
+/// L16: shutdown covers idle, leased, starting and stopping workers, and ends when the last of them is released.
+#[test]
+fn shutdown_covers_every_phase() {
+    let mut world = started(3);
+    world.checkout();
+    world.checkout();
+    let [leased, faulted] = world.leases[..] else {
+        panic!("two leases")
+    };
+    world.fault(faulted, Fault::Abandoned);
+    assert_eq!(
+        world.phases(),
+        [
+            Phase::Busy,
+            Phase::Stopping,
+            Phase::Ready,
+            Phase::Initializing
+        ]
+    );
+    world.handle(Input::Shutdown);
+    assert_eq!(
+        world.phases(),
+        [
+            Phase::Finishing,
+            Phase::Stopping,
+            Phase::Stopping,
+            Phase::Stopping
+        ]
+    );
+    world.checkin(leased);
+    assert_eq!(world.phases(), [Phase::Stopping; 4]);
+    let late = world.checkout();
+    assert_eq!(world.refused, [(late, Refusal::Closed)]);
+    world.run_out();
+    assert_eq!((world.phases(), world.closed), (vec![], 1));
+    world.handle(Input::Shutdown);
+    assert_eq!(world.closed, 1);
+}
+
+/// The whole of a shutdown fits into its timeout: the drain, both graces, and a reserve for the kill.
+#[test]
+fn the_stages_of_a_shutdown_fit_into_it() {
+    use ostler::supervisor::{Effect, Order, Supervisor};
+    for (shutdown, grace) in [(30_000, 2_000), (1_000, 2_000), (10, 60_000), (10, 0)] {
+        let policy = Policy {
+            shutdown_timeout: Duration::from_millis(shutdown),
+            ask_grace: Duration::from_millis(grace),
+            term_grace: Duration::from_millis(grace),
+            ..Policy::new(1)
+        };
+        let mut supervisor = Supervisor::new(policy, 1).unwrap();
+        let worker = WorkerId {
+            slot: 0,
+            generation: 1,
+        };
+        supervisor
+            .handle(Input::Port {
+                worker,
+                fact: PortFact::Started,
+            })
+            .unwrap();
+        supervisor
+            .handle(Input::Checkout {
+                waiter: ostler::WaiterId(1),
+            })
+            .unwrap();
+        assert!(supervisor.take_effects().count() > 0);
+        supervisor.handle(Input::Shutdown).unwrap();
+        let mut until_the_kill = Duration::ZERO;
+        loop {
+            let effects: Vec<Effect> = supervisor.take_effects().collect();
+            let stop = |effect: &Effect| {
+                matches!(
+                    effect,
+                    Effect::Worker {
+                        order: Order::Stop {
+                            rung: Rung::Kill,
+                            ..
+                        },
+                        ..
+                    }
+                )
+            };
+            if effects.iter().any(stop) {
+                break;
+            }
+            let timer = effects.iter().find_map(|effect| match effect {
+                Effect::Worker {
+                    order: Order::StartTimer { timer, after },
+                    ..
+                } => Some((*timer, *after)),
+                _ => None,
+            });
+            let (timer, after) = timer.expect("each stage has a deadline");
+            until_the_kill += after;
+            supervisor.handle(Input::Elapsed { timer }).unwrap();
+        }
+        assert!(
+            until_the_kill < Duration::from_millis(shutdown),
+            "{until_the_kill:?}"
+        );
+        assert!(
+            until_the_kill > Duration::from_millis(shutdown) / 3,
+            "{until_the_kill:?}"
+        );
+    }
+}
