@@ -253,11 +253,8 @@ async fn a_worker_holds_no_descriptors_but_its_own() {
             .map(str::to_owned)
             .collect();
         let (own, others): (Vec<_>, Vec<_>) = own.into_iter().partition(|t| t.starts_with("pipe:"));
-        assert_eq!(
-            (own.len(), others),
-            (3, vec!["/dev/null".to_owned()]),
-            "{listing}"
-        );
+        assert_eq!(own.len(), 3, "{listing}");
+        assert!(others.iter().all(|other| other == "/dev/null"), "{listing}");
         pipes.extend(own);
     }
     assert_eq!(pipes.len(), 12, "three each, and none shared");
