@@ -50,7 +50,6 @@ struct Inner {
     ports: Vec<Option<Record>>,
     /// The task that sleeps through the pause after a failed start.
     pause: Option<AbortHandle>,
-    /// Why the latest start failed, for those who are refused because of it.
     last_failure: Option<Arc<StartError>>,
     shutdown: Option<Shutdown>,
 }
@@ -163,10 +162,9 @@ impl Driver {
         }
     }
 
-    /// Remembers why a start failed, before the supervisor is told that it did.
-    pub(crate) fn start_failed(&self, error: StartError) {
-        tracing::warn!(target: "ostler::worker", %error, "start failed");
-        self.lock().last_failure = Some(Arc::new(error));
+    /// Remembers why the latest worker failed that never served, for those who are refused because of it.
+    pub(crate) fn remember(&self, failure: StartError) {
+        self.lock().last_failure = Some(Arc::new(failure));
     }
 
     /// Remembers how a worker ended, if the pool is shutting down.

@@ -119,8 +119,8 @@ pub enum StartError {
         /// What it said.
         source: RemoteError,
     },
-    /// Its process exited before it answered the handshake.
-    #[error("worker {worker} exited before it was ready, with {}{}", .exit.status, Tail(&.exit.stderr))]
+    /// Its process exited before it answered the handshake, or before it was ever leased.
+    #[error("worker {worker} exited at its start, with {}{}", .exit.status, Tail(&.exit.stderr))]
     Exited {
         /// The worker.
         worker: WorkerId,

@@ -32,6 +32,8 @@ pub(crate) struct Task {
     port: Option<Box<dyn Port>>,
     handshake: Option<BoxFuture<'static, Result<Answer, Broken>>>,
     timer: Option<(Timer, Pin<Box<Sleep>>)>,
+    /// Whether its start has failed in a way that is already known.
+    failed: bool,
     /// The last rung that was ordered before the leader exited, and why.
     rung: Option<Rung>,
     reason: Option<Reason>,
@@ -72,6 +74,7 @@ impl Task {
             port: None,
             handshake: None,
             timer: None,
+            failed: false,
             rung: None,
             reason: None,
             exit: None,
@@ -208,17 +211,16 @@ impl Task {
     async fn exited(&mut self, exit: Exit) {
         self.stage = Stage::Exited;
         self.exit = Some(exit.clone());
-        if self.rung.is_none() {
-            tracing::warn!(target: "ostler::worker", worker = %self.worker, status = %exit.status, "exited");
-        }
         if let Some(handshake) = self.handshake.take() {
             // It may have said why before it exited. With the wire closed, the answer is there or will never be.
             self.wire.close(End::Exited(exit.clone()), false);
             self.answered(handshake.await);
         }
-        if self.rung.is_none() {
-            self.driver.start_failed(StartError::Exited {
-                worker: self.worker,
+        if self.rung.is_none() && !self.failed {
+            let (worker, status) = (self.worker, exit.status);
+            tracing::warn!(target: "ostler::worker", %worker, %status, "exited");
+            self.driver.remember(StartError::Exited {
+                worker,
                 exit: exit.clone(),
             });
         }
@@ -246,18 +248,22 @@ impl Task {
             ..
         } = timer
         {
-            let after = self.driver.start_timeout();
-            self.driver.start_failed(StartError::TimedOut {
-                worker: self.worker,
-                after,
-            });
+            let (worker, after) = (self.worker, self.driver.start_timeout());
+            self.failed(StartError::TimedOut { worker, after });
         }
         self.driver.handle(Input::Elapsed { timer });
     }
 
     fn fail(&mut self, error: StartError) {
-        self.driver.start_failed(error);
+        self.failed(error);
         self.report(PortFact::StartFailed);
+    }
+
+    /// Takes note of why the start failed, before the supervisor is told that it did.
+    fn failed(&mut self, error: StartError) {
+        tracing::warn!(target: "ostler::worker", %error, "start failed");
+        self.failed = true;
+        self.driver.remember(error);
     }
 
     fn report(&self, fact: PortFact) {
@@ -278,7 +284,7 @@ impl Drop for Task {
         self.port = None;
         self.wire.close(End::Stopped(Reason::Exited), false);
         if thread::panicking() {
-            self.driver.start_failed(StartError::Panicked {
+            self.driver.remember(StartError::Panicked {
                 worker: self.worker,
             });
         } else {

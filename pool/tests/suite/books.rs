@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Runtime;
+
 /// How long something may take that takes moments. No test passes sooner or later because of it.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -103,6 +105,15 @@ pub(crate) fn alone(name: &str) -> bool {
         "`{name}` is not the name of a test"
     );
     false
+}
+
+/// Runs `test` on a runtime, and checks that this process is afterwards as it was before.
+pub(crate) fn leaves_nothing(test: impl AsyncFnOnce()) {
+    let runtime = Runtime::new().expect("a runtime");
+    let before = Books::take();
+    assert!(before.children.is_empty(), "{before:?}");
+    runtime.block_on(test());
+    until("clean books", || Books::take() == before);
 }
 
 /// Where the Python modules of this suite are.

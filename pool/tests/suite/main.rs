@@ -1,7 +1,13 @@
 //! The verification suite of the pool: one module per question.
 
 mod books;
-mod driver;
+mod calls;
+mod options;
 mod processes;
+mod programs;
 mod python;
+mod rig;
+mod shutdown;
 mod sim;
+mod starts;
+mod waiting;

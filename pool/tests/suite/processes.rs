@@ -10,13 +10,11 @@ use std::{env, fs};
 
 use ostler_pool::ostler::supervisor::Reason;
 use ostler_pool::ostler::worker::Rung;
-use ostler_pool::{
-    Builder, CallError, CheckoutError, ExitStatus, OpenError, Pool, Program, Python, StartError,
-};
+use ostler_pool::{Builder, CallError, ExitStatus, Pool, Python};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 
-use crate::books::{Books, alone, inheritable, is_alive, modules, until};
+use crate::books::{Books, alone, inheritable, is_alive, leaves_nothing, modules, until};
 
 fn hostile() -> Builder {
     Pool::builder(Python::function("hostile:run").path(modules()))
@@ -34,15 +32,6 @@ fn number(reply: &[u8]) -> u32 {
 fn kill(pid: u32) {
     let pid = Pid::from_raw(pid.cast_signed()).expect("a process id");
     kill_process(pid, Signal::KILL).expect("the worker can be killed");
-}
-
-/// Runs `test` on a runtime, and checks that this process is afterwards as it was before.
-fn leaves_nothing(test: impl AsyncFnOnce()) {
-    let runtime = Runtime::new().expect("a runtime");
-    let before = Books::take();
-    assert!(before.children.is_empty(), "{before:?}");
-    runtime.block_on(test());
-    until("clean books", || Books::take() == before);
 }
 
 /// T1: a pool that was used and shut down leaves no process, no zombie and no descriptor, and says so at once.
@@ -325,109 +314,4 @@ fn cpu_ticks(pid: u32) -> u64 {
         .rsplit_once(')')
         .and_then(|(_, fields)| fields.split_whitespace().nth(11));
     user.and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
-}
-
-/// P6: a program that cannot be started fails the build, or each start, with what is wrong and without a trace.
-#[test]
-fn a_program_that_cannot_run_leaves_nothing() {
-    if !alone("processes::a_program_that_cannot_run_leaves_nothing") {
-        return;
-    }
-    let build = |program: Program| {
-        Pool::builder(program)
-            .size(1)
-            .build()
-            .unwrap_err()
-            .to_string()
-    };
-    leaves_nothing(async || {
-        assert_eq!(
-            build(Program::new("no-such-program")),
-            "program `no-such-program` was not found: give a path to it, or install it into a \
-             directory of PATH"
-        );
-        let text = modules().join("hostile.py");
-        assert_eq!(
-            build(Program::new(&text)),
-            format!(
-                "program `{}` cannot be executed: it is not an executable file",
-                text.display()
-            )
-        );
-        assert_eq!(
-            build(Program::new("sh").current_dir("/no/such")),
-            "working directory `/no/such` is not a directory"
-        );
-        // Executable, and no program: only the kernel can tell.
-        let file = env::temp_dir().join(format!("ostler-no-program-{}", std::process::id()));
-        fs::write(&file, [0; 64]).unwrap();
-        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let moment = Duration::from_millis(1);
-        let pool = Pool::builder(Program::new(&file))
-            .size(1)
-            .crash_loop(2)
-            .restart_backoff(moment, moment)
-            .build()
-            .unwrap();
-        match pool.checkout().await {
-            Err(CheckoutError::CrashLoop { last }) => match &*last {
-                StartError::Open {
-                    source: OpenError::Spawn { reason, .. },
-                    ..
-                } => {
-                    assert_eq!(reason, "Exec format error (os error 8)");
-                }
-                other => panic!("{other:?}"),
-            },
-            other => panic!("{other:?}"),
-        }
-        pool.shutdown().await;
-        fs::remove_file(&file).unwrap();
-    });
-}
-
-/// A program that does not speak the protocol is told so, with what it wrote, and is not left running.
-#[test]
-fn a_program_that_does_not_answer_leaves_nothing() {
-    if !alone("processes::a_program_that_does_not_answer_leaves_nothing") {
-        return;
-    }
-    leaves_nothing(async || {
-        let moment = Duration::from_millis(1);
-        let fails = async |script: &str| {
-            let program = Program::new("sh").args(["-c", script]);
-            let pool = Pool::builder(program)
-                .size(1)
-                .crash_loop(1)
-                .restart_backoff(moment, moment)
-                .start_timeout(Duration::from_secs(5))
-                .checkout_timeout(Duration::from_secs(60))
-                .build()
-                .unwrap();
-            let Err(CheckoutError::CrashLoop { last }) = pool.checkout().await else {
-                panic!("`{script}` started")
-            };
-            pool.shutdown().await;
-            last.to_string()
-        };
-        let exits = fails("echo 'no licence' >&2; exit 7").await;
-        assert!(
-            exits.ends_with(
-                "exited before it was ready, with exit code 7; its stderr ends:\nno licence"
-            ),
-            "{exits}"
-        );
-        let talks = fails("echo hello world; cat > /dev/null").await;
-        assert!(
-            talks.ends_with(
-                "broke the handshake: it sent a frame of 1751477356 bytes, and the limit is 67108864"
-            ),
-            "{talks}"
-        );
-        let mute = fails("exec sleep 1000").await;
-        assert!(
-            mute.ends_with("raise `start_timeout` or look at its setup"),
-            "{mute}"
-        );
-    });
 }

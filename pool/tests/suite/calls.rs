@@ -1,0 +1,180 @@
+//! Does every call have the one outcome that it should, and does only the worker that it cost pay for it?
+//!
+//! The real driver on simulated ports. See [`sim`](crate::sim).
+
+use std::pin::pin;
+use std::time::Duration;
+
+use ostler_pool::ostler::supervisor::Reason;
+use ostler_pool::ostler::worker::Rung;
+use ostler_pool::{CallError, ExitStatus};
+use tokio::time::Instant;
+
+use crate::rig::{begin, end, pool};
+use crate::sim::{Books, Sim};
+
+/// The plain way through: a reply for a request, a worker for many calls, and a report at the end.
+#[tokio::test(start_paused = true)]
+async fn a_call_is_answered() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 2).build().unwrap();
+    for request in [b"one".as_slice(), b"", &[7; 200_000]] {
+        assert_eq!(pool.call(request).await.unwrap(), request);
+    }
+    let report = pool.shutdown().await;
+    assert_eq!((report.counters.exchanges, report.counters.opened), (3, 2));
+    assert_eq!(report.workers.len(), 2);
+    for end in &report.workers {
+        let ended = (end.reason, end.rung, end.status);
+        assert_eq!(
+            ended,
+            (
+                Some(Reason::Shutdown),
+                Some(Rung::Ask),
+                Some(ExitStatus::Code(0))
+            )
+        );
+    }
+    assert_eq!(
+        sim.books(),
+        Books {
+            opened: 2,
+            most_open: 2,
+            ..Books::default()
+        }
+    );
+}
+
+/// C1: a call that takes too long costs its worker, and nobody else ever sees its reply.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_takes_too_long_costs_its_worker() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1)
+        .call_timeout(Duration::from_secs(7))
+        .build()
+        .unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    let since = Instant::now();
+    match lease.call(b"hang").await {
+        Err(CallError::TimedOut {
+            after,
+            request_written: true,
+            ..
+        }) => {
+            assert_eq!(
+                (after, since.elapsed()),
+                (Duration::from_secs(7), Duration::from_secs(7))
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(
+        lease.call(b"again").await,
+        Err(CallError::LeaseOver { .. })
+    ));
+    assert_eq!(pool.call(b"next").await.unwrap(), b"next");
+    assert_eq!((sim.books().opened, pool.status().counters.faulted), (2, 1));
+    drop(lease);
+    end(&pool, &sim).await;
+}
+
+/// C1: so does a call that is dropped half-way, at once, although its lease is still held.
+#[tokio::test(start_paused = true)]
+async fn an_abandoned_call_costs_its_worker() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    begin(&mut pin!(lease.call(b"hang"))).await;
+    assert_eq!(pool.status().counters.faulted, 1);
+    assert!(matches!(
+        lease.call(b"again").await,
+        Err(CallError::LeaseOver { .. })
+    ));
+    assert_eq!(pool.call(b"next").await.unwrap(), b"next");
+    drop(lease);
+    assert_eq!(pool.status().counters.faulted, 1, "a lease ends once");
+    end(&pool, &sim).await;
+}
+
+/// C1: a reply to another request, bytes that are no frame, and a second reply never reach a client.
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_breaks_the_protocol_is_replaced() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    for (request, complaint) in [
+        (
+            b"wrong id".as_slice(),
+            "it answered request 151587081, which was not asked",
+        ),
+        (
+            b"garbage",
+            "it sent a frame of 4294967295 bytes, and the limit is 67108864",
+        ),
+    ] {
+        match pool.call(request).await {
+            Err(CallError::Protocol { problem, .. }) => assert_eq!(problem, complaint),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(pool.call(b"twice").await.unwrap(), b"once");
+    assert_eq!(pool.call(b"next").await.unwrap(), b"next");
+    assert_eq!((sim.books().opened, pool.status().counters.faulted), (4, 3));
+    end(&pool, &sim).await;
+}
+
+/// C3: an error that the worker answers with is a whole exchange. The worker and the lease stay.
+#[tokio::test(start_paused = true)]
+async fn an_exception_costs_nothing() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).max_frame(1024).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    match lease.call(b"raise").await {
+        Err(CallError::Raised { source, .. }) => assert_eq!(source.to_string(), "ValueError: no"),
+        other => panic!("{other:?}"),
+    }
+    match lease.call(&[0; 1020]).await {
+        Err(
+            error @ CallError::RequestTooLarge {
+                size: 1020,
+                max: 1019,
+            },
+        ) => assert_eq!(
+            error.to_string(),
+            "a request of 1020 bytes is larger than the 1019 that `max_frame` allows"
+        ),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(lease.call(&[1; 1019]).await.unwrap(), [1; 1019]);
+    drop(lease);
+    assert_eq!(
+        (sim.books().opened, pool.status().counters.exchanges),
+        (1, 2)
+    );
+    end(&pool, &sim).await;
+}
+
+/// C4: a worker that dies fails the one call that it was serving, with its status; what it answered before counts.
+#[tokio::test(start_paused = true)]
+async fn a_dead_worker_fails_its_one_call() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let mut dies = pin!(pool.call(b"exit"));
+    begin(&mut dies).await;
+    let mut waits = pin!(pool.call(b"waits"));
+    begin(&mut waits).await;
+    match dies.await {
+        Err(CallError::WorkerExited {
+            exit,
+            request_written: true,
+            ..
+        }) => {
+            assert_eq!(exit.status, ExitStatus::Code(3));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(waits.await.unwrap(), b"waits");
+    assert_eq!(pool.call(b"answer and exit").await.unwrap(), b"farewell");
+    assert_eq!(pool.call(b"next").await.unwrap(), b"next");
+    assert_eq!((sim.books().opened, pool.status().counters.exited), (3, 2));
+    end(&pool, &sim).await;
+}

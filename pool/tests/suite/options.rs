@@ -1,0 +1,103 @@
+//! Are the options and the types what they say?
+//!
+//! The real driver on simulated ports. See [`sim`](crate::sim).
+
+use std::time::Duration;
+
+use ostler_pool::{Builder, CallError, Lease, Pool, StartError};
+
+use crate::rig::pool;
+use crate::sim::{Books, Sim};
+
+/// L20: an option out of its range fails the build, by its name, with its value and its range.
+#[tokio::test]
+async fn options_are_checked_when_the_pool_is_built() {
+    let build = |change: fn(Builder) -> Builder| {
+        change(pool(&Sim::default(), 2))
+            .build()
+            .unwrap_err()
+            .to_string()
+    };
+    let day = Duration::from_secs(86_400);
+    assert_eq!(
+        build(|b| b.size(0)),
+        "option `size` is 0, and must be 1 to 4096"
+    );
+    assert_eq!(
+        build(|b| b.surge(3)),
+        "option `surge` is 3, and must be 1 to 2"
+    );
+    assert_eq!(
+        build(|b| b.max_starting(0)),
+        "option `max_starting` is 0, and must be 1 to 4096"
+    );
+    assert_eq!(
+        build(|b| b.crash_loop(0)),
+        "option `crash_loop` is 0, and must be 1 to 4294967295"
+    );
+    assert_eq!(
+        build(|b| b.max_frame(10)),
+        "option `max_frame` is 10, and must be 1024 to 1073741824"
+    );
+    for (name, text) in [
+        ("start_timeout", build(|b| b.start_timeout(Duration::ZERO))),
+        (
+            "checkout_timeout",
+            build(|b| b.checkout_timeout(Duration::ZERO)),
+        ),
+        ("call_timeout", build(|b| b.call_timeout(Duration::ZERO))),
+    ] {
+        assert_eq!(
+            text,
+            format!("option `{name}` is 0ns, and must be 1ns to 604800s")
+        );
+    }
+    assert_eq!(
+        build(|b| b.shutdown_timeout(Duration::from_millis(1))),
+        "option `shutdown_timeout` is 1ms, and must be 10ms to 604800s"
+    );
+    assert_eq!(
+        build(|b| b.restart_backoff(Duration::from_secs(2), Duration::from_secs(1))),
+        "option `restart_backoff_max` is 1s, and must be 2s to 604800s"
+    );
+    let long = 8 * day;
+    let ask = pool(&Sim::default(), 1)
+        .stop_grace(long, day)
+        .build()
+        .unwrap_err();
+    assert_eq!(
+        ask.to_string(),
+        "option `ask_grace` is 691200s, and must be 0ns to 604800s"
+    );
+    let term = pool(&Sim::default(), 1)
+        .stop_grace(day, long)
+        .build()
+        .unwrap_err();
+    assert_eq!(
+        term.to_string(),
+        "option `term_grace` is 691200s, and must be 0ns to 604800s"
+    );
+}
+
+/// P6: outside a runtime, building a pool is an error, before anything is started.
+#[test]
+fn a_pool_needs_a_runtime() {
+    let sim = Sim::default();
+    let error = pool(&sim, 1).build().unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "a pool must be built inside a tokio runtime: call `build` from async code"
+    );
+    assert_eq!(sim.books(), Books::default());
+}
+
+/// The types that users hold can be held anywhere; a start error can be kept.
+#[test]
+fn public_types_are_send_and_sync() {
+    fn check<T: Send + Sync + std::fmt::Debug + 'static>() {}
+    check::<Pool>();
+    check::<Lease>();
+    check::<Builder>();
+    check::<CallError>();
+    check::<StartError>();
+}

@@ -1,0 +1,111 @@
+//! Is a program that cannot be a worker told so, and leaves it nothing behind?
+
+use std::time::Duration;
+use std::{env, fs};
+
+use ostler_pool::{CheckoutError, OpenError, Pool, Program, StartError};
+
+use crate::books::{alone, leaves_nothing, modules};
+
+/// P6: a program that cannot be started fails the build, or each start, with what is wrong and without a trace.
+#[test]
+fn a_program_that_cannot_run_leaves_nothing() {
+    if !alone("programs::a_program_that_cannot_run_leaves_nothing") {
+        return;
+    }
+    let build = |program: Program| {
+        Pool::builder(program)
+            .size(1)
+            .build()
+            .unwrap_err()
+            .to_string()
+    };
+    leaves_nothing(async || {
+        assert_eq!(
+            build(Program::new("no-such-program")),
+            "program `no-such-program` was not found: give a path to it, or install it into a \
+             directory of PATH"
+        );
+        let text = modules().join("hostile.py");
+        assert_eq!(
+            build(Program::new(&text)),
+            format!(
+                "program `{}` cannot be executed: it is not an executable file",
+                text.display()
+            )
+        );
+        assert_eq!(
+            build(Program::new("sh").current_dir("/no/such")),
+            "working directory `/no/such` is not a directory"
+        );
+        // Executable, and no program: only the kernel can tell.
+        let file = env::temp_dir().join(format!("ostler-no-program-{}", std::process::id()));
+        fs::write(&file, [0; 64]).unwrap();
+        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let moment = Duration::from_millis(1);
+        let pool = Pool::builder(Program::new(&file))
+            .size(1)
+            .crash_loop(2)
+            .restart_backoff(moment, moment)
+            .build()
+            .unwrap();
+        match pool.checkout().await {
+            Err(CheckoutError::CrashLoop { last }) => match &*last {
+                StartError::Open {
+                    source: OpenError::Spawn { reason, .. },
+                    ..
+                } => {
+                    assert_eq!(reason, "Exec format error (os error 8)");
+                }
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+        pool.shutdown().await;
+        fs::remove_file(&file).unwrap();
+    });
+}
+
+/// A program that does not speak the protocol is told so, with what it wrote, and is not left running.
+#[test]
+fn a_program_that_does_not_answer_leaves_nothing() {
+    if !alone("programs::a_program_that_does_not_answer_leaves_nothing") {
+        return;
+    }
+    leaves_nothing(async || {
+        let (moment, minute) = (Duration::from_millis(1), Duration::from_secs(60));
+        let fails = async |script: &str, start_timeout: Duration| {
+            let program = Program::new("sh").args(["-c", script]);
+            let pool = Pool::builder(program)
+                .size(1)
+                .crash_loop(1)
+                .restart_backoff(moment, moment)
+                .start_timeout(start_timeout)
+                .checkout_timeout(Duration::from_secs(60))
+                .build()
+                .unwrap();
+            let Err(CheckoutError::CrashLoop { last }) = pool.checkout().await else {
+                panic!("`{script}` started")
+            };
+            pool.shutdown().await;
+            last.to_string()
+        };
+        let exits = fails("echo 'no licence' >&2; exit 7", minute).await;
+        assert!(
+            exits.ends_with("exited at its start, with exit code 7; its stderr ends:\nno licence"),
+            "{exits}"
+        );
+        let talks = fails("echo hello world; cat > /dev/null", minute).await;
+        assert!(
+            talks.ends_with(
+                "broke the handshake: it sent a frame of 1751477356 bytes, and the limit is 67108864"
+            ),
+            "{talks}"
+        );
+        let mute = fails("exec sleep 1000", moment).await;
+        assert!(
+            mute.ends_with("raise `start_timeout` or look at its setup"),
+            "{mute}"
+        );
+    });
+}

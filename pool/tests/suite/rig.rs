@@ -1,0 +1,47 @@
+//! What the tests of the real driver on simulated ports share. They run on a paused clock: every deadline passes at
+//! once, and in its order.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use ostler_pool::{Builder, Pool, PoolStatus};
+use tokio::time::{sleep, timeout};
+
+use crate::sim::Sim;
+
+pub(crate) fn pool(sim: &Sim, size: usize) -> Builder {
+    Pool::builder(sim.clone()).size(size)
+}
+
+/// Polls, on the paused clock, until the pool is as described; panics with what it is like if that never comes.
+pub(crate) async fn until(pool: &Pool, described: impl Fn(&PoolStatus) -> bool) {
+    for _ in 0..100_000 {
+        if described(&pool.status()) {
+            return;
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    panic!("never came: {}", pool.status());
+}
+
+/// Polls a future once, so that whatever it does before its first wait has happened.
+pub(crate) async fn begin<F: Future>(future: &mut Pin<&mut F>) {
+    let begun = timeout(Duration::ZERO, future.as_mut()).await;
+    assert!(begun.is_err(), "it was to wait");
+}
+
+/// Shuts down and checks that nothing is left: no port, no worker, no client.
+pub(crate) async fn end(pool: &Pool, sim: &Sim) {
+    let report = pool.shutdown().await;
+    assert_eq!(report.unreleased, []);
+    assert_eq!(report.counters.opened, report.counters.released);
+    assert_eq!(
+        (
+            sim.books().open,
+            pool.status().workers.len(),
+            pool.status().waiting
+        ),
+        (0, 0, 0)
+    );
+}

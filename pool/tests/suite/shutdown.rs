@@ -1,0 +1,132 @@
+//! Does a pool end, in time, with nothing left, whatever its workers do?
+//!
+//! The real driver on simulated ports. See [`sim`](crate::sim).
+
+use std::pin::pin;
+use std::time::Duration;
+
+use ostler_pool::ostler::supervisor::Reason;
+use ostler_pool::ostler::worker::Rung;
+use ostler_pool::{CallError, CheckoutError, Lease, Pool};
+use tokio::time::{Instant, sleep};
+
+use crate::rig::{begin, pool, until};
+use crate::sim::{Books, Script, Sim};
+
+/// L18: shutdown begins before it is polled, refuses who waits and who comes, and is the same one when repeated.
+#[tokio::test(start_paused = true)]
+async fn shutdown_answers_everyone_and_happens_once() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let mut held = pool.checkout().await.unwrap();
+    let mut waits = pin!(pool.checkout());
+    begin(&mut waits).await;
+    drop(pool.shutdown());
+    assert!(matches!(waits.await, Err(CheckoutError::Closed)));
+    assert!(matches!(pool.checkout().await, Err(CheckoutError::Closed)));
+    assert_eq!(held.call(b"the last word").await.unwrap(), b"the last word");
+    drop(held);
+    let (first, second) = tokio::join!(pool.shutdown(), pool.shutdown());
+    assert_eq!((first.workers.len(), second.workers.len()), (1, 1));
+    assert_eq!(sim.books().open, 0);
+}
+
+/// L16, L17: shutdown waits for calls under way as long as it may, then stops their workers and tells the calls why.
+#[tokio::test(start_paused = true)]
+async fn shutdown_ends_in_time_under_a_call_that_does_not() {
+    let sim = Sim::new([Script::Stubborn, Script::Good, Script::Mute]);
+    let pool = pool(&sim, 3)
+        .call_timeout(Duration::from_secs(3600))
+        .shutdown_timeout(Duration::from_secs(30))
+        .build()
+        .unwrap();
+    until(&pool, |status| status.occupancy().ready == 2).await;
+    let mut hangs = pin!(pool.call(b"hang"));
+    begin(&mut hangs).await;
+    let since = Instant::now();
+    let (call, report) = tokio::join!(hangs, pool.shutdown());
+    match call {
+        Err(CallError::Stopped {
+            reason: Reason::Shutdown,
+            request_written: true,
+            ..
+        }) => {}
+        other => panic!("{other:?}"),
+    }
+    assert!(
+        since.elapsed() <= Duration::from_secs(30),
+        "{:?}",
+        since.elapsed()
+    );
+    assert_eq!(report.unreleased, []);
+    let mut rungs: Vec<_> = report.workers.iter().map(|end| end.rung).collect();
+    rungs.sort();
+    assert_eq!(rungs, [Some(Rung::Ask), Some(Rung::Ask), Some(Rung::Kill)]);
+    let Books {
+        open,
+        terminated,
+        killed,
+        ..
+    } = sim.books();
+    assert_eq!((open, terminated, killed), (0, 1, 1));
+}
+
+/// L17: what the operating system does not let go of is named in the report, which comes in time.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_released_is_reported() {
+    let sim = Sim::new([Script::Unreleasable]);
+    let pool = pool(&sim, 1).build().unwrap();
+    let worker = pool.checkout().await.unwrap().worker();
+    let report = pool.shutdown().await;
+    assert_eq!(report.unreleased, [worker]);
+    assert!(report.took < Duration::from_secs(31), "{:?}", report.took);
+    assert!(report.to_string().contains("NOT released"), "{report}");
+}
+
+/// A pool that is dropped without a shutdown leaves nothing, and a lease that outlives it is over.
+#[tokio::test(start_paused = true)]
+async fn a_dropped_pool_leaves_nothing() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 2).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    drop(pool);
+    assert_eq!(
+        lease.call(b"the last word").await.unwrap(),
+        b"the last word"
+    );
+    drop(lease);
+    for _ in 0..1000 {
+        if sim.books().open == 0 {
+            return;
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    panic!("{:?}", sim.books());
+}
+
+/// C2, P6: with its runtime, a pool ends at once; its handles and leases then work anywhere and say so.
+#[test]
+fn a_pool_ends_with_its_runtime() {
+    let sim = Sim::default();
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let first = runtime();
+    let (pool, mut lease): (Pool, Lease) = first.block_on(async {
+        let pool = pool(&sim, 2).build().unwrap();
+        let lease = pool.checkout().await.unwrap();
+        (pool, lease)
+    });
+    drop(first);
+    assert_eq!(sim.books().open, 0);
+    assert_eq!(pool.status().workers.len(), 0);
+    runtime().block_on(async {
+        let call = lease.call(b"hello").await;
+        assert!(matches!(call, Err(CallError::Stopped { .. })), "{call:?}");
+        assert!(matches!(pool.checkout().await, Err(CheckoutError::Closed)));
+        assert_eq!(pool.shutdown().await.unreleased, []);
+    });
+}

@@ -1,0 +1,132 @@
+//! Does the pool come back to its size, however starts and workers end, and never beyond its bound?
+//!
+//! The real driver on simulated ports. See [`sim`](crate::sim).
+
+use std::pin::pin;
+use std::time::Duration;
+
+use ostler_pool::{CallError, CheckoutError};
+use tokio::time::Instant;
+
+use crate::rig::{begin, end, pool, until};
+use crate::sim::{Script, Sim};
+
+/// L5, L9: however a start ends, its slot learns of it, and is filled by the next one.
+#[tokio::test(start_paused = true)]
+async fn a_start_that_fails_costs_no_slot() {
+    use Script::{ExitsAtOnce, Mute, Panics, Refuses, Unopenable};
+    for script in [Unopenable, Panics, Mute, Refuses, ExitsAtOnce] {
+        let sim = Sim::new([script, script]);
+        let pool = pool(&sim, 1)
+            .checkout_timeout(Duration::from_secs(3600))
+            .build()
+            .unwrap();
+        assert_eq!(pool.call(b"hello").await.unwrap(), b"hello", "{script:?}");
+        assert_eq!(pool.status().counters.opened, 3, "{script:?}");
+        end(&pool, &sim).await;
+        assert_eq!(sim.books().killed, 0, "{script:?}");
+    }
+}
+
+/// L5: a start goes on when the client that waited for it is gone, and serves the next one.
+#[tokio::test(start_paused = true)]
+async fn a_start_does_not_die_with_its_client() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    begin(&mut pin!(pool.checkout())).await;
+    assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
+    assert_eq!(sim.books().opened, 1);
+    end(&pool, &sim).await;
+}
+
+/// L13: a pool that cannot start anything says so at once, with the last error, and starts seldom and seldomer.
+#[tokio::test(start_paused = true)]
+async fn a_crash_loop_fails_waiters_and_goes_on() {
+    let sim = Sim::new([Script::Refuses; 9]);
+    let pool = pool(&sim, 4)
+        .checkout_timeout(Duration::from_secs(60))
+        .build()
+        .unwrap();
+    let since = Instant::now();
+    match pool.call(b"hello").await {
+        Err(CallError::Checkout(error @ CheckoutError::CrashLoop { .. })) => {
+            let text = error.to_string();
+            assert!(
+                text.starts_with("no worker can be started: worker "),
+                "{text}"
+            );
+            assert!(
+                text.ends_with(" refused to start: RuntimeError: scripted"),
+                "{text}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    // Pauses of 100, 200, 400 and 800 ms, give or take a tenth, between the five failures.
+    assert!(
+        since.elapsed() > Duration::from_millis(1349),
+        "{:?}",
+        since.elapsed()
+    );
+    assert!(
+        since.elapsed() < Duration::from_millis(1700),
+        "{:?}",
+        since.elapsed()
+    );
+    let at_once = Instant::now();
+    let again = pool.checkout().await;
+    assert!(
+        matches!(again, Err(CheckoutError::CrashLoop { .. })),
+        "{again:?}"
+    );
+    assert_eq!(at_once.elapsed(), Duration::ZERO);
+    until(&pool, |status| status.serving() == 4).await;
+    assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
+    assert_eq!(sim.books().opened, 13);
+    end(&pool, &sim).await;
+}
+
+/// L4: there are never more ports than `size + surge`, however many workers end at the same time.
+#[tokio::test(start_paused = true)]
+async fn ports_never_exceed_size_and_surge() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 4).surge(2).build().unwrap();
+    for _ in 0..50 {
+        let fatal = || pool.call(b"exit");
+        let (a, b, c, d) = tokio::join!(fatal(), fatal(), fatal(), fatal());
+        for call in [a, b, c, d] {
+            assert!(
+                matches!(call, Err(CallError::WorkerExited { .. })),
+                "{call:?}"
+            );
+        }
+        until(&pool, |status| status.serving() == 4).await;
+        assert_eq!(pool.call(b"reset").await.unwrap(), b"reset");
+    }
+    assert!(sim.books().most_open <= 6, "{:?}", sim.books());
+    end(&pool, &sim).await;
+}
+
+/// L15: a recycled worker serves until its replacement is ready; a client that holds it is not disturbed.
+#[tokio::test(start_paused = true)]
+async fn recycling_replaces_before_it_retires() {
+    let sim = Sim::new([Script::Good, Script::Refuses, Script::Good]);
+    let pool = pool(&sim, 1).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    let old = lease.worker();
+    pool.recycle(old);
+    until(&pool, |status| status.counters.recycled == 1).await;
+    assert_eq!(
+        sim.books().opened,
+        3,
+        "the first replacement failed, and the old one was kept"
+    );
+    assert_eq!(lease.call(b"still here").await.unwrap(), b"still here");
+    drop(lease);
+    let new = pool.checkout().await.unwrap();
+    assert_ne!(new.worker(), old);
+    drop(new);
+    until(&pool, |status| status.workers.len() == 1).await;
+    assert_eq!(pool.status().serving(), 1);
+    end(&pool, &sim).await;
+}

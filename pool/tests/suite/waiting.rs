@@ -1,0 +1,93 @@
+//! Is waiting for a worker fair, bounded and cancellable?
+//!
+//! The real driver on simulated ports. See [`sim`](crate::sim).
+
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::rig::{begin, end, pool};
+use crate::sim::Sim;
+
+/// L7: clients are served in the order in which they came, and a lease goes straight to the next of them.
+#[tokio::test(start_paused = true)]
+async fn waiting_is_first_come_first_served() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let held = pool.checkout().await.unwrap();
+    let served = std::sync::Mutex::new(Vec::new());
+    let client = async |name: u32| {
+        let lease = pool.checkout().await.unwrap();
+        served.lock().unwrap().push(name);
+        drop(lease);
+    };
+    let mut clients = [pin!(client(0)), pin!(client(1)), pin!(client(2))];
+    for client in &mut clients {
+        begin(client).await;
+    }
+    assert_eq!(pool.status().waiting, 3);
+    drop(held);
+    // A newcomer does not overtake them, although it is polled before any of them.
+    let newcomer = client(3);
+    let [a, b, c] = clients;
+    tokio::join!(newcomer, c, b, a);
+    assert_eq!(*served.lock().unwrap(), [0, 1, 2, 3]);
+    end(&pool, &sim).await;
+}
+
+/// L6: a client that is cancelled in the queue, or with its lease already on the way, loses nobody's turn.
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_client_loses_no_lease() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let held = pool.checkout().await.unwrap();
+    {
+        let mut in_queue = pin!(pool.checkout());
+        begin(&mut in_queue).await;
+        assert_eq!(pool.status().waiting, 1);
+    }
+    assert_eq!(pool.status().waiting, 0);
+    {
+        let mut granted = pin!(pool.checkout());
+        begin(&mut granted).await;
+        drop(held);
+        assert_eq!(pool.status().occupancy().busy, 1, "the lease is on its way");
+    }
+    assert_eq!(pool.status().occupancy().ready, 1, "and came back");
+    assert_eq!(pool.call(b"next").await.unwrap(), b"next");
+    assert_eq!(sim.books().opened, 1);
+    end(&pool, &sim).await;
+}
+
+/// Backpressure: one client more than may wait is refused at once, and the error says what the pool looks like.
+#[tokio::test(start_paused = true)]
+async fn the_queue_has_a_bound_and_a_deadline() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1)
+        .max_waiting(1)
+        .checkout_timeout(Duration::from_secs(3))
+        .build()
+        .unwrap();
+    let held = pool.checkout().await.unwrap();
+    let mut waits = pin!(pool.checkout());
+    begin(&mut waits).await;
+    let refused = pool.checkout().await.unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "1 clients are waiting already, as many as may: 0 workers initializing, 0 ready, 1 busy, \
+         0 draining, 1 clients waiting"
+    );
+    let since = Instant::now();
+    let late = waits.await.unwrap_err();
+    assert_eq!(since.elapsed(), Duration::from_secs(3));
+    assert_eq!(
+        late.to_string(),
+        "no worker became free within 3s: 0 workers initializing, 0 ready, 1 busy, 0 draining, \
+         0 clients waiting"
+    );
+    drop(held);
+    let counters = pool.status().counters;
+    assert_eq!((counters.refused, counters.gave_up), (1, 1));
+    end(&pool, &sim).await;
+}
