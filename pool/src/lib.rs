@@ -47,3 +47,8 @@ pub use port::{BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, STDER
 pub use process::Program;
 pub use python::Python;
 pub use status::{PoolStatus, ShutdownReport, WorkerEnd, WorkerStatus};
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

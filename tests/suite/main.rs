@@ -3,4 +3,5 @@
 mod supervisor;
 mod supervisor_random;
 mod table;
+mod tidy;
 mod world;

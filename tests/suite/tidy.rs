@@ -1,0 +1,203 @@
+//! Is the house in order? The rules of `ARCHITECTURE.md`, read from it, and those that no other tool checks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Dependencies point inward only: no file uses a module that its row in `ARCHITECTURE.md` does not name.
+#[test]
+fn files_use_only_what_they_may() {
+    let rows = rows(&read("ARCHITECTURE.md"));
+    let mut faults = Vec::new();
+    for file in rust_files(&["src", "pool/src"]) {
+        if file.ends_with("lib.rs") {
+            continue;
+        }
+        let row = rows
+            .iter()
+            .find(|(prefix, _)| file.starts_with(prefix.as_str()));
+        let Some((_, allowed)) = row else {
+            faults.push(format!("{file} has no row"));
+            continue;
+        };
+        for used in used_modules(&read(&file)) {
+            // A folder's files use one another.
+            if !allowed.contains(&used) && !file.contains(&format!("src/{used}/")) {
+                faults.push(format!("{file} uses `{used}`"));
+            }
+        }
+    }
+    assert!(
+        faults.is_empty(),
+        "against ARCHITECTURE.md:\n{}",
+        faults.join("\n")
+    );
+}
+
+/// Every row of the table is about something, and allows nothing that is not used.
+#[test]
+fn the_table_of_the_house_is_not_wider_than_the_house() {
+    let mut unused = Vec::new();
+    for (prefix, allowed) in rows(&read("ARCHITECTURE.md")) {
+        let files: Vec<String> = rust_files(&["src", "pool/src"])
+            .into_iter()
+            .filter(|file| file.starts_with(&prefix))
+            .collect();
+        assert!(!files.is_empty(), "there is no {prefix}");
+        let used: BTreeSet<String> = files
+            .iter()
+            .flat_map(|file| used_modules(&read(file)))
+            .collect();
+        unused.extend(
+            allowed
+                .difference(&used)
+                .map(|module| format!("{prefix}: `{module}`")),
+        );
+    }
+    assert!(
+        unused.is_empty(),
+        "allowed and not used:\n{}",
+        unused.join("\n")
+    );
+}
+
+/// What the check above reads out of a file: modules, wherever they are named, and not what comments say.
+#[test]
+fn uses_are_found_wherever_they_are() {
+    let text = "use crate::port::{A, B};\n//! crate::doc\nuse ostler::{LeaseId, supervisor::Input};\n\
+                fn f(x: crate::wire::Wire) {} // crate::comment\nuse ostler::worker;\n";
+    let expected = [
+        "ostler::ids",
+        "ostler::supervisor",
+        "ostler::worker",
+        "port",
+        "wire",
+    ];
+    assert_eq!(used_modules(text), expected.map(String::from).into());
+}
+
+/// One idea a file: none is much longer than 400 lines.
+#[test]
+fn files_are_short() {
+    let folders = ["src", "pool/src", "pool/examples", "pool/tests", "tests"];
+    let long: Vec<String> = rust_files(&folders)
+        .into_iter()
+        .filter(|file| read(file).lines().count() > 420)
+        .collect();
+    assert_eq!(long, [""; 0]);
+}
+
+/// Each test says in its doc line what it shows.
+#[test]
+fn every_test_says_what_it_shows() {
+    let mut silent = Vec::new();
+    for file in rust_files(&["tests", "pool/tests"]) {
+        let text = read(&file);
+        let lines: Vec<&str> = text.lines().collect();
+        for (number, line) in lines.iter().enumerate() {
+            let test = line.trim_start();
+            let is_test = test.starts_with("#[test]") || test.starts_with("#[tokio::test");
+            if is_test && !lines[number - 1].trim_start().starts_with("///") {
+                silent.push(format!("{file}:{}", number + 1));
+            }
+        }
+    }
+    assert_eq!(silent, [""; 0]);
+}
+
+/// The minimum Rust version that the README promises is the one that the manifest states.
+#[test]
+fn the_readme_states_the_minimum_rust_version() {
+    let manifest = read("Cargo.toml");
+    let version = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("rust-version = "))
+        .expect("the manifest states one")
+        .trim_matches('"');
+    let promise = format!("Rust {version}");
+    assert!(
+        read("README.md").contains(&promise),
+        "README.md does not say `{promise}`"
+    );
+}
+
+/// The rows of the table: a path's beginning, and the modules that files below it may use.
+fn rows(architecture: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let quoted = |cell: &str| -> BTreeSet<String> {
+        cell.split('`')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect()
+    };
+    architecture
+        .lines()
+        .skip_while(|line| !line.starts_with("| files "))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let cells: Vec<&str> = line.split('|').collect();
+            let path = quoted(cells[1]).pop_first().expect("a row names its files");
+            (path, quoted(cells[2]))
+        })
+        .collect()
+}
+
+/// The modules that a file names after `crate::` and `ostler::`. A type of the core's root counts as `ids`.
+fn used_modules(text: &str) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    for line in text.lines() {
+        let code = line.split("//").next().unwrap_or_default();
+        for (root, prefix) in [("crate::", ""), ("ostler::", "ostler::")] {
+            for (at, _) in code.match_indices(root) {
+                // Not the end of a longer name, such as `ostler_pool::ostler::`, nor a log target.
+                if code[..at].ends_with(|c: char| c.is_alphanumeric() || ":_\"".contains(c)) {
+                    continue;
+                }
+                let rest = &code[at + root.len()..];
+                let names = match rest.strip_prefix('{') {
+                    Some(list) => list.split_once('}').map_or(list, |(list, _)| list),
+                    None => rest,
+                };
+                let count = if rest.starts_with('{') { usize::MAX } else { 1 };
+                for name in names.split(',').take(count) {
+                    let name: String = name
+                        .trim()
+                        .chars()
+                        .take_while(|c| c.is_alphanumeric() || *c == '_')
+                        .collect();
+                    used.insert(match name.chars().next() {
+                        Some(first) if first.is_lowercase() => format!("{prefix}{name}"),
+                        Some(_) => format!("{prefix}ids"),
+                        None => continue,
+                    });
+                }
+            }
+        }
+    }
+    used
+}
+
+fn rust_files(folders: &[&str]) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut unread: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
+    while let Some(path) = unread.pop() {
+        if path.is_dir() {
+            let entries = fs::read_dir(&path).expect("a folder can be read");
+            unread.extend(entries.map(|entry| entry.expect("a folder can be read").path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let relative = path.strip_prefix(root()).expect("it lies below the root");
+            files.push(relative.display().to_string());
+        }
+    }
+    files.sort();
+    files
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
