@@ -91,6 +91,10 @@ React(i) == /\ phase'  = Target(i)
 (* The port's own life.  The worker is not asked; it gets the news.            *)
 (*******************************************************************************)
 
+\* What there is to tell of a port. Of any two facts the one listed first happens first, if both happen.
+Facts       == << "Started", "StartFailed", "Fault", "PortExited", "PortReleased" >>
+FactRank(f) == CHOOSE n \in 1..Len(Facts) : Facts[n] = f
+
 Becomes(p, facts) == /\ port' = p
                      /\ news' = news \o facts
                      /\ phase' = phase /\ rung' = rung /\ timers' = timers
@@ -178,8 +182,8 @@ Next == \/ Answers \/ Rejects \/ NeverSpawns \/ Breaks \/ Exits \/ Releases
 (* that sessions end, or that anybody retires anything.                        *)
 (*******************************************************************************)
 
-NewsArrives    == \E i \in Inputs : Hear(i)
-DeadlinePasses == \E t \in Timers : t = Deadline[phase] /\ Elapse(t)
+NewsArrives    == news # << >> /\ Hear(Head(news))
+DeadlinePasses == Deadline[phase] # "none" /\ Elapse(Deadline[phase])
 KillEnds       == rung = "Kill" /\ Exits
 
 Fairness == WF_vars(NewsArrives) /\ WF_vars(DeadlinePasses) /\ WF_vars(KillEnds) /\ WF_vars(Releases)
@@ -190,9 +194,6 @@ Spec == Init /\ [][Next]_vars /\ Fairness
 (*******************************************************************************)
 (* Safety: in every state.                                                     *)
 (*******************************************************************************)
-
-Facts == << "Started", "StartFailed", "Fault", "PortExited", "PortReleased" >>
-FactRank(f) == CHOOSE n \in 1..Len(Facts) : Facts[n] = f
 
 TypeOK == /\ phase \in Phases
           /\ rung \in (IF phase = "Stopping" THEN RungSet ELSE {"none"})

@@ -79,20 +79,21 @@ Elapsed == [ Start |-> "StartElapsed", Drain |-> "DrainElapsed", Rung |-> "RungE
 PhaseOrder == SubSeq(Grid[1], 2, Len(Grid[1]))
 InputOrder == [ n \in 1..(Len(Grid) - 1) |-> Grid[n + 1][1] ]
 
-Phases == { PhaseOrder[n] : n \in 1..Len(PhaseOrder) }
-Inputs == { InputOrder[n] : n \in 1..Len(InputOrder) }
-Timers == DOMAIN Elapsed
+Phases  == { Grid[1][n] : n \in 2..Len(Grid[1]) }
+Inputs  == { Grid[n][1] : n \in 2..Len(Grid) }
+Timers  == DOMAIN Elapsed
 RungSet == DOMAIN NextRungs
 
-Column(p) == CHOOSE n \in 1..Len(PhaseOrder) : PhaseOrder[n] = p
-Row(i)    == CHOOSE n \in 1..Len(InputOrder) : InputOrder[n] = i
+Column(p) == CHOOSE n \in 2..Len(Grid[1]) : Grid[1][n] = p
+Row(i)    == CHOOSE n \in 2..Len(Grid) : Grid[n][1] = i
 RankOf(r) == CHOOSE n \in 1..Len(Rungs) : Rungs[n] = r
 
-Table == [ p \in Phases |-> [ i \in Inputs |-> Grid[Row(i) + 1][Column(p) + 1] ] ]
+Table == [ p \in Phases |-> [ i \in Inputs |-> Grid[Row(i)][Column(p)] ] ]
 
-Transitions  == { t \in Phases \X Inputs \X Phases : Table[t[1]][t[2]] = t[3] }
-StaleCells   == { c \in Phases \X Inputs : Table[c[1]][c[2]] = Stale }
-RefusedCells == { c \in Phases \X Inputs : Table[c[1]][c[2]] = Refused }
+\* LET, because a checker may otherwise build the table anew for each element.
+Transitions  == LET cell == Table IN { t \in Phases \X Inputs \X Phases : cell[t[1]][t[2]] = t[3] }
+StaleCells   == LET cell == Table IN { c \in Phases \X Inputs : cell[c[1]][c[2]] = Stale }
+RefusedCells == LET cell == Table IN { c \in Phases \X Inputs : cell[c[1]][c[2]] = Refused }
 
 --------------------------------------------------------------------------------
 (*******************************************************************************)
@@ -107,7 +108,8 @@ ASSUME Deterministic ==
 \* Total, and disjoint: every cell is there, and holds one phase or one mark.
 ASSUME WellTyped ==
     /\ \A n \in 1..Len(Grid) : Len(Grid[n]) = Len(PhaseOrder) + 1
-    /\ \A p \in Phases : \A i \in Inputs : Table[p][i] \in Phases \cup {Stale, Refused}
+    /\ LET cell == Table
+       IN  \A p \in Phases, i \in Inputs : cell[p][i] \in Phases \cup {Stale, Refused}
     /\ Cardinality(Transitions) + Cardinality(StaleCells) + Cardinality(RefusedCells)
          = Cardinality(Phases) * Cardinality(Inputs)
 
