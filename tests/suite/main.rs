@@ -1,5 +1,11 @@
 //! The verification suite of the core: one module per question.
 
+mod spec_checks;
+mod spec_mutants;
+mod spec_reach;
+mod spec_reference;
+mod spec_support;
+mod spec_tie;
 mod supervisor;
 mod supervisor_random;
 mod table;

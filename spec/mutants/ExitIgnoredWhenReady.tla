@@ -1,0 +1,6 @@
+\* Rejected by EveryExitIsNoticed: an idle worker that dies stays on offer.
+------------------------- MODULE ExitIgnoredWhenReady --------------------------
+EXTENDS WorkerLifecycle
+
+Mutant == [Table EXCEPT !["Ready"]["PortExited"] = Stale]
+================================================================================

@@ -1,0 +1,6 @@
+\* Rejected by TypeOK: a rung is misspelt, and no other property would know.
+----------------------------- MODULE MisspeltRung ------------------------------
+EXTENDS WorkerLifecycle
+
+Mutant == [EntryRungs EXCEPT !["Fault"] = "Trem"]
+================================================================================

@@ -1,0 +1,6 @@
+\* Rejected by DeadlineRuns: only the first rung of the ladder starts its deadline.
+-------------------------- MODULE RungsShareDeadline ---------------------------
+EXTENDS WorkerLifecycle
+
+Mutant(from, to) == IF Deadline[to] # Deadline[from] THEN {Deadline[to]} \ {"none"} ELSE {}
+================================================================================

@@ -1,0 +1,145 @@
+//! Does the specification have the properties that it claims, and would we know if it had not?
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use crate::spec_support::{Checked, Model, beside_the_spec, spec_dir};
+
+/// How many distinct states a worker and its world have. The reference checker finds as many.
+///
+/// A change of the specification changes this number, or it changes nothing. Seeing which belongs to its review.
+pub(crate) const STATES: usize = 364;
+
+/// Every property listed in `WorkerLifecycle.cfg` holds in every behaviour (T4).
+#[test]
+fn every_property_holds() {
+    match Model::of("WorkerLifecycle").check() {
+        Ok(Checked::Holds { states }) => assert_eq!(states, STATES),
+        Ok(Checked::Violated { property, trace }) => panic!("{property} is violated:\n{trace}"),
+        Err(problem) => panic!("{problem}"),
+    }
+}
+
+/// A property that is written down and not listed would never be checked: there is none.
+#[test]
+fn every_property_is_listed() {
+    let text = fs::read_to_string(spec_dir().join("WorkerLifecycle.tla"));
+    let text = text.expect("the specification can be read");
+    let (_, properties) = text
+        .split_once("(* Safety: in every state.")
+        .expect("the properties have their heading");
+    let written: BTreeSet<&str> = properties
+        .lines()
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()))
+        .filter_map(|line| line.split_once("==").map(|(name, _)| name.trim()))
+        .collect();
+    let model = Model::of("WorkerLifecycle");
+    assert_eq!(written, model.listed().collect());
+}
+
+/// A search that stops at depth 100, or a `Nat` that ends there, would hold everything beyond for impossible.
+#[test]
+fn the_search_has_no_bounds_of_its_own() {
+    let counter = |limit: u32, property: &str| {
+        try_out(
+            "Counter",
+            &format!(
+                "VARIABLE n\nInit == n = 0\nNext == n < {limit} /\\ n' = n + 1 \\/ n = {limit} /\\ n' = n\n\
+                 Spec == Init /\\ [][Next]_n\nIsNat == n \\in Nat\nIsSmall == n < 150"
+            ),
+            &format!("SPECIFICATION Spec\nINVARIANT {property}"),
+        )
+    };
+    assert!(matches!(
+        counter(149, "IsSmall"),
+        Ok(Checked::Holds { states: 150 })
+    ));
+    assert!(matches!(
+        counter(150, "IsNat"),
+        Ok(Checked::Holds { states: 151 })
+    ));
+    assert!(matches!(
+        counter(150, "IsSmall"),
+        Ok(Checked::Violated { .. })
+    ));
+}
+
+/// What the checker itself lets pass is refused: each of these would otherwise be a green test that checks nothing.
+#[test]
+fn nothing_passes_for_want_of_looking() {
+    let behaviour = "VARIABLE n\nInit == n = 0\nNext == n' = n\nSpec == Init /\\ [][Next]_n\n";
+    let cfg = "SPECIFICATION Spec\nINVARIANT Holds";
+    let cases = [
+        ("n = 0", cfg, "Ok(Holds { states: 1 })"),
+        ("n = 0\nASSUME 1 = 2", cfg, "AssumeViolation"),
+        ("n = 0 /\\ /\\ )", cfg, "did not parse"),
+        ("n = \"zero\"", cfg, "Ok(Violated"),
+        ("Nought = 0", cfg, "no verdict: InvariantError"),
+        ("n = 0", "SPECIFICATION Spec", "lists no property"),
+        ("n = 0", "SPECIFICATION Spec\nINVARIANT Hold", "not found"),
+        (
+            "n = 0",
+            "INIT Never\nNEXT Next\nINVARIANT Holds",
+            "no verdict: NoInitialStates",
+        ),
+    ];
+    for (n, (holds, cfg, expected)) in cases.into_iter().enumerate() {
+        let body = format!("{behaviour}Never == FALSE /\\ Init\nHolds == {holds}");
+        let found = format!("{:?}", try_out(&format!("Lenient{n}"), &body, cfg));
+        assert!(found.contains(expected), "{holds}, {cfg}: {found}");
+    }
+}
+
+/// As above, for what stands in an extended module: its ASSUMEs, and definitions that nobody uses.
+#[test]
+fn nothing_passes_in_an_extended_module() {
+    let cases = [
+        ("ASSUME 1 = 1", "Ok(Holds { states: 1 })"),
+        ("ASSUME 1 = 2", "an ASSUME of Table is false"),
+        ("ASSUME Nought", "an ASSUME of Table has no value"),
+        ("Unused == 1 + )", "did not parse"),
+    ];
+    for (n, (line, expected)) in cases.into_iter().enumerate() {
+        let dir = format!("Extended{n}");
+        write_module(&dir, "Table", "Naturals", line, "");
+        let body = "VARIABLE n\nInit == n = 0\nNext == n' = n\nSpec == Init /\\ [][Next]_n\nHolds == n = 0";
+        let cfg = "SPECIFICATION Spec\nINVARIANT Holds";
+        let path = write_module(&dir, "Extending", "Table", body, cfg);
+        let found = match Model::load(&path) {
+            Ok(model) => format!("{:?}", model.check()),
+            Err(problem) => problem,
+        };
+        assert!(found.contains(expected), "{line}: {found}");
+    }
+}
+
+/// A counterexample reads as a story: who did what, and what changed by it. This one is told in `spec/README.md`.
+#[test]
+fn a_counterexample_reads_as_a_story() {
+    let path = beside_the_spec(&spec_dir().join("mutants/LadderNeverKills.tla"));
+    let model = Model::load(&path).expect("the mutant is a module");
+    let Ok(Checked::Violated { property, trace }) = model.check() else {
+        panic!("the mutant is not rejected");
+    };
+    let readme = fs::read_to_string(spec_dir().join("README.md")).unwrap_or_default();
+    let story = format!("{property} is violated:\n{trace}");
+    assert!(
+        readme.contains(&story),
+        "spec/README.md does not tell:\n{story}"
+    );
+}
+
+fn try_out(name: &str, body: &str, cfg: &str) -> Result<Checked, String> {
+    Model::load(&write_module(name, name, "Naturals", body, cfg))?.check()
+}
+
+fn write_module(dir: &str, name: &str, extends: &str, body: &str, cfg: &str) -> PathBuf {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(dir);
+    fs::create_dir_all(&dir).expect("a directory for the module can be made");
+    let path = dir.join(name).with_extension("tla");
+    let module = format!("---- MODULE {name} ----\nEXTENDS {extends}\n{body}\n====\n");
+    fs::write(&path, module).expect("the module can be written");
+    fs::write(path.with_extension("cfg"), cfg).expect("the configuration can be written");
+    path
+}

@@ -1,0 +1,60 @@
+//! Does the reference checker, TLC, say the same?
+//!
+//! It needs Java and `tla2tools.jar`, so that nothing here runs in an ordinary `cargo test`:
+//! `TLA2TOOLS_JAR=/path/to/tla2tools.jar cargo test --test suite spec_reference -- --ignored`
+
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+
+use crate::spec_checks::STATES;
+use crate::spec_mutants::{mutants, property_of};
+use crate::spec_support::{beside_the_spec, spec_dir};
+
+/// TLC accepts the specification, finds nothing wrong, and counts as many distinct states.
+#[test]
+#[ignore = "needs Java and TLA2TOOLS_JAR"]
+fn tlc_accepts_the_specification() {
+    let said = tlc(&spec_dir().join("WorkerLifecycle.tla"));
+    assert!(said.contains("No error has been found."), "{said}");
+    let states = format!(" {STATES} distinct states found, 0 states left on queue.");
+    assert!(said.contains(&states), "{said}");
+}
+
+/// TLC rejects every mutant, by the same property.
+#[test]
+#[ignore = "needs Java and TLA2TOOLS_JAR"]
+fn tlc_rejects_every_mutant() {
+    for path in mutants() {
+        let property = property_of(&path).expect("the mutant names its property");
+        let said = tlc(&beside_the_spec(&path));
+        // Of a temporal property it does not say which one: a mutant's configuration lists only one.
+        let rejects = [
+            format!("Invariant {property} is violated"),
+            format!("Action property {property} is violated"),
+            "Temporal properties were violated".to_owned(),
+        ];
+        let rejected = rejects.iter().any(|rejection| said.contains(rejection));
+        assert!(rejected, "{}: {said}", path.display());
+    }
+}
+
+fn tlc(module: &Path) -> String {
+    let jar = env::var_os("TLA2TOOLS_JAR").expect("TLA2TOOLS_JAR names tla2tools.jar");
+    let name = module.file_stem().expect("a module has a name");
+    let states = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("tlc")
+        .join(name);
+    fs::create_dir_all(&states).expect("a directory for its states can be made");
+    let output = Command::new("java")
+        .arg("-XX:+UseParallelGC")
+        .arg("-cp")
+        .arg(jar)
+        .args(["tlc2.TLC", "-cleanup", "-noGenerateSpecTE", "-metadir"])
+        .arg(states)
+        .arg(name)
+        .current_dir(module.parent().expect("a module lies in a directory"))
+        .output()
+        .expect("java can be started");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

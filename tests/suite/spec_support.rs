@@ -1,0 +1,367 @@
+//! The specification as a value that tests can ask: the only file that knows the model checker.
+//!
+//! The checker is lenient where the reference one is strict, and each leniency could turn a test green that checks
+//! nothing. What it lets pass is refused here: [`Model::load`] says what and why.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{env, fs};
+
+use tla_checker::ast::{Env, Expr, Spec, State, Value};
+use tla_checker::checker::{self, CheckResult, CheckerConfig, format_eval_error, format_value};
+use tla_checker::config::parse_cfg;
+use tla_checker::eval::{self, Definitions, make_primed_names};
+use tla_checker::{load, parser, stdlib};
+
+/// What came of checking every property that a configuration lists.
+#[derive(Debug)]
+pub(crate) enum Checked {
+    /// All of them hold, in this many distinct states.
+    Holds { states: usize },
+    /// One of them does not.
+    Violated { property: String, trace: String },
+}
+
+/// A module with its configuration, ready to be checked or asked.
+///
+/// The checker keeps instances of modules per thread: a test that works with two models uses them one after the other.
+pub(crate) struct Model {
+    spec: Spec,
+    domains: Env,
+    config: CheckerConfig,
+    env: Env,
+    definitions: Definitions,
+    listed: Vec<Arc<str>>,
+    actions: Vec<Action>,
+}
+
+/// A way to step: a disjunct of `Next`, for one value of its quantifier if it has one.
+struct Action {
+    name: String,
+    expr: Expr,
+}
+
+impl Model {
+    /// Loads `module.tla` and `module.cfg` from `spec/`.
+    pub(crate) fn of(module: &str) -> Self {
+        let path = spec_dir().join(module).with_extension("tla");
+        Self::load(&path).unwrap_or_else(|problem| panic!("{module}: {problem}"))
+    }
+
+    /// Loads a module with the configuration beside it, and refuses what the checker would let pass:
+    ///
+    /// - a definition that does not parse is only a warning to it, and one in an extended module not even that;
+    /// - the ASSUMEs of extended modules are not evaluated;
+    /// - `Nat` ends at 100, and a search at depth 100, unless it is told otherwise;
+    /// - a configuration that lists nothing is content with anything.
+    pub(crate) fn load(path: &Path) -> Result<Self, String> {
+        let mut prepared =
+            load::prepare_from_path(path, None, &[]).map_err(|error| error.to_string())?;
+        if let Some(warning) = prepared.warnings.first() {
+            return Err(format!("the checker warns: {}", warning.value));
+        }
+        prepared.checker_config.symbolic_integers = true;
+        prepared.checker_config.max_depth = usize::MAX;
+        eval::set_symbolic_integers(true);
+        let (mut env, definitions) = checker::prepare_spec(
+            &prepared.spec,
+            &prepared.domains,
+            Some(&prepared.spec_path),
+            true,
+        )
+        .map_err(|error| format!("{error:?}"))?;
+        for (_, body) in definitions.values() {
+            if let Expr::Unparsed(unparsed) = body.as_ref() {
+                return Err(unparsed.to_string());
+            }
+        }
+        for (module, text) in module_texts(path)? {
+            let parsed = parser::parse(&text).map_err(|error| error.to_string())?;
+            for assume in parsed.assumes {
+                match eval::eval(&assume, &mut env, &definitions) {
+                    Ok(Value::Bool(true)) => {}
+                    Ok(_) => return Err(format!("an ASSUME of {module} is false")),
+                    Err(error) => {
+                        let problem = format_eval_error(&error);
+                        return Err(format!("an ASSUME of {module} has no value: {problem}"));
+                    }
+                }
+            }
+        }
+        let cfg = parse_cfg(&read(&path.with_extension("cfg"))?)?;
+        let listed = [cfg.invariants, cfg.properties].concat();
+        if listed.is_empty() {
+            return Err("the configuration lists no property".into());
+        }
+        let mut model = Self {
+            spec: prepared.spec,
+            domains: prepared.domains,
+            config: prepared.checker_config,
+            env,
+            definitions,
+            listed,
+            actions: Vec::new(),
+        };
+        model.actions = model.disjuncts_of_next(path)?;
+        Ok(model)
+    }
+
+    /// The invariants and properties that the configuration lists.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = &str> {
+        self.listed.iter().map(AsRef::as_ref)
+    }
+
+    /// Checks everything that the configuration lists. Any outcome but the two of [`Checked`] is an error: a search
+    /// that was cut short, an expression without a value, a listed property that was not looked at.
+    pub(crate) fn check(&self) -> Result<Checked, String> {
+        match checker::check(&self.spec, &self.domains, &self.config) {
+            CheckResult::Ok(stats) => {
+                let invariants = self.spec.invariant_names.iter().flatten();
+                let checked: HashSet<&Arc<str>> =
+                    invariants.chain(&stats.properties_checked).collect();
+                match self.listed.iter().find(|name| !checked.contains(name)) {
+                    Some(name) => Err(format!("{name} is listed and was not checked")),
+                    None => Ok(Checked::Holds {
+                        states: stats.states_explored,
+                    }),
+                }
+            }
+            CheckResult::InvariantViolation(found, _) => {
+                let name = &self.spec.invariant_names[found.violated_invariant];
+                let name = name.as_deref().unwrap_or("an invariant without a name");
+                Ok(self.violated(name, &found.trace, None))
+            }
+            CheckResult::PropertyViolation(found, _) => {
+                Ok(self.violated(&found.property, &found.trace, None))
+            }
+            CheckResult::LivenessViolation(found, _) => {
+                // The prefix ends with the state that the cycle begins with.
+                let mut trace = found.prefix;
+                let again = trace.len().saturating_sub(1);
+                trace.extend(found.cycle.into_iter().skip(1));
+                Ok(self.violated(&found.property, &trace, Some(again)))
+            }
+            other => Err(format!("no verdict: {other:?}")),
+        }
+    }
+
+    fn violated(&self, property: &str, trace: &[State], again: Option<usize>) -> Checked {
+        Checked::Violated {
+            property: property.to_owned(),
+            trace: self.print(trace, again),
+        }
+    }
+
+    /// A counterexample for people: a line for each step, with the action and what it changed.
+    fn print(&self, trace: &[State], again: Option<usize>) -> String {
+        let mut out = String::new();
+        for (n, state) in trace.iter().enumerate() {
+            let before = n.checked_sub(1).map(|m| &trace[m]);
+            let action = before.map_or("Init".into(), |before| self.name_step(before, state));
+            let changes: Vec<String> = (self.spec.vars.iter().enumerate())
+                .filter(|&(v, _)| before.is_none_or(|before| before.values[v] != state.values[v]))
+                .map(|(v, name)| format!("{name} = {}", format_value(&state.values[v])))
+                .collect();
+            let line = format!("{n:4}  {action:24} {}", changes.join(", "));
+            writeln!(out, "{}", line.trim_end()).expect("a string can be written to");
+        }
+        if let (Some(again), Some(last)) = (again, trace.len().checked_sub(1)) {
+            if again == last {
+                write!(out, "      and nothing more, for ever")
+            } else {
+                let back = self.name_step(&trace[last], &trace[again]);
+                write!(out, "      {back}: again from {again}, for ever")
+            }
+            .expect("a string can be written to");
+        }
+        out
+    }
+
+    fn name_step(&self, from: &State, to: &State) -> String {
+        let takes = |action: &&Action| self.steps(&action.expr, from).contains(to);
+        match self.actions.iter().find(takes) {
+            Some(action) => action.name.clone(),
+            None => "(no action)".into(),
+        }
+    }
+
+    /// The value of an expression without variables.
+    pub(crate) fn eval(&self, expr: &str) -> Value {
+        self.eval_with(expr, self.env.clone())
+    }
+
+    /// The value of an expression in a state.
+    pub(crate) fn eval_in(&self, state: &State, expr: &str) -> Value {
+        let mut env = self.env.clone();
+        for (name, value) in self.spec.vars.iter().zip(&state.values) {
+            env.insert(name.clone(), value.clone());
+        }
+        self.eval_with(expr, env)
+    }
+
+    fn eval_with(&self, expr: &str, mut env: Env) -> Value {
+        eval::eval(&parse(expr), &mut env, &self.definitions)
+            .unwrap_or_else(|error| panic!("{expr}: {}", format_eval_error(&error)))
+    }
+
+    /// Where a step of `action`, any action formula, leads from `state`.
+    pub(crate) fn next(&self, state: &State, action: &str) -> Vec<State> {
+        self.steps(&parse(action), state)
+    }
+
+    fn steps(&self, action: &Expr, state: &State) -> Vec<State> {
+        let (vars, mut env) = (&self.spec.vars, self.env.clone());
+        let primed = make_primed_names(vars);
+        eval::next_states(action, state, vars, &primed, &mut env, &self.definitions)
+            .unwrap_or_else(|error| panic!("{action:?}: {}", format_eval_error(&error)))
+            .into_iter()
+            .map(|transition| transition.state)
+            .collect()
+    }
+
+    /// A state with this value of each variable, which need not be reachable.
+    pub(crate) fn state(&self, values: &[(&str, &str)]) -> State {
+        let values: BTreeMap<&str, &str> = values.iter().copied().collect();
+        let values = self.spec.vars.iter().map(|name| {
+            let value = values.get(&**name);
+            self.eval(value.unwrap_or_else(|| panic!("{name} is not given")))
+        });
+        State {
+            values: values.collect(),
+        }
+    }
+
+    /// The initial states.
+    pub(crate) fn initial(&self) -> Vec<State> {
+        let init = self.spec.init.as_ref().expect("the module has an Init");
+        eval::init_states(init, &self.spec.vars, &self.env, &self.definitions)
+            .unwrap_or_else(|error| panic!("Init: {}", format_eval_error(&error)))
+    }
+
+    /// Every reachable state, and the names of the actions that are taken somewhere.
+    pub(crate) fn explore(&self) -> (Vec<State>, BTreeSet<&str>) {
+        let mut taken = BTreeSet::new();
+        let mut states = self.initial();
+        let mut seen: HashSet<State> = states.iter().cloned().collect();
+        let mut unexplored: VecDeque<State> = states.iter().cloned().collect();
+        while let Some(state) = unexplored.pop_front() {
+            for action in &self.actions {
+                for next in self.steps(&action.expr, &state) {
+                    taken.insert(&*action.name);
+                    if seen.insert(next.clone()) {
+                        states.push(next.clone());
+                        unexplored.push_back(next);
+                    }
+                }
+            }
+        }
+        (states, taken)
+    }
+
+    /// The names of all actions.
+    pub(crate) fn action_names(&self) -> BTreeSet<&str> {
+        self.actions.iter().map(|action| &*action.name).collect()
+    }
+
+    /// The actions, from the text of `Next`: a parsed definition has those that it uses unfolded, and no names left.
+    fn disjuncts_of_next(&self, path: &Path) -> Result<Vec<Action>, String> {
+        let mut actions = Vec::new();
+        let next = module_texts(path)?
+            .into_iter()
+            .find_map(|(_, text)| Some(text.split_once("\nNext ==")?.1.to_owned()))
+            .ok_or("no module has a Next")?;
+        let next = next.split("\n\n").next().unwrap_or_default();
+        for disjunct in next.split("\\/").map(str::trim).filter(|d| !d.is_empty()) {
+            let quantified = disjunct
+                .strip_prefix("\\E ")
+                .and_then(|rest| rest.split_once(" \\in "))
+                .and_then(|(bound, rest)| Some((bound, rest.split_once(" : ")?)));
+            let names = match quantified {
+                None => vec![disjunct.to_owned()],
+                Some((bound, (set, body))) => elements(&self.eval(set))
+                    .iter()
+                    .map(|v| body.replace(&format!("({bound})"), &format!("({})", format_value(v))))
+                    .collect(),
+            };
+            actions.extend(names.into_iter().map(|name| Action {
+                expr: parse(&name),
+                name,
+            }));
+        }
+        Ok(actions)
+    }
+}
+
+/// The text of the module at `path` and of all that it extends, standard modules left out.
+fn module_texts(path: &Path) -> Result<Vec<(String, String)>, String> {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let mut texts: Vec<(String, String)> = Vec::new();
+    let mut modules = VecDeque::from([name.into_owned()]);
+    while let Some(module) = modules.pop_front() {
+        if stdlib::is_stdlib_module(&module) || texts.iter().any(|(seen, _)| *seen == module) {
+            continue;
+        }
+        let text = read(&path.with_file_name(&module).with_extension("tla"))?;
+        let parsed = parser::parse(&text).map_err(|error| format!("{module}: {error}"))?;
+        modules.extend(parsed.extends.iter().map(ToString::to_string));
+        texts.push((module, text));
+    }
+    Ok(texts)
+}
+
+fn parse(expr: &str) -> Expr {
+    parser::parse_expr(expr).unwrap_or_else(|error| panic!("{expr}: {error}"))
+}
+
+/// The elements of a set or a sequence.
+pub(crate) fn elements(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Set(set) => set.iter().cloned().collect(),
+        Value::Tuple(tuple) => tuple.to_vec(),
+        other => panic!("{} is neither a set nor a sequence", format_value(other)),
+    }
+}
+
+/// A string of the specification.
+pub(crate) fn text(value: &Value) -> String {
+    match value {
+        Value::Str(text) => text.to_string(),
+        other => panic!("{} is not a string", format_value(other)),
+    }
+}
+
+/// The strings of a sequence that the specification defines.
+pub(crate) fn names(model: &Model, sequence: &str) -> Vec<String> {
+    elements(&model.eval(sequence)).iter().map(text).collect()
+}
+
+/// The directory of the specification.
+pub(crate) fn spec_dir() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("spec")
+}
+
+/// Lays the module at `path` beside the specification's own, in a directory for itself.
+///
+/// The checker looks for extended modules only where it found the first one.
+pub(crate) fn beside_the_spec(path: &Path) -> PathBuf {
+    let name = path.file_stem().expect("a module has a name");
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&dir).expect("a directory for the module can be made");
+    let own = fs::read_dir(spec_dir()).expect("spec/ can be read");
+    let own = own.map(|entry| entry.expect("spec/ can be read").path());
+    let is_module = |file: &PathBuf| file.extension().is_some_and(|e| e == "tla");
+    for file in own
+        .filter(is_module)
+        .chain([path.to_owned(), path.with_extension("cfg")])
+    {
+        let to = dir.join(file.file_name().expect("a file has a name"));
+        fs::copy(&file, to).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    }
+    dir.join(name).with_extension("tla")
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}

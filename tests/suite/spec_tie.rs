@@ -1,0 +1,215 @@
+//! Do the specification and the code say the same?
+//!
+//! Both are asked about every cell: the specification by evaluating its table and its `React`, as its configuration
+//! binds them; the code by driving the real machine. What they answer is spelled alike and compared in both directions.
+
+use std::collections::HashMap;
+
+use ostler::worker::{Effect, Input, Phase, Rung, Table, Verdict};
+use tla_checker::ast::{State, Value};
+
+use crate::spec_support::{Model, elements, names, text};
+
+/// Questions and their answers, in the order in which they were asked.
+type Answers = Vec<(String, String)>;
+
+/// The specification's transitions, refusals and stale inputs are the machine's, cell by cell (T4, L1, L2).
+#[test]
+fn the_table_of_the_spec_is_the_table_of_the_code() {
+    let model = Model::of("WorkerLifecycle");
+    let mut spec = Answers::new();
+    for phase in names(&model, "PhaseOrder") {
+        for input in names(&model, "InputOrder") {
+            let cell = match &*text(&model.eval(&format!("Cell[\"{phase}\"][\"{input}\"]"))) {
+                "~" => "stale".to_owned(),
+                "-" => "refused".to_owned(),
+                to => to.to_owned(),
+            };
+            spec.push((format!("{phase} x {input}"), cell));
+        }
+    }
+    let table = Table::derive();
+    let mut code = Answers::new();
+    for phase in Phase::ALL {
+        for input in Input::ALL {
+            let cell = match table.verdict(*phase, *input) {
+                Verdict::Moves(to) => to.name(),
+                Verdict::Stale => "stale",
+                Verdict::Refused => "refused",
+            };
+            code.push((format!("{phase} x {input}"), cell.to_owned()));
+        }
+    }
+    assert_eq!(spec.len(), 84);
+    agree(&spec, &code);
+}
+
+/// On every rung, the specification's next rung is the one that the machine orders and stands on.
+#[test]
+fn the_ladder_of_the_spec_is_the_ladder_of_the_code() {
+    let model = Model::of("WorkerLifecycle");
+    let spec = each_reaction(&model, |after| text(&model.eval_in(after, "rung")));
+    let table = Table::derive();
+    let mut code = Answers::new();
+    for state in table.states() {
+        for input in Input::ALL {
+            let cell = table.cell(state, *input).expect("the table has the cell");
+            if !matches!(cell.verdict, Verdict::Moves(_)) {
+                continue;
+            }
+            let ordered = cell.effects.iter().find_map(|effect| match effect {
+                Effect::Stop(rung) => Some(*rung),
+                _ => None,
+            });
+            assert_eq!(
+                ordered, cell.after.1,
+                "{state:?} x {input}: a rung that is taken is ordered, and no other"
+            );
+            let rung = cell.after.1.map_or("none", Rung::name);
+            code.push((
+                question(state.0.name(), state.1.map(Rung::name), input.name()),
+                rung.to_owned(),
+            ));
+        }
+    }
+    agree(&spec, &code);
+}
+
+/// Every transition starts the timers in the code that it starts in the specification (L17: each rung its own).
+#[test]
+fn the_deadlines_of_the_spec_are_the_timers_of_the_code() {
+    let model = Model::of("WorkerLifecycle");
+    // Whatever ran before has fired, so that what is there afterwards was started by the transition.
+    let spec = each_reaction(&model, |after| {
+        let timers = elements(&model.eval_in(after, "timers"));
+        spell_timers(timers.iter().map(text).collect())
+    });
+    let table = Table::derive();
+    let mut code = Answers::new();
+    for state in table.states() {
+        for input in Input::ALL {
+            let cell = table.cell(state, *input).expect("the table has the cell");
+            if !matches!(cell.verdict, Verdict::Moves(_)) {
+                continue;
+            }
+            let started = cell.effects.iter().filter_map(|effect| match effect {
+                Effect::StartTimer(timer) => Some(timer.name().to_owned()),
+                _ => None,
+            });
+            code.push((
+                question(state.0.name(), state.1.map(Rung::name), input.name()),
+                spell_timers(started.collect()),
+            ));
+        }
+    }
+    agree(&spec, &code);
+}
+
+/// A doctored table is told from the true one, and the message names the cell, in both directions.
+#[test]
+fn a_difference_is_named() {
+    let answers = |of: &[(&str, &str)]| -> Answers {
+        of.iter()
+            .map(|(q, a)| ((*q).to_owned(), (*a).to_owned()))
+            .collect()
+    };
+    let spec = answers(&[
+        ("Ready x Checkout", "Busy"),
+        ("Busy x Fault", "Stopping"),
+        ("Busy x Checkout", "refused"),
+        ("Stopping x Retire", "stale"),
+        ("Stopping x Rest", "stale"),
+    ]);
+    let code = answers(&[
+        ("Busy x Checkout", "stale"),
+        ("Busy x Fault", "Ready"),
+        ("Ready x Checkout", "Busy"),
+        ("Stopping x Retire", "refused"),
+        ("Stopping x Kick", "Ready"),
+    ]);
+    assert_eq!(
+        differences(&spec, &code),
+        [
+            "Busy x Fault: spec says Stopping, code says Ready",
+            "Busy x Checkout: spec says refused, code says stale",
+            "Stopping x Retire: spec says stale, code says refused",
+            "Stopping x Rest: spec says stale, code says nothing",
+            "Stopping x Kick: spec says nothing, code says Ready",
+        ]
+    );
+    assert!(differences(&spec, &spec).is_empty());
+}
+
+fn agree(spec: &Answers, code: &Answers) {
+    let differences = differences(spec, code);
+    assert!(
+        differences.is_empty(),
+        "the specification and the code differ:\n{}",
+        differences.join("\n")
+    );
+}
+
+fn differences(spec: &Answers, code: &Answers) -> Vec<String> {
+    let of_spec: HashMap<&String, &String> = spec.iter().map(|(q, a)| (q, a)).collect();
+    let of_code: HashMap<&String, &String> = code.iter().map(|(q, a)| (q, a)).collect();
+    let only_code = code.iter().filter(|(q, _)| !of_spec.contains_key(q));
+    let questions = spec.iter().chain(only_code).map(|(question, _)| question);
+    let says = |answers: &HashMap<&String, &String>, question| {
+        answers
+            .get(question)
+            .map_or("nothing".to_owned(), |a| (*a).clone())
+    };
+    questions
+        .filter(|question| of_spec.get(question) != of_code.get(question))
+        .map(|question| {
+            let (spec, code) = (says(&of_spec, question), says(&of_code, question));
+            format!("{question}: spec says {spec}, code says {code}")
+        })
+        .collect()
+}
+
+/// What `answer` makes of the state after each transition of the specification, from every phase and every rung.
+fn each_reaction(model: &Model, answer: impl Fn(&State) -> String) -> Answers {
+    let mut answers = Answers::new();
+    for phase in names(model, "PhaseOrder") {
+        let rungs = match &*phase {
+            "Stopping" => names(model, "Rungs"),
+            _ => vec!["none".to_owned()],
+        };
+        for rung in rungs {
+            for input in names(model, "InputOrder") {
+                let before = model.state(&[
+                    ("phase", &format!("\"{phase}\"")),
+                    ("rung", &format!("\"{rung}\"")),
+                    ("timers", "{}"),
+                    ("port", "\"open\""),
+                    ("news", "<< >>"),
+                    ("leases", "0"),
+                    ("sessions", "FALSE"),
+                ]);
+                if model.eval_in(&before, &format!("Moves(\"{input}\")")) == Value::Bool(false) {
+                    continue;
+                }
+                let after = model.next(&before, &format!("React(\"{input}\") /\\ Unmoved"));
+                assert_eq!(after.len(), 1, "{phase} x {input} has one outcome");
+                let rung = (rung != "none").then_some(&*rung);
+                answers.push((question(&phase, rung, &input), answer(&after[0])));
+            }
+        }
+    }
+    answers
+}
+
+fn question(phase: &str, rung: Option<&str>, input: &str) -> String {
+    match rung {
+        Some(rung) => format!("{phase}({rung}) x {input}"),
+        None => format!("{phase} x {input}"),
+    }
+}
+
+fn spell_timers(timers: Vec<String>) -> String {
+    match &*timers {
+        [] => "no timer".to_owned(),
+        timers => timers.join(" and "),
+    }
+}
