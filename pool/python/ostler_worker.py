@@ -109,6 +109,8 @@ class Watcher(threading.Thread):
         self.descriptor = descriptor
         self.parent = os.getppid()
         self.busy = False
+        # Whether the host has said that it is over: then it sees to the end itself, as long as it is there.
+        self.dismissed = False
 
     def __enter__(self):
         self.busy = True
@@ -125,6 +127,8 @@ class Watcher(threading.Thread):
         if not self.busy:
             # The main thread sees the end of the input too, and runs what was registered for the exit.
             time.sleep(LEAVE_GRACE)
+        while self.dismissed and os.getppid() == self.parent:
+            time.sleep(PARENT_POLL)
         os._exit(1)
 
 
@@ -169,7 +173,10 @@ def serve(channel, watcher, handle):
     most = channel.max_frame - KIND_AND_ID
     while True:
         frame = channel.read()
-        if frame is None or frame[0] == SHUTDOWN:
+        if frame is None:
+            return
+        if frame[0] == SHUTDOWN:
+            watcher.dismissed = True
             return
         kind, request, body = frame
         if kind != CALL:

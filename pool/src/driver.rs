@@ -87,6 +87,8 @@ enum Deferred {
     Pause(Timer, Duration),
     CancelPause(AbortHandle),
     Log(Transition),
+    /// Dropped without the lock, because a client's waker may go with it.
+    Forget(Record),
     Close,
     Complain(Illegal),
 }
@@ -256,7 +258,8 @@ impl Driver {
                 }
                 Effect::Trace(transition) => {
                     if transition.to == Phase::Terminated {
-                        inner.ports[transition.worker.slot] = None;
+                        let record = inner.ports[transition.worker.slot].take();
+                        deferred.extend(record.map(Deferred::Forget));
                     }
                     deferred.push(Deferred::Log(transition));
                 }
@@ -289,6 +292,7 @@ impl Driver {
                     %worker, from = from.name(), input = input.name(), to = to.name(),
                     "transition"
                 ),
+                Deferred::Forget(record) => drop(record),
                 Deferred::Close => drop(self.closed.send_replace(true)),
                 Deferred::Complain(illegal) => {
                     tracing::error!(target: "ostler::pool", %illegal, "a defect in the driver");

@@ -87,8 +87,20 @@ def text(_):
 
 
 def at_exit(path):
-    atexit.register(lambda: open(path, "w").close())
+    """Leaves a file behind when this process exits, which takes its time."""
+
+    def leave():
+        time.sleep(1.5)
+        open(path, "w").close()
+
+    atexit.register(leave)
     return b"registered"
+
+
+def silence(_):
+    """Closes every descriptor but stderr, and lives on."""
+    os.closerange(3, 64)
+    time.sleep(1000)
 
 
 def immortal(_):

@@ -208,10 +208,17 @@ async fn an_immortal_worker_is_killed() {
     assert!(!is_alive(pid));
 }
 
-/// A worker that can leave by itself does: it is asked, runs what it registered for its exit, and exits with 0.
+/// A worker that can leave by itself does: it is asked, has its grace for what it registered for its exit, and exits
+/// with 0.
 #[tokio::test]
 async fn an_idle_worker_leaves_in_order() {
-    let pool = hostile().size(1).build().unwrap();
+    let minute = Duration::from_secs(60);
+    let pool = hostile()
+        .size(1)
+        .stop_grace(minute, minute)
+        .shutdown_timeout(10 * minute)
+        .build()
+        .unwrap();
     let file = env::temp_dir().join(format!("ostler-at-exit-{}", std::process::id()));
     let request = format!("at_exit {}", file.display());
     assert_eq!(pool.call(request.as_bytes()).await.unwrap(), b"registered");
@@ -222,6 +229,68 @@ async fn an_idle_worker_leaves_in_order() {
         (Some(Rung::Ask), Some(ExitStatus::Code(0)))
     );
     fs::remove_file(&file).expect("the worker left it at its exit");
+}
+
+/// P3: a worker that closes its output and lives on breaks the protocol; the call does not wait for its deadline.
+#[tokio::test]
+async fn a_worker_that_closes_its_output_is_replaced() {
+    let pool = hostile().size(1).build().unwrap();
+    match pool.call(b"silence").await {
+        Err(CallError::Protocol {
+            problem,
+            request_written: true,
+            ..
+        }) => {
+            assert_eq!(problem, "it closed its output and went on living");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(pool.call(b"sleep 0").await.unwrap(), b"slept");
+    pool.shutdown().await;
+}
+
+/// C4, L4: under eight clients and a kill in every tenth call, each call has its one outcome, and nothing is left.
+#[test]
+fn chaos_leaves_nothing() {
+    if !alone("processes::chaos_leaves_nothing") {
+        return;
+    }
+    const CLIENTS: u64 = 8;
+    const CALLS: u64 = 50;
+    leaves_nothing(async || {
+        let pool = hostile().size(4).surge(2).build().unwrap();
+        let client = async |client: u64| {
+            let mut killed = 0;
+            for number in 1..=CALLS {
+                let mut lease = pool.checkout().await.unwrap();
+                let request = format!("many {}", client * 1000 + number);
+                if number % 10 > 0 {
+                    let reply = lease.call(request.as_bytes()).await.unwrap();
+                    assert_eq!(reply.len() as u64, client * 1000 + number);
+                    continue;
+                }
+                kill(lease.pid().unwrap());
+                match lease.call(request.as_bytes()).await {
+                    Err(CallError::WorkerExited { exit, .. }) => {
+                        assert_eq!(exit.status, ExitStatus::Signal(9));
+                        killed += 1;
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            killed
+        };
+        let killed = futures_util::future::join_all((0..CLIENTS).map(client)).await;
+        let counters = pool.shutdown().await.counters;
+        let kills: u64 = killed.iter().sum();
+        assert_eq!(kills, CLIENTS * CALLS / 10);
+        assert_eq!(
+            (counters.granted, counters.exited),
+            (CLIENTS * CALLS, kills)
+        );
+        assert_eq!(counters.exchanges, CLIENTS * CALLS - kills);
+        assert_eq!(counters.opened, counters.released);
+    });
 }
 
 /// P7: a worker holds the three pipes to its host and nothing else: no descriptor of its host, no sibling's pipe.
