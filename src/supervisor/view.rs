@@ -31,7 +31,7 @@ pub struct Counters {
     pub stale: u64,
 }
 
-/// One worker, as [`Supervisor::workers`] shows it.
+/// One worker, as [`Supervisor::workers`](super::Supervisor::workers) shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerView {
     /// The worker.
