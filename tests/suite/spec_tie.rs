@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use ostler::worker::{Effect, Input, Phase, Rung, Table, Verdict};
+use ostler::worker::{Cell, Effect, Input, Phase, Rung, Table, Verdict};
 use tla_checker::ast::{State, Value};
 
 use crate::spec_support::{Model, elements, names, text};
@@ -49,29 +49,17 @@ fn the_table_of_the_spec_is_the_table_of_the_code() {
 fn the_ladder_of_the_spec_is_the_ladder_of_the_code() {
     let model = Model::of("WorkerLifecycle");
     let spec = each_reaction(&model, |after| text(&model.eval_in(after, "rung")));
-    let table = Table::derive();
-    let mut code = Answers::new();
-    for state in table.states() {
-        for input in Input::ALL {
-            let cell = table.cell(state, *input).expect("the table has the cell");
-            if !matches!(cell.verdict, Verdict::Moves(_)) {
-                continue;
-            }
-            let ordered = cell.effects.iter().find_map(|effect| match effect {
-                Effect::Stop(rung) => Some(*rung),
-                _ => None,
-            });
-            assert_eq!(
-                ordered, cell.after.1,
-                "{state:?} x {input}: a rung that is taken is ordered, and no other"
-            );
-            let rung = cell.after.1.map_or("none", Rung::name);
-            code.push((
-                question(state.0.name(), state.1.map(Rung::name), input.name()),
-                rung.to_owned(),
-            ));
-        }
-    }
+    let code = each_transition(|state, input, cell| {
+        let ordered = cell.effects.iter().find_map(|effect| match effect {
+            Effect::Stop(rung) => Some(*rung),
+            _ => None,
+        });
+        assert_eq!(
+            ordered, cell.after.1,
+            "{state:?} x {input}: a rung that is taken is ordered, and no other"
+        );
+        cell.after.1.map_or("none", Rung::name).to_owned()
+    });
     agree(&spec, &code);
 }
 
@@ -84,24 +72,13 @@ fn the_deadlines_of_the_spec_are_the_timers_of_the_code() {
         let timers = elements(&model.eval_in(after, "timers"));
         spell_timers(timers.iter().map(text).collect())
     });
-    let table = Table::derive();
-    let mut code = Answers::new();
-    for state in table.states() {
-        for input in Input::ALL {
-            let cell = table.cell(state, *input).expect("the table has the cell");
-            if !matches!(cell.verdict, Verdict::Moves(_)) {
-                continue;
-            }
-            let started = cell.effects.iter().filter_map(|effect| match effect {
-                Effect::StartTimer(timer) => Some(timer.name().to_owned()),
-                _ => None,
-            });
-            code.push((
-                question(state.0.name(), state.1.map(Rung::name), input.name()),
-                spell_timers(started.collect()),
-            ));
-        }
-    }
+    let code = each_transition(|_, _, cell| {
+        let started = cell.effects.iter().filter_map(|effect| match effect {
+            Effect::StartTimer(timer) => Some(timer.name().to_owned()),
+            _ => None,
+        });
+        spell_timers(started.collect())
+    });
     agree(&spec, &code);
 }
 
@@ -194,6 +171,22 @@ fn each_reaction(model: &Model, answer: impl Fn(&State) -> String) -> Answers {
                 assert_eq!(after.len(), 1, "{phase} x {input} has one outcome");
                 let rung = (rung != "none").then_some(&*rung);
                 answers.push((question(&phase, rung, &input), answer(&after[0])));
+            }
+        }
+    }
+    answers
+}
+
+/// What `answer` makes of each transition of the machine, from every phase and every rung.
+fn each_transition(answer: impl Fn((Phase, Option<Rung>), Input, &Cell) -> String) -> Answers {
+    let table = Table::derive();
+    let mut answers = Answers::new();
+    for state in table.states() {
+        for input in Input::ALL {
+            let cell = table.cell(state, *input).expect("the table has the cell");
+            if matches!(cell.verdict, Verdict::Moves(_)) {
+                let question = question(state.0.name(), state.1.map(Rung::name), input.name());
+                answers.push((question, answer(state, *input, cell)));
             }
         }
     }

@@ -41,7 +41,7 @@ struct Args {
     workers: Option<NonZero<usize>>,
     /// Parse only the first N files, in the order of their paths.
     #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    limit: Option<NonZero<usize>>,
     /// Kill the worker that serves every Nth file, and make the call once more.
     #[arg(long, value_name = "N")]
     kill_every: Option<NonZero<u64>>,
@@ -225,7 +225,7 @@ fn standard_library(python: &str) -> Result<PathBuf, Box<dyn Error>> {
 }
 
 /// Every Python file below `dir`, in the order of the paths.
-fn python_files(dir: &Path, limit: Option<usize>) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+fn python_files(dir: &Path, limit: Option<NonZero<usize>>) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     if !dir.is_dir() {
         return Err(format!("`{}` is not a directory", dir.display()).into());
     }
@@ -238,7 +238,7 @@ fn python_files(dir: &Path, limit: Option<usize>) -> Result<Vec<PathBuf>, Box<dy
             files.push(entry.into_path());
         }
     }
-    files.truncate(limit.unwrap_or(usize::MAX));
+    files.truncate(limit.map_or(usize::MAX, usize::from));
     if files.is_empty() {
         return Err(format!("there is no Python file below `{}`", dir.display()).into());
     }
