@@ -8,6 +8,7 @@ mod spec_support;
 mod spec_tie;
 mod supervisor;
 mod supervisor_random;
+mod supervisor_restarts;
 mod table;
 mod tidy;
 mod world;

@@ -190,67 +190,6 @@ fn a_slot_is_free_when_its_port_is() {
     assert_eq!((next.slot, next.generation), (0, 2));
 }
 
-/// L13: failed starts pause the pool, longer each time; one is tried before the others; a completed exchange ends it.
-#[test]
-fn failed_starts_back_off() {
-    let mut world = World::new(Policy::new(3));
-    for round in 0..4 {
-        let expected = if round == 0 { 3 } else { 1 };
-        let opening: Vec<WorkerId> = world.ports.keys().copied().collect();
-        assert_eq!(opening.len(), expected, "round {round}");
-        for worker in opening {
-            world.port(worker, PortFact::Exited);
-            world.port(worker, PortFact::Released);
-        }
-        assert_eq!(world.phases(), []);
-        let pause = world.timers.pop().expect("a pause");
-        assert_eq!(
-            pause,
-            Timer::Restart {
-                generation: round + 1
-            }
-        );
-        world.elapse(pause);
-    }
-    world.start_all();
-    assert_eq!(world.serving(), 3);
-    world.checkout();
-    world.checkin(world.leases[0]);
-    let worker = world.supervisor.workers().next().unwrap().worker;
-    world.checkout();
-    world.port(worker, PortFact::Exited);
-    assert!(
-        !world
-            .timers
-            .iter()
-            .any(|timer| matches!(timer, Timer::Restart { .. }))
-    );
-}
-
-/// L13: a crash loop with nothing serving refuses at once; while something serves, clients wait for it.
-#[test]
-fn a_crash_loop_refuses() {
-    let mut world = World::new(Policy {
-        crash_loop: 1,
-        ..Policy::new(2)
-    });
-    let waits = world.checkout();
-    let [a, b] = [0, 1].map(|slot| WorkerId {
-        slot,
-        generation: 1,
-    });
-    world.port(a, PortFact::Started);
-    assert_eq!(world.granted.len(), 1);
-    world.port(b, PortFact::StartFailed);
-    let patient = world.checkout();
-    assert!(world.waiting.contains(&patient));
-    world.port(a, PortFact::Exited);
-    assert_eq!(world.refused, [(patient, Refusal::CrashLoop)]);
-    let hasty = world.checkout();
-    assert_eq!(world.refused[1..], [(hasty, Refusal::CrashLoop)]);
-    assert_eq!(world.granted[0].0, waits);
-}
-
 /// L15: a recycled worker is retired when its replacement serves, and kept while replacements fail.
 #[test]
 fn a_recycled_worker_is_kept_until_it_is_replaced() {

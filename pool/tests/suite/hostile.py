@@ -1,6 +1,8 @@
 """Functions that a worker had better not have. Each takes and returns bytes."""
 
 import atexit
+import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -98,8 +100,13 @@ def at_exit(path):
 
 
 def silence(_):
-    """Closes every descriptor but stderr, and lives on."""
-    os.closerange(3, 64)
+    """Closes the pipe that replies go out on, and lives on."""
+    for name in os.listdir("/proc/self/fd"):
+        fd = int(name)
+        with contextlib.suppress(OSError):
+            writes = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
+            if fd > 2 and writes:
+                os.close(fd)
     time.sleep(1000)
 
 

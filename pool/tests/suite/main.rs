@@ -2,6 +2,7 @@
 
 mod books;
 mod calls;
+mod hosts;
 mod options;
 mod processes;
 mod programs;

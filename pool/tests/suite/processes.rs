@@ -3,24 +3,17 @@
 //! Real processes, real kills. Where a test counts all that there is, it runs in a process of its own.
 
 use std::collections::HashSet;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{env, fs};
 
 use ostler_pool::ostler::supervisor::Reason;
 use ostler_pool::ostler::worker::Rung;
-use ostler_pool::{Builder, CallError, ExitStatus, Pool, Python};
+use ostler_pool::{CallError, ExitStatus};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 
-use crate::books::{Books, alone, inheritable, is_alive, leaves_nothing, modules, until};
-
-fn hostile() -> Builder {
-    Pool::builder(Python::function("hostile:run").path(modules()))
-        .checkout_timeout(Duration::from_secs(60))
-        .call_timeout(Duration::from_secs(60))
-}
+use crate::books::{Books, alone, inheritable, is_alive, leaves_nothing, until};
+use crate::rig::hostile;
 
 fn number(reply: &[u8]) -> u32 {
     std::str::from_utf8(reply)
@@ -184,6 +177,28 @@ async fn a_spinning_worker_is_stopped() {
     pool.shutdown().await;
 }
 
+/// C5: an error says whether the worker can have seen the whole request. One that reads nothing has not.
+#[tokio::test]
+async fn an_unread_request_is_told_from_a_read_one() {
+    let pool = hostile()
+        .size(1)
+        .call_timeout(Duration::from_millis(200))
+        .build()
+        .unwrap();
+    for (size, whole) in [(100, true), (1_000_000, false)] {
+        let mut lease = pool.checkout().await.unwrap();
+        let pid = Pid::from_raw(lease.pid().unwrap().cast_signed()).unwrap();
+        kill_process(pid, Signal::STOP).unwrap();
+        match lease.call(&vec![b'x'; size]).await {
+            Err(CallError::TimedOut {
+                request_written, ..
+            }) => assert_eq!(request_written, whole),
+            other => panic!("{other:?}"),
+        }
+    }
+    pool.shutdown().await;
+}
+
 /// P11: a worker that ignores the end of its input and `SIGTERM` is killed when its graces are over.
 #[tokio::test]
 async fn an_immortal_worker_is_killed() {
@@ -320,7 +335,7 @@ async fn a_worker_holds_no_descriptors_but_its_own() {
     pool.shutdown().await;
 }
 
-/// P8: a worker that writes a megabyte to stderr without a newline is not held up by it.
+/// P8, L19: a worker that writes a megabyte to stderr without a newline is not held up by it.
 #[tokio::test]
 async fn a_flood_on_stderr_blocks_nobody() {
     let pool = hostile().size(1).build().unwrap();
@@ -333,54 +348,4 @@ async fn a_flood_on_stderr_blocks_nobody() {
         other => panic!("{other:?}"),
     }
     pool.shutdown().await;
-}
-
-/// P14: workers end by themselves when their host is killed, the idle one and the one that spins.
-#[test]
-fn workers_end_with_their_host() {
-    const ROLE: &str = "OSTLER_TEST_HOST";
-    if env::var_os(ROLE).is_some() {
-        Runtime::new().unwrap().block_on(async {
-            let pool = hostile().size(2).build().unwrap();
-            let mut spins = pool.checkout().await.unwrap();
-            let idles = pool.checkout().await.unwrap();
-            println!("pids {} {}", spins.pid().unwrap(), idles.pid().unwrap());
-            drop(idles);
-            let _ = spins.call(b"spin").await;
-        });
-        return;
-    }
-    let mut host = Command::new(env::current_exe().unwrap())
-        .args([
-            "processes::workers_end_with_their_host",
-            "--exact",
-            "--nocapture",
-        ])
-        .env(ROLE, "")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(host.stdout.take().unwrap())
-        .lines()
-        .map(Result::unwrap);
-    let pids: Vec<u32> = lines
-        .filter_map(|line| line.split_once("pids ").map(|(_, pids)| pids.to_owned()))
-        .map(|pids| pids.split(' ').map(|pid| pid.parse().unwrap()).collect())
-        .next()
-        .expect("the host names its workers");
-    until("a spinning worker", || cpu_ticks(pids[0]) > 10);
-    host.kill().unwrap();
-    host.wait().unwrap();
-    until("the end of both", || {
-        !is_alive(pids[0]) && !is_alive(pids[1])
-    });
-}
-
-/// The processor time that a process has used, in ticks.
-fn cpu_ticks(pid: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let user = stat
-        .rsplit_once(')')
-        .and_then(|(_, fields)| fields.split_whitespace().nth(11));
-    user.and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
 }

@@ -1,13 +1,14 @@
-//! What the tests of the real driver on simulated ports share. They run on a paused clock: every deadline passes at
-//! once, and in its order.
+//! What tests share: pools on simulated ports, whose tests run on a paused clock, where every deadline passes at once
+//! and in its order; and a pool of real workers that do what they are told, for better or worse.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use ostler_pool::{Builder, Pool, PoolStatus};
+use ostler_pool::{Builder, Pool, PoolStatus, Python};
 use tokio::time::{sleep, timeout};
 
+use crate::books::modules;
 use crate::sim::Sim;
 
 pub(crate) fn pool(sim: &Sim, size: usize) -> Builder {
@@ -44,4 +45,11 @@ pub(crate) async fn end(pool: &Pool, sim: &Sim) {
         ),
         (0, 0, 0)
     );
+}
+
+/// Real workers, each request a verb of `hostile.py`.
+pub(crate) fn hostile() -> Builder {
+    Pool::builder(Python::function("hostile:run").path(modules()))
+        .checkout_timeout(Duration::from_secs(60))
+        .call_timeout(Duration::from_secs(60))
 }

@@ -1,0 +1,82 @@
+//! Do workers live as long as their host, neither shorter nor longer?
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::{env, fs, thread};
+
+use tokio::runtime::Runtime;
+
+use crate::books::{is_alive, until};
+use crate::rig::hostile;
+
+/// P1: a worker outlives the thread that it was spawned from.
+#[test]
+fn a_worker_outlives_the_thread_that_spawned_it() {
+    let spawner = thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let pool = runtime.block_on(async {
+            let pool = hostile().size(1).build().unwrap();
+            pool.call(b"pid").await.unwrap();
+            pool
+        });
+        (runtime, pool)
+    });
+    let (runtime, pool) = spawner.join().unwrap();
+    runtime.block_on(async {
+        assert_eq!(pool.call(b"sleep 0.1").await.unwrap(), b"slept");
+        assert_eq!(pool.shutdown().await.counters.opened, 1);
+    });
+}
+
+/// P14: workers end by themselves when their host is killed, the idle one and the one that spins.
+#[test]
+fn workers_end_with_their_host() {
+    const ROLE: &str = "OSTLER_TEST_HOST";
+    if env::var_os(ROLE).is_some() {
+        Runtime::new().unwrap().block_on(async {
+            let pool = hostile().size(2).build().unwrap();
+            let mut spins = pool.checkout().await.unwrap();
+            let idles = pool.checkout().await.unwrap();
+            println!("pids {} {}", spins.pid().unwrap(), idles.pid().unwrap());
+            drop(idles);
+            let _ = spins.call(b"spin").await;
+        });
+        return;
+    }
+    let mut host = Command::new(env::current_exe().unwrap())
+        .args([
+            "hosts::workers_end_with_their_host",
+            "--exact",
+            "--nocapture",
+        ])
+        .env(ROLE, "")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(host.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let pids: Vec<u32> = lines
+        .filter_map(|line| line.split_once("pids ").map(|(_, pids)| pids.to_owned()))
+        .map(|pids| pids.split(' ').map(|pid| pid.parse().unwrap()).collect())
+        .next()
+        .expect("the host names its workers");
+    until("a spinning worker", || cpu_ticks(pids[0]) > 10);
+    host.kill().unwrap();
+    host.wait().unwrap();
+    until("the end of both", || {
+        !is_alive(pids[0]) && !is_alive(pids[1])
+    });
+}
+
+/// The processor time that a process has used, in ticks.
+fn cpu_ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let user = stat
+        .rsplit_once(')')
+        .and_then(|(_, fields)| fields.split_whitespace().nth(11));
+    user.and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
+}
