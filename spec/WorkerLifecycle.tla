@@ -262,7 +262,7 @@ LeasesAreHonoured == [][(phase \in {"Busy", "Finishing"} /\ phase' = "Stopping")
 LateTimersAreHarmless ==
     [][\A t \in timers \ {Deadline[phase]} : t \notin timers' => phase' = phase /\ rung' = rung]_vars
 
-\* No process is killed that was not told to end before, and no rung is taken twice but the last two.
+\* No process is killed that was not told to end before, and nobody climbs down the ladder.
 KillComesAfterTerm == [][rung' = "Kill" => rung \in {"Term", "Kill"}]_vars
 LadderOnlyRises    == [][(rung \in RungSet /\ rung' \in RungSet) => RankOf(rung) <= RankOf(rung')]_vars
 
