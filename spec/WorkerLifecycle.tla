@@ -224,6 +224,14 @@ DeadlineRuns == phase \notin Serving \cup {"Terminated"} => Deadline[phase] \in 
 \* A process group is reaped only once its leader is a zombie: before, its id could not be trusted to stay its own.
 ReapsOnlyTheExited == rung = "Reap" => port \in {"exited", "released"}
 
+\* Who is retired drains, and is not cut short; who has not started yet has nothing to drain. Stated with ENABLED, as
+\* are all properties that a step breaks by changing nothing: [][A]_vars looks away from those.
+RetireIsHeeded == /\ phase \in Serving \cup Draining => ~ENABLED (Retire /\ phase' \notin Draining)
+                  /\ phase = "Initializing"           => ~ENABLED (Retire /\ phase' # "Stopping")
+
+\* A drain that nothing holds back any more does not wait for its deadline.
+DrainEndsWithSessions == phase = "Lingering" => ~ENABLED (EndSessions /\ phase' # "Stopping")
+
 \* No fact overtakes another.
 FactsInOrder == \A m, n \in 1..Len(news) : m < n => FactRank(news[m]) < FactRank(news[n])
 
@@ -240,14 +248,21 @@ StoppingOnlyEnds == [][phase = "Stopping" => phase' \in Ending]_vars
 
 TerminatedIsFinal == [][phase = "Terminated" => phase' = "Terminated"]_vars
 
+\* Nobody drains unless somebody has retired it.
+DrainsOnlyTheRetired == [][(phase \notin Draining /\ phase' \in Draining) => Retire]_vars
+
 \* Whoever finds the worker faulty, a client or the driver, nobody is served by it afterwards.
-FaultedNeverServes == [][Tell("Fault") => phase' \in Ending]_vars
+FaultedNeverServes == [][Tell("Fault") \/ Tell("StartFailed") => phase' \in Ending]_vars
+
+\* A client keeps its lease until it gives it back, unless the worker fails or the drain deadline passes.
+LeasesAreHonoured == [][(phase \in {"Busy", "Finishing"} /\ phase' = "Stopping")
+                            => Tell("Fault") \/ Tell("PortExited") \/ Tell("DrainElapsed")]_vars
 
 \* A timer that fires outside the phase whose deadline it was changes nothing else.
 LateTimersAreHarmless ==
     [][\A t \in timers \ {Deadline[phase]} : t \notin timers' => phase' = phase /\ rung' = rung]_vars
 
-\* No process is killed that was not told to end before, and no rung is taken twice but the last two.
+\* No process is killed that was not told to end before, and nobody climbs down the ladder.
 KillComesAfterTerm == [][rung' = "Kill" => rung \in {"Term", "Kill"}]_vars
 LadderOnlyRises    == [][(rung \in RungSet /\ rung' \in RungSet) => RankOf(rung) <= RankOf(rung')]_vars
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::spec_support::{Checked, Model, beside_the_spec, spec_dir};
+use crate::spec_support::{Checked, Model, assert_same, beside_the_spec, spec_dir};
 
 /// How many distinct states a worker and its world have. The reference checker finds as many.
 ///
@@ -35,7 +35,7 @@ fn every_property_is_listed() {
         .filter_map(|line| line.split_once("==").map(|(name, _)| name.trim()))
         .collect();
     let model = Model::of("WorkerLifecycle");
-    assert_eq!(written, model.listed().collect());
+    assert_same(&model.listed().collect(), &written, "listed properties");
 }
 
 /// A search that stops at depth 100, or a `Nat` that ends there, would hold everything beyond for impossible.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tla_checker::ast::State;
 
 use crate::spec_checks::STATES;
-use crate::spec_support::{Model, elements, names, text};
+use crate::spec_support::{Model, assert_same, elements, names, text};
 
 /// The test's own search finds the states that the checker counts.
 #[test]
@@ -39,7 +39,7 @@ fn every_value_is_reached() {
             .flat_map(|state| elements(&model.eval_in(state, variable)))
             .collect();
         let expected: BTreeSet<_> = elements(&model.eval(values)).into_iter().collect();
-        assert_eq!(reached, expected, "{variable}");
+        assert_same(&reached, &expected, variable);
     }
 }
 
@@ -48,7 +48,7 @@ fn every_value_is_reached() {
 fn every_action_is_taken() {
     let model = Model::of("WorkerLifecycle");
     let (_, taken) = model.explore();
-    assert_eq!(taken, model.action_names());
+    assert_same(&taken, &model.action_names(), "actions that are taken");
 }
 
 /// Each transition and each stale cell is reached, and no cell that is refused (L2, L10).

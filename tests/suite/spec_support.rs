@@ -4,7 +4,7 @@
 //! nothing. What it lets pass is refused here: [`Model::load`] says what and why.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-use std::fmt::Write as _;
+use std::fmt::{Debug, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fs};
@@ -179,11 +179,15 @@ impl Model {
         out
     }
 
+    /// The action of a step; all of them when it could have been several.
     fn name_step(&self, from: &State, to: &State) -> String {
         let takes = |action: &&Action| self.steps(&action.expr, from).contains(to);
-        match self.actions.iter().find(takes) {
-            Some(action) => action.name.clone(),
-            None => "(no action)".into(),
+        let names: Vec<&str> = (self.actions.iter().filter(takes))
+            .map(|action| &*action.name)
+            .collect();
+        match &*names {
+            [] => "(no action)".into(),
+            names => names.join(" or "),
         }
     }
 
@@ -330,6 +334,16 @@ pub(crate) fn text(value: &Value) -> String {
         Value::Str(text) => text.to_string(),
         other => panic!("{} is not a string", format_value(other)),
     }
+}
+
+/// Panics with what is in one set and not in the other.
+pub(crate) fn assert_same<T: Ord + Debug>(found: &BTreeSet<T>, expected: &BTreeSet<T>, of: &str) {
+    let missing: Vec<&T> = expected.difference(found).collect();
+    let extra: Vec<&T> = found.difference(expected).collect();
+    assert!(
+        missing.is_empty() && extra.is_empty(),
+        "{of}: missing {missing:?}, unexpected {extra:?}"
+    );
 }
 
 /// The strings of a sequence that the specification defines.
