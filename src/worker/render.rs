@@ -26,6 +26,15 @@ enum Source {
     Superstate(Superstate),
 }
 
+impl core::fmt::Display for Source {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Phase(phase) => phase.fmt(f),
+            Self::Superstate(superstate) => superstate.fmt(f),
+        }
+    }
+}
+
 impl Table {
     /// Writes the table in one of its formats.
     #[must_use]
@@ -82,18 +91,11 @@ impl Table {
     fn mermaid(&self, out: &mut String) -> core::fmt::Result {
         writeln!(out, "stateDiagram-v2")?;
         writeln!(out, "    [*] --> {}", Phase::ALL[0])?;
-        for superstate in [Superstate::Serving, Superstate::Draining] {
-            writeln!(out, "    state {superstate} {{")?;
-            for phase in self.members(superstate) {
-                writeln!(out, "        {phase}")?;
-            }
-            writeln!(out, "    }}")?;
-        }
-        for ((source, to), label) in self.arrows() {
-            match source {
-                Source::Phase(from) => writeln!(out, "    {from} --> {to} : {label}")?,
-                Source::Superstate(from) => writeln!(out, "    {from} --> {to} : {label}")?,
-            }
+        self.nest(out, |out, superstate| {
+            writeln!(out, "state {superstate} {{")
+        })?;
+        for ((source, to), inputs) in self.arrows() {
+            writeln!(out, "    {source} --> {to} : {}", inputs.join("<br>"))?;
         }
         writeln!(out, "    {} --> [*]", Phase::Terminated)
     }
@@ -101,22 +103,21 @@ impl Table {
     fn dot(&self, out: &mut String) -> core::fmt::Result {
         writeln!(out, "digraph worker {{")?;
         writeln!(out, "    compound=true; node [shape=box, style=rounded];")?;
-        for superstate in [Superstate::Serving, Superstate::Draining] {
-            writeln!(out, "    subgraph cluster_{superstate} {{")?;
-            writeln!(out, "        label=\"{superstate}\";")?;
-            for phase in self.members(superstate) {
-                writeln!(out, "        {phase};")?;
-            }
-            writeln!(out, "    }}")?;
-        }
-        for ((source, to), label) in self.arrows() {
+        self.nest(out, |out, superstate| {
+            writeln!(
+                out,
+                "subgraph cluster_{superstate} {{ label=\"{superstate}\""
+            )
+        })?;
+        for ((source, to), inputs) in self.arrows() {
+            let label = inputs.join("\\n");
             match source {
-                Source::Phase(from) => writeln!(out, "    {from} -> {to} [label=\"{label}\"];")?,
+                Source::Phase(from) => writeln!(out, "    {from} -> {to} [label=\"{label}\"]")?,
                 Source::Superstate(from) => {
                     // DOT has no arrows between clusters: one is drawn from a member and cut at the border.
                     if let Some(member) = self.members(from).last() {
                         let tail = format!("ltail=cluster_{from}");
-                        writeln!(out, "    {member} -> {to} [label=\"{label}\", {tail}];")?;
+                        writeln!(out, "    {member} -> {to} [label=\"{label}\", {tail}]")?;
                     }
                 }
             }
@@ -124,27 +125,45 @@ impl Table {
         writeln!(out, "}}")
     }
 
-    /// The arrows, each labelled with its inputs. What all phases of a superstate share leaves the superstate once.
-    fn arrows(&self) -> BTreeMap<(Source, Phase), String> {
-        let mut inputs: BTreeMap<(Source, Phase), Vec<Input>> = BTreeMap::new();
+    /// Writes which phase lies in which superstate: those that have one lie in `Alive`, some in an inner one there.
+    fn nest(
+        &self,
+        out: &mut String,
+        open: impl Fn(&mut String, Superstate) -> core::fmt::Result,
+    ) -> core::fmt::Result {
+        write!(out, "    ")?;
+        open(out, Superstate::Alive)?;
+        for phase in self.members(Superstate::Alive) {
+            writeln!(out, "        {phase}")?;
+        }
+        for &inner in Superstate::ALL
+            .iter()
+            .filter(|&&inner| inner != Superstate::Alive)
+        {
+            write!(out, "        ")?;
+            open(out, inner)?;
+            for phase in self.members(inner) {
+                writeln!(out, "            {phase}")?;
+            }
+            writeln!(out, "        }}")?;
+        }
+        writeln!(out, "    }}")
+    }
+
+    /// The arrows with their inputs. What all phases of an inner superstate share leaves the superstate once.
+    fn arrows(&self) -> BTreeMap<(Source, Phase), Vec<&'static str>> {
+        let mut arrows: BTreeMap<(Source, Phase), Vec<&'static str>> = BTreeMap::new();
         for &from in Phase::ALL {
             for &input in Input::ALL {
                 if let Verdict::Moves(to) = self.verdict(from, input) {
-                    let arrow = inputs.entry((self.source(from, input), to)).or_default();
-                    if !arrow.contains(&input) {
-                        arrow.push(input);
+                    let inputs = arrows.entry((self.source(from, input), to)).or_default();
+                    if !inputs.contains(&input.name()) {
+                        inputs.push(input.name());
                     }
                 }
             }
         }
-        let label = |inputs: Vec<Input>| {
-            let names: Vec<&str> = inputs.iter().map(|input| input.name()).collect();
-            names.join(", ")
-        };
-        inputs
-            .into_iter()
-            .map(|(arrow, inputs)| (arrow, label(inputs)))
-            .collect()
+        arrows
     }
 
     fn source(&self, from: Phase, input: Input) -> Source {
