@@ -116,6 +116,10 @@ async fn survey(args: &Args) -> Result<(), Box<dyn Error>> {
     if args.json {
         println!("{}", serde_json::to_string(&figures)?);
     } else {
+        println!("{}", dir.display());
+        findings
+            .iter_mut()
+            .for_each(|finding| finding.shorten(&dir));
         report::print(&figures, &mut findings, &report);
     }
     Ok(())
@@ -149,8 +153,7 @@ impl Survey<'_> {
             };
             let begun = self.started.fetch_add(1, Ordering::Relaxed) + 1;
             let kill = self.kill_every.is_some_and(|every| begun % every == 0);
-            let since = Instant::now();
-            let parsed = match self.parse(&path, kill).await {
+            let (parsed, took) = match self.parse(&path, kill).await {
                 Err(CallError::WorkerExited { .. }) if kill => {
                     self.outcome
                         .lock()
@@ -163,16 +166,13 @@ impl Survey<'_> {
             };
             let mut outcome = self.outcome.lock().expect("no client panicked");
             outcome.figures.add(&parsed);
-            outcome.findings.push(Finding {
-                path,
-                parsed,
-                took: since.elapsed(),
-            });
+            outcome.findings.push(Finding { path, parsed, took });
             self.progress.inc(1);
         }
     }
 
-    async fn parse(&self, path: &Path, kill: bool) -> Result<Parsed, CallError> {
+    /// What a worker says of the file, and how long it took to say it.
+    async fn parse(&self, path: &Path, kill: bool) -> Result<(Parsed, Duration), CallError> {
         let mut lease = self.pool.checkout().await?;
         {
             let mut outcome = self.outcome.lock().expect("no client panicked");
@@ -181,10 +181,12 @@ impl Survey<'_> {
             outcome.figures.workers_killed += u64::from(kill);
         }
         let request = json!({ "path": path });
-        if kill {
-            return call_and_kill(&mut lease, &request).await;
-        }
-        lease.call_json(&request).await
+        let since = Instant::now();
+        let parsed = match kill {
+            true => call_and_kill(&mut lease, &request).await?,
+            false => lease.call_json(&request).await?,
+        };
+        Ok((parsed, since.elapsed()))
     }
 }
 
@@ -247,6 +249,6 @@ fn python_files(dir: &Path, limit: Option<NonZero<usize>>) -> Result<Vec<PathBuf
 
 /// A bar on the terminal, and nothing where there is none.
 fn progress(files: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} files, {per_sec}, {eta} left");
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} files, {eta} left");
     ProgressBar::new(files).with_style(style.expect("the template is valid"))
 }

@@ -1,6 +1,6 @@
 //! What the survey found, for people and as JSON.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ostler_pool::ShutdownReport;
@@ -28,6 +28,15 @@ pub(crate) struct Finding {
     pub(crate) path: PathBuf,
     pub(crate) parsed: Parsed,
     pub(crate) took: Duration,
+}
+
+impl Finding {
+    /// Names the file by its path below `dir`.
+    pub(crate) fn shorten(&mut self, dir: &Path) {
+        if let Ok(below) = self.path.strip_prefix(dir) {
+            self.path = below.to_owned();
+        }
+    }
 }
 
 /// The figures of a survey.

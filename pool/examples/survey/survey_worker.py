@@ -1,6 +1,7 @@
 """What the survey runs in each worker: parse one file of Python source and count what is in it."""
 
 import ast
+import os
 import warnings
 
 
@@ -14,7 +15,7 @@ def parse(request):
         source = file.read()
     lines = source.count(b"\n") + (not source.endswith(b"\n") and source != b"")
     try:
-        tree = ast.parse(source)
+        tree = ast.parse(source, filename=os.path.basename(request["path"]))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return {"lines": lines, "unparsable": f"{type(error).__name__}: {error}"}
     functions = classes = documented = 0
