@@ -370,6 +370,8 @@ impl Inner {
             worker: view.worker,
             pid: pid(view.worker),
             phase: view.phase,
+            rung: view.rung,
+            recycling: view.recycling,
             calls: view.exchanges,
             reason: view.reason,
         });

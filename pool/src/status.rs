@@ -34,6 +34,10 @@ pub struct WorkerStatus {
     pub pid: Option<u32>,
     /// Where it is in its life, exactly. [`Phase::public`] gives the phase as a dashboard shows it.
     pub phase: Phase,
+    /// The rung of the stop ladder that it stands on, while it is being stopped.
+    pub rung: Option<Rung>,
+    /// Whether it will be retired as soon as its replacement is ready.
+    pub recycling: bool,
     /// How many calls it has answered on leases that have ended.
     pub calls: u64,
     /// Why it is on its way out, once it is.

@@ -90,18 +90,6 @@ impl Table {
         verdict
     }
 
-    /// The rung after `input` in the given state: `None` when the state cannot be reached or does not move.
-    #[must_use]
-    pub fn rung_after(
-        &self,
-        phase: Phase,
-        rung: Option<Rung>,
-        input: Input,
-    ) -> Option<Option<Rung>> {
-        let cell = self.cells.get(&((phase, rung), input))?;
-        matches!(cell.verdict, Verdict::Moves(_)).then_some(cell.after.1)
-    }
-
     /// Every state that the machine can reach, in the order of the specification.
     pub fn states(&self) -> impl Iterator<Item = State> {
         self.cells

@@ -109,3 +109,48 @@ fn a_program_that_does_not_answer_leaves_nothing() {
         );
     });
 }
+
+/// L20: a program gets the arguments, the environment and the directory that it was given, and no others.
+#[tokio::test]
+async fn a_program_gets_what_it_was_given() {
+    let says = async |program: Program| {
+        let moment = Duration::from_millis(1);
+        let script =
+            r#"echo "$1, $2; ${GIVEN-unset}, ${CARGO_MANIFEST_DIR-unset}; $PWD" >&2; exit 1"#;
+        let pool = Pool::builder(
+            program
+                .args(["-c", script, "sh"])
+                .arg("first")
+                .arg("second"),
+        )
+        .size(1)
+        .crash_loop(1)
+        .restart_backoff(moment, moment)
+        .checkout_timeout(Duration::from_secs(60))
+        .build()
+        .unwrap();
+        let Err(CheckoutError::CrashLoop { last }) = pool.checkout().await else {
+            panic!("it started")
+        };
+        pool.shutdown().await;
+        match &*last {
+            StartError::Exited { exit, .. } => exit.stderr.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let here = env::current_dir().unwrap();
+    let inherited = env::var("CARGO_MANIFEST_DIR").unwrap();
+    let plain = says(Program::new("sh").env("GIVEN", "yes")).await;
+    assert_eq!(
+        plain,
+        format!("first, second; yes, {inherited}; {}\n", here.display())
+    );
+    let bare = says(
+        Program::new("sh")
+            .env_clear()
+            .env("GIVEN", "no")
+            .current_dir("/"),
+    )
+    .await;
+    assert_eq!(bare, "first, second; no, unset; /\n");
+}

@@ -159,3 +159,38 @@ async fn a_function_needs_a_module() {
         );
     }
 }
+
+/// L20: a function gets the interpreter, the environment and the directories that it was given.
+#[tokio::test]
+async fn a_function_gets_what_it_was_given() {
+    let scratch = std::env::temp_dir().join(format!("ostler-python-{}", std::process::id()));
+    std::fs::create_dir_all(&scratch).unwrap();
+    // Not the interpreter itself, and found by its path: it leaves a mark for the worker to see.
+    let interpreter = scratch.join("interpreter");
+    std::fs::write(
+        &interpreter,
+        "#!/bin/sh\nINTERPRETER=$0 exec python3 \"$@\"\n",
+    )
+    .unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&interpreter, executable).unwrap();
+    let module =
+        "import os\ndef given(names):\n    return [os.environ[n] for n in names] + [os.getcwd()]\n";
+    std::fs::write(scratch.join("scratch_module.py"), module).unwrap();
+    let python = Python::function("scratch_module:given")
+        .interpreter(&interpreter)
+        .path("/no/such/directory")
+        .path(&scratch)
+        .env("GIVEN", "yes")
+        .current_dir("/")
+        .json();
+    let pool = Pool::builder(python)
+        .size(1)
+        .checkout_timeout(Duration::from_secs(60))
+        .build()
+        .unwrap();
+    let given: Vec<String> = pool.call_json(&["GIVEN", "INTERPRETER"]).await.unwrap();
+    assert_eq!(given, ["yes", interpreter.to_str().unwrap(), "/"]);
+    pool.shutdown().await;
+    std::fs::remove_dir_all(&scratch).unwrap();
+}
