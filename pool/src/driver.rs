@@ -143,13 +143,15 @@ impl Driver {
 
     /// Takes a client out of the queue, unless it has been answered.
     pub(crate) fn give_up(self: &Arc<Self>, waiter: WaiterId) {
-        let deferred = {
+        let (sender, deferred) = {
             let mut inner = self.lock();
-            if inner.clients.remove(&waiter).is_none() {
+            let Some(sender) = inner.clients.remove(&waiter) else {
                 return;
-            }
-            self.decide(&mut inner, Input::GaveUp { waiter })
+            };
+            (sender, self.decide(&mut inner, Input::GaveUp { waiter }))
         };
+        // Without the lock, because it wakes the other end.
+        drop(sender);
         self.perform(deferred);
     }
 
