@@ -122,13 +122,10 @@ impl Lease {
             return;
         }
         self.over = true;
-        let lease = self.id;
-        self.driver.handle(match fault {
-            None => Input::Checkin {
-                lease,
-                exchanges: self.exchanges,
-            },
-            Some(fault) => Input::Fault { lease, fault },
+        self.driver.handle(Input::LeaseEnded {
+            lease: self.id,
+            exchanges: self.exchanges,
+            fault,
         });
     }
 }

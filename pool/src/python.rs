@@ -15,6 +15,7 @@ const RUNTIME: &str = include_str!("../python/ostler_worker.py");
 /// stays readable, and its lines still show in tracebacks.
 const BOOTSTRAP: &str = "\
 import linecache, os, sys
+if sys.version_info < (3, 9): sys.exit('ostler worker: Python 3.9 or later is needed')
 name, size, source = '<ostler_worker>', int(sys.argv[1]), b''
 while len(source) < size:
     piece = os.read(0, size - len(source))

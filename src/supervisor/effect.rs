@@ -19,7 +19,7 @@ pub enum Effect {
         /// What is to be done.
         order: Order,
     },
-    /// Hand this lease to this client. Answered by `Checkin` or `Fault`, also when the client is gone by now.
+    /// Hand this lease to this client. Answered by `LeaseEnded`, also when the client is gone by now.
     Grant {
         /// The client.
         waiter: WaiterId,

@@ -19,19 +19,14 @@ pub enum Input {
         /// The client.
         waiter: WaiterId,
     },
-    /// A lease ended between two whole exchanges.
-    Checkin {
+    /// A client let go of its lease. Stale once the worker is released.
+    LeaseEnded {
         /// The lease.
         lease: LeaseId,
-        /// How many exchanges it made.
+        /// How many whole exchanges were made on it.
         exchanges: u64,
-    },
-    /// A lease ended otherwise: its worker cannot be given to anyone else.
-    Fault {
-        /// The lease.
-        lease: LeaseId,
-        /// How it ended.
-        fault: Fault,
+        /// `None` when it ended between two of them: then the worker can be given to the next client.
+        fault: Option<Fault>,
     },
     /// Something happened to a worker's port.
     Port {

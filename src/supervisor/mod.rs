@@ -108,8 +108,13 @@ impl Supervisor {
         match input {
             Input::Checkout { waiter } => self.queue.push_back(waiter),
             Input::GaveUp { waiter } => self.forget(waiter),
-            Input::Checkin { lease, exchanges } => self.checkin(lease, exchanges)?,
-            Input::Fault { lease, fault } => self.fault(lease, fault)?,
+            Input::LeaseEnded {
+                lease,
+                exchanges,
+                fault,
+            } => {
+                self.lease_ended(lease, exchanges, fault)?;
+            }
             Input::Port { worker, fact } => self.port(worker, fact)?,
             Input::Elapsed { timer } => self.elapsed(timer)?,
             Input::Recycle { worker } => self.recycle(worker),
@@ -171,48 +176,34 @@ impl Supervisor {
         }
     }
 
-    fn checkin(&mut self, lease: LeaseId, exchanges: u64) -> Result<(), Illegal> {
-        if !self.settle_lease(lease, worker::Input::Checkin, None)? {
+    fn lease_ended(
+        &mut self,
+        lease: LeaseId,
+        exchanges: u64,
+        fault: Option<Fault>,
+    ) -> Result<(), Illegal> {
+        let held = |occupant: &slots::Occupant| occupant.lease == Some(lease);
+        if !self.slots.get(lease.worker).is_some_and(held) {
+            self.counters.stale += 1;
             return Ok(());
         }
-        self.counters.exchanges += exchanges;
+        let (input, reason) = match fault {
+            None => (worker::Input::Checkin, None),
+            Some(fault) => (worker::Input::Fault, Some(Reason::Fault(fault))),
+        };
+        let moved = self.drive(lease.worker, input, reason)?;
         if let Some(occupant) = self.slots.get_mut(lease.worker) {
+            occupant.lease = None;
             occupant.exchanges += exchanges;
         }
+        self.counters.exchanges += exchanges;
+        self.counters.faulted += u64::from(moved && fault.is_some());
         if exchanges > 0
             && let Some(timer) = self.restarts.succeeded()
         {
             self.effects.push(Effect::CancelTimer { timer });
         }
         Ok(())
-    }
-
-    fn fault(&mut self, lease: LeaseId, fault: Fault) -> Result<(), Illegal> {
-        let reason = Some(Reason::Fault(fault));
-        self.settle_lease(lease, worker::Input::Fault, reason)?;
-        Ok(())
-    }
-
-    /// Ends a lease: false when it was not out.
-    fn settle_lease(
-        &mut self,
-        lease: LeaseId,
-        input: worker::Input,
-        reason: Option<Reason>,
-    ) -> Result<bool, Illegal> {
-        let held = |occupant: &slots::Occupant| occupant.lease == Some(lease);
-        if !self.slots.get(lease.worker).is_some_and(held) {
-            self.counters.stale += 1;
-            return Ok(false);
-        }
-        let moved = self.drive(lease.worker, input, reason)?;
-        if let Some(occupant) = self.slots.get_mut(lease.worker) {
-            occupant.lease = None;
-        }
-        if moved && reason.is_some() {
-            self.counters.faulted += 1;
-        }
-        Ok(true)
     }
 
     fn port(&mut self, worker: WorkerId, fact: PortFact) -> Result<(), Illegal> {

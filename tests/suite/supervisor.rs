@@ -69,13 +69,15 @@ fn late_inputs_are_counted() {
     };
     let before = (world.phases(), world.supervisor.counters());
     for (late, input) in [
-        Input::Checkin {
+        Input::LeaseEnded {
             lease,
             exchanges: 7,
+            fault: None,
         },
-        Input::Fault {
+        Input::LeaseEnded {
             lease,
-            fault: Fault::Abandoned,
+            exchanges: 0,
+            fault: Some(Fault::Abandoned),
         },
         Input::GaveUp { waiter: client },
         Input::Port {

@@ -88,15 +88,20 @@ impl World {
 
     pub(crate) fn checkin(&mut self, lease: LeaseId) {
         self.leases.retain(|held| *held != lease);
-        self.handle(Input::Checkin {
+        self.handle(Input::LeaseEnded {
             lease,
             exchanges: 1,
+            fault: None,
         });
     }
 
     pub(crate) fn fault(&mut self, lease: LeaseId, fault: Fault) {
         self.leases.retain(|held| *held != lease);
-        self.handle(Input::Fault { lease, fault });
+        self.handle(Input::LeaseEnded {
+            lease,
+            exchanges: 0,
+            fault: Some(fault),
+        });
     }
 
     /// Lets something happen to a port, if it can: whether it did.

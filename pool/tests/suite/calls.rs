@@ -54,6 +54,7 @@ async fn a_call_that_takes_too_long_costs_its_worker() {
         .build()
         .unwrap();
     let mut lease = pool.checkout().await.unwrap();
+    assert_eq!(lease.call(b"one").await.unwrap(), b"one");
     let since = Instant::now();
     match lease.call(b"hang").await {
         Err(CallError::TimedOut {
@@ -73,7 +74,12 @@ async fn a_call_that_takes_too_long_costs_its_worker() {
         Err(CallError::LeaseOver { .. })
     ));
     assert_eq!(pool.call(b"next").await.unwrap(), b"next");
-    assert_eq!((sim.books().opened, pool.status().counters.faulted), (2, 1));
+    let counters = pool.status().counters;
+    assert_eq!((sim.books().opened, counters.faulted), (2, 1));
+    assert_eq!(
+        counters.exchanges, 2,
+        "what was answered counts, however the lease ended"
+    );
     drop(lease);
     end(&pool, &sim).await;
 }
