@@ -13,6 +13,7 @@ mod view;
 
 use alloc::collections::VecDeque;
 use alloc::vec::{self, Vec};
+use core::time::Duration;
 
 pub use effect::{Effect, Order, Refusal, Timer};
 pub use input::{Fault, Input, PortFact, Reason};
@@ -218,13 +219,17 @@ impl Supervisor {
             return Ok(());
         }
         match (fact, before) {
-            (PortFact::Started, _) => self.counters.started += 1,
+            (PortFact::Started, _) => {
+                self.counters.started += 1;
+                self.restarts.started();
+            }
             (PortFact::Released, _) => self.counters.released += 1,
             (_, Some((Phase::Initializing, _))) => self.start_failed(),
             (PortFact::Exited, Some((phase, leases))) if phase != Phase::Stopping => {
                 self.counters.exited += 1;
                 if leases == 0 {
-                    self.start_failed();
+                    let pause = self.restarts.failed(&self.policy);
+                    self.pause(pause);
                 }
             }
             _ => {}
@@ -289,12 +294,13 @@ impl Supervisor {
     }
 
     fn start_failed(&mut self) {
-        if self.is_closing() {
-            return;
-        }
-        if let Some((timer, after)) = self.restarts.failed(&self.policy) {
-            self.effects.push(Effect::StartTimer { timer, after });
-        }
+        let pause = self.restarts.start_failed(&self.policy);
+        self.pause(pause);
+    }
+
+    fn pause(&mut self, pause: Option<(Timer, Duration)>) {
+        self.effects
+            .extend(pause.map(|(timer, after)| Effect::StartTimer { timer, after }));
     }
 
     /// Feeds one input to one worker's machine and passes its orders on: whether the worker moved.

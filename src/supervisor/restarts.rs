@@ -5,12 +5,16 @@ use core::time::Duration;
 use super::Timer;
 use crate::policy::Policy;
 
-/// Failed starts in a row, and the pause that they cause.
+/// Failures in a row, and the pause that they cause.
 ///
-/// A start has failed when the worker did not become ready, or exited before it was ever leased: what happens under
-/// a lease may be the request's fault. Any completed exchange, of any worker, ends the row.
+/// Two rows are counted, because a worker that starts is a reason to let clients wait, and only one that serves is a
+/// reason to start the next one without a pause.
 #[derive(Clone, Debug)]
 pub(super) struct Restarts {
+    /// Starts that ended before the worker was ready. Any worker that becomes ready ends the row.
+    failed_starts: u32,
+    /// The same, and workers that exited before they were ever leased: what happens under a lease may be the
+    /// request's fault. Any completed exchange, of any worker, ends the row.
     failures: u32,
     /// How many pauses there have been: the generation of the latest.
     pauses: u64,
@@ -21,6 +25,7 @@ pub(super) struct Restarts {
 impl Restarts {
     pub(super) fn new(seed: u64) -> Self {
         Self {
+            failed_starts: 0,
             failures: 0,
             pauses: 0,
             paused: false,
@@ -28,13 +33,21 @@ impl Restarts {
         }
     }
 
-    /// How many starts in a row have failed.
-    pub(super) fn failures(&self) -> u32 {
-        self.failures
+    /// Whether so many starts in a row have failed that there is no telling when one will not.
+    pub(super) fn is_crash_loop(&self, policy: &Policy) -> bool {
+        self.failed_starts >= policy.crash_loop
     }
 
     /// Takes note of a failed start: the pause to make, unless one is under way. Starts that were in flight
     /// together fail together, and count once.
+    pub(super) fn start_failed(&mut self, policy: &Policy) -> Option<(Timer, Duration)> {
+        if !self.paused {
+            self.failed_starts = self.failed_starts.saturating_add(1);
+        }
+        self.failed(policy)
+    }
+
+    /// As [`start_failed`](Self::start_failed), for a worker that had become ready.
     pub(super) fn failed(&mut self, policy: &Policy) -> Option<(Timer, Duration)> {
         if self.paused {
             return None;
@@ -46,6 +59,11 @@ impl Restarts {
             generation: self.pauses,
         };
         Some((timer, self.random.jitter(policy.backoff(self.failures))))
+    }
+
+    /// Takes note of a worker that became ready.
+    pub(super) fn started(&mut self) {
+        self.failed_starts = 0;
     }
 
     /// Takes note of a completed exchange: the timer to cancel, if a pause is under way.

@@ -75,7 +75,7 @@ impl Supervisor {
 
     /// Refuses those whose waiting has no end in sight, and those for whom there is no room to wait: the last ones.
     fn refuse(&mut self) {
-        let hopeless = self.restarts.failures() >= self.policy.crash_loop
+        let hopeless = self.restarts.is_crash_loop(&self.policy)
             && self.slots.count(Occupant::is_serving) == 0;
         let (refusal, most) = match (self.is_closing(), hopeless) {
             (true, _) => (Refusal::Closed, 0),

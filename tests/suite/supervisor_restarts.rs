@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ostler::supervisor::{Effect, Input, PortFact, Refusal, Supervisor, Timer};
+use ostler::worker::Phase;
 use ostler::{Policy, WorkerId};
 
 use crate::world::World;
@@ -108,4 +109,34 @@ fn a_crash_loop_refuses() {
     let hasty = world.checkout();
     assert_eq!(world.refused[1..], [(hasty, Refusal::CrashLoop)]);
     assert_eq!(world.granted[0].0, waits);
+}
+
+/// L12: a crash loop is over as soon as a worker starts; when that one dies under a lease, clients wait for the next.
+#[test]
+fn a_start_ends_the_crash_loop() {
+    let mut world = World::new(Policy {
+        crash_loop: 1,
+        ..Policy::new(1)
+    });
+    let [first, second] = [1, 2].map(|generation| WorkerId {
+        slot: 0,
+        generation,
+    });
+    world.port(first, PortFact::StartFailed);
+    world.port(first, PortFact::Exited);
+    world.port(first, PortFact::Released);
+    let refused = world.checkout();
+    assert_eq!(world.refused, [(refused, Refusal::CrashLoop)]);
+    world.elapse(world.timers[0]);
+    world.port(second, PortFact::Started);
+    world.checkout();
+    world.port(second, PortFact::Exited);
+    assert_eq!(world.serving(), 0);
+    let patient = world.checkout();
+    assert!(world.waiting.contains(&patient));
+    assert_eq!(
+        world.phases(),
+        [Phase::Stopping, Phase::Initializing],
+        "and it is started at once"
+    );
 }
