@@ -73,21 +73,12 @@ impl Child {
         if let Some(exit) = &self.exit {
             return exit.clone();
         }
-        while let Some(pidfd) = &self.pidfd {
-            // A pidfd that cannot be waited for any more is taken for an exit, which `waitid` then confirms or not.
-            let Some(stderr) = &mut self.stderr else {
-                let _ = pidfd.readable().await;
-                break;
-            };
+        if let (Some(pidfd), Some(stderr)) = (&self.pidfd, &mut self.stderr) {
             select! {
                 biased;
-                _ = pidfd.readable() => break,
-                more = stderr.drain() => if !more {
-                    stderr.finish();
-                    // Its descriptor stays open: the tail is wanted with the exit.
-                    let _ = pidfd.readable().await;
-                    break;
-                },
+                // One that cannot be waited for any more is taken for an exit, which `waitid` confirms or not.
+                _ = pidfd.readable() => {}
+                never = stderr.drain() => match never {},
             }
         }
         let exit = Exit {

@@ -1,5 +1,7 @@
 //! What a worker writes to its stderr: always drained, logged by line, and its tail kept for errors.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::io::ErrorKind;
 
 use ostler::WorkerId;
@@ -42,9 +44,11 @@ impl Stderr {
         }
     }
 
-    /// Waits for output and takes what there is: false at its end. Cancel safe.
-    pub(super) async fn drain(&mut self) -> bool {
-        self.pipe.readable().await.is_ok() && !matches!(self.take(), Taken::End)
+    /// Takes output as it comes, and goes on waiting after its end: that is no sign of the worker's. Cancel safe.
+    pub(super) async fn drain(&mut self) -> Infallible {
+        while self.pipe.readable().await.is_ok() && !matches!(self.take(), Taken::End) {}
+        self.finish();
+        pending().await
     }
 
     /// What is left once the worker has exited, and the tail of it all.
@@ -61,7 +65,7 @@ impl Stderr {
     }
 
     /// Logs the line that was not completed.
-    pub(super) fn finish(&mut self) {
+    fn finish(&mut self) {
         let line = std::mem::take(&mut self.line);
         if !line.is_empty() {
             self.log(&line);
