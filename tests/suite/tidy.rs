@@ -105,6 +105,22 @@ fn every_test_says_what_it_shows() {
     assert_eq!(silent, [""; 0]);
 }
 
+/// P1, P10: nothing runs between fork and exec, which would cost a copy of the host's page tables, and no death signal
+/// is tied to the thread that happened to spawn a worker.
+#[test]
+fn nothing_runs_between_fork_and_exec() {
+    let sources = rust_files(&["pool/src"]);
+    let forks = |file: &&String| {
+        let text = read(file);
+        let code = text
+            .lines()
+            .map(|line| line.split("//").next().unwrap_or_default());
+        code.into_iter()
+            .any(|line| line.contains("pre_exec") || line.contains("parent_process_death"))
+    };
+    assert_eq!(sources.iter().find(forks), None);
+}
+
 /// The minimum Rust version that the README promises is the one that the manifest states.
 #[test]
 fn the_readme_states_the_minimum_rust_version() {
