@@ -5,9 +5,10 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use ostler_pool::Pool;
 use tokio::time::Instant;
 
-use crate::rig::{begin, end, pool};
+use crate::rig::{begin, end, pool, until};
 use crate::sim::Sim;
 
 /// L7: clients are served in the order in which they came, and a lease goes straight to the next of them.
@@ -89,5 +90,51 @@ async fn the_queue_has_a_bound_and_a_deadline() {
     drop(held);
     let counters = pool.status().counters;
     assert_eq!((counters.refused, counters.gave_up), (1, 1));
+    end(&pool, &sim).await;
+}
+
+/// L6, C2: clients on several threads that give up at any moment, in the queue and in the middle of calls, lose no
+/// worker and no turn, and leave nobody waiting.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_storm_of_cancellations_loses_nothing() {
+    const CLIENTS: u64 = 16;
+    const CALLS: u64 = 300;
+    let sim = Sim::default();
+    let pool = pool(&sim, 3)
+        .surge(3)
+        .checkout_timeout(Duration::from_secs(60))
+        .build()
+        .unwrap();
+    let client = async |pool: Pool, client: u64| {
+        let mut answered = 0;
+        for call in 0..CALLS {
+            let request = (client << 32 | call).to_be_bytes();
+            // Up to 127 us: some are over before they are queued, some in the queue, some in the call, some are not.
+            let patience = Duration::from_micros((client * 31 + call * 17) % 128);
+            let outcome = tokio::time::timeout(patience, pool.call(&request)).await;
+            if let Ok(reply) = outcome {
+                assert_eq!(reply.unwrap(), request);
+                answered += 1;
+            }
+        }
+        answered
+    };
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|name| tokio::spawn(client(pool.clone(), name)))
+        .collect();
+    let mut answered = 0;
+    for client in clients {
+        answered += client.await.unwrap();
+    }
+    until(&pool, |status| {
+        status.occupancy().ready == 3 && status.workers.len() == 3
+    })
+    .await;
+    assert_eq!(pool.status().waiting, 0);
+    assert_eq!(pool.call(b"next").await.unwrap(), b"next");
+    assert!(sim.books().most_open <= 6, "{:?}", sim.books());
+    let counters = pool.status().counters;
+    assert_eq!(counters.exchanges, answered + 1);
+    assert!(counters.faulted > 0, "no call was abandoned: {counters:?}");
     end(&pool, &sim).await;
 }
