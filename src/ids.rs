@@ -32,3 +32,7 @@ pub struct LeaseId {
 /// One client that asked for a lease. Chosen by the driver, and never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WaiterId(pub u64);
+
+/// One session of a client. Chosen by the driver, and never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);

@@ -35,7 +35,7 @@ pub mod trace;
 mod vocabulary;
 pub mod worker;
 
-pub use ids::{LeaseId, WaiterId, WorkerId};
+pub use ids::{LeaseId, SessionId, WaiterId, WorkerId};
 pub use policy::{InvalidOption, Policy};
 pub use supervisor::Supervisor;
 pub use worker::{Phase, PublicPhase};

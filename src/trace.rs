@@ -1,17 +1,58 @@
 //! What a pool did, in the words of the specification.
 
 use crate::WorkerId;
+use crate::supervisor::Reason;
 use crate::worker::{Input, Phase};
 
+/// Something that happened to a worker. In the order in which these are given, they tell its whole life.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The worker exists from now on, and is [`Initializing`](Phase::Initializing).
+    Opened {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// The worker made a transition.
+    Moved(Transition),
+    /// The worker is to be replaced. It serves on until its replacement does.
+    Marked {
+        /// The worker.
+        worker: WorkerId,
+        /// Why.
+        reason: Reason,
+    },
+    /// The worker is not to be replaced after all: a replacement failed during a rolling restart.
+    Unmarked {
+        /// The worker.
+        worker: WorkerId,
+    },
+}
+
 /// One step of one worker: a row of the transition table that was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// The worker.
+    /// The worker: its slot and its generation.
     pub worker: WorkerId,
     /// The phase that it left.
     pub from: Phase,
     /// What happened.
     pub input: Input,
-    /// The phase that it is in now.
+    /// The phase that it is in now. Equal to `from` when it took the next rung of the stop ladder.
     pub to: Phase,
+    /// Why it is on its way out, once it is.
+    pub reason: Option<Reason>,
+}
+
+impl Event {
+    /// The worker that this is about.
+    #[must_use]
+    pub const fn worker(&self) -> WorkerId {
+        match self {
+            Self::Opened { worker } | Self::Marked { worker, .. } | Self::Unmarked { worker } => {
+                *worker
+            }
+            Self::Moved(transition) => transition.worker,
+        }
+    }
 }

@@ -10,10 +10,12 @@ The host writes frames to this process's stdin and reads frames from its stdout.
     host to worker   1 hello      id 0, body: protocol version and frame limit, each u32
                      2 call       body: the request
                      3 shutdown   id 0, no body
+                     4 ping       no body
     worker to host   128 ready    id 0, body: protocol version; the answer to hello, after setup() has run
                      129 reply    the call's id, body: the result
-                     130 error    the call's id, or 0 when the start failed; body: the exception's type, its message
-                                  and the traceback, each a u32 length and UTF-8
+                     130 error    the call's or the ping's id, or 0 when the start failed; body: the exception's
+                                  type, its message and the traceback, each a u32 length and UTF-8
+                     131 pong     the ping's id, no body; the answer to ping, after health() has run if there is one
 
 Needs nothing but the standard library of Python 3.9 or later.
 """
@@ -29,7 +31,7 @@ import time
 import traceback
 
 VERSION = 1
-HELLO, CALL, SHUTDOWN, READY, REPLY, ERROR = 1, 2, 3, 128, 129, 130
+HELLO, CALL, SHUTDOWN, PING, READY, REPLY, ERROR, PONG = 1, 2, 3, 4, 128, 129, 130, 131
 HEADER = struct.Struct(">IBI")
 KIND_AND_ID = 5
 
@@ -138,7 +140,7 @@ def fail(problem):
 
 
 def load(target):
-    """The function that `module:function` names, after its module's setup() has run."""
+    """The function that `module:function` names, and its module's health(), after the module's setup() has run."""
     module_name, _, path = target.partition(":")
     module = importlib.import_module(module_name)
     function = module
@@ -147,7 +149,8 @@ def load(target):
     setup = getattr(module, "setup", None)
     if callable(setup):
         setup()
-    return function
+    health = getattr(module, "health", None)
+    return function, health if callable(health) else None
 
 
 def as_bytes(function):
@@ -168,8 +171,8 @@ def as_json(function):
     return handle
 
 
-def serve(channel, watcher, handle):
-    """Answers calls until the host says that it is over, or is gone."""
+def serve(channel, watcher, handle, health):
+    """Answers calls and pings until the host says that it is over, or is gone."""
     most = channel.max_frame - KIND_AND_ID
     while True:
         frame = channel.read()
@@ -179,17 +182,23 @@ def serve(channel, watcher, handle):
             watcher.dismissed = True
             return
         kind, request, body = frame
-        if kind != CALL:
+        if kind not in (CALL, PING):
             fail(f"a frame of kind {kind} where a call was expected")
+        answer, result = REPLY, b""
         try:
             with watcher:
-                result = handle(body)
+                if kind == CALL:
+                    result = handle(body)
+                else:
+                    answer = PONG
+                    if health is not None:
+                        health()
             if len(result) > most:
                 raise ValueError(f"a reply of {len(result)} bytes, where at most {most} are allowed")
         except Exception as error:
             channel.write_error(request, error)
         else:
-            channel.write(REPLY, request, result)
+            channel.write(answer, request, result)
 
 
 def main(target, *options):
@@ -208,14 +217,14 @@ def main(target, *options):
         fail(f"the host speaks version {version} of the protocol, and this worker {VERSION}")
     try:
         with watcher:
-            function = load(target)
+            function, health = load(target)
         handle = as_json(function) if "--json" in options else as_bytes(function)
     except Exception as error:
         channel.write_error(0, error)
         return 1
     channel.write(READY, 0, struct.pack(">I", VERSION))
     try:
-        serve(channel, watcher, handle)
+        serve(channel, watcher, handle, health)
     except BrokenPipeError:
         # The host closed its end while a reply was on its way: nobody is left to tell.
         pass

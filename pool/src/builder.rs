@@ -50,7 +50,7 @@ impl Builder {
         self
     }
 
-    /// Workers allowed beyond `size` while others are replaced or still stopping. From 1 to `size`, default 1.
+    /// Workers allowed beyond `size` while others are replaced or still stopping. At least 1, default 1.
     pub fn surge(mut self, workers: usize) -> Self {
         self.policy.surge = workers;
         self
@@ -69,10 +69,92 @@ impl Builder {
     }
 
     /// The pause after a failed start, and what it grows to by doubling. Each is changed at random by up to a tenth.
-    /// Default 100 ms and 30 s.
+    /// A worker that crashes is replaced at once; when its replacement crashes too, there is a pause as well. Default
+    /// 100 ms and 30 s.
     pub fn restart_backoff(mut self, first: Duration, max: Duration) -> Self {
         self.policy.restart_backoff = first;
         self.policy.restart_backoff_max = max;
+        self
+    }
+
+    /// A worker that has served for so long starts its row of failures anew. Default 60 s.
+    pub fn restart_reset(mut self, after: Duration) -> Self {
+        self.policy.restart_reset = after;
+        self
+    }
+
+    /// Whether idle workers are probed, each every `health_check_interval`. Default true.
+    pub fn enable_health_monitoring(mut self, enable: bool) -> Self {
+        self.policy.enable_health_monitoring = enable;
+        self
+    }
+
+    /// How often an idle worker is probed, and the memory of every worker measured. Changed at random by up to a tenth.
+    /// Default 30 s.
+    pub fn health_check_interval(mut self, interval: Duration) -> Self {
+        self.policy.health_check_interval = interval;
+        self
+    }
+
+    /// How long a probe may take before it counts as missed. Default 5 s.
+    pub fn health_check_timeout(mut self, timeout: Duration) -> Self {
+        self.policy.health_check_timeout = timeout;
+        self
+    }
+
+    /// A worker that misses so many probes in a row is stopped and replaced. One that is answered in time, or a call
+    /// that is answered, starts the row anew. Default 3.
+    pub fn health_failure_threshold(mut self, misses: u32) -> Self {
+        self.policy.health_failure_threshold = misses;
+        self
+    }
+
+    /// A worker that has served for so long is replaced. Changed at random by up to a tenth, so that workers which
+    /// started together do not end together. `None`: never. Default 1 h.
+    pub fn max_worker_age(mut self, age: impl Into<Option<Duration>>) -> Self {
+        self.policy.max_worker_age = age.into();
+        self
+    }
+
+    /// A worker that has answered so many calls is replaced. Lowered at random by up to a tenth. `None`: never.
+    /// Default 1000.
+    pub fn max_worker_requests(mut self, requests: impl Into<Option<u64>>) -> Self {
+        self.policy.max_worker_requests = requests.into();
+        self
+    }
+
+    /// A worker whose processes hold so many resident bytes is replaced. They are measured every
+    /// `health_check_interval`. Lowered at random by up to a tenth. `None`: never, and the default.
+    pub fn max_worker_memory(mut self, bytes: impl Into<Option<u64>>) -> Self {
+        self.policy.max_worker_memory = bytes.into();
+        self
+    }
+
+    /// A worker that has answered so many calls in a row with an error is replaced. `None`: never. Default 5.
+    ///
+    /// An error that the worker's function raises leaves the worker as good as before, as far as anybody can tell. Many
+    /// in a row may mean that it has lost something that it needs, such as a connection.
+    pub fn error_threshold(mut self, errors: impl Into<Option<u32>>) -> Self {
+        self.policy.error_threshold = errors.into();
+        self
+    }
+
+    /// How long a worker serves at least before one of the four limits above replaces it, so that a limit which is
+    /// reached at once does not keep the pool starting workers. Default 10 s.
+    pub fn min_worker_life(mut self, life: Duration) -> Self {
+        self.policy.min_worker_life = life;
+        self
+    }
+
+    /// Sessions that may be open; beyond it, opening one fails at once. Default 1024.
+    pub fn max_sessions(mut self, sessions: usize) -> Self {
+        self.policy.max_sessions = sessions;
+        self
+    }
+
+    /// A session that nobody has used for so long ends; it may take a quarter longer. `None`: never. Default 10 min.
+    pub fn session_idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.policy.session_idle_timeout = timeout.into();
         self
     }
 

@@ -19,12 +19,16 @@ pub(crate) mod kind {
     pub(crate) const CALL: u8 = 2;
     /// Host to worker, id 0, no body: finish and exit. Not answered.
     pub(crate) const SHUTDOWN: u8 = 3;
+    /// Host to worker, no body: are you well? Answered by `PONG` or `ERROR` with its id.
+    pub(crate) const PING: u8 = 4;
     /// Worker to host, id 0: the protocol's version, `u32`.
     pub(crate) const READY: u8 = 128;
     /// Worker to host: the result of a call.
     pub(crate) const REPLY: u8 = 129;
-    /// Worker to host: a call, or the start, failed. Type, message and traceback, each a `u32` length and UTF-8.
+    /// Worker to host: a call, the start or a probe failed. Type, message and traceback, each a `u32` length and UTF-8.
     pub(crate) const ERROR: u8 = 130;
+    /// Worker to host, no body: the answer to `PING` of a worker that is well.
+    pub(crate) const PONG: u8 = 131;
 }
 
 /// The version of the protocol that `HELLO` and `READY` name.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ostler::policy::InvalidOption;
-use ostler::supervisor::Reason;
+use ostler::supervisor::{Reason, Rolled};
 use ostler::{PublicPhase, WorkerId};
 
 use crate::port::{Exit, OpenError};
@@ -50,9 +50,68 @@ pub enum CheckoutError {
         /// How the last start failed.
         last: Arc<StartError>,
     },
+    /// No worker was idle, and the client did not want to wait.
+    #[error("no worker is idle: {pool}")]
+    NoneIdle {
+        /// What the pool looked like then.
+        pool: Occupancy,
+    },
+    /// The worker of the session did not become free in time.
+    #[error("worker {worker} did not become free for its session within {after:?}")]
+    SessionTimedOut {
+        /// The session's worker.
+        worker: WorkerId,
+        /// How long the client waited: the pool's `checkout_timeout`.
+        after: Duration,
+    },
+    /// The session's worker is gone, and what it kept for the session with it. A session that is opened anew may be
+    /// on another worker.
+    #[error("the session is lost with its worker: {reason}")]
+    SessionLost {
+        /// Why the worker is gone.
+        reason: Reason,
+    },
+    /// The session was ended, or nobody had used it for `session_idle_timeout`.
+    #[error("the session has ended: open it anew")]
+    SessionEnded,
+    /// As many sessions are open as may: the pool's `max_sessions`.
+    #[error("{max_sessions} sessions are open already, as many as may")]
+    TooManySessions {
+        /// The limit.
+        max_sessions: usize,
+    },
+    /// The pool was drained, and takes no new clients until it is resumed.
+    #[error("the pool is drained and takes no new clients: {pool}")]
+    Paused {
+        /// What the pool looked like then.
+        pool: Occupancy,
+    },
     /// The pool shuts down, or has.
     #[error("the pool is shut down")]
     Closed,
+}
+
+/// Why a rolling restart did not replace every worker.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RollingError {
+    /// A worker could not be started. Those that were not replaced yet serve on.
+    #[error(
+        "a start failed after {} workers had been replaced, and {} were kept{}",
+        .rolled.replaced, .rolled.kept, .last.as_ref().map(|last| format!(": {last}")).unwrap_or_default()
+    )]
+    StartFailed {
+        /// How far it had come.
+        rolled: Rolled,
+        /// How the start failed.
+        last: Option<Arc<StartError>>,
+    },
+    /// The pool was shut down meanwhile.
+    #[error("the pool was shut down after {} workers had been replaced", .rolled.replaced)]
+    Closed {
+        /// How far it had come.
+        rolled: Rolled,
+    },
 }
 
 /// How many workers of a pool are in each phase.

@@ -29,6 +29,8 @@ pub struct Lease {
     wire: Arc<Wire>,
     id: LeaseId,
     exchanges: u64,
+    /// How many of the last of them in a row were answered with an error.
+    errors: u64,
     over: bool,
 }
 
@@ -39,6 +41,7 @@ impl Lease {
             wire,
             id,
             exchanges: 0,
+            errors: 0,
             over: false,
         }
     }
@@ -125,6 +128,7 @@ impl Lease {
         self.driver.handle(Input::LeaseEnded {
             lease: self.id,
             exchanges: self.exchanges,
+            errors: self.errors,
             fault,
         });
     }
@@ -151,6 +155,7 @@ impl Exchange<'_> {
             wire,
             id: LeaseId { worker, .. },
             exchanges,
+            errors,
             ..
         } = &mut *self.lease;
         let worker = *worker;
@@ -169,6 +174,7 @@ impl Exchange<'_> {
                 body,
             }) => {
                 *exchanges += 1;
+                *errors = 0;
                 return Ok(body);
             }
             Ok(Answer {
@@ -177,6 +183,7 @@ impl Exchange<'_> {
             }) => match RemoteError::parse(&body) {
                 Some(source) => {
                     *exchanges += 1;
+                    *errors += 1;
                     return Err(CallError::Raised { worker, source });
                 }
                 None => "it sent an error that cannot be read".to_owned(),

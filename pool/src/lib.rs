@@ -26,27 +26,34 @@
 //! - `json` (default): [`Pool::call_json`] and [`Lease::call_json`].
 
 mod builder;
+mod client;
 mod codec;
 mod driver;
 mod error;
+mod events;
 mod lease;
 mod pool;
 mod port;
 mod process;
 mod python;
+mod session;
 mod status;
 mod task;
 mod wire;
 
 pub use builder::Builder;
-pub use error::{BuildError, CallError, CheckoutError, Occupancy, RemoteError, StartError};
+pub use error::{
+    BuildError, CallError, CheckoutError, Occupancy, RemoteError, RollingError, StartError,
+};
+pub use events::{EventError, Events};
 pub use lease::Lease;
 pub use ostler::{self, InvalidOption, Phase, PublicPhase, WorkerId};
 pub use pool::Pool;
 pub use port::{BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, STDERR_TAIL};
 pub use process::Program;
 pub use python::Python;
-pub use status::{PoolStatus, ShutdownReport, WorkerEnd, WorkerStatus};
+pub use session::Session;
+pub use status::{PoolStatus, Probe, ShutdownReport, WorkerEnd, WorkerStatus};
 
 /// The README's example is a test.
 #[cfg(doctest)]

@@ -4,17 +4,19 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ostler::supervisor::Input;
-use ostler::{WaiterId, WorkerId};
+use ostler::WorkerId;
+use ostler::policy::{InvalidOption, Policy};
+use ostler::supervisor::{Input, Rolled};
 use tokio::select;
-use tokio::sync::oneshot;
-use tokio::sync::oneshot::error::TryRecvError;
 
 use crate::builder::Builder;
-use crate::driver::{Answer, Driver};
-use crate::error::{CallError, CheckoutError};
+use crate::client;
+use crate::driver::Driver;
+use crate::error::{CallError, CheckoutError, RollingError};
+use crate::events::Events;
 use crate::lease::Lease;
 use crate::port::Opener;
+use crate::session::Session;
 use crate::status::{PoolStatus, ShutdownReport};
 
 /// A pool of external worker processes.
@@ -69,26 +71,16 @@ impl Pool {
     ///
     /// See [`CheckoutError`].
     pub async fn checkout(&self) -> Result<Lease, CheckoutError> {
-        let driver = &self.owner.driver;
-        let after = driver.limits.checkout_timeout;
-        let mut client = Client::enqueue(driver);
-        select! {
-            biased;
-            answer = &mut client.answer => {
-                client.answered = true;
-                return answer.unwrap_or(Err(CheckoutError::Closed));
-            }
-            () = driver.sleep(after) => {}
-        }
-        client.give_up();
-        match client.answer.try_recv() {
-            // It was granted while this client gave up.
-            Ok(answer) => answer,
-            Err(TryRecvError::Empty | TryRecvError::Closed) => {
-                let pool = driver.status().occupancy();
-                Err(CheckoutError::TimedOut { after, pool })
-            }
-        }
+        client::checkout(&self.owner.driver, None).await
+    }
+
+    /// Leases a worker if one is idle and nobody waits, and does not wait itself.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckoutError::NoneIdle`], or as [`checkout`](Self::checkout).
+    pub fn try_checkout(&self) -> Result<Lease, CheckoutError> {
+        client::try_checkout(&self.owner.driver)
     }
 
     /// Leases a worker for one call.
@@ -119,10 +111,86 @@ impl Pool {
         self.checkout().await?.call_json(request).await
     }
 
+    /// The session of this name, which is opened if there is none. See [`Session`].
+    ///
+    /// # Errors
+    ///
+    /// [`CheckoutError::TooManySessions`], [`Paused`](CheckoutError::Paused) or [`Closed`](CheckoutError::Closed), where
+    /// a session cannot be opened now.
+    pub fn session(&self, name: &str) -> Result<Session, CheckoutError> {
+        let driver = &self.owner.driver;
+        Ok(Session::new(Arc::clone(driver), driver.session(name)?))
+    }
+
     /// Has a worker replaced. It serves on until its replacement is ready, and finishes what it is leased for. A worker
     /// that is gone or on its way out already is left alone.
     pub fn recycle(&self, worker: WorkerId) {
         self.owner.driver.handle(Input::Recycle { worker });
+    }
+
+    /// Replaces all workers that serve now, as many at a time as `surge` allows, and without having fewer than `size`
+    /// serve: a rolling restart. When a start fails, it stops, and the workers that are left serve on.
+    ///
+    /// It has begun when this returns, and goes on whether or not anybody awaits it. Called again meanwhile, it joins
+    /// the one that is under way. Resolves with how many workers were replaced, once they have been told to go; they
+    /// finish what they are leased for and serve their sessions, within the drain deadline.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: only the outcome is lost.
+    ///
+    /// # Errors
+    ///
+    /// [`RollingError`]: it stopped, and how far it had come.
+    pub fn recycle_all(&self) -> impl Future<Output = Result<usize, RollingError>> + Send + use<> {
+        let outcome = self.owner.driver.recycle_all();
+        async move {
+            let closed = RollingError::Closed {
+                rolled: Rolled {
+                    replaced: 0,
+                    kept: 0,
+                },
+            };
+            let rolled = outcome.await.unwrap_or(Err(closed))?;
+            Ok(rolled.replaced)
+        }
+    }
+
+    /// Takes no new clients and no new sessions until [`resume`](Self::resume): they are refused with
+    /// [`CheckoutError::Paused`]. Those who wait already and the sessions that are open are served on.
+    ///
+    /// The intake has ended when this returns. Resolves once nobody waits and no client holds a lease: with true, or
+    /// with false when the pool was resumed before.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the pool stays as it is.
+    pub fn drain(&self) -> impl Future<Output = bool> + Send + use<> {
+        let drained = self.owner.driver.pause();
+        async move { drained.await.is_ok() }
+    }
+
+    /// Takes new clients again, after [`drain`](Self::drain).
+    pub fn resume(&self) {
+        self.owner.driver.resume();
+    }
+
+    /// Changes how many workers the pool is to have. What is missing is started; what is too many is retired, those that
+    /// have not started first, then idle ones, then busy ones when they have finished what they are leased for.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidOption`] when it is 0 or more than a pool can have. The size is then what it was.
+    pub fn resize(&self, workers: usize) -> Result<(), InvalidOption> {
+        Policy::validate_size(workers)?;
+        self.owner.driver.handle(Input::Resize { size: workers });
+        Ok(())
+    }
+
+    /// What happens to the workers from now on. See [`Events`].
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::new(Arc::clone(&self.owner.driver))
     }
 
     /// The pool at this moment.
@@ -153,11 +221,14 @@ impl Pool {
                 () = driver.closed() => {}
                 () = driver.sleep(rest) => {}
             }
-            let status = driver.status();
+            let (status, shutdown) = (driver.status(), driver.shutdown_so_far());
+            let took = since.elapsed();
+            let drained_at = shutdown.drained.map(|at| at.duration_since(since));
             ShutdownReport {
-                workers: driver.shutdown_so_far().ended,
+                workers: shutdown.ended,
                 unreleased: status.workers.iter().map(|worker| worker.worker).collect(),
-                took: since.elapsed(),
+                took,
+                drained_in: drained_at.unwrap_or(took),
                 counters: status.counters,
             }
         }
@@ -170,39 +241,5 @@ const REPORT_GRACE: Duration = Duration::from_millis(100);
 impl Drop for Owner {
     fn drop(&mut self) {
         self.driver.shutdown();
-    }
-}
-
-/// A client in the queue. Dropped before it has its answer, it leaves the queue.
-struct Client<'a> {
-    driver: &'a Arc<Driver>,
-    waiter: WaiterId,
-    answer: oneshot::Receiver<Answer>,
-    answered: bool,
-}
-
-impl<'a> Client<'a> {
-    fn enqueue(driver: &'a Arc<Driver>) -> Self {
-        let (waiter, answer) = driver.enqueue();
-        Self {
-            driver,
-            waiter,
-            answer,
-            answered: false,
-        }
-    }
-
-    fn give_up(&mut self) {
-        self.answered = true;
-        self.driver.give_up(self.waiter);
-    }
-}
-
-impl Drop for Client<'_> {
-    fn drop(&mut self) {
-        // A lease that is in the channel by then is dropped with it, and checks in.
-        if !self.answered {
-            self.give_up();
-        }
     }
 }

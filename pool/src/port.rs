@@ -45,6 +45,13 @@ pub trait Port: fmt::Debug + Send + 'static {
     /// The process id of the leader, for people and logs.
     fn pid(&self) -> Option<u32>;
 
+    /// The resident bytes of the port's processes. `None` where that is not known, and after `exited`.
+    ///
+    /// Called at the start and every `health_check_interval`, on the pool's runtime: it must not take long.
+    fn memory(&self) -> Option<u64> {
+        None
+    }
+
     /// The two ends that the host speaks through. Called once, directly after `open`.
     ///
     /// Dropping the pipe closes both ends: the worker then reads the end of its input.

@@ -31,7 +31,8 @@ sys.exit(worker['main'](*sys.argv[2:]))";
 /// The function takes one argument and returns its result: `bytes` for `bytes`, or with [`json`](Python::json)
 /// whatever JSON can say. What it raises comes back as [`CallError::Raised`](crate::CallError::Raised). What it prints
 /// goes to the log, as all of the worker's stderr does. If its module has a function `setup`, that is run, without
-/// arguments, before the worker counts as ready.
+/// arguments, before the worker counts as ready. If it has a function `health`, that is run with each probe: when it
+/// raises, the probe counts as missed.
 ///
 /// Python 3.9 or later. Modules are looked up in the working directory, in `PYTHONPATH` and so on, as for `python -c`.
 ///

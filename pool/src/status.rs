@@ -1,13 +1,14 @@
 //! What a pool shows of itself.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ostler::supervisor::{Counters, Reason};
 use ostler::worker::{Phase, Rung};
 use ostler::{PublicPhase, WorkerId};
 
-use crate::error::Occupancy;
+use crate::error::{Occupancy, StartError};
 use crate::port::ExitStatus;
 
 /// A pool at one moment.
@@ -18,10 +19,16 @@ pub struct PoolStatus {
     pub size: usize,
     /// How many clients wait for a worker.
     pub waiting: usize,
+    /// How many sessions are open.
+    pub sessions: usize,
+    /// Whether the pool is drained, and takes no new clients until it is resumed.
+    pub paused: bool,
     /// Every worker whose port is not released.
     pub workers: Vec<WorkerStatus>,
     /// What has happened since the pool was built.
     pub counters: Counters,
+    /// How the last start failed that did.
+    pub last_failure: Option<Arc<StartError>>,
 }
 
 /// One worker at one moment.
@@ -34,14 +41,40 @@ pub struct WorkerStatus {
     pub pid: Option<u32>,
     /// Where it is in its life, exactly. [`Phase::public`] gives the phase as a dashboard shows it.
     pub phase: Phase,
+    /// For how long it has been in that phase.
+    pub in_phase: Duration,
+    /// How long ago its port was ordered to be opened.
+    pub age: Duration,
     /// The rung of the stop ladder that it stands on, while it is being stopped.
     pub rung: Option<Rung>,
-    /// Whether it will be retired as soon as its replacement is ready.
-    pub recycling: bool,
     /// How many calls it has answered on leases that have ended.
     pub calls: u64,
+    /// How many of the last of them in a row it answered with an error.
+    pub errors: u64,
+    /// How many sessions are bound to it.
+    pub sessions: usize,
+    /// The resident bytes of its processes, when they were last measured: at its start and with each probe.
+    pub memory: Option<u64>,
+    /// Its last probe, if it has answered one.
+    pub last_probe: Option<Probe>,
+    /// How many probes it has missed in a row.
+    pub misses: u32,
+    /// Why it will be retired as soon as its replacement is ready, if it will.
+    pub marked: Option<Reason>,
     /// Why it is on its way out, once it is.
     pub reason: Option<Reason>,
+    /// Why the worker left, or is to, that it replaces. `None`: it replaces none.
+    pub replaces: Option<Reason>,
+}
+
+/// A probe that a worker has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Probe {
+    /// How long ago.
+    pub ago: Duration,
+    /// Whether the worker said that it is well.
+    pub healthy: bool,
 }
 
 impl PoolStatus {
@@ -73,24 +106,45 @@ impl PoolStatus {
 
 impl fmt::Display for PoolStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "pool of {}: {}", self.size, self.occupancy())?;
+        let paused = if self.paused { ", drained" } else { "" };
+        let (size, sessions) = (self.size, self.sessions);
+        writeln!(
+            f,
+            "pool of {size}{paused}: {}, {sessions} sessions",
+            self.occupancy()
+        )?;
         for worker in &self.workers {
-            let name = worker.worker.to_string();
-            let pid = worker
-                .pid
-                .map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-            let phase = worker.phase.public();
-            write!(
-                f,
-                "  worker {name:8} pid {pid:8} {phase:13} {} calls",
-                worker.calls
-            )?;
-            match worker.reason {
-                Some(reason) => writeln!(f, "  ({reason})")?,
-                None => writeln!(f)?,
-            }
+            writeln!(f, "  {worker}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for WorkerStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.worker.to_string();
+        let pid = self.pid.map_or_else(|| "-".to_owned(), |p| p.to_string());
+        let phase = self.phase.public();
+        let since = self.in_phase.as_secs();
+        let calls = self.calls;
+        write!(
+            f,
+            "worker {name:8} pid {pid:8} {phase:13} for {since:4} s, {calls:6} calls"
+        )?;
+        if let Some(bytes) = self.memory {
+            write!(f, ", {:5} MiB", bytes >> 20)?;
+        }
+        if self.sessions > 0 {
+            write!(f, ", {} sessions", self.sessions)?;
+        }
+        if self.misses > 0 {
+            write!(f, ", {} probes missed", self.misses)?;
+        }
+        match (self.reason, self.marked) {
+            (Some(reason), _) => write!(f, "  ({reason})"),
+            (None, Some(reason)) => write!(f, "  (to be replaced: {reason})"),
+            (None, None) => Ok(()),
+        }
     }
 }
 
@@ -103,8 +157,10 @@ pub struct ShutdownReport {
     /// Workers that the operating system had not let go of when `shutdown_timeout` passed. They are waited for all
     /// the same, as long as the runtime lives.
     pub unreleased: Vec<WorkerId>,
-    /// How long the shutdown took.
+    /// How long the whole shutdown took.
     pub took: Duration,
+    /// How long of it calls and sessions were waited for. The rest was for the workers to end.
+    pub drained_in: Duration,
     /// What happened in the pool's life.
     pub counters: Counters,
 }
@@ -126,7 +182,12 @@ pub struct WorkerEnd {
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let c = &self.counters;
-        writeln!(f, "pool shut down in {:.3} s", self.took.as_secs_f64())?;
+        let (took, drained) = (self.took.as_secs_f64(), self.drained_in.as_secs_f64());
+        writeln!(
+            f,
+            "pool shut down in {took:.3} s: {drained:.3} s to drain, {:.3} s to stop",
+            took - drained
+        )?;
         writeln!(
             f,
             "  workers: {} opened, {} started, {} released; {} exited by themselves, {} stopped in a call, \
@@ -135,19 +196,20 @@ impl fmt::Display for ShutdownReport {
         )?;
         writeln!(
             f,
-            "  leases:  {} granted, {} refused, {} given up; {} calls answered",
-            c.granted, c.refused, c.gave_up, c.exchanges
+            "  leases:  {} granted, {} refused, {} given up; {} calls answered; {} probes, {} missed",
+            c.granted, c.refused, c.gave_up, c.exchanges, c.probes, c.missed_probes
         )?;
         for end in &self.workers {
             let status = end
                 .status
                 .map_or_else(|| "no process".to_owned(), |s| s.to_string());
             let rung = end.rung.map_or("-", Rung::name);
-            writeln!(
-                f,
-                "  worker {:8} {status}, last rung {rung}",
-                end.worker.to_string()
-            )?;
+            let worker = end.worker.to_string();
+            write!(f, "  worker {worker:8} {status}, last rung {rung}")?;
+            match end.reason {
+                Some(reason) => writeln!(f, "  ({reason})")?,
+                None => writeln!(f)?,
+            }
         }
         for worker in &self.unreleased {
             writeln!(

@@ -2,17 +2,19 @@
 //! order in which they happen.
 
 use std::fmt;
-use std::future::pending;
+use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::thread;
 
-use ostler::WorkerId;
-use ostler::supervisor::{Input, Order, PortFact, Reason, Timer};
+use ostler::supervisor::{Fault, Input, Order, PortFact, Reason, Timer};
 use ostler::worker::{self, Rung};
+use ostler::{LeaseId, WorkerId};
 use tokio::select;
 use tokio::sync::Notify;
 use tokio::time::Sleep;
+use tracing::{Instrument as _, Span, field};
 
 use crate::codec::{self, kind};
 use crate::driver::Driver;
@@ -31,7 +33,9 @@ pub(crate) struct Task {
     /// `None` before it is opened, and if that failed.
     port: Option<Box<dyn Port>>,
     handshake: Option<BoxFuture<'static, Result<Answer, Broken>>>,
-    timer: Option<(Timer, Pin<Box<Sleep>>)>,
+    probe: Option<(LeaseId, BoxFuture<'static, Result<Answer, Broken>>)>,
+    /// One for its machine, and a handful for its upkeep.
+    timers: Vec<(Timer, Pin<Box<Sleep>>)>,
     /// Whether its start has failed in a way that is already known.
     failed: bool,
     /// The last rung that was ordered before the leader exited, and why.
@@ -54,6 +58,7 @@ enum Event {
     Mail,
     Elapsed(Timer),
     Answered(Result<Answer, Broken>),
+    Probed(LeaseId, Result<Answer, Broken>),
     Exited(Exit),
     Released,
 }
@@ -73,7 +78,8 @@ impl Task {
             stage: Stage::Alive,
             port: None,
             handshake: None,
-            timer: None,
+            probe: None,
+            timers: Vec::new(),
             failed: false,
             rung: None,
             reason: None,
@@ -81,8 +87,17 @@ impl Task {
         }
     }
 
-    /// Lives as long as its worker.
-    pub(crate) async fn run(mut self) {
+    /// Lives as long as its worker, in a span that names it.
+    pub(crate) fn run(self) -> impl Future<Output = ()> {
+        let worker = self.worker;
+        let WorkerId { slot, generation } = worker;
+        let span = tracing::info_span!(
+            target: "ostler::worker", "worker", %worker, slot, generation, pid = field::Empty
+        );
+        self.work().instrument(span)
+    }
+
+    async fn work(mut self) {
         while self.stage != Stage::Released {
             while let Some(order) = self.driver.next_order(self.worker) {
                 self.perform(order);
@@ -91,6 +106,7 @@ impl Task {
                 Event::Mail => {}
                 Event::Elapsed(timer) => self.elapsed(timer),
                 Event::Answered(answer) => self.answered(answer),
+                Event::Probed(lease, answer) => self.probed(lease, answer),
                 Event::Exited(exit) => self.exited(exit).await,
                 Event::Released => self.released(),
             }
@@ -112,11 +128,8 @@ impl Task {
             Some(handshake) => Event::Answered(handshake.await),
             None => pending().await,
         };
-        let elapsed = async |timer: &mut Option<(Timer, Pin<Box<Sleep>>)>| match timer {
-            Some((timer, sleep)) => {
-                sleep.await;
-                Event::Elapsed(*timer)
-            }
+        let probed = async |probe: &mut Option<(LeaseId, BoxFuture<'static, _>)>| match probe {
+            Some((lease, answer)) => Event::Probed(*lease, answer.await),
             None => pending().await,
         };
         // In this order, because an order that has been given comes before whatever happens next, and what a worker
@@ -125,8 +138,9 @@ impl Task {
             biased;
             () = self.mail.notified() => Event::Mail,
             event = answered(&mut self.handshake) => event,
+            event = probed(&mut self.probe) => event,
             event = exited(&mut self.port) => event,
-            event = elapsed(&mut self.timer) => event,
+            timer = first_elapsed(&mut self.timers) => Event::Elapsed(timer),
         }
     }
 
@@ -134,9 +148,15 @@ impl Task {
         match order {
             Order::Open => self.open(),
             Order::StartTimer { timer, after } => {
-                self.timer = Some((timer, Box::pin(self.driver.sleep(after))));
+                self.timers
+                    .push((timer, Box::pin(self.driver.sleep(after))));
             }
-            Order::CancelTimer => self.timer = None,
+            Order::CancelTimer { timer } => self.timers.retain(|(running, _)| *running != timer),
+            Order::Probe { lease } => {
+                let wire = Arc::clone(&self.wire);
+                self.probe = Some((lease, Box::pin(async move { wire.ping().await })));
+            }
+            Order::Measure => self.measure(),
             Order::Stop { rung, reason } => self.stop(rung, reason),
         }
     }
@@ -146,6 +166,7 @@ impl Task {
             Ok(mut port) => {
                 self.wire.connect(port.take_pipe());
                 self.driver.opened(self.worker, port.pid());
+                Span::current().record("pid", port.pid());
                 self.port = Some(port);
                 let wire = Arc::clone(&self.wire);
                 self.handshake = Some(Box::pin(async move { wire.handshake().await }));
@@ -208,6 +229,44 @@ impl Task {
         self.fail(StartError::Protocol { worker, problem });
     }
 
+    fn probed(&mut self, lease: LeaseId, answer: Result<Answer, Broken>) {
+        self.probe = None;
+        let worker = self.worker;
+        let healthy = match answer {
+            Ok(Answer {
+                kind: kind::PONG, ..
+            }) if self.wire.is_clean() => true,
+            Ok(Answer {
+                kind: kind::ERROR,
+                body,
+            }) if self.wire.is_clean() => {
+                let error = RemoteError::parse(&body).map(|error| error.to_string());
+                tracing::warn!(target: "ostler::worker", %worker, error, "says that it is not well");
+                false
+            }
+            // It exits, or is being stopped, or will miss its deadline.
+            Err(Broken::EndOfOutput | Broken::Closed(_)) => return,
+            Ok(_) | Err(Broken::Protocol(_)) => {
+                tracing::warn!(target: "ostler::worker", %worker, "broke the protocol in a probe");
+                return self.driver.handle(Input::LeaseEnded {
+                    lease,
+                    exchanges: 0,
+                    errors: 0,
+                    fault: Some(Fault::ProtocolBroken),
+                });
+            }
+        };
+        self.driver.was_probed(worker, healthy);
+        self.driver.handle(Input::Probed { lease, healthy });
+    }
+
+    fn measure(&self) {
+        let worker = self.worker;
+        if let Some(bytes) = self.port.as_ref().and_then(|port| port.memory()) {
+            self.driver.handle(Input::Measured { worker, bytes });
+        }
+    }
+
     async fn exited(&mut self, exit: Exit) {
         self.stage = Stage::Exited;
         self.exit = Some(exit.clone());
@@ -242,7 +301,7 @@ impl Task {
     }
 
     fn elapsed(&mut self, timer: Timer) {
-        self.timer = None;
+        self.timers.retain(|(running, _)| *running != timer);
         if let Timer::Worker {
             timer: worker::Timer::Start,
             ..
@@ -272,6 +331,20 @@ impl Task {
             fact,
         });
     }
+}
+
+/// Resolves with the first of the timers that elapses.
+async fn first_elapsed(timers: &mut [(Timer, Pin<Box<Sleep>>)]) -> Timer {
+    poll_fn(|cx| {
+        let elapsed = |(timer, sleep): &mut (Timer, Pin<Box<Sleep>>)| {
+            sleep.as_mut().poll(cx).is_ready().then_some(*timer)
+        };
+        timers
+            .iter_mut()
+            .find_map(elapsed)
+            .map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
 }
 
 impl Drop for Task {

@@ -113,13 +113,14 @@ impl Wire {
     ///
     /// Dropped before it is ready, it leaves the exchange under way, which [`is_clean`](Self::is_clean) tells.
     pub(crate) async fn call(&self, request: &[u8]) -> Result<Answer, Broken> {
-        let id = {
-            let mut state = self.lock();
-            // 0 is the handshake's; after 2^32 calls the ids begin again.
-            state.last_id = state.last_id.checked_add(1).unwrap_or(1);
-            state.last_id
-        };
+        let id = self.lock().next_id();
         self.exchange(kind::CALL, id, request).await
+    }
+
+    /// Asks the worker whether it is well. Otherwise as [`call`](Self::call).
+    pub(crate) async fn ping(&self) -> Result<Answer, Broken> {
+        let id = self.lock().next_id();
+        self.exchange(kind::PING, id, &[]).await
     }
 
     async fn exchange(&self, kind: u8, id: u32, body: &[u8]) -> Result<Answer, Broken> {
@@ -181,6 +182,12 @@ impl Wire {
 }
 
 impl State {
+    fn next_id(&mut self) -> u32 {
+        // 0 is the handshake's; after 2^32 exchanges the ids begin again.
+        self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+        self.last_id
+    }
+
     fn begin(&mut self, kind: u8, id: u32, body: &[u8]) {
         self.outgoing.clear();
         self.outgoing.shrink_to(KEPT);

@@ -1,120 +1,146 @@
 //! When may the next worker be started?
 
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::Timer;
+use super::{Effect, Reason, Supervisor, Timer};
 use crate::policy::Policy;
+use crate::trace::Transition;
+use crate::worker::{Input, Phase};
 
-/// Failures in a row, and the pause that they cause.
+/// Failures, and the pauses that they cause.
 ///
-/// Two rows are counted, because a worker that starts is a reason to let clients wait, and only one that serves is a
-/// reason to start the next one without a pause.
-#[derive(Clone, Debug)]
+/// Each position of the pool has its own row of failures, which goes on from a worker to its replacement: one program
+/// that crashes again and again slows down its own replacement and no other's.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Restarts {
-    /// Starts that ended before the worker was ready. Any worker that becomes ready ends the row.
+    /// Starts in a row that ended before the worker was ready. Any worker that becomes ready ends the row.
     failed_starts: u32,
-    /// The same, and workers that exited before they were ever leased: what happens under a lease may be the
-    /// request's fault. Any completed exchange, of any worker, ends the row.
-    failures: u32,
+    /// Positions that are held back for a while. At most one for each worker of the pool.
+    pauses: Vec<Pause>,
+    /// Positions for the next workers to be opened. Those that are not listed are new ones.
+    vacancies: VecDeque<Vacancy>,
     /// How many pauses there have been: the generation of the latest.
-    pauses: u64,
-    paused: bool,
-    random: SplitMix64,
+    generation: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    generation: u64,
+    vacancy: Vacancy,
+}
+
+/// A position that a worker has left, or is to leave.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Vacancy {
+    /// The position's row of failures.
+    pub(super) failures: u32,
+    /// Why it was left. `None`: it is a new one.
+    pub(super) left: Option<Reason>,
 }
 
 impl Restarts {
-    pub(super) fn new(seed: u64) -> Self {
-        Self {
-            failed_starts: 0,
-            failures: 0,
-            pauses: 0,
-            paused: false,
-            random: SplitMix64(seed),
-        }
-    }
-
     /// Whether so many starts in a row have failed that there is no telling when one will not.
     pub(super) fn is_crash_loop(&self, policy: &Policy) -> bool {
         self.failed_starts >= policy.crash_loop
     }
 
-    /// Takes note of a failed start: the pause to make, unless one is under way. Starts that were in flight
-    /// together fail together, and count once.
-    pub(super) fn start_failed(&mut self, policy: &Policy) -> Option<(Timer, Duration)> {
-        if !self.paused {
-            self.failed_starts = self.failed_starts.saturating_add(1);
-        }
-        self.failed(policy)
+    /// How many positions are held back now.
+    pub(super) fn held_back(&self) -> usize {
+        self.pauses.len()
     }
 
-    /// As [`start_failed`](Self::start_failed), for a worker that had become ready.
-    pub(super) fn failed(&mut self, policy: &Policy) -> Option<(Timer, Duration)> {
-        if self.paused {
-            return None;
-        }
-        self.paused = true;
-        self.failures = self.failures.saturating_add(1);
-        self.pauses += 1;
+    /// The position that the next worker takes.
+    pub(super) fn next_vacancy(&mut self) -> Vacancy {
+        self.vacancies.pop_front().unwrap_or_default()
+    }
+
+    /// Takes note of a position that is to be filled at once.
+    pub(super) fn vacate(&mut self, failures: u32, left: Reason) {
+        let left = Some(left);
+        self.vacancies.push_back(Vacancy { failures, left });
+    }
+
+    /// Forgets the positions that are not to be filled: the pool has as many workers as it is to have.
+    pub(super) fn close_vacancies(&mut self) {
+        self.vacancies.clear();
+    }
+
+    fn pause(&mut self, failures: u32, left: Reason, after: Duration) -> Effect {
+        let left = Some(left);
+        self.generation += 1;
+        self.pauses.push(Pause {
+            generation: self.generation,
+            vacancy: Vacancy { failures, left },
+        });
         let timer = Timer::Restart {
-            generation: self.pauses,
+            generation: self.generation,
         };
-        Some((timer, self.random.jitter(policy.backoff(self.failures))))
+        Effect::StartTimer { timer, after }
     }
 
-    /// Takes note of a worker that became ready.
-    pub(super) fn started(&mut self) {
-        self.failed_starts = 0;
-    }
-
-    /// Takes note of a completed exchange: the timer to cancel, if a pause is under way.
-    pub(super) fn succeeded(&mut self) -> Option<Timer> {
-        self.failures = 0;
-        self.end_pause()
-    }
-
-    /// The pause, if one is under way, is over: the timer to cancel, if it is over before its time.
-    pub(super) fn end_pause(&mut self) -> Option<Timer> {
-        let timer = Timer::Restart {
-            generation: self.pauses,
-        };
-        core::mem::take(&mut self.paused).then_some(timer)
-    }
-
-    /// A pause's timer elapsed. False when it is not that of the current pause.
-    pub(super) fn elapsed(&mut self, generation: u64) -> bool {
-        let current = self.paused && generation == self.pauses;
-        if current {
-            self.paused = false;
+    /// A pause's timer elapsed. False when there is no such pause any more.
+    fn elapsed(&mut self, generation: u64) -> bool {
+        let found = self.pauses.iter().position(|p| p.generation == generation);
+        if let Some(index) = found {
+            let pause = self.pauses.remove(index);
+            self.vacancies.push_back(pause.vacancy);
         }
-        current
+        found.is_some()
     }
 
-    /// How many workers may be starting at the same time now. After a failure one is tried before the others follow.
-    pub(super) fn concurrent(&self, policy: &Policy) -> usize {
-        match (self.paused, self.failures) {
-            (true, _) => 0,
-            (false, 0) => policy.max_starting,
-            (false, _) => 1,
-        }
+    /// Ends every pause: the timers to cancel.
+    fn end(&mut self) -> impl Iterator<Item = Timer> {
+        self.pauses.drain(..).map(|pause| Timer::Restart {
+            generation: pause.generation,
+        })
     }
 }
 
-/// Sebastiano Vigna's SplitMix64: enough randomness that pools do not act in step, and reproducible from its seed.
-#[derive(Clone, Debug)]
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+impl Supervisor {
+    /// Takes note that a worker became ready.
+    pub(super) fn start_succeeded(&mut self) {
+        self.counters.started += 1;
+        self.restarts.failed_starts = 0;
     }
 
-    /// `duration`, changed by at most a tenth in either direction.
-    fn jitter(&mut self, duration: Duration) -> Duration {
-        let unit = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
-        duration.mul_f64(0.9 + 0.2 * unit)
+    /// Takes note that a worker's start failed.
+    pub(super) fn start_failed(&mut self) {
+        self.restarts.failed_starts = self.restarts.failed_starts.saturating_add(1);
+        self.stop_rolling();
+    }
+
+    /// Takes note that a position was left that is to be filled again. After a failed start, and after a crash that
+    /// follows another failure, that has to wait.
+    pub(super) fn vacated(&mut self, transition: Transition, failures: u32) {
+        let Some(left) = transition.reason else {
+            return;
+        };
+        let crashed = transition.input == Input::PortExited;
+        let row = failures.saturating_add(1);
+        let doublings = match (transition.from, failures) {
+            (Phase::Initializing, _) => row,
+            (_, 0) if crashed => return self.restarts.vacate(row, left),
+            _ if crashed => failures,
+            _ => return self.restarts.vacate(0, left),
+        };
+        let after = self.random.jitter(self.policy.backoff(doublings));
+        let pause = self.restarts.pause(row, left, after);
+        self.effects.push(pause);
+    }
+
+    /// The timer of a pause elapsed.
+    pub(super) fn pause_elapsed(&mut self, generation: u64) {
+        if !self.restarts.elapsed(generation) {
+            self.counters.stale += 1;
+        }
+    }
+
+    /// Ends every pause, because nothing is to be started any more.
+    pub(super) fn end_pauses(&mut self) {
+        let timers = self.restarts.end();
+        self.effects
+            .extend(timers.map(|timer| Effect::CancelTimer { timer }));
     }
 }

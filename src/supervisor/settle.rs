@@ -1,61 +1,46 @@
 //! The consequences that no single worker's machine can see.
 
 use super::slots::Occupant;
-use super::{Effect, Reason, Refusal, Stage, Supervisor};
+use super::upkeep::Upkeep;
+use super::{Effect, Intake, Stage, Supervisor};
+use crate::WorkerId;
+use crate::trace::Event;
 use crate::worker::{self, Phase};
-use crate::{LeaseId, WorkerId};
 
 impl Supervisor {
     /// Draws every consequence that no single worker's machine can see, until nothing is left to decide.
     pub(super) fn settle(&mut self) {
+        self.mark_limits();
         self.retire_replaced();
-        self.end_drains();
+        self.retire_surplus();
         self.grant();
+        self.end_drains();
         self.start();
         self.refuse();
+        self.end_rolling();
+        self.end_pause_of_intake();
         if self.stage == Stage::Closing && self.slots.is_empty() {
             self.stage = Stage::Closed;
+            self.close_all_sessions();
             self.effects.push(Effect::Closed);
         }
     }
 
-    /// Retires workers that are to be recycled while the pool has more serving than its size: never before their
-    /// replacement serves.
-    fn retire_replaced(&mut self) {
-        while self.slots.count(Occupant::is_serving) > self.policy.size
-            && let Some(worker) = self.slots.find(|o| o.recycling && o.is_serving())
-        {
-            self.counters.recycled += 1;
-            self.decide(worker, worker::Input::Retire, Some(Reason::Recycled));
-        }
-    }
-
-    /// Stops draining workers that nobody holds. There are no sessions yet, so a lingering one has none left.
+    /// Stops draining workers that nobody holds and that no session is bound to.
     fn end_drains(&mut self) {
-        while let Some(worker) = self.slots.find(|o| o.phase() == Phase::Lingering) {
+        while let Some(worker) = self.next_drained() {
             self.decide(worker, worker::Input::SessionsEnded, None);
         }
     }
 
-    /// Hands idle workers to those who wait, first come, first served.
-    fn grant(&mut self) {
-        while let Some(&waiter) = self.queue.front()
-            && let Some(worker) = self.slots.find(|o| o.phase() == Phase::Ready)
-        {
-            self.queue.pop_front();
-            self.decide(worker, worker::Input::Checkout, None);
-            let Some(occupant) = self.slots.get_mut(worker) else {
-                return;
-            };
-            occupant.leases += 1;
-            let lease = LeaseId {
-                worker,
-                serial: occupant.leases,
-            };
-            occupant.lease = Some(lease);
-            self.counters.granted += 1;
-            self.effects.push(Effect::Grant { waiter, lease });
-        }
+    fn next_drained(&self) -> Option<WorkerId> {
+        let lingering = |(_, o): &(WorkerId, &Occupant)| o.phase() == Phase::Lingering;
+        let mut workers = self
+            .slots
+            .iter()
+            .filter(lingering)
+            .map(|(worker, _)| worker);
+        workers.find(|worker| self.sessions_of(*worker) == 0)
     }
 
     /// Starts workers until the pool is staffed, as far as slots and failures allow.
@@ -63,34 +48,34 @@ impl Supervisor {
         if self.is_closing() {
             return;
         }
-        let concurrent = self.restarts.concurrent(&self.policy);
-        while self.slots.count(Occupant::is_staff) < self.policy.size
-            && self.slots.count(|o| o.phase() == Phase::Initializing) < concurrent
-            && let Some((worker, effects)) = self.slots.occupy()
-        {
+        let slots = self.policy.size + self.policy.surge;
+        loop {
+            let staff = self.slots.count(Occupant::is_staff);
+            if staff + self.restarts.held_back() >= self.policy.size {
+                self.restarts.close_vacancies();
+                return;
+            }
+            let starting = self.slots.count(|o| o.phase() == Phase::Initializing);
+            if starting >= self.policy.max_starting || self.slots.iter().count() >= slots {
+                return;
+            }
+            let vacancy = self.restarts.next_vacancy();
+            let upkeep = Upkeep::new(&self.policy, &mut self.random);
+            let (worker, effects) = self.slots.occupy(vacancy, upkeep);
             self.counters.opened += 1;
-            self.order(worker, effects);
+            self.effects.push(Effect::Trace(Event::Opened { worker }));
+            self.order_all(worker, effects);
         }
     }
 
-    /// Refuses those whose waiting has no end in sight, and those for whom there is no room to wait: the last ones.
-    fn refuse(&mut self) {
-        let hopeless = self.restarts.is_crash_loop(&self.policy)
-            && self.slots.count(Occupant::is_serving) == 0;
-        let (refusal, most) = match (self.is_closing(), hopeless) {
-            (true, _) => (Refusal::Closed, 0),
-            (false, true) => (Refusal::CrashLoop, 0),
-            (false, false) => (Refusal::QueueFull, self.policy.max_waiting),
+    /// Says, once, that a pool which takes no new clients has none left.
+    fn end_pause_of_intake(&mut self) {
+        let Intake::Paused { drained: false } = self.intake else {
+            return;
         };
-        for waiter in self.queue.split_off(most.min(self.queue.len())) {
-            self.counters.refused += 1;
-            self.effects.push(Effect::Refuse { waiter, refusal });
+        if self.queue.is_empty() && self.slots.count(Occupant::is_held_by_client) == 0 {
+            self.intake = Intake::Paused { drained: true };
+            self.effects.push(Effect::Drained);
         }
-    }
-
-    /// As [`drive`](Self::drive), for inputs that the supervisor itself chose by the worker's phase.
-    fn decide(&mut self, worker: WorkerId, input: worker::Input, reason: Option<Reason>) {
-        let moved = self.drive(worker, input, reason);
-        debug_assert_eq!(moved, Ok(true), "worker {worker}: {input}");
     }
 }

@@ -17,8 +17,12 @@ pub struct Counters {
     pub exited: u64,
     /// Workers that were stopped because a lease on them ended in the middle of an exchange.
     pub faulted: u64,
-    /// Workers that were recycled.
+    /// Workers that were recycled, for a limit or because somebody wanted it.
     pub recycled: u64,
+    /// Probes of idle workers.
+    pub probes: u64,
+    /// Deadlines of probes that passed without an answer.
+    pub missed_probes: u64,
     /// Leases granted.
     pub granted: u64,
     /// Clients that were refused a lease.
@@ -42,8 +46,18 @@ pub struct WorkerView {
     pub rung: Option<Rung>,
     /// How many whole exchanges its leases have reported.
     pub exchanges: u64,
-    /// Whether it will be retired as soon as its replacement is ready.
-    pub recycling: bool,
+    /// How many of the last of them were answered with an error.
+    pub errors: u64,
+    /// How many probes it has missed in a row.
+    pub misses: u32,
+    /// The resident bytes of its processes, when they were last measured.
+    pub memory: Option<u64>,
+    /// How many sessions are bound to it.
+    pub sessions: usize,
+    /// Why it will be retired as soon as its replacement is ready, if it will.
+    pub marked: Option<Reason>,
     /// Why it is on its way out, once it is.
     pub reason: Option<Reason>,
+    /// Why the worker left, or is to, that it replaces. `None`: it replaces none.
+    pub replaces: Option<Reason>,
 }

@@ -12,3 +12,4 @@ mod supervisor_restarts;
 mod table;
 mod tidy;
 mod world;
+mod world_checks;

@@ -72,11 +72,13 @@ fn late_inputs_are_counted() {
         Input::LeaseEnded {
             lease,
             exchanges: 7,
+            errors: 0,
             fault: None,
         },
         Input::LeaseEnded {
             lease,
             exchanges: 0,
+            errors: 0,
             fault: Some(Fault::Abandoned),
         },
         Input::GaveUp { waiter: client },
@@ -286,6 +288,7 @@ fn the_stages_of_a_shutdown_fit_into_it() {
         supervisor
             .handle(Input::Checkout {
                 waiter: ostler::WaiterId(1),
+                session: None,
             })
             .unwrap();
         assert!(supervisor.take_effects().count() > 0);

@@ -3,6 +3,8 @@
 //! Random sequences of what clients, ports and timers may do, resolved against what they can do at that moment. The
 //! [`World`] checks what must hold after each step; at the end time runs out, and everyone has had an answer.
 
+use std::time::Duration;
+
 use ostler::Policy;
 use ostler::supervisor::{Fault, Input, PortFact};
 use proptest::prelude::*;
@@ -19,7 +21,19 @@ enum Action {
     Port(usize, PortFact),
     Elapse(usize),
     ElapseLate(usize),
+    ElapseUpkeep(usize),
+    /// An exchange that the worker answers with an error.
+    Error(usize),
+    Probed(usize, bool),
+    Measured(usize, u64),
+    OpenSession,
+    EndSession(usize),
+    CheckoutFor(usize),
     Recycle(usize),
+    RecycleAll,
+    Pause,
+    Resume,
+    Resize(usize),
     Shutdown,
 }
 
@@ -36,21 +50,41 @@ fn action() -> impl Strategy<Value = Action> {
         6 => which.prop_map(|which| Action::Port(which, PortFact::Released)),
         4 => which.prop_map(Action::Elapse),
         2 => which.prop_map(Action::ElapseLate),
+        4 => which.prop_map(Action::ElapseUpkeep),
+        3 => which.prop_map(Action::Error),
+        3 => (which, any::<bool>()).prop_map(|(which, healthy)| Action::Probed(which, healthy)),
+        1 => (which, 0..3u64).prop_map(|(which, mib)| Action::Measured(which, mib << 20)),
+        2 => Just(Action::OpenSession),
+        1 => which.prop_map(Action::EndSession),
+        5 => which.prop_map(Action::CheckoutFor),
         2 => which.prop_map(Action::Recycle),
+        1 => Just(Action::RecycleAll),
+        1 => prop_oneof![1 => Just(Action::Pause), 2 => Just(Action::Resume)],
+        1 => (1..6usize).prop_map(Action::Resize),
         1 => (0..10u8).prop_map(|dice| if dice == 0 { Action::Shutdown } else { Action::Checkout }),
     ]
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
-    (1..5usize, 1..3usize, 1..4usize, 1..3u32, 0..6usize).prop_map(
-        |(size, surge, max_starting, crash_loop, max_waiting)| Policy {
-            surge: surge.min(size),
+    let sizes = (1..5usize, 1..3usize, 1..4usize);
+    let limits = (1..3u32, 0..6usize, 0..4usize, 1..4u32, 1..4u32);
+    (sizes, limits, any::<bool>()).prop_map(|(sizes, limits, hasty)| {
+        let (size, surge, max_starting) = sizes;
+        let (crash_loop, max_waiting, max_sessions, threshold, errors) = limits;
+        Policy {
+            surge,
             max_starting,
             crash_loop,
             max_waiting,
+            max_sessions,
+            health_failure_threshold: threshold,
+            error_threshold: Some(errors),
+            max_worker_requests: Some(6),
+            max_worker_memory: Some(2 << 20),
+            min_worker_life: Duration::from_secs(u64::from(!hasty)),
             ..Policy::new(size)
-        },
-    )
+        }
+    })
 }
 
 /// One of `candidates`, if there are any.
@@ -98,11 +132,52 @@ fn act(world: &mut World, action: Action) -> bool {
                 .map(|worker| world.handle(Input::Recycle { worker }))
                 .is_some()
         }
-        Action::Shutdown => {
-            world.handle(Input::Shutdown);
+        Action::ElapseUpkeep(which) => {
+            let timer = pick(which, world.upkeep.iter().copied());
+            timer.map(|timer| world.elapse(timer)).is_some()
+        }
+        Action::Error(which) => {
+            let lease = pick(which, world.leases.iter().copied());
+            lease
+                .map(|lease| world.checkin_after(lease, 1, 1))
+                .is_some()
+        }
+        Action::Probed(which, healthy) => {
+            let lease = pick(which, world.probes.iter().copied());
+            lease.map(|lease| world.probed(lease, healthy)).is_some()
+        }
+        Action::Measured(which, bytes) => {
+            let worker = pick(which, world.ports.keys().copied());
+            worker
+                .map(|worker| world.handle(Input::Measured { worker, bytes }))
+                .is_some()
+        }
+        Action::OpenSession => {
+            world.open_session();
             true
         }
+        Action::EndSession(which) => {
+            let session = pick(which, world.sessions.iter().copied());
+            session.map(|session| world.end_session(session)).is_some()
+        }
+        Action::CheckoutFor(which) => {
+            let session = pick(which, world.sessions.iter().copied());
+            session
+                .map(|session| world.checkout_for(Some(session)))
+                .is_some()
+        }
+        Action::RecycleAll => plain(world, Input::RecycleAll),
+        Action::Pause => plain(world, Input::Pause),
+        Action::Resume => plain(world, Input::Resume),
+        Action::Resize(size) => plain(world, Input::Resize { size }),
+        Action::Shutdown => plain(world, Input::Shutdown),
     }
+}
+
+/// Something that can always happen.
+fn plain(world: &mut World, input: Input) -> bool {
+    world.handle(input);
+    true
 }
 
 proptest! {
@@ -120,15 +195,11 @@ proptest! {
         }
         let closing = world.supervisor.is_closing();
         let size = world.supervisor.policy().size;
-        while let Some(&lease) = world.leases.first() {
-            world.checkin(lease);
-        }
+        world.check_in_all();
         if !closing {
             // L3: whatever has happened, a pool whose workers start comes back to its size.
             world.run_out();
-            while let Some(&lease) = world.leases.first() {
-                world.checkin(lease);
-            }
+            world.check_in_all();
             world.run_out();
             prop_assert_eq!(world.serving(), size);
             prop_assert!(world.waiting.is_empty());
@@ -137,6 +208,7 @@ proptest! {
         world.run_out();
         prop_assert_eq!((world.phases(), world.closed), (vec![], 1));
         prop_assert!(world.waiting.is_empty() && world.ports.is_empty() && world.timers.is_empty());
+        prop_assert!(world.sessions.is_empty() && world.upkeep.is_empty() && world.probes.is_empty());
         let counters = world.supervisor.counters();
         prop_assert_eq!(counters.opened, counters.released);
         prop_assert_eq!(counters.granted as usize, world.granted.len());

@@ -2,46 +2,83 @@
 
 use std::time::Duration;
 
-use ostler::supervisor::{Effect, Input, PortFact, Refusal, Supervisor, Timer};
+use ostler::supervisor::{Due, Effect, Input, PortFact, Refusal, Supervisor, Timer};
 use ostler::worker::Phase;
 use ostler::{Policy, WorkerId};
 
 use crate::world::World;
 
-/// L13: failed starts pause the pool, longer each time; one is tried before the others; a completed exchange ends it.
-#[test]
-fn failed_starts_back_off() {
-    let mut world = World::new(Policy::new(3));
-    for round in 0..4 {
-        let expected = if round == 0 { 3 } else { 1 };
-        let opening: Vec<WorkerId> = world.ports.keys().copied().collect();
-        assert_eq!(opening.len(), expected, "round {round}");
-        for worker in opening {
-            world.port(worker, PortFact::Exited);
-            world.port(worker, PortFact::Released);
-        }
-        assert_eq!(world.phases(), []);
-        let pause = world.timers.pop().expect("a pause");
-        assert_eq!(
-            pause,
-            Timer::Restart {
-                generation: round + 1
-            }
-        );
-        world.elapse(pause);
-    }
-    world.start_all();
-    assert_eq!(world.serving(), 3);
-    world.checkout();
-    world.checkin(world.leases[0]);
-    let worker = world.supervisor.workers().next().unwrap().worker;
-    world.checkout();
+fn worker(slot: usize, generation: u64) -> WorkerId {
+    WorkerId { slot, generation }
+}
+
+fn crash(world: &mut World, worker: WorkerId) {
     world.port(worker, PortFact::Exited);
-    assert!(
-        !world
-            .timers
-            .iter()
-            .any(|timer| matches!(timer, Timer::Restart { .. }))
+    world.port(worker, PortFact::Released);
+}
+
+fn pauses(world: &World) -> usize {
+    let pause = |timer: &&Timer| matches!(timer, Timer::Restart { .. });
+    world.timers.iter().filter(pause).count()
+}
+
+/// L13: a failed start holds its own position back, for a pause, and no other.
+#[test]
+fn a_failed_start_is_repeated_after_a_pause() {
+    let mut world = World::new(Policy::new(3));
+    crash(&mut world, worker(0, 1));
+    world.start_all();
+    assert_eq!(world.phases(), [Phase::Ready; 2]);
+    assert_eq!(pauses(&world), 1);
+    world.elapse(Timer::Restart { generation: 1 });
+    assert_eq!(
+        world.phases(),
+        [Phase::Initializing, Phase::Ready, Phase::Ready]
+    );
+}
+
+/// L13: the first crash is made good at once, the next ones of the same position after a pause, until a worker has
+/// served for `restart_reset`.
+#[test]
+fn a_crash_is_made_good_at_once_and_a_second_is_not() {
+    let mut world = World::new(Policy::new(1));
+    world.start_all();
+    crash(&mut world, worker(0, 1));
+    assert_eq!((world.phases().len(), pauses(&world)), (1, 0));
+    // It is in the other slot by now, because the first was not free yet.
+    world.start_all();
+    let second = world.supervisor.workers().next().unwrap().worker;
+    crash(&mut world, second);
+    assert_eq!((world.phases().len(), pauses(&world)), (0, 1));
+    world.elapse(Timer::Restart { generation: 1 });
+    world.start_all();
+    let third = world.supervisor.workers().next().unwrap().worker;
+    world.elapse(Timer::Upkeep {
+        worker: third,
+        due: Due::Stable,
+    });
+    crash(&mut world, third);
+    assert_eq!((world.phases().len(), pauses(&world)), (1, 0));
+}
+
+/// L13: a crash loop in one position does not keep another one from being filled.
+#[test]
+fn a_pause_holds_back_one_position() {
+    let mut world = World::new(Policy {
+        surge: 2,
+        ..Policy::new(2)
+    });
+    world.start_all();
+    let [steady, crashing] = [worker(0, 1), worker(1, 1)];
+    crash(&mut world, crashing);
+    world.start_all();
+    let views: Vec<_> = world.supervisor.workers().map(|view| view.worker).collect();
+    crash(&mut world, views[1]);
+    assert_eq!((world.phases(), pauses(&world)), (vec![Phase::Ready], 1));
+    crash(&mut world, steady);
+    assert_eq!(
+        (world.phases(), pauses(&world)),
+        (vec![Phase::Initializing], 1)
     );
 }
 
@@ -134,9 +171,7 @@ fn a_start_ends_the_crash_loop() {
     assert_eq!(world.serving(), 0);
     let patient = world.checkout();
     assert!(world.waiting.contains(&patient));
-    assert_eq!(
-        world.phases(),
-        [Phase::Stopping, Phase::Initializing],
-        "and it is started at once"
-    );
+    world.elapse(Timer::Restart { generation: 2 });
+    world.start_all();
+    assert_eq!(world.granted.last().unwrap().0, patient);
 }

@@ -4,9 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ostler::supervisor::{Effect, Fault, Input, Order, PortFact, Refusal, Supervisor, Timer};
+use ostler::supervisor::{
+    Effect, Fault, Input, Order, PortFact, Reason, Refusal, Rolled, SessionEnd, Supervisor, Timer,
+};
+use ostler::trace::Event;
 use ostler::worker::{self, Phase, Rung};
-use ostler::{LeaseId, Policy, WaiterId, WorkerId};
+use ostler::{LeaseId, Policy, SessionId, WaiterId, WorkerId};
 
 /// What a port can still do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,29 +31,59 @@ pub(crate) struct World {
     /// Timers that may elapse: also those that were cancelled, because a timer may be on its way when it is.
     pub(crate) timers: Vec<Timer>,
     pub(crate) cancelled: Vec<Timer>,
+    /// Timers that come again and again, or mean nothing by themselves: whoever lets time run out leaves them out.
+    pub(crate) upkeep: Vec<Timer>,
     pub(crate) waiting: BTreeSet<WaiterId>,
+    /// Of those who wait, the ones that wait for a session's lease.
+    pub(crate) for_session: BTreeMap<WaiterId, SessionId>,
+    /// Sessions that are not over.
+    pub(crate) sessions: BTreeSet<SessionId>,
+    /// The worker of each session's first lease.
+    pub(crate) homes: BTreeMap<SessionId, WorkerId>,
+    pub(crate) ended: Vec<(SessionId, SessionEnd)>,
+    /// Leases of the health monitor whose probe has not been answered.
+    pub(crate) probes: Vec<LeaseId>,
     pub(crate) leases: Vec<LeaseId>,
     pub(crate) granted: Vec<(WaiterId, LeaseId)>,
     pub(crate) refused: Vec<(WaiterId, Refusal)>,
     pub(crate) rungs: BTreeMap<WorkerId, Vec<Rung>>,
+    pub(crate) rolled: Vec<Rolled>,
+    pub(crate) drained: usize,
     pub(crate) closed: usize,
+    /// What happened to the workers, in order.
+    pub(crate) events: Vec<Event>,
     last_waiter: u64,
+    last_session: u64,
+    /// The most workers that there may be: more than the slots only after the pool was made smaller.
+    most: usize,
 }
 
 impl World {
     pub(crate) fn new(policy: Policy) -> Self {
+        let most = policy.size + policy.surge;
         let mut world = Self {
             supervisor: Supervisor::new(policy, 1).expect("a valid policy"),
             ports: BTreeMap::new(),
             timers: Vec::new(),
             cancelled: Vec::new(),
+            upkeep: Vec::new(),
             waiting: BTreeSet::new(),
+            for_session: BTreeMap::new(),
+            sessions: BTreeSet::new(),
+            homes: BTreeMap::new(),
+            ended: Vec::new(),
+            probes: Vec::new(),
             leases: Vec::new(),
             granted: Vec::new(),
             refused: Vec::new(),
             rungs: BTreeMap::new(),
+            rolled: Vec::new(),
+            drained: 0,
             closed: 0,
+            events: Vec::new(),
             last_waiter: 0,
+            last_session: 0,
+            most,
         };
         world.perform();
         world
@@ -63,22 +96,58 @@ impl World {
             .handle(input)
             .expect("what can happen is never illegal");
         let recycled = self.perform();
+        let size = self.supervisor.policy().size;
         if recycled > 0 {
-            let size = self.supervisor.policy().size;
             assert!(
                 before.max(self.serving()) >= size,
                 "L15: retired below the size: {self:?}"
             );
         }
+        // A surplus shrinks, and is not added to.
+        let slots = size + self.supervisor.policy().surge;
+        let workers = self.phases().len();
+        assert!(workers <= slots.max(self.most), "L4: {self:?}");
+        self.most = slots.max(workers);
         self.check();
     }
 
     pub(crate) fn checkout(&mut self) -> WaiterId {
+        self.checkout_for(None)
+    }
+
+    pub(crate) fn checkout_for(&mut self, session: Option<SessionId>) -> WaiterId {
         self.last_waiter += 1;
         let waiter = WaiterId(self.last_waiter);
         self.waiting.insert(waiter);
-        self.handle(Input::Checkout { waiter });
+        self.for_session
+            .extend(session.map(|session| (waiter, session)));
+        self.handle(Input::Checkout { waiter, session });
         waiter
+    }
+
+    pub(crate) fn open_session(&mut self) -> SessionId {
+        self.last_session += 1;
+        let session = SessionId(self.last_session);
+        self.sessions.insert(session);
+        self.handle(Input::OpenSession { session });
+        session
+    }
+
+    pub(crate) fn end_session(&mut self, session: SessionId) {
+        self.handle(Input::EndSession { session });
+    }
+
+    /// Every client gives its lease back, those included that are granted one because of it.
+    pub(crate) fn check_in_all(&mut self) {
+        while let Some(&lease) = self.leases.first() {
+            self.checkin(lease);
+        }
+    }
+
+    /// The worker answers the probe.
+    pub(crate) fn probed(&mut self, lease: LeaseId, healthy: bool) {
+        self.probes.retain(|probe| *probe != lease);
+        self.handle(Input::Probed { lease, healthy });
     }
 
     pub(crate) fn give_up(&mut self, waiter: WaiterId) {
@@ -87,10 +156,15 @@ impl World {
     }
 
     pub(crate) fn checkin(&mut self, lease: LeaseId) {
+        self.checkin_after(lease, 1, 0);
+    }
+
+    pub(crate) fn checkin_after(&mut self, lease: LeaseId, exchanges: u64, errors: u64) {
         self.leases.retain(|held| *held != lease);
         self.handle(Input::LeaseEnded {
             lease,
-            exchanges: 1,
+            exchanges,
+            errors,
             fault: None,
         });
     }
@@ -100,6 +174,7 @@ impl World {
         self.handle(Input::LeaseEnded {
             lease,
             exchanges: 0,
+            errors: 0,
             fault: Some(fault),
         });
     }
@@ -122,8 +197,9 @@ impl World {
     }
 
     pub(crate) fn elapse(&mut self, timer: Timer) {
-        self.timers.retain(|running| *running != timer);
-        self.cancelled.retain(|late| *late != timer);
+        for timers in [&mut self.timers, &mut self.cancelled, &mut self.upkeep] {
+            timers.retain(|running| *running != timer);
+        }
         self.handle(Input::Elapsed { timer });
     }
 
@@ -163,6 +239,10 @@ impl World {
             {
                 continue;
             }
+            if let Some(&probe) = self.probes.first() {
+                self.probed(probe, true);
+                continue;
+            }
             match self.timers.first() {
                 Some(&timer) => self.elapse(timer),
                 None => return,
@@ -171,7 +251,7 @@ impl World {
         panic!("there is no end to it: {self:?}");
     }
 
-    /// Performs the effects: how many workers were retired to be recycled.
+    /// Performs the effects: how many workers were retired because they were to be replaced.
     fn perform(&mut self) -> usize {
         let effects: Vec<Effect> = self.supervisor.take_effects().collect();
         let mut recycled = 0;
@@ -179,44 +259,73 @@ impl World {
             match effect {
                 Effect::Worker { worker, order } => self.order(worker, order),
                 Effect::Grant { waiter, lease } => {
-                    assert!(
-                        self.waiting.remove(&waiter),
-                        "an answer to a client that waits for none"
-                    );
+                    if let Some(session) = self.for_session.get(&waiter) {
+                        let home = self.homes.entry(*session).or_insert(lease.worker);
+                        assert_eq!(*home, lease.worker, "a session was moved");
+                    }
+                    self.answer(waiter);
                     self.leases.push(lease);
                     self.granted.push((waiter, lease));
                 }
                 Effect::Refuse { waiter, refusal } => {
-                    assert!(
-                        self.waiting.remove(&waiter),
-                        "an answer to a client that waits for none"
-                    );
+                    self.answer(waiter);
                     self.refused.push((waiter, refusal));
                 }
-                Effect::StartTimer { timer, .. } => self.timers.push(timer),
-                Effect::CancelTimer { timer } => self.cancel(|running| *running == timer),
-                Effect::Trace(transition) => {
-                    let retired = transition.input == worker::Input::Retire;
-                    recycled += usize::from(retired && !self.supervisor.is_closing());
+                Effect::SessionEnded { session, end } => {
+                    assert!(self.sessions.remove(&session), "a session ends once");
+                    self.ended.push((session, end));
                 }
+                Effect::StartTimer { timer, .. } => match timer {
+                    Timer::Sessions => self.upkeep.push(timer),
+                    _ => self.timers.push(timer),
+                },
+                Effect::CancelTimer { timer } => self.cancel(|running| *running == timer),
+                Effect::Trace(event) => {
+                    recycled += usize::from(self.is_recycling(event));
+                    self.happened(event);
+                }
+                Effect::Rolled(rolled) => self.rolled.push(rolled),
+                Effect::Drained => self.drained += 1,
                 Effect::Closed => self.closed += 1,
             }
         }
         recycled
     }
 
+    fn answer(&mut self, waiter: WaiterId) {
+        let waits = self.waiting.remove(&waiter);
+        assert!(waits, "an answer to a client that waits for none");
+    }
+
+    fn is_recycling(&self, event: Event) -> bool {
+        let Event::Moved(transition) = event else {
+            return false;
+        };
+        let reason = transition.reason;
+        transition.input == worker::Input::Retire
+            && matches!(reason, Some(Reason::Recycled | Reason::Limit(_)))
+    }
+
+    fn happened(&mut self, event: Event) {
+        self.events.push(event);
+        if let Event::Moved(transition) = event
+            && transition.to == Phase::Terminated
+        {
+            // Its task has ended, and with it what it would have done.
+            let worker = transition.worker;
+            self.timers.retain(|timer| !belongs(timer, worker));
+            self.upkeep.retain(|timer| !belongs(timer, worker));
+            self.probes.retain(|lease| lease.worker != worker);
+        }
+    }
+
     fn order(&mut self, worker: WorkerId, order: Order) {
         match order {
             Order::Open => assert_eq!(self.ports.insert(worker, PortState::Opening), None),
-            Order::StartTimer { timer, .. } => {
-                let of_worker = self
-                    .timers
-                    .iter()
-                    .filter(|running| belongs(running, worker));
-                assert_eq!(of_worker.count(), 0, "a worker has one timer at a time");
-                self.timers.push(timer);
-            }
-            Order::CancelTimer => self.cancel(|running| belongs(running, worker)),
+            Order::StartTimer { timer, .. } => self.start_timer(worker, timer),
+            Order::CancelTimer { timer } => self.cancel(|running| *running == timer),
+            Order::Probe { lease } => self.probes.push(lease),
+            Order::Measure => {}
             Order::Stop { rung, .. } => {
                 self.rungs.entry(worker).or_default().push(rung);
                 if rung == Rung::Reap {
@@ -233,67 +342,34 @@ impl World {
         }
     }
 
-    fn cancel(&mut self, which: impl Fn(&Timer) -> bool) {
-        let (cancelled, running) = self.timers.drain(..).partition(which);
-        self.timers = running;
-        let cancelled: Vec<Timer> = cancelled;
-        self.cancelled.extend(cancelled);
+    fn start_timer(&mut self, worker: WorkerId, timer: Timer) {
+        let timers = match timer {
+            Timer::Upkeep { .. } => &mut self.upkeep,
+            _ => &mut self.timers,
+        };
+        let of_machine = |timer: &&Timer| matches!(timer, Timer::Worker { .. });
+        if of_machine(&&timer) {
+            let others = timers.iter().filter(of_machine);
+            let count = others.filter(|timer| belongs(timer, worker)).count();
+            assert_eq!(count, 0, "a machine has one timer at a time");
+        }
+        assert!(!timers.contains(&timer), "{timer:?} is running");
+        timers.push(timer);
     }
 
-    /// What holds after every step.
-    fn check(&self) {
-        let policy = self.supervisor.policy();
-        let phases = self.phases();
-        assert!(phases.len() <= policy.size + policy.surge, "L4: {phases:?}");
-        assert_eq!(
-            phases.len(),
-            self.ports.len(),
-            "L8: a port without a worker, or the reverse"
-        );
-        let starting = phases
-            .iter()
-            .filter(|phase| **phase == Phase::Initializing)
-            .count();
-        assert!(starting <= policy.max_starting, "P12: {phases:?}");
-        assert!(
-            !phases.contains(&Phase::Lingering),
-            "nobody has a session: {phases:?}"
-        );
-        assert_eq!(self.supervisor.waiting(), self.waiting.len());
-        assert!(self.waiting.len() <= policy.max_waiting);
-        if !self.waiting.is_empty() {
-            assert!(
-                !phases.contains(&Phase::Ready),
-                "L6: a client waits beside an idle worker"
-            );
-            assert!(
-                !self.supervisor.is_closing(),
-                "L18: a client waits for a pool that ends"
-            );
-        }
-        let leased: BTreeSet<WorkerId> = self.leases.iter().map(|lease| lease.worker).collect();
-        assert_eq!(
-            leased.len(),
-            self.leases.len(),
-            "C1: a worker with two leases"
-        );
-        for view in self.supervisor.workers() {
-            if matches!(view.phase, Phase::Busy | Phase::Finishing) {
-                assert!(
-                    leased.contains(&view.worker),
-                    "C2: busy for nobody: {view:?}"
-                );
-            }
-            if view.phase == Phase::Ready {
-                assert!(
-                    !leased.contains(&view.worker),
-                    "C1: ready while leased: {view:?}"
-                );
-            }
+    fn cancel(&mut self, which: impl Fn(&Timer) -> bool) {
+        for timers in [&mut self.timers, &mut self.upkeep] {
+            let (cancelled, running): (Vec<Timer>, _) = timers.drain(..).partition(&which);
+            *timers = running;
+            self.cancelled.extend(cancelled);
         }
     }
 }
 
 fn belongs(timer: &Timer, to: WorkerId) -> bool {
-    matches!(timer, Timer::Worker { worker, .. } if *worker == to)
+    match timer {
+        Timer::Worker { worker, .. } | Timer::Upkeep { worker, .. } => *worker == to,
+        Timer::Probe { lease } => lease.worker == to,
+        Timer::Restart { .. } | Timer::Sessions => false,
+    }
 }

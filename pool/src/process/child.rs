@@ -16,6 +16,7 @@ use tokio::net::unix::pipe;
 use tokio::select;
 
 use super::group::Group;
+use super::memory;
 use super::stderr::Stderr;
 use crate::port::{BoxFuture, Exit, ExitStatus, Pipe, Port};
 
@@ -107,6 +108,12 @@ impl Child {
 impl Port for Child {
     fn pid(&self) -> Option<u32> {
         Some(self.leader.child.id())
+    }
+
+    fn memory(&self) -> Option<u64> {
+        // Once it is reaped, its id may be another's.
+        let alive = self.exit.is_none() && !self.leader.reaped;
+        alive.then(|| memory::resident(self.leader.group)).flatten()
     }
 
     fn take_pipe(&mut self) -> Pipe {

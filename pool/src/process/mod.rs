@@ -9,6 +9,7 @@ compile_error!(
 
 mod child;
 mod group;
+mod memory;
 mod program;
 mod stderr;
 

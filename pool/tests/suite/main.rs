@@ -2,12 +2,16 @@
 
 mod books;
 mod calls;
+mod health;
 mod hosts;
+mod intake;
 mod options;
 mod processes;
 mod programs;
 mod python;
+mod recycling;
 mod rig;
+mod sessions;
 mod shutdown;
 mod sim;
 mod starts;

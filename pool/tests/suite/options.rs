@@ -24,8 +24,8 @@ async fn options_are_checked_when_the_pool_is_built() {
         "option `size` is 0, and must be 1 to 4096"
     );
     assert_eq!(
-        build(|b| b.surge(3)),
-        "option `surge` is 3, and must be 1 to 2"
+        build(|b| b.surge(0)),
+        "option `surge` is 0, and must be 1 to 4096"
     );
     assert_eq!(
         build(|b| b.max_starting(0)),
@@ -34,6 +34,22 @@ async fn options_are_checked_when_the_pool_is_built() {
     assert_eq!(
         build(|b| b.crash_loop(0)),
         "option `crash_loop` is 0, and must be 1 to 4294967295"
+    );
+    assert_eq!(
+        build(|b| b.health_failure_threshold(0)),
+        "option `health_failure_threshold` is 0, and must be 1 to 4294967295"
+    );
+    assert_eq!(
+        build(|b| b.error_threshold(0)),
+        "option `error_threshold` is 0, and must be 1 to 4294967295"
+    );
+    assert_eq!(
+        build(|b| b.max_worker_requests(0)),
+        "option `max_worker_requests` is 0, and must be 1 to 18446744073709551615"
+    );
+    assert_eq!(
+        build(|b| b.max_worker_memory(1)),
+        "option `max_worker_memory` is 1, and must be 1048576 to 18446744073709551615"
     );
     assert_eq!(
         build(|b| b.max_frame(10)),
@@ -46,12 +62,40 @@ async fn options_are_checked_when_the_pool_is_built() {
             build(|b| b.checkout_timeout(Duration::ZERO)),
         ),
         ("call_timeout", build(|b| b.call_timeout(Duration::ZERO))),
+        (
+            "health_check_timeout",
+            build(|b| b.health_check_timeout(Duration::ZERO)),
+        ),
+        ("restart_reset", build(|b| b.restart_reset(Duration::ZERO))),
     ] {
         assert_eq!(
             text,
             format!("option `{name}` is 0ns, and must be 1ns to 604800s")
         );
     }
+    for (name, text) in [
+        (
+            "session_idle_timeout",
+            build(|b| b.session_idle_timeout(Duration::ZERO)),
+        ),
+        (
+            "health_check_interval",
+            build(|b| b.health_check_interval(Duration::ZERO)),
+        ),
+        (
+            "max_worker_age",
+            build(|b| b.max_worker_age(Duration::ZERO)),
+        ),
+    ] {
+        assert_eq!(
+            text,
+            format!("option `{name}` is 0ns, and must be 10ms to 604800s")
+        );
+    }
+    assert_eq!(
+        build(|b| b.min_worker_life(Duration::from_secs(8 * 86_400))),
+        "option `min_worker_life` is 691200s, and must be 0ns to 604800s"
+    );
     assert_eq!(
         build(|b| b.shutdown_timeout(Duration::from_millis(1))),
         "option `shutdown_timeout` is 1ms, and must be 10ms to 604800s"

@@ -47,9 +47,10 @@ pub(crate) async fn end(pool: &Pool, sim: &Sim) {
     );
 }
 
-/// Real workers, each request a verb of `hostile.py`.
+/// Real workers, each request a verb of `hostile.py`. They are made to crash again and again, so that the pauses are short.
 pub(crate) fn hostile() -> Builder {
     Pool::builder(Python::function("hostile:run").path(modules()))
+        .restart_backoff(Duration::from_millis(1), Duration::from_millis(20))
         .checkout_timeout(Duration::from_secs(60))
         .call_timeout(Duration::from_secs(60))
 }

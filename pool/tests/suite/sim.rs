@@ -23,6 +23,14 @@ pub(crate) enum Script {
     Panics,
     /// Never answers the handshake.
     Mute,
+    /// As `Good`, and never answers a probe.
+    Deaf,
+    /// As `Good`, and answers each probe with an error.
+    Unhealthy,
+    /// As `Good`, and holds a gibibyte.
+    Fat,
+    /// As `Good`, and answers a probe with what no probe is answered with.
+    Babbling,
     /// Answers the handshake with an error.
     Refuses,
     /// Exits before it answers the handshake.
@@ -119,6 +127,14 @@ impl Port for SimPort {
         None
     }
 
+    fn memory(&self) -> Option<u64> {
+        Some(if self.script == Script::Fat {
+            1 << 30
+        } else {
+            1 << 20
+        })
+    }
+
     fn take_pipe(&mut self) -> Pipe {
         let (reader, writer) = tokio::io::split(self.host.take().expect("taken once"));
         Pipe {
@@ -206,7 +222,12 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> ExitStatus {
         let (head, body) = frame.split_at(5);
         let id = &head[1..];
         let answered = match (head[0], script, body) {
-            (1, Script::Mute, _) | (2, _, b"hang") => continue,
+            (1, Script::Mute, _) | (2, _, b"hang") | (4, Script::Deaf, _) => continue,
+            (4, Script::Unhealthy, _) => {
+                answer(&mut pipe, 130, id, &error("RuntimeError", "scripted")).await
+            }
+            (4, Script::Babbling, _) => answer(&mut pipe, 129, id, b"what?").await,
+            (4, _, _) => answer(&mut pipe, 131, id, b"").await,
             (1, Script::Refuses, _) => {
                 answer(&mut pipe, 130, id, &error("RuntimeError", "scripted")).await
             }

@@ -43,7 +43,7 @@ async fn a_start_does_not_die_with_its_client() {
 #[tokio::test(start_paused = true)]
 async fn a_crash_loop_fails_waiters_and_goes_on() {
     let sim = Sim::new([Script::Refuses; 9]);
-    let pool = pool(&sim, 4)
+    let pool = pool(&sim, 1)
         .checkout_timeout(Duration::from_secs(60))
         .build()
         .unwrap();
@@ -80,9 +80,9 @@ async fn a_crash_loop_fails_waiters_and_goes_on() {
         "{again:?}"
     );
     assert_eq!(at_once.elapsed(), Duration::ZERO);
-    until(&pool, |status| status.serving() == 4).await;
+    until(&pool, |status| status.serving() == 1).await;
     assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
-    assert_eq!(sim.books().opened, 13);
+    assert_eq!(sim.books().opened, 10);
     end(&pool, &sim).await;
 }
 

@@ -1,0 +1,171 @@
+//! Can a pool be made larger, smaller, or to take nobody new; and can one watch it?
+//!
+//! The real driver on simulated ports. See [`sim`](crate::sim).
+
+use std::pin::pin;
+use std::time::Duration;
+
+use ostler_pool::ostler::supervisor::Reason;
+use ostler_pool::ostler::trace::Event;
+use ostler_pool::{CheckoutError, EventError, Phase};
+use tokio::time::sleep;
+
+use crate::rig::{begin, end, pool, until};
+use crate::sim::Sim;
+
+/// L4: a pool that is made smaller gives up idle workers first and no lease; made larger, it starts what is missing.
+#[tokio::test(start_paused = true)]
+async fn a_pool_can_be_resized() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 4).build().unwrap();
+    until(&pool, |status| status.serving() == 4).await;
+    let mut held = [
+        pool.checkout().await.unwrap(),
+        pool.checkout().await.unwrap(),
+    ];
+    pool.resize(1).unwrap();
+    until(&pool, |status| status.workers.len() == 2).await;
+    let status = pool.status();
+    assert_eq!((status.size, status.serving()), (1, 1));
+    let draining = status.workers.iter().find(|w| w.phase == Phase::Finishing);
+    assert_eq!(draining.unwrap().reason, Some(Reason::Surplus));
+    for lease in &mut held {
+        assert_eq!(lease.call(b"hello").await.unwrap(), b"hello");
+    }
+    drop(held);
+    until(&pool, |status| status.workers.len() == 1).await;
+    pool.resize(8).unwrap();
+    until(&pool, |status| status.serving() == 8).await;
+    assert_eq!((sim.books().opened, sim.books().most_open), (11, 8));
+    let error = pool.resize(0).unwrap_err().to_string();
+    assert_eq!(error, "option `size` is 0, and must be 1 to 4096");
+    assert_eq!(pool.status().size, 8);
+    end(&pool, &sim).await;
+}
+
+/// A drained pool serves who has come, says when nobody is left, refuses who comes, and can be resumed.
+#[tokio::test(start_paused = true)]
+async fn a_pool_can_be_drained_and_resumed() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let session = pool.session("a").unwrap();
+    session.call(b"hello").await.unwrap();
+    let held = pool.checkout().await.unwrap();
+    let mut waits = pin!(pool.call(b"came before"));
+    begin(&mut waits).await;
+    let mut drained = pin!(pool.drain());
+    begin(&mut drained).await;
+    let refused = pool.checkout().await.unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "the pool is drained and takes no new clients: 0 workers initializing, 0 ready, 1 busy, \
+         0 draining, 1 clients waiting"
+    );
+    assert!(matches!(
+        pool.session("b"),
+        Err(CheckoutError::Paused { .. })
+    ));
+    drop(held);
+    assert_eq!(waits.await.unwrap(), b"came before");
+    assert!(drained.await);
+    assert!(pool.drain().await, "it is still");
+    assert!(pool.status().paused);
+    assert_eq!(session.call(b"still here").await.unwrap(), b"still here");
+    let lease = session.checkout().await.unwrap();
+    let mut interrupted = pin!(pool.drain());
+    begin(&mut interrupted).await;
+    pool.resume();
+    assert!(!interrupted.await);
+    drop(lease);
+    assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
+    end(&pool, &sim).await;
+}
+
+/// Who does not want to wait gets an idle worker or an answer, and leaves no trace in the queue.
+#[tokio::test(start_paused = true)]
+async fn a_client_need_not_wait() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).max_waiting(0).build().unwrap();
+    let starting = pool.try_checkout().unwrap_err();
+    assert!(
+        matches!(starting, CheckoutError::QueueFull { .. }),
+        "{starting}"
+    );
+    until(&pool, |status| status.serving() == 1).await;
+    let mut lease = pool.try_checkout().unwrap();
+    assert_eq!(lease.call(b"hello").await.unwrap(), b"hello");
+    drop(lease);
+    end(&pool, &sim).await;
+
+    let sim = Sim::default();
+    let pool = crate::rig::pool(&sim, 1).build().unwrap();
+    let none = pool.try_checkout().unwrap_err();
+    assert_eq!(
+        none.to_string(),
+        "no worker is idle: 1 workers initializing, 0 ready, 0 busy, 0 draining, 0 clients waiting"
+    );
+    assert_eq!(pool.status().waiting, 0);
+    end(&pool, &sim).await;
+}
+
+/// Events tell a worker's whole life, in order, to each who watches, and end with the pool.
+#[tokio::test(start_paused = true)]
+async fn events_tell_a_whole_life() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    until(&pool, |status| status.serving() == 1).await;
+    let mut events = pool.events();
+    pool.call(b"hello").await.unwrap();
+    pool.shutdown().await;
+    let mut told = Vec::new();
+    let end = loop {
+        match events.next().await {
+            Ok(Event::Moved(moved)) => {
+                let reason = moved.reason.map(|reason| reason.to_string());
+                let (from, input, to) = (moved.from, moved.input, moved.to);
+                told.push(format!(
+                    "{from} {input} {to} {}",
+                    reason.unwrap_or_default()
+                ));
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(end) => break end,
+        }
+    };
+    assert_eq!(end, EventError::Closed);
+    assert_eq!(
+        told,
+        [
+            "Ready Checkout Busy ",
+            "Busy Checkin Ready ",
+            "Ready Retire Lingering the pool shuts down",
+            "Lingering SessionsEnded Stopping the pool shuts down",
+            "Stopping PortExited Stopping the pool shuts down",
+            "Stopping PortReleased Terminated the pool shuts down",
+        ]
+    );
+}
+
+/// L19: a reader that falls behind never holds up the pool. It is told how much it has missed, and goes on.
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_misses_events() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).max_worker_requests(None).build().unwrap();
+    until(&pool, |status| status.serving() == 1).await;
+    let mut events = pool.events();
+    for _ in 0..3000 {
+        pool.call(b"hello").await.unwrap();
+    }
+    assert_eq!(events.try_next(), Err(EventError::Missed(6000 - 4096)));
+    let mut read = 0;
+    while let Ok(Some(_)) = events.try_next() {
+        read += 1;
+    }
+    assert_eq!(read, 4096);
+    let mut waits = pin!(events.next());
+    begin(&mut waits).await;
+    sleep(Duration::from_millis(1)).await;
+    let (event, _) = tokio::join!(waits, pool.call(b"hello"));
+    assert!(matches!(event, Ok(Event::Moved(moved)) if moved.to == Phase::Busy));
+    end(&pool, &sim).await;
+}

@@ -1,0 +1,223 @@
+//! Are workers replaced when they have reached a limit, and never before their replacement serves?
+//!
+//! The real driver on simulated ports. See [`sim`](crate::sim).
+
+use std::time::Duration;
+
+use ostler_pool::ostler::supervisor::{Limit, Reason};
+use ostler_pool::ostler::trace::Event;
+use ostler_pool::{Builder, CallError, Events, Phase, Pool, RollingError};
+use tokio::time::sleep;
+
+use crate::rig::{end, pool, until};
+use crate::sim::{Script, Sim};
+
+/// A pool that recycles for nothing but what a test asks for.
+fn steady(sim: &Sim, size: usize) -> Builder {
+    pool(sim, size)
+        .enable_health_monitoring(false)
+        .max_worker_age(None)
+        .max_worker_requests(None)
+        .error_threshold(None)
+        .min_worker_life(Duration::ZERO)
+}
+
+/// The reasons for which workers were retired, and the fewest that served at any moment after all had started.
+fn watch(events: &mut Events, serving: &mut usize) -> (Vec<Reason>, usize) {
+    let (mut reasons, mut fewest) = (Vec::new(), *serving);
+    while let Ok(Some(event)) = events.try_next() {
+        let Event::Moved(moved) = event else { continue };
+        let serves = |phase| matches!(phase, Phase::Ready | Phase::Busy);
+        *serving += usize::from(serves(moved.to) && !serves(moved.from));
+        *serving -= usize::from(serves(moved.from) && !serves(moved.to));
+        fewest = fewest.min(*serving);
+        if moved.to == Phase::Lingering || moved.to == Phase::Finishing {
+            reasons.extend(moved.reason.filter(|_| serves(moved.from)));
+        }
+    }
+    (reasons, fewest)
+}
+
+async fn started(pool: &Pool, size: usize) -> (Events, usize) {
+    until(pool, |status| status.serving() == size).await;
+    (pool.events(), size)
+}
+
+/// L14, L15: workers are replaced after so many requests, a little earlier at random, and never fewer than `size` serve.
+#[tokio::test(start_paused = true)]
+async fn requests_are_a_limit() {
+    let sim = Sim::default();
+    let pool = steady(&sim, 2).max_worker_requests(50).build().unwrap();
+    let (mut events, mut serving) = started(&pool, 2).await;
+    for _ in 0..200 {
+        assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
+        // The other tasks run too, so that replacements become ready.
+        sleep(Duration::from_millis(1)).await;
+    }
+    let (reasons, fewest) = watch(&mut events, &mut serving);
+    assert_eq!(fewest, 2);
+    // One worker of two takes all calls of a single client; each serves 45 to 50 of them.
+    assert!((3..=4).contains(&reasons.len()), "{reasons:?}");
+    assert!(reasons.iter().all(|r| *r == Reason::Limit(Limit::Requests)));
+    assert_eq!(pool.status().counters.recycled, reasons.len() as u64);
+    end(&pool, &sim).await;
+}
+
+/// L14: workers that started together do not end together: each has drawn its own age, and one is replaced at a time.
+#[tokio::test(start_paused = true)]
+async fn age_is_a_limit_with_jitter() {
+    let sim = Sim::default();
+    let pool = steady(&sim, 8)
+        .max_worker_age(Duration::from_secs(1000))
+        .build()
+        .unwrap();
+    let (mut events, mut serving) = started(&pool, 8).await;
+    let retired = async |after: u64| {
+        sleep(Duration::from_secs(after)).await;
+        pool.status().counters.recycled
+    };
+    assert_eq!(retired(899).await, 0);
+    let half = retired(101).await;
+    assert!((1..8).contains(&half), "{half}");
+    assert_eq!(retired(101).await, 8);
+    let (reasons, fewest) = watch(&mut events, &mut serving);
+    assert_eq!(reasons, [Reason::Limit(Limit::Age); 8]);
+    assert_eq!(fewest, 8);
+    assert_eq!(sim.books().most_open, 9, "one more than its size");
+    end(&pool, &sim).await;
+}
+
+/// C3: errors that a worker answers with are no fault of the exchange; so many in a row are a limit, and one good answer
+/// starts the row anew.
+#[tokio::test(start_paused = true)]
+async fn errors_in_a_row_are_a_limit() {
+    let sim = Sim::default();
+    let pool = steady(&sim, 1).error_threshold(3).build().unwrap();
+    let (mut events, mut serving) = started(&pool, 1).await;
+    let raise = async || {
+        let raised = pool.call(b"raise").await;
+        assert!(
+            matches!(raised, Err(CallError::Raised { .. })),
+            "{raised:?}"
+        );
+    };
+    for _ in 0..5 {
+        raise().await;
+        raise().await;
+        assert_eq!(pool.status().workers[0].errors, 2);
+        pool.call(b"hello").await.unwrap();
+        assert_eq!(pool.status().workers[0].errors, 0);
+    }
+    assert_eq!(pool.status().counters.recycled, 0);
+    for _ in 0..3 {
+        raise().await;
+    }
+    until(&pool, |status| status.counters.recycled == 1).await;
+    let (reasons, fewest) = watch(&mut events, &mut serving);
+    assert_eq!((reasons, fewest), (vec![Reason::Limit(Limit::Errors)], 1));
+    end(&pool, &sim).await;
+}
+
+/// Memory is measured when a worker starts and with each check, and is a limit.
+#[tokio::test(start_paused = true)]
+async fn memory_is_a_limit() {
+    let sim = Sim::new([Script::Fat]);
+    let pool = steady(&sim, 1)
+        .max_worker_memory(100 << 20)
+        .min_worker_life(Duration::from_secs(10))
+        .build()
+        .unwrap();
+    let (mut events, mut serving) = started(&pool, 1).await;
+    until(&pool, |status| status.workers[0].memory == Some(1 << 30)).await;
+    until(&pool, |status| status.counters.recycled == 1).await;
+    let (reasons, fewest) = watch(&mut events, &mut serving);
+    assert_eq!((reasons, fewest), (vec![Reason::Limit(Limit::Memory)], 1));
+    until(&pool, |status| status.workers.len() == 1).await;
+    let worker = &pool.status().workers[0];
+    assert_eq!(worker.memory, Some(1 << 20));
+    assert_eq!(worker.replaces, Some(Reason::Limit(Limit::Memory)));
+    end(&pool, &sim).await;
+}
+
+/// L15: a limit that is reached at once does not keep the pool starting workers: each serves for `min_worker_life`.
+#[tokio::test(start_paused = true)]
+async fn a_worker_serves_for_a_while_at_least() {
+    let sim = Sim::default();
+    let pool = steady(&sim, 1)
+        .max_worker_requests(1)
+        .min_worker_life(Duration::from_secs(10))
+        .build()
+        .unwrap();
+    for _ in 0..1000 {
+        pool.call(b"hello").await.unwrap();
+        sleep(Duration::from_millis(100)).await;
+    }
+    let opened = sim.books().opened;
+    assert!((9..=11).contains(&opened), "{opened}");
+    end(&pool, &sim).await;
+}
+
+/// L15: while replacements fail, the old worker is kept, and the failure is there to be seen.
+#[tokio::test(start_paused = true)]
+async fn a_worker_is_kept_while_replacements_fail() {
+    let sim = Sim::new([Script::Good, Script::Refuses, Script::Refuses]);
+    let pool = steady(&sim, 1).build().unwrap();
+    let (mut events, mut serving) = started(&pool, 1).await;
+    let old = pool.status().workers[0].worker;
+    pool.recycle(old);
+    until(&pool, |status| status.last_failure.is_some()).await;
+    assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
+    assert_eq!(pool.status().workers[0].marked, Some(Reason::Recycled));
+    until(&pool, |status| status.counters.recycled == 1).await;
+    let (reasons, fewest) = watch(&mut events, &mut serving);
+    assert_eq!((reasons, fewest), (vec![Reason::Recycled], 1));
+    assert_eq!(sim.books().opened, 4);
+    end(&pool, &sim).await;
+}
+
+/// L15: a rolling restart replaces every worker, as many at a time as the surge allows, and never has fewer serve.
+#[tokio::test(start_paused = true)]
+async fn a_rolling_restart_replaces_everyone() {
+    let sim = Sim::default();
+    let pool = steady(&sim, 4).build().unwrap();
+    let (mut events, mut serving) = started(&pool, 4).await;
+    let before: Vec<_> = pool.status().workers.iter().map(|w| w.worker).collect();
+    let (one, other) = tokio::join!(pool.recycle_all(), pool.recycle_all());
+    assert_eq!((one.unwrap(), other.unwrap()), (4, 4));
+    until(&pool, |status| status.workers.len() == 4).await;
+    let status = pool.status();
+    assert!(status.workers.iter().all(|w| !before.contains(&w.worker)));
+    let (reasons, fewest) = watch(&mut events, &mut serving);
+    assert_eq!((reasons, fewest), (vec![Reason::Recycled; 4], 4));
+    assert_eq!((sim.books().opened, sim.books().most_open), (8, 5));
+    end(&pool, &sim).await;
+}
+
+/// L15: a rolling restart stops when a start fails, says how far it had come, and keeps the workers that are left.
+#[tokio::test(start_paused = true)]
+async fn a_rolling_restart_stops_when_a_start_fails() {
+    use Script::{Good, Refuses};
+    let sim = Sim::new([Good, Good, Good, Good, Good, Refuses]);
+    let pool = steady(&sim, 4).build().unwrap();
+    let (mut events, mut serving) = started(&pool, 4).await;
+    match pool.recycle_all().await {
+        Err(RollingError::StartFailed { rolled, last }) => {
+            assert_eq!((rolled.replaced, rolled.kept), (1, 3));
+            assert!(last.unwrap().to_string().contains("scripted"));
+        }
+        other => panic!("{other:?}"),
+    }
+    sleep(Duration::from_secs(60)).await;
+    let status = pool.status();
+    assert_eq!((status.workers.len(), status.serving()), (4, 4));
+    assert!(status.workers.iter().all(|worker| worker.marked.is_none()));
+    let (reasons, fewest) = watch(&mut events, &mut serving);
+    assert_eq!((reasons, fewest), (vec![Reason::Recycled], 4));
+    assert_eq!(sim.books().opened, 6);
+    end(&pool, &sim).await;
+    let closed = pool.recycle_all().await;
+    assert!(
+        matches!(closed, Err(RollingError::Closed { .. })),
+        "{closed:?}"
+    );
+}

@@ -1,0 +1,228 @@
+//! Does a session keep to its worker, and hear of its loss?
+//!
+//! The real driver on simulated ports. See [`sim`](crate::sim).
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::time::Duration;
+
+use ostler_pool::ostler::supervisor::Reason;
+use ostler_pool::{CallError, CheckoutError, Phase};
+use tokio::time::{Instant, sleep};
+
+use crate::rig::{begin, end, pool, until};
+use crate::sim::Sim;
+
+/// The calls of a session run on one worker, whatever else the pool does; sessions spread over the workers.
+#[tokio::test(start_paused = true)]
+async fn a_session_keeps_to_its_worker() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 3).build().unwrap();
+    until(&pool, |status| status.serving() == 3).await;
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let sessions = names.map(|name| pool.session(name).unwrap());
+    for session in &sessions {
+        assert_eq!(session.worker(), None);
+        session.call(b"hello").await.unwrap();
+    }
+    let homes = sessions.each_ref().map(|session| session.worker().unwrap());
+    assert_eq!(homes.iter().collect::<BTreeSet<_>>().len(), 3);
+    assert!(pool.status().workers.iter().all(|w| w.sessions == 2));
+    for round in 0..5 {
+        // Somebody else is in the way, now of one worker and now of another.
+        let others = [
+            pool.checkout().await.unwrap(),
+            pool.checkout().await.unwrap(),
+        ];
+        drop(others);
+        for ((name, session), home) in names.iter().zip(&sessions).zip(homes) {
+            let lease = session.checkout().await.unwrap();
+            assert_eq!(lease.worker(), home, "round {round}");
+            drop(lease);
+            assert_eq!(pool.session(name).unwrap().worker(), Some(home));
+        }
+    }
+    assert_eq!(pool.status().sessions, 6);
+    end(&pool, &sim).await;
+}
+
+/// Calls of one session run one at a time and in order, and wait for their own worker while others are idle.
+#[tokio::test(start_paused = true)]
+async fn a_session_waits_for_its_own_worker() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 2)
+        .checkout_timeout(Duration::from_secs(3))
+        .build()
+        .unwrap();
+    until(&pool, |status| status.serving() == 2).await;
+    let session = pool.session("a").unwrap();
+    let held = session.checkout().await.unwrap();
+    let mut first = pin!(session.checkout());
+    begin(&mut first).await;
+    let mut second = pin!(session.checkout());
+    begin(&mut second).await;
+    assert_eq!(pool.status().occupancy().ready, 1);
+    assert_eq!(pool.call(b"another").await.unwrap(), b"another");
+    let home = held.worker();
+    drop(held);
+    let lease = first.await.unwrap();
+    begin(&mut second).await;
+    let since = Instant::now();
+    let late = second.await.unwrap_err();
+    assert_eq!(since.elapsed(), Duration::from_secs(3));
+    assert_eq!(
+        late.to_string(),
+        format!("worker {home} did not become free for its session within 3s")
+    );
+    drop(lease);
+    end(&pool, &sim).await;
+}
+
+/// A draining worker takes no new session, serves its own until they end, and ends then.
+#[tokio::test(start_paused = true)]
+async fn draining_serves_its_own_sessions() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let session = pool.session("a").unwrap();
+    session.call(b"hello").await.unwrap();
+    let old = session.worker().unwrap();
+    pool.recycle(old);
+    until(&pool, |status| {
+        status.workers.iter().any(|w| w.phase == Phase::Lingering)
+    })
+    .await;
+    let newcomer = pool.session("b").unwrap();
+    newcomer.call(b"hello").await.unwrap();
+    assert_ne!(newcomer.worker(), Some(old));
+    for _ in 0..3 {
+        session.call(b"still here").await.unwrap();
+        assert_eq!(session.worker(), Some(old));
+        sleep(Duration::from_secs(3)).await;
+    }
+    session.end();
+    until(&pool, |status| status.workers.len() == 1).await;
+    let over = session.call(b"hello").await;
+    assert!(
+        matches!(over, Err(CallError::Checkout(CheckoutError::SessionEnded))),
+        "{over:?}"
+    );
+    end(&pool, &sim).await;
+}
+
+/// A session that outlasts the drain deadline is lost, and told so once, with the reason; opened anew, it is elsewhere.
+#[tokio::test(start_paused = true)]
+async fn a_lost_session_is_told() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let session = pool.session("a").unwrap();
+    session.call(b"hello").await.unwrap();
+    let old = session.worker().unwrap();
+    pool.recycle(old);
+    until(&pool, |status| {
+        status.counters.released == 1 && status.serving() == 1
+    })
+    .await;
+    assert_eq!((session.worker(), pool.status().sessions), (None, 1));
+    // Whoever names it next is told, also if it is another handle.
+    let lost = pool.session("a").unwrap().call(b"hello").await;
+    match lost {
+        Err(CallError::Checkout(CheckoutError::SessionLost { reason })) => {
+            assert_eq!(reason, Reason::Recycled);
+        }
+        other => panic!("{other:?}"),
+    }
+    let over = session.call(b"hello").await;
+    assert!(
+        matches!(over, Err(CallError::Checkout(CheckoutError::SessionEnded))),
+        "{over:?}"
+    );
+    let anew = pool.session("a").unwrap();
+    anew.call(b"hello").await.unwrap();
+    assert_ne!(anew.worker(), Some(old));
+    end(&pool, &sim).await;
+}
+
+/// Who waits for a session's worker when that one dies is told at once.
+#[tokio::test(start_paused = true)]
+async fn a_waiting_call_of_a_lost_session_is_told() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 2).build().unwrap();
+    let session = pool.session("a").unwrap();
+    let mut held = session.checkout().await.unwrap();
+    let waits = session.call(b"hello");
+    let (died, told) = tokio::join!(held.call(b"exit"), waits);
+    assert!(
+        matches!(died, Err(CallError::WorkerExited { .. })),
+        "{died:?}"
+    );
+    match told {
+        Err(CallError::Checkout(CheckoutError::SessionLost { reason })) => {
+            assert_eq!(reason, Reason::Exited);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(pool.status().sessions, 0);
+    drop(held);
+    end(&pool, &sim).await;
+}
+
+/// L19: sessions are bounded, expire when nobody uses them, and not while somebody does.
+#[tokio::test(start_paused = true)]
+async fn sessions_are_bounded_and_expire() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1)
+        .max_sessions(2)
+        .session_idle_timeout(Duration::from_secs(100))
+        .build()
+        .unwrap();
+    let [a, b] = ["a", "b"].map(|name| pool.session(name).unwrap());
+    let full = pool.session("c").unwrap_err();
+    assert_eq!(
+        full.to_string(),
+        "2 sessions are open already, as many as may"
+    );
+    let since = Instant::now();
+    while pool.status().sessions == 2 {
+        a.call(b"hello").await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        let unused = since.elapsed();
+        assert!(unused <= Duration::from_secs(126), "{unused:?}");
+    }
+    assert!(since.elapsed() >= Duration::from_secs(100));
+    a.call(b"hello").await.unwrap();
+    let expired = b.call(b"hello").await;
+    assert!(
+        matches!(
+            expired,
+            Err(CallError::Checkout(CheckoutError::SessionEnded))
+        ),
+        "{expired:?}"
+    );
+    pool.session("c").unwrap().call(b"hello").await.unwrap();
+    end(&pool, &sim).await;
+}
+
+/// Shutdown serves open sessions until its drain deadline, begins none, and then tells them.
+#[tokio::test(start_paused = true)]
+async fn shutdown_drains_sessions() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let session = pool.session("a").unwrap();
+    session.call(b"hello").await.unwrap();
+    let since = Instant::now();
+    let shutdown = pool.shutdown();
+    session.call(b"still here").await.unwrap();
+    assert!(matches!(pool.session("b"), Err(CheckoutError::Closed)));
+    let mut shutdown = pin!(shutdown);
+    begin(&mut shutdown).await;
+    sleep(Duration::from_secs(5)).await;
+    session.end();
+    let report = shutdown.await;
+    assert!(since.elapsed() < Duration::from_secs(6));
+    assert!(report.drained_in >= Duration::from_secs(5), "{report}");
+    assert_eq!(sim.books().open, 0);
+    assert!(matches!(
+        session.call(b"hello").await,
+        Err(CallError::Checkout(CheckoutError::SessionEnded))
+    ));
+}

@@ -1,0 +1,190 @@
+//! What happens to ports, and what the workers' machines make of it.
+
+use alloc::vec::Vec;
+
+use super::slots::Occupant;
+use super::{Effect, Illegal, Order, PortFact, Reason, Stage, Supervisor, Timer};
+use crate::WorkerId;
+use crate::trace::{Event, Transition};
+use crate::worker::{self, Effects, Phase, Reaction, Rung};
+
+impl Supervisor {
+    pub(super) fn port(&mut self, worker: WorkerId, fact: PortFact) -> Result<(), Illegal> {
+        let (input, reason) = match fact {
+            PortFact::Started => (worker::Input::Started, None),
+            PortFact::StartFailed => (worker::Input::StartFailed, Some(Reason::StartFailed)),
+            PortFact::Exited => (worker::Input::PortExited, Some(Reason::Exited)),
+            PortFact::Released => (worker::Input::PortReleased, None),
+        };
+        let from = self.slots.get(worker).map(Occupant::phase);
+        let moved = self.drive(worker, input, reason)?;
+        let Some(from) = from.filter(|_| moved) else {
+            return Ok(());
+        };
+        match fact {
+            PortFact::Started => {
+                self.start_succeeded();
+                self.begin_upkeep(worker);
+            }
+            PortFact::Released => self.counters.released += 1,
+            PortFact::StartFailed => self.start_failed(),
+            PortFact::Exited if from == Phase::Initializing => self.start_failed(),
+            PortFact::Exited if from != Phase::Stopping => self.counters.exited += 1,
+            PortFact::Exited => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn elapsed(&mut self, timer: Timer) -> Result<(), Illegal> {
+        match timer {
+            Timer::Worker {
+                worker,
+                timer,
+                generation,
+            } => self.worker_timer_elapsed(worker, timer, generation)?,
+            Timer::Upkeep { worker, due } => self.upkeep_due(worker, due),
+            Timer::Probe { lease } => self.probe_elapsed(lease)?,
+            Timer::Restart { generation } => self.pause_elapsed(generation),
+            Timer::Sessions => self.look_elapsed(),
+        }
+        Ok(())
+    }
+
+    fn worker_timer_elapsed(
+        &mut self,
+        worker: WorkerId,
+        timer: worker::Timer,
+        generation: u64,
+    ) -> Result<(), Illegal> {
+        let current = self.slots.get(worker).map(|occupant| occupant.timers);
+        if current != Some(generation) {
+            self.counters.stale += 1;
+            return Ok(());
+        }
+        let (input, reason) = match timer {
+            worker::Timer::Start => (worker::Input::StartElapsed, Some(Reason::StartTimedOut)),
+            worker::Timer::Drain => (worker::Input::DrainElapsed, None),
+            worker::Timer::Rung => (worker::Input::RungElapsed, None),
+        };
+        if self.drive(worker, input, reason)? && timer == worker::Timer::Start {
+            self.start_failed();
+        }
+        Ok(())
+    }
+
+    pub(super) fn shutdown(&mut self) -> Result<(), Illegal> {
+        if self.is_closing() {
+            self.counters.stale += 1;
+            return Ok(());
+        }
+        self.stage = Stage::Closing;
+        self.stop_rolling();
+        self.end_pauses();
+        self.close_unbound_sessions();
+        let workers: Vec<WorkerId> = self.slots.iter().map(|(w, _)| w).collect();
+        for worker in workers {
+            self.drive(worker, worker::Input::Retire, Some(Reason::Shutdown))?;
+        }
+        Ok(())
+    }
+
+    /// As [`drive`](Self::drive), for inputs that the supervisor itself chose by the worker's phase.
+    pub(super) fn decide(
+        &mut self,
+        worker: WorkerId,
+        input: worker::Input,
+        reason: Option<Reason>,
+    ) {
+        let moved = self.drive(worker, input, reason);
+        debug_assert_eq!(moved, Ok(true), "worker {worker}: {input}");
+    }
+
+    /// Feeds one input to one worker's machine and passes its orders on: whether the worker moved.
+    pub(super) fn drive(
+        &mut self,
+        worker: WorkerId,
+        input: worker::Input,
+        reason: Option<Reason>,
+    ) -> Result<bool, Illegal> {
+        let Some(occupant) = self.slots.get_mut(worker) else {
+            self.counters.stale += 1;
+            return Ok(false);
+        };
+        match occupant.machine.handle(input) {
+            Err(rejected) => Err(Illegal { worker, rejected }),
+            Ok(Reaction::Stale) => {
+                self.counters.stale += 1;
+                Ok(false)
+            }
+            Ok(Reaction::Moved { from, to, effects }) => {
+                occupant.reason = occupant.reason.or(reason);
+                let transition = Transition {
+                    worker,
+                    from,
+                    input,
+                    to,
+                    reason: occupant.reason,
+                };
+                let (marked, failures) = (occupant.mark.is_some(), occupant.failures);
+                self.order_all(worker, effects);
+                self.effects.push(Effect::Trace(Event::Moved(transition)));
+                if from.is_staffing() && !to.is_staffing() && !marked && !self.is_closing() {
+                    self.vacated(transition, failures);
+                }
+                if to == Phase::Stopping && from != to {
+                    let reason = transition.reason.unwrap_or(Reason::Shutdown);
+                    self.lose_sessions(worker, reason);
+                }
+                if to == Phase::Terminated {
+                    self.slots.free(worker);
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// Completes a machine's orders with what it does not know: how long, and why.
+    pub(super) fn order_all(&mut self, worker: WorkerId, effects: Effects) {
+        let Some(occupant) = self.slots.get_mut(worker) else {
+            return;
+        };
+        for effect in effects.iter() {
+            let order = match *effect {
+                worker::Effect::Open => Order::Open,
+                worker::Effect::Stop(rung) => Order::Stop {
+                    rung,
+                    reason: occupant.reason.unwrap_or(Reason::Shutdown),
+                },
+                worker::Effect::StartTimer(timer) => {
+                    occupant.timers += 1;
+                    let after = match (timer, occupant.machine.rung()) {
+                        (worker::Timer::Start, _) => self.policy.start_timeout,
+                        (worker::Timer::Drain, _) => self.policy.drain_timeout(),
+                        (worker::Timer::Rung, rung) => {
+                            self.policy.rung_timeout(rung.unwrap_or(Rung::Kill))
+                        }
+                    };
+                    Order::StartTimer {
+                        timer: occupant.timer(worker, timer),
+                        after,
+                    }
+                }
+                worker::Effect::CancelTimer(timer) => Order::CancelTimer {
+                    timer: occupant.timer(worker, timer),
+                },
+            };
+            self.effects.push(Effect::Worker { worker, order });
+        }
+    }
+}
+
+impl Occupant {
+    /// The name of the latest timer of its machine.
+    fn timer(&self, worker: WorkerId, timer: worker::Timer) -> Timer {
+        Timer::Worker {
+            worker,
+            timer,
+            generation: self.timers,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What must hold in a [`World`] after every step, whatever has happened.
+
+use std::collections::BTreeSet;
+
+use ostler::worker::Phase;
+use ostler::{SessionId, WorkerId};
+
+use crate::world::World;
+
+impl World {
+    /// What holds after every step.
+    pub(crate) fn check(&self) {
+        let policy = self.supervisor.policy();
+        let phases = self.phases();
+        assert_eq!(
+            phases.len(),
+            self.ports.len(),
+            "L8: a port without a worker, or the reverse"
+        );
+        let starting = phases
+            .iter()
+            .filter(|phase| **phase == Phase::Initializing)
+            .count();
+        assert!(starting <= policy.max_starting, "P12: {phases:?}");
+        assert_eq!(self.supervisor.waiting(), self.waiting.len());
+        assert_eq!(self.supervisor.sessions(), self.sessions.len());
+        assert!(self.waiting.len() <= policy.max_waiting);
+        assert!(self.sessions.len() <= policy.max_sessions);
+        self.check_sessions();
+        let all_leases = self.leases.iter().chain(&self.probes);
+        let leased: Vec<WorkerId> = all_leases.map(|lease| lease.worker).collect();
+        let distinct: BTreeSet<&WorkerId> = leased.iter().collect();
+        assert_eq!(leased.len(), distinct.len(), "C1: a worker with two leases");
+        for view in self.supervisor.workers() {
+            if matches!(view.phase, Phase::Busy | Phase::Finishing) {
+                assert!(
+                    leased.contains(&view.worker),
+                    "C2: busy for nobody: {view:?}"
+                );
+            }
+            if view.phase == Phase::Ready {
+                assert!(
+                    !leased.contains(&view.worker),
+                    "C1: ready while leased: {view:?}"
+                );
+            }
+        }
+    }
+
+    /// L6, L17: nobody waits beside a worker that it may have, and nobody drains for nothing.
+    fn check_sessions(&self) {
+        let phase = |worker: WorkerId| {
+            let mut views = self.supervisor.workers();
+            views.find(|view| view.worker == worker).map(|v| v.phase)
+        };
+        for waiter in &self.waiting {
+            let session = self.for_session.get(waiter);
+            match session.and_then(|session| self.homes.get(session)) {
+                Some(home) => assert!(
+                    matches!(phase(*home), Some(Phase::Busy | Phase::Finishing)),
+                    "L6: a client waits for a worker that is not leased"
+                ),
+                None => {
+                    let idle = self.phases().contains(&Phase::Ready);
+                    assert!(!idle, "L6: a client waits beside an idle worker");
+                    let closing = self.supervisor.is_closing();
+                    assert!(!closing, "L18: a client waits for a pool that ends");
+                }
+            }
+        }
+        for view in self.supervisor.workers() {
+            let at_home = |(_, home): &(&SessionId, &WorkerId)| **home == view.worker;
+            let open = |(session, _): &(&SessionId, &WorkerId)| self.sessions.contains(session);
+            let sessions = self.homes.iter().filter(at_home).filter(open).count();
+            match view.phase {
+                Phase::Lingering => assert!(sessions > 0, "L17: lingers for nobody: {view:?}"),
+                Phase::Stopping => {
+                    assert_eq!(view.sessions, 0, "{view:?}");
+                    continue;
+                }
+                _ => {}
+            }
+            assert_eq!(view.sessions, sessions, "{view:?}");
+        }
+    }
+}
