@@ -14,6 +14,12 @@ def echo(body):
     return body
 
 
+def think(words):
+    """Answers with the words, after a moment."""
+    time.sleep(0.002)
+    return words.encode()
+
+
 def run(body):
     """Does what the request says."""
     verb, _, rest = body.decode().partition(" ")
@@ -108,6 +114,41 @@ def silence(_):
             if fd > 2 and writes:
                 os.close(fd)
     time.sleep(1000)
+
+
+kept = []
+sick = False
+
+
+def remember(word):
+    """What has been remembered so far, this word included."""
+    kept.append(word)
+    return " ".join(kept).encode()
+
+
+def grow(mebibytes):
+    kept.append(b"m" * (int(mebibytes) << 20))
+    return b"grown"
+
+
+def grow_child(mebibytes):
+    """As `grow`, in a subprocess of the worker's group; answers when it has grown."""
+    code = f"m = b'm' * ({mebibytes} << 20); print(1, flush=True); import time; time.sleep(1000)"
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    child.stdout.readline()
+    kept.append(child)
+    return b"grown"
+
+
+def sicken(_):
+    global sick
+    sick = True
+    return b"sick"
+
+
+def health():
+    if sick:
+        raise RuntimeError("not well")
 
 
 def immortal(_):

@@ -15,4 +15,5 @@ mod sessions;
 mod shutdown;
 mod sim;
 mod starts;
+mod upkeep;
 mod waiting;

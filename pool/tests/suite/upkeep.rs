@@ -1,0 +1,302 @@
+//! Are real workers watched, replaced, kept and shut down as they should be, under load?
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ostler_pool::ostler::supervisor::{Limit, Reason};
+use ostler_pool::ostler::trace::Event;
+use ostler_pool::{
+    CallError, CheckoutError, Events, Phase, Pool, PoolStatus, WorkerId, WorkerStatus,
+};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::books::{alone, is_alive, leaves_nothing};
+use crate::rig::hostile;
+
+/// Polls a pool of real workers until it is as described.
+async fn until(pool: &Pool, what: &str, described: impl Fn(&PoolStatus) -> bool) {
+    let since = Instant::now();
+    while !described(&pool.status()) {
+        assert!(
+            since.elapsed() < Duration::from_secs(60),
+            "{what}: {}",
+            pool.status()
+        );
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+fn first(pool: &Pool) -> WorkerStatus {
+    pool.status().workers[0].clone()
+}
+
+/// Polls until the first worker of a pool of one is gone and its replacement serves: why it is gone.
+async fn replaced(pool: &Pool, old: WorkerId) -> Option<Reason> {
+    until(pool, "a replacement", |status| {
+        status.serving() == 1 && status.workers.len() == 1 && status.workers[0].worker != old
+    })
+    .await;
+    first(pool).replaces
+}
+
+/// How many workers serve, counted from the events alone.
+struct Count {
+    events: Events,
+    serving: usize,
+    fewest: usize,
+    retired: usize,
+}
+
+impl Count {
+    async fn of(pool: &Pool, size: usize) -> Self {
+        until(pool, "a start", |status| status.serving() == size).await;
+        Self {
+            events: pool.events(),
+            serving: size,
+            fewest: size,
+            retired: 0,
+        }
+    }
+
+    /// Reads events until so many workers have been retired.
+    async fn until_retired(&mut self, workers: usize) {
+        while self.retired < workers {
+            let event = self.events.next().await.expect("no event was missed");
+            let Event::Moved(moved) = event else { continue };
+            let serves = |phase| matches!(phase, Phase::Ready | Phase::Busy);
+            self.serving += usize::from(serves(moved.to) && !serves(moved.from));
+            if serves(moved.from) && !serves(moved.to) {
+                self.serving -= 1;
+                self.retired += 1;
+            }
+            self.fewest = self.fewest.min(self.serving);
+        }
+    }
+}
+
+/// Eight clients that call until they are told to stop: how many calls they made, all of which succeeded.
+fn load(pool: &Pool, stop: &Arc<AtomicBool>) -> Vec<tokio::task::JoinHandle<u64>> {
+    let client = async |pool: Pool, stop: Arc<AtomicBool>, name: u64| {
+        let mut calls = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let request = format!("think {name} {calls}");
+            let reply = pool.call(request.as_bytes()).await;
+            assert_eq!(
+                reply.expect("no call fails"),
+                format!("{name} {calls}").as_bytes()
+            );
+            calls += 1;
+        }
+        calls
+    };
+    (0..8)
+        .map(|name| tokio::spawn(client(pool.clone(), Arc::clone(stop), name)))
+        .collect()
+}
+
+/// L15, L16: with four workers that are each replaced after 50 calls, under eight clients, there is no moment with fewer
+/// than four that serve, and no call fails.
+#[test]
+fn recycling_under_load_keeps_the_size() {
+    if !alone("upkeep::recycling_under_load_keeps_the_size") {
+        return;
+    }
+    leaves_nothing(async || {
+        let pool = hostile()
+            .size(4)
+            .max_worker_requests(50)
+            .min_worker_life(Duration::ZERO)
+            .build()
+            .unwrap();
+        let mut count = Count::of(&pool, 4).await;
+        let stop = Arc::default();
+        let clients = load(&pool, &stop);
+        count.until_retired(12).await;
+        stop.store(true, Ordering::Relaxed);
+        let mut calls = 0;
+        for client in clients {
+            calls += client.await.unwrap();
+        }
+        assert_eq!(count.fewest, 4);
+        assert!(calls >= 12 * 45, "{calls}");
+        let report = pool.shutdown().await;
+        assert_eq!(report.counters.exchanges, calls);
+        assert_eq!((report.counters.faulted, report.counters.exited), (0, 0));
+    });
+}
+
+/// L15: a rolling restart under load replaces everyone, loses no call, and never has fewer serve.
+#[test]
+fn a_rolling_restart_loses_no_call() {
+    if !alone("upkeep::a_rolling_restart_loses_no_call") {
+        return;
+    }
+    leaves_nothing(async || {
+        let pool = hostile().size(3).build().unwrap();
+        let mut count = Count::of(&pool, 3).await;
+        let before: Vec<_> = pool.status().workers.iter().map(|w| w.pid).collect();
+        let stop = Arc::default();
+        let clients = load(&pool, &stop);
+        let (rolled, ()) = tokio::join!(pool.recycle_all(), count.until_retired(3));
+        assert_eq!(rolled.unwrap(), 3);
+        stop.store(true, Ordering::Relaxed);
+        for client in clients {
+            client.await.unwrap();
+        }
+        assert_eq!(count.fewest, 3);
+        until(&pool, "an end", |status| status.workers.len() == 3).await;
+        let now = pool.status();
+        assert!(now.workers.iter().all(|w| !before.contains(&w.pid)));
+        let report = pool.shutdown().await;
+        assert_eq!((report.counters.faulted, report.counters.exited), (0, 0));
+    });
+}
+
+/// A session's state is its worker's, for as long as the worker lives; its loss is told.
+#[tokio::test]
+async fn a_session_keeps_state() {
+    let pool = hostile().size(2).build().unwrap();
+    until(&pool, "a start", |status| status.serving() == 2).await;
+    let [a, b] = ["a", "b"].map(|name| pool.session(name).unwrap());
+    assert_eq!(a.call(b"remember one").await.unwrap(), b"one");
+    assert_eq!(b.call(b"remember two").await.unwrap(), b"two");
+    assert_eq!(a.call(b"remember three").await.unwrap(), b"one three");
+    pool.recycle(a.worker().unwrap());
+    until(&pool, "a drain", |status| {
+        status.workers.iter().any(|w| w.phase == Phase::Lingering)
+    })
+    .await;
+    assert_eq!(a.call(b"remember four").await.unwrap(), b"one three four");
+    let lease = b.checkout().await.unwrap();
+    let pid = Pid::from_raw(lease.pid().unwrap().cast_signed()).unwrap();
+    drop(lease);
+    kill_process(pid, Signal::KILL).unwrap();
+    until(&pool, "its death", |_| b.worker().is_none()).await;
+    match b.call(b"remember five").await {
+        Err(CallError::Checkout(CheckoutError::SessionLost { reason })) => {
+            assert_eq!(reason, Reason::Exited);
+        }
+        other => panic!("{other:?}"),
+    }
+    a.end();
+    pool.shutdown().await;
+}
+
+/// A worker that dies while it is idle is noticed by its exit, not by the next client, who finds another one.
+#[tokio::test]
+async fn an_idle_death_is_noticed_at_once() {
+    let pool = hostile().size(1).build().unwrap();
+    until(&pool, "a start", |status| status.serving() == 1).await;
+    let old = first(&pool);
+    let pid = Pid::from_raw(old.pid.unwrap().cast_signed()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    assert_eq!(replaced(&pool, old.worker).await, Some(Reason::Exited));
+    assert_eq!(pool.call(b"remember one").await.unwrap(), b"one");
+    assert_eq!(pool.status().counters.granted, 1);
+    pool.shutdown().await;
+}
+
+/// L11: a worker that was stopped (`SIGSTOP`) answers no probe, and not SIGTERM either: it is killed and replaced.
+#[tokio::test]
+async fn a_worker_that_hangs_is_replaced() {
+    let pool = hostile()
+        .size(1)
+        .health_check_interval(Duration::from_millis(50))
+        .health_check_timeout(Duration::from_millis(50))
+        .health_failure_threshold(2)
+        .stop_grace(Duration::from_millis(50), Duration::from_millis(50))
+        .build()
+        .unwrap();
+    until(&pool, "a probe", |status| {
+        status
+            .workers
+            .iter()
+            .any(|w| w.last_probe.is_some_and(|probe| probe.healthy))
+    })
+    .await;
+    let old = first(&pool);
+    let pid = old.pid.unwrap();
+    let process = Pid::from_raw(pid.cast_signed()).unwrap();
+    kill_process(process, Signal::STOP).unwrap();
+    assert_eq!(replaced(&pool, old.worker).await, Some(Reason::Unhealthy));
+    assert!(!is_alive(pid));
+    pool.shutdown().await;
+}
+
+/// A worker whose `health()` raises is retired; its replacement is well.
+#[tokio::test]
+async fn a_worker_that_is_not_well_is_replaced() {
+    let pool = hostile()
+        .size(1)
+        .health_check_interval(Duration::from_millis(20))
+        .health_failure_threshold(2)
+        .build()
+        .unwrap();
+    assert_eq!(pool.call(b"sicken").await.unwrap(), b"sick");
+    let old = first(&pool);
+    assert_eq!(replaced(&pool, old.worker).await, Some(Reason::Unhealthy));
+    until(&pool, "a probe", |status| {
+        status
+            .workers
+            .iter()
+            .any(|w| w.last_probe.is_some_and(|probe| probe.healthy))
+    })
+    .await;
+    pool.shutdown().await;
+}
+
+/// Memory is that of the worker and of its subprocesses; who holds too much is replaced, with all of them.
+#[tokio::test]
+async fn memory_is_that_of_the_whole_group() {
+    const LIMIT: u64 = 150 << 20;
+    let pool = hostile()
+        .size(1)
+        .health_check_interval(Duration::from_millis(20))
+        .max_worker_memory(LIMIT)
+        .min_worker_life(Duration::ZERO)
+        .build()
+        .unwrap();
+    assert_eq!(pool.call(b"grow 48").await.unwrap(), b"grown");
+    until(&pool, "a measurement", |status| {
+        status.workers[0]
+            .memory
+            .is_some_and(|bytes| bytes > 48 << 20)
+    })
+    .await;
+    let old = first(&pool);
+    assert!(old.memory.unwrap() < LIMIT * 9 / 10 && old.marked.is_none());
+    assert_eq!(pool.call(b"grow_child 100").await.unwrap(), b"grown");
+    let reason = replaced(&pool, old.worker).await;
+    assert_eq!(reason, Some(Reason::Limit(Limit::Memory)));
+    pool.shutdown().await;
+}
+
+/// L16, L17: shutdown ends in its time under a worker that ignores SIGTERM and a call of 60 s, and leaves nothing.
+#[test]
+fn shutdown_ends_in_its_time() {
+    if !alone("upkeep::shutdown_ends_in_its_time") {
+        return;
+    }
+    leaves_nothing(async || {
+        let timeout = Duration::from_secs(3);
+        let pool = hostile().size(3).shutdown_timeout(timeout).build().unwrap();
+        until(&pool, "a start", |status| status.serving() == 3).await;
+        let mut immortal = pool.checkout().await.unwrap();
+        assert_eq!(immortal.call(b"immortal").await.unwrap(), b"immortal");
+        let mut long = pool.checkout().await.unwrap();
+        let call = tokio::spawn(async move { long.call(b"sleep 60").await });
+        until(&pool, "a call", |status| status.occupancy().busy == 2).await;
+        drop(immortal);
+        let since = Instant::now();
+        let report = pool.shutdown().await;
+        assert!(since.elapsed() <= timeout, "{:?}", since.elapsed());
+        assert_eq!(report.unreleased, []);
+        assert_eq!(report.workers.len(), 3);
+        assert!(report.drained_in < report.took, "{report}");
+        match call.await.unwrap() {
+            Err(CallError::Stopped { reason, .. }) => assert_eq!(reason, Reason::Shutdown),
+            other => panic!("{other:?}"),
+        }
+    });
+}
