@@ -4,7 +4,7 @@
 //! cargo run --release --example survey -- --kill-every 20
 //! ```
 //!
-//! With `--kill-every N`, the worker that serves every Nth file is killed in the middle of it. The pool replaces the
+//! Each worker is replaced after `--recycle-every` files, without the others noticing. With `--kill-every N`, the worker that serves every Nth file is killed in the middle of it. The pool replaces the
 //! worker, the survey makes the call once more, and the figures are those of a run without kills.
 
 mod books;
@@ -23,7 +23,7 @@ use std::{thread, vec};
 use clap::Parser;
 use futures_util::future::{FutureExt as _, try_join_all};
 use indicatif::{ProgressBar, ProgressStyle};
-use ostler_pool::{CallError, Lease, Pool, Python};
+use ostler_pool::{CallError, Lease, Pool, PoolStatus, Python};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use walkdir::WalkDir;
@@ -45,6 +45,9 @@ struct Args {
     /// Kill the worker that serves every Nth file, and make the call once more.
     #[arg(long, value_name = "N")]
     kill_every: Option<NonZero<u64>>,
+    /// Replace a worker after it has parsed about N files.
+    #[arg(long, value_name = "N", default_value = "300")]
+    recycle_every: NonZero<u64>,
     /// Print one JSON object and nothing else.
     #[arg(long)]
     json: bool,
@@ -82,10 +85,17 @@ async fn survey(args: &Args) -> Result<(), Box<dyn Error>> {
         .interpreter(&args.python)
         .path(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/survey"))
         .json();
-    let pool = Pool::builder(python)
+    let mut pool = Pool::builder(python)
         .size(workers)
         .checkout_timeout(Duration::from_secs(60))
-        .build()?;
+        .max_worker_requests(args.recycle_every.get())
+        .min_worker_life(Duration::ZERO)
+        .health_check_interval(HEALTH_CHECKS);
+    if args.kill_every.is_some() {
+        // These crashes are ours, and say nothing of the program: there is no need to start it ever more seldom.
+        pool = pool.restart_backoff(Duration::from_millis(1), Duration::from_millis(20));
+    }
+    let pool = pool.build()?;
     let survey = Survey {
         pool: &pool,
         files: Mutex::new(files.into_iter()),
@@ -102,11 +112,15 @@ async fn survey(args: &Args) -> Result<(), Box<dyn Error>> {
         mut findings,
         groups,
     } = survey.outcome.into_inner().expect("no client panicked");
+    let status = checked(&pool).await;
     let report = pool.shutdown().await;
     drop(pool);
     walked?;
 
     figures.workers_started = report.counters.started;
+    figures.recycled = report.counters.recycled;
+    figures.health_checks = report.counters.probes;
+    figures.shutdown_s = report.took.as_secs_f64();
     figures.wall_s = since.elapsed().as_secs_f64();
     figures.leaked_processes = books::processes(&groups) as i64;
     figures.leaked_fds = books::descriptors() as i64 - descriptors as i64;
@@ -120,9 +134,28 @@ async fn survey(args: &Args) -> Result<(), Box<dyn Error>> {
         findings
             .iter_mut()
             .for_each(|finding| finding.shorten(&dir));
-        report::print(&figures, &mut findings, &report);
+        report::print(&figures, &mut findings, &status, &report);
     }
     Ok(())
+}
+
+/// How often an idle worker is asked whether it is well.
+const HEALTH_CHECKS: Duration = Duration::from_millis(50);
+
+/// The pool once its workers, which are idle now, have had their health checks; or nearly, where one takes too long.
+async fn checked(pool: &Pool) -> PoolStatus {
+    for _ in 0..10 {
+        let status = pool.status();
+        if status
+            .workers
+            .iter()
+            .all(|worker| worker.last_probe.is_some())
+        {
+            return status;
+        }
+        tokio::time::sleep(HEALTH_CHECKS / 2).await;
+    }
+    pool.status()
 }
 
 /// What all clients of the survey share.

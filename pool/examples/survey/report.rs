@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ostler_pool::ShutdownReport;
+use ostler_pool::{PoolStatus, ShutdownReport};
 use serde::{Deserialize, Serialize};
 
 /// What a worker says of one file.
@@ -54,7 +54,10 @@ pub(crate) struct Figures {
     pub(crate) retries: u64,
     pub(crate) workers_started: u64,
     pub(crate) workers_killed: u64,
+    pub(crate) recycled: u64,
+    pub(crate) health_checks: u64,
     pub(crate) wall_s: f64,
+    pub(crate) shutdown_s: f64,
     pub(crate) leaked_processes: i64,
     pub(crate) leaked_fds: i64,
 }
@@ -94,7 +97,12 @@ const SLOWEST: usize = 5;
 const UNPARSABLE: usize = 20;
 
 /// Prints the report for people.
-pub(crate) fn print(figures: &Figures, findings: &mut [Finding], pool: &ShutdownReport) {
+pub(crate) fn print(
+    figures: &Figures,
+    findings: &mut [Finding],
+    status: &PoolStatus,
+    report: &ShutdownReport,
+) {
     let Figures {
         files,
         parsed,
@@ -137,7 +145,8 @@ pub(crate) fn print(figures: &Figures, findings: &mut [Finding], pool: &Shutdown
     if *unparsable > named as u64 {
         println!("  and {} more", unparsable - named as u64);
     }
-    println!("\n{}", pool.to_string().trim_end());
+    println!("\nbefore the shutdown: {}", status.to_string().trim_end());
+    println!("\n{}", report.to_string().trim_end());
     println!(
         "  {} calls, {} workers killed, {} calls made once more",
         figures.calls, figures.workers_killed, figures.retries
