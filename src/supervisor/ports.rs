@@ -78,7 +78,7 @@ impl Supervisor {
             return Ok(());
         }
         self.stage = Stage::Closing;
-        self.stop_rolling();
+        self.abandon_rolling();
         self.end_pauses();
         self.close_unbound_sessions();
         let workers: Vec<WorkerId> = self.slots.iter().map(|(w, _)| w).collect();

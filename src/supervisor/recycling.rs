@@ -60,6 +60,14 @@ impl Supervisor {
         self.rolled(rolling, kept);
     }
 
+    /// The pool shuts down: whoever the rolling restart has not replaced yet goes with the others.
+    pub(super) fn abandon_rolling(&mut self) {
+        if let Some(rolling) = self.rolling.take() {
+            let kept = self.slots.count(Occupant::is_rolling);
+            self.rolled(rolling, kept);
+        }
+    }
+
     /// A rolling restart has ended when nobody is left whom it has to replace.
     pub(super) fn end_rolling(&mut self) {
         if self.slots.find(Occupant::is_rolling).is_none()

@@ -117,13 +117,12 @@ impl Supervisor {
         let Some(left) = transition.reason else {
             return;
         };
-        let crashed = transition.input == Input::PortExited;
         let row = failures.saturating_add(1);
-        let doublings = match (transition.from, failures) {
+        let doublings = match (transition.from, transition.input) {
+            (_, Input::Retire | Input::Fault) => return self.restarts.vacate(0, left),
             (Phase::Initializing, _) => row,
-            (_, 0) if crashed => return self.restarts.vacate(row, left),
-            _ if crashed => failures,
-            _ => return self.restarts.vacate(0, left),
+            _ if failures == 0 => return self.restarts.vacate(row, left),
+            _ => failures,
         };
         let after = self.random.jitter(self.policy.backoff(doublings));
         let pause = self.restarts.pause(row, left, after);
