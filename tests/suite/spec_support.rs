@@ -278,23 +278,37 @@ impl Model {
             .ok_or("no module has a Next")?;
         let next = next.split("\n\n").next().unwrap_or_default();
         for disjunct in next.split("\\/").map(str::trim).filter(|d| !d.is_empty()) {
-            let quantified = disjunct
-                .strip_prefix("\\E ")
-                .and_then(|rest| rest.split_once(" \\in "))
-                .and_then(|(bound, rest)| Some((bound, rest.split_once(" : ")?)));
-            let names = match quantified {
-                None => vec![disjunct.to_owned()],
-                Some((bound, (set, body))) => elements(&self.eval(set))
-                    .iter()
-                    .map(|v| body.replace(&format!("({bound})"), &format!("({})", format_value(v))))
-                    .collect(),
-            };
-            actions.extend(names.into_iter().map(|name| Action {
-                expr: parse(&name),
-                name,
-            }));
+            actions.extend(self.instances(disjunct)?);
         }
         Ok(actions)
+    }
+
+    /// `\E c \in S, w \in T : Grant(c, w)` for each `c` and `w`; a disjunct without a quantifier as it is.
+    fn instances(&self, disjunct: &str) -> Result<Vec<Action>, String> {
+        let Some(quantified) = disjunct.strip_prefix("\\E ") else {
+            let (name, expr) = (disjunct.to_owned(), parse(disjunct));
+            return Ok(vec![Action { name, expr }]);
+        };
+        let problem = || format!("`{disjunct}` is not one quantified action");
+        let (bounds, call) = quantified.split_once(" : ").ok_or_else(problem)?;
+        let (action, parameters) = call.split_once('(').ok_or_else(problem)?;
+        let mut tuples: Vec<Vec<String>> = vec![Vec::new()];
+        let mut bound = Vec::new();
+        for part in bounds.split(", ") {
+            let (name, set) = part.split_once(" \\in ").ok_or_else(problem)?;
+            bound.push(name);
+            let values: Vec<String> = elements(&self.eval(set)).iter().map(format_value).collect();
+            let longer = |t: &Vec<String>| -> Vec<Vec<String>> {
+                values.iter().map(|v| [&t[..], &[v.clone()]].concat()).collect()
+            };
+            tuples = tuples.iter().flat_map(longer).collect();
+        }
+        if parameters != format!("{})", bound.join(", ")) {
+            return Err(problem());
+        }
+        let call = |values: Vec<String>| format!("{action}({})", values.join(", "));
+        let names = tuples.into_iter().map(call);
+        Ok(names.map(|name| Action { expr: parse(&name), name }).collect())
     }
 }
 
