@@ -79,8 +79,6 @@ vars == << phase, rung, port, marked, queue, asked, leases, session, home, size,
 
 Doings == { "Failures", "Crashes", "Faults", "Limits", "Unmarking", "Probes", "Pauses", "Resizes", "GivingUp", "Shutdown" }
 
-Monitor == "monitor"
-
 Serving  == {"Ready", "Busy"}
 Draining == {"Lingering", "Finishing"}
 Ending   == {"Stopping", "Terminated"}
@@ -92,6 +90,8 @@ ASSUME Doing == Happens \subseteq Doings
 (* What is counted.                                                            *)
 (*******************************************************************************)
 
+Monitor == "monitor"
+
 Count(S) == Cardinality(S)
 
 In(phases)  == { w \in Workers : phase[w] \in phases }
@@ -100,6 +100,9 @@ Occupied    == Workers \ In({"absent", "Terminated"})     \* Who has a place amo
 
 Waiting   == { queue[n] : n \in 1..Len(queue) }
 Place(c)  == CHOOSE n \in 1..Len(queue) : queue[n] = c
+Holding   == { l[1] : l \in leases } \cap Clients
+Probed    == { w \in Workers : << Monitor, w >> \in leases }
+Free == { c \in Clients : asked[c] = "nothing" /\ \A l \in leases : l[1] # c }
 Holds(c)  == \E l \in leases : l[1] = c
 IsHeld(w) == \E l \in leases : l[2] = w
 
@@ -146,7 +149,7 @@ PoolStays    == RestartsStay /\ StateStays
 --------------------------------------------------------------------------------
 (*******************************************************************************)
 (* Settling: what the pool does by itself.  Each action has a condition of its *)
-(* own, so that it can be asked whether anything is left to do.                *)
+(* own, so that it can be asked whether anything is left to do: see Settled.   *)
 (*******************************************************************************)
 
 \* A worker that is to be replaced goes as soon as there is one more that serves than there must be.
@@ -282,7 +285,7 @@ Settled == /\ ~\E w \in Workers : ReplacedRetires(w) \/ SurplusRetires(w) \/ Dra
 \* A fact about w's port, after which it is p.
 Hear(w, i, p) == React(w, i) /\ PortBecomes(w, p)
 
-Started(w) == /\ Settled /\ phase[w] = "Initializing"
+Started(w) == /\ phase[w] = "Initializing"
               /\ Hear(w, "Started", "open")
               /\ failed' = 0 /\ cooling' = cooling
               /\ ClientsStay /\ SessionsStay /\ StateStays
@@ -292,7 +295,7 @@ Fails == /\ failed'  = IF failed < CrashLoop THEN failed + 1 ELSE failed
          /\ cooling' = IF stage = "Open" THEN cooling + 1 ELSE cooling
          /\ ClientsStay /\ SessionsStay /\ StateStays
 
-MayFail(w) == Settled /\ "Failures" \in Happens /\ phase[w] = "Initializing" /\ Bearable(w)
+MayFail(w) == "Failures" \in Happens /\ phase[w] = "Initializing" /\ Bearable(w)
 
 StartFailed(w)  == MayFail(w) /\ Hear(w, "StartFailed", "broken") /\ Fails
 StartElapsed(w) == MayFail(w) /\ React(w, "StartElapsed") /\ PortsStay /\ Fails
@@ -300,32 +303,32 @@ StartElapsed(w) == MayFail(w) /\ React(w, "StartElapsed") /\ PortsStay /\ Fails
 \* A worker that exits while it serves has crashed. If it has done so before, its position is held back.
 ExitedAtStart(w) == MayFail(w) /\ Hear(w, "PortExited", "exited") /\ Fails
 
-Crashed(w) == /\ Settled /\ "Crashes" \in Happens /\ Bearable(w)
+Crashed(w) == /\ "Crashes" \in Happens /\ Bearable(w)
               /\ phase[w] \in Serving \cup Draining
               /\ Hear(w, "PortExited", "exited")
               /\ cooling' \in IF w \in Staff THEN {cooling, cooling + 1} ELSE {cooling}
               /\ failed' = failed
               /\ ClientsStay /\ SessionsStay /\ StateStays
 
-ExitedAtStop(w) == /\ Settled /\ phase[w] = "Stopping" /\ port[w] # "exited"
+ExitedAtStop(w) == /\ phase[w] = "Stopping" /\ port[w] # "exited"
                    /\ Hear(w, "PortExited", "exited")
                    /\ ClientsStay /\ SessionsStay /\ PoolStays
 
 Exited(w) == ExitedAtStart(w) \/ Crashed(w) \/ ExitedAtStop(w)
 
-Released(w) == /\ Settled /\ rung[w] = "Reap" /\ port[w] = "exited"
+Released(w) == /\ rung[w] = "Reap" /\ port[w] = "exited"
                /\ Hear(w, "PortReleased", "released")
                /\ ClientsStay /\ SessionsStay /\ PoolStays
 
-DrainElapsed(w) == /\ Settled /\ phase[w] \in Draining
+DrainElapsed(w) == /\ phase[w] \in Draining
                    /\ React(w, "DrainElapsed")
                    /\ PortsStay /\ ClientsStay /\ SessionsStay /\ PoolStays
 
-RungElapsed(w) == /\ Settled /\ phase[w] = "Stopping"
+RungElapsed(w) == /\ phase[w] = "Stopping"
                   /\ React(w, "RungElapsed")
                   /\ PortsStay /\ ClientsStay /\ SessionsStay /\ PoolStays
 
-CoolingEnds == /\ Settled /\ cooling > 0
+CoolingEnds == /\ cooling > 0
                /\ cooling' = cooling - 1 /\ failed' = failed
                /\ WorkersStay /\ ClientsStay /\ SessionsStay /\ StateStays
 
@@ -342,19 +345,19 @@ Joins(c, what) == /\ queue' = Append(queue, c)
 
 TakesNewcomers == stage = "Open" /\ intake = "Open"
 
-Checkout(c) == Settled /\ IsFree(c) /\ TakesNewcomers /\ Joins(c, "any")
+Checkout(c) == IsFree(c) /\ TakesNewcomers /\ Joins(c, "any")
 
 \* Who has a worker of its own is not new, and comes also while the pool is paused or closes.
-CheckoutFor(c, s) == /\ Settled /\ IsFree(c)
+CheckoutFor(c, s) == /\ IsFree(c)
                      /\ session[s] = "bound" \/ (session[s] = "unbound" /\ TakesNewcomers)
                      /\ Joins(c, s)
 
 \* Whose session is lost is told so, once.
-TellLost(c, s) == /\ Settled /\ IsFree(c) /\ session[s] = "lost"
+TellLost(c, s) == /\ IsFree(c) /\ session[s] = "lost"
                   /\ SessionBecomes(s, "closed")
                   /\ WorkersStay /\ ClientsStay /\ PoolStays
 
-GiveUp(c) == /\ Settled /\ "GivingUp" \in Happens /\ c \in Waiting
+GiveUp(c) == /\ "GivingUp" \in Happens /\ c \in Waiting
              /\ Refuses(c)
              /\ WorkersStay /\ SessionsStay /\ PoolStays
 
@@ -366,17 +369,17 @@ GiveBack(c, w, i) == /\ << c, w >> \in leases
                      /\ queue' = queue
                      /\ PortsStay /\ SessionsStay /\ PoolStays
 
-Checkin(c, w) == Settled /\ GiveBack(c, w, "Checkin")
-Fault(c, w)   == Settled /\ "Faults" \in Happens /\ Bearable(w) /\ GiveBack(c, w, "Fault")
+Checkin(c, w) == GiveBack(c, w, "Checkin")
+Fault(c, w)   == "Faults" \in Happens /\ Bearable(w) /\ GiveBack(c, w, "Fault")
 
-OpenSession(s) == /\ Settled /\ session[s] = "closed" /\ TakesNewcomers
+OpenSession(s) == /\ session[s] = "closed" /\ TakesNewcomers
                   /\ Count({ t \in Sessions : session[t] # "closed" }) < MaxSessions
                   /\ \A c \in Clients : asked[c] # s
                   /\ SessionBecomes(s, "unbound")
                   /\ WorkersStay /\ ClientsStay /\ PoolStays
 
 \* A client that ends its session refuses those who wait for it; a lease that is out goes on.
-EndSession(s) == /\ Settled /\ session[s] # "closed"
+EndSession(s) == /\ session[s] # "closed"
                  /\ SessionBecomes(s, "closed")
                  /\ WaitersOfLeave(s)
                  /\ WorkersStay /\ PoolStays
@@ -401,17 +404,17 @@ Unmark(w) == /\ "Unmarking" \in Happens /\ failed > 0 /\ w \in marked
              /\ PortsStay /\ ClientsStay /\ SessionsStay /\ PoolStays
 
 \* A probe is a lease of the health monitor's.
-ProbeBegins(w) == /\ Settled /\ "Probes" \in Happens /\ phase[w] = "Ready"
+ProbeBegins(w) == /\ "Probes" \in Happens /\ phase[w] = "Ready"
                   /\ React(w, "Checkout")
                   /\ leases' = leases \cup {<< Monitor, w >>}
                   /\ queue' = queue /\ asked' = asked
                   /\ PortsStay /\ SessionsStay /\ PoolStays
 
-ProbeEnds(w)   == Settled /\ GiveBack(Monitor, w, "Checkin")
-ProbeMissed(w) == Settled /\ Bearable(w) /\ GiveBack(Monitor, w, "Fault")
+ProbeEnds(w)   == GiveBack(Monitor, w, "Checkin")
+ProbeMissed(w) == Bearable(w) /\ GiveBack(Monitor, w, "Fault")
 
 \* A worker that says too often that it is not well is retired as soon as it has said so. Nobody is served in between.
-ProbeUnwell(w) == /\ Settled /\ Bearable(w) /\ phase[w] = "Busy" /\ << Monitor, w >> \in leases
+ProbeUnwell(w) == /\ Bearable(w) /\ phase[w] = "Busy" /\ << Monitor, w >> \in leases
                   /\ phase' = [phase EXCEPT ![w] = Cell["Ready"]["Retire"]]
                   /\ marked' = marked \ {w}
                   /\ leases' = leases \ {<< Monitor, w >>}
@@ -426,16 +429,16 @@ SetIntake(to) == /\ intake' = to
                  /\ size' = size /\ stage' = stage
                  /\ WorkersStay /\ ClientsStay /\ SessionsStay /\ RestartsStay
 
-Pause  == Settled /\ "Pauses" \in Happens /\ intake = "Open" /\ SetIntake("Paused")
-Resume == Settled /\ "Pauses" \in Happens /\ intake # "Open" /\ SetIntake("Open")
+Pause  == "Pauses" \in Happens /\ intake = "Open" /\ SetIntake("Paused")
+Resume == "Pauses" \in Happens /\ intake # "Open" /\ SetIntake("Open")
 
-Resize(n) == /\ Settled /\ "Resizes" \in Happens /\ Count(In({"absent"})) + Count(Staff) >= n
+Resize(n) == /\ "Resizes" \in Happens /\ Count(In({"absent"})) + Count(Staff) >= n
              /\ size' = n
              /\ intake' = intake /\ stage' = stage
              /\ WorkersStay /\ ClientsStay /\ SessionsStay /\ RestartsStay
 
 \* Every worker is retired, whatever it does; nothing new is begun, and sessions without a worker end.
-Shutdown == /\ Settled /\ "Shutdown" \in Happens /\ stage = "Open"
+Shutdown == /\ "Shutdown" \in Happens /\ stage = "Open"
             /\ stage' = "Closing"
             /\ phase' = [w \in Workers |-> IF w \in Occupied THEN Target(w, "Retire") ELSE phase[w]]
             /\ rung' = [w \in Workers |-> IF w \in Occupied THEN RungAfter(w, "Retire") ELSE rung[w]]
@@ -454,49 +457,47 @@ Init == /\ phase = [w \in Workers |-> "absent"] /\ rung = [w \in Workers |-> "no
         /\ session = [s \in Sessions |-> "closed"] /\ home = [s \in Sessions |-> 0]
         /\ size = Size /\ cooling = 0 /\ failed = 0 /\ intake = "Open" /\ stage = "Open"
 
-Settle == \/ \E w \in Workers : RetireReplaced(w) \/ RetireSurplus(w) \/ EndDrain(w) \/ Start(w)
+Settle == \/ \E w \in marked : RetireReplaced(w)
+          \/ \E w \in Staff : RetireSurplus(w)
+          \/ \E w \in In({"Lingering"}) : EndDrain(w)
           \/ \E s \in Sessions : LoseSession(s)
-          \/ \E c \in Clients : Refuse(c) \/ RefuseFull(c) \/ \E w \in Workers : Grant(c, w)
+          \/ \E c \in Waiting, w \in Workers : Grant(c, w)
+          \/ \E w \in Workers : Start(w)
+          \/ \E c \in Waiting : Refuse(c)
+          \/ \E c \in Waiting : RefuseFull(c)
           \/ SayDrained
           \/ Close
 
-Next == \/ \E w \in Workers : RetireReplaced(w)
-        \/ \E w \in Workers : RetireSurplus(w)
-        \/ \E w \in Workers : EndDrain(w)
-        \/ \E s \in Sessions : LoseSession(s)
-        \/ \E c \in Clients, w \in Workers : Grant(c, w)
-        \/ \E w \in Workers : Start(w)
-        \/ \E c \in Clients : Refuse(c)
-        \/ \E c \in Clients : RefuseFull(c)
-        \/ SayDrained
-        \/ Close
-        \/ \E w \in Workers : Started(w)
-        \/ \E w \in Workers : StartFailed(w)
-        \/ \E w \in Workers : StartElapsed(w)
-        \/ \E w \in Workers : Exited(w)
-        \/ \E w \in Workers : Released(w)
-        \/ \E w \in Workers : DrainElapsed(w)
-        \/ \E w \in Workers : RungElapsed(w)
-        \/ CoolingEnds
-        \/ \E c \in Clients : Checkout(c)
-        \/ \E c \in Clients, s \in Sessions : CheckoutFor(c, s)
-        \/ \E c \in Clients, s \in Sessions : TellLost(c, s)
-        \/ \E c \in Clients : GiveUp(c)
-        \/ \E c \in Clients, w \in Workers : Checkin(c, w)
-        \/ \E c \in Clients, w \in Workers : Fault(c, w)
-        \/ \E s \in Sessions : OpenSession(s)
-        \/ \E s \in Sessions : EndSession(s)
-        \/ \E s \in Sessions : Expire(s)
-        \/ \E w \in Workers : Limit(w)
-        \/ \E w \in Workers : Unmark(w)
-        \/ \E w \in Workers : ProbeBegins(w)
-        \/ \E w \in Workers : ProbeEnds(w)
-        \/ \E w \in Workers : ProbeMissed(w)
-        \/ \E w \in Workers : ProbeUnwell(w)
-        \/ Pause
-        \/ Resume
-        \/ \E n \in Sizes : Resize(n)
-        \/ Shutdown
+Notice == \/ \E w \in In(Serving) : Limit(w)
+          \/ \E w \in marked : Unmark(w)
+
+Input == \/ \E w \in In({"Initializing"}) : Started(w)
+         \/ \E w \in In({"Initializing"}) : StartFailed(w)
+         \/ \E w \in In({"Initializing"}) : StartElapsed(w)
+         \/ \E w \in Occupied : Exited(w)
+         \/ \E w \in In({"Stopping"}) : Released(w)
+         \/ \E w \in In(Draining) : DrainElapsed(w)
+         \/ \E w \in In({"Stopping"}) : RungElapsed(w)
+         \/ CoolingEnds
+         \/ \E c \in Free : Checkout(c)
+         \/ \E c \in Clients, s \in Sessions : CheckoutFor(c, s)
+         \/ \E c \in Clients, s \in Sessions : TellLost(c, s)
+         \/ \E c \in Waiting : GiveUp(c)
+         \/ \E c \in Holding, w \in Workers : Checkin(c, w)
+         \/ \E c \in Holding, w \in Workers : Fault(c, w)
+         \/ \E s \in Sessions : OpenSession(s)
+         \/ \E s \in Sessions : EndSession(s)
+         \/ \E s \in Sessions : Expire(s)
+         \/ \E w \in In({"Ready"}) : ProbeBegins(w)
+         \/ \E w \in Probed : ProbeEnds(w)
+         \/ \E w \in Probed : ProbeMissed(w)
+         \/ \E w \in Probed : ProbeUnwell(w)
+         \/ Pause
+         \/ Resume
+         \/ \E n \in Sizes : Resize(n)
+         \/ Shutdown
+
+Next == Settle \/ Notice \/ (Settled /\ Input)
 
 (*******************************************************************************)
 (* What is relied on, and nothing more:                                        *)
@@ -509,9 +510,9 @@ Next == \/ \E w \in Workers : RetireReplaced(w)
 (* It is not relied on that starts succeed, that a worker obeys, that anybody  *)
 (* gives up waiting, or that sessions end.                                     *)
 (*                                                                             *)
-(* The fairness is strong, because an input is held off while the pool         *)
-(* settles.  Much of it is about things that happen once to a worker, of which *)
-(* there are finitely many: for those one condition does for all.              *)
+(* Inputs here are facts of the world, which do not wait for the pool to be    *)
+(* Settled: what can happen for ever does happen.  Much of it happens once to  *)
+(* a worker, of which there are finitely many: for that one condition does.    *)
 (*******************************************************************************)
 
 StartEnds(w) == Started(w) \/ StartFailed(w) \/ StartElapsed(w) \/ ExitedAtStart(w)
@@ -525,9 +526,9 @@ CallEnds(c)  == \E w \in Workers : Checkin(c, w) \/ Fault(c, w)
 ProbeIsOver(w) == ProbeEnds(w) \/ ProbeMissed(w) \/ ProbeUnwell(w)
 
 Fairness == /\ WF_vars(Settle)
-            /\ SF_vars(TimePasses)
-            /\ \A c \in Clients : SF_vars(CallEnds(c))
-            /\ SF_vars(\E w \in Workers : ProbeIsOver(w))
+            /\ WF_vars(TimePasses)
+            /\ \A c \in Clients : WF_vars(CallEnds(c))
+            /\ WF_vars(\E w \in Workers : ProbeIsOver(w))
 
 Spec == Init /\ [][Next]_vars /\ Fairness
 

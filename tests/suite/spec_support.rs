@@ -272,13 +272,8 @@ impl Model {
     /// The actions, from the text of `Next`: a parsed definition has those that it uses unfolded, and no names left.
     fn disjuncts_of_next(&self, path: &Path) -> Result<Vec<Action>, String> {
         let mut actions = Vec::new();
-        let next = module_texts(path)?
-            .into_iter()
-            .find_map(|(_, text)| Some(text.split_once("\nNext ==")?.1.to_owned()))
-            .ok_or("no module has a Next")?;
-        let next = next.split("\n\n").next().unwrap_or_default();
-        for disjunct in next.split("\\/").map(str::trim).filter(|d| !d.is_empty()) {
-            actions.extend(self.instances(disjunct)?);
+        for disjunct in disjuncts(&module_texts(path)?, "Next").ok_or("no module has a Next")? {
+            actions.extend(self.instances(&disjunct)?);
         }
         Ok(actions)
     }
@@ -296,6 +291,7 @@ impl Model {
         let mut bound = Vec::new();
         for part in bounds.split(", ") {
             let (name, set) = part.split_once(" \\in ").ok_or_else(problem)?;
+            let set = every(name).unwrap_or(set);
             bound.push(name);
             let values: Vec<String> = elements(&self.eval(set)).iter().map(format_value).collect();
             let longer = |t: &Vec<String>| -> Vec<Vec<String>> {
@@ -310,6 +306,28 @@ impl Model {
         let names = tuples.into_iter().map(call);
         Ok(names.map(|name| Action { expr: parse(&name), name }).collect())
     }
+}
+
+/// Everything that a parameter of this name can ever stand for, where `Next` asks only some of it in each state.
+fn every(parameter: &str) -> Option<&str> {
+    let sets = [("w", "Workers"), ("c", "Clients"), ("s", "Sessions")];
+    let found = sets.into_iter().find(|(name, _)| *name == parameter);
+    found.map(|(_, set)| set)
+}
+
+/// The disjuncts of a definition; for one that is the name of a definition without parameters, or that after a
+/// condition, its own.
+fn disjuncts(texts: &[(String, String)], name: &str) -> Option<Vec<String>> {
+    let head = format!("\n{name} ==");
+    let text = texts.iter().find_map(|(_, text)| Some(text.split_once(&head)?.1))?;
+    let text = text.split("\n\n").next().unwrap_or_default();
+    let parts = text.split("\\/").map(str::trim).filter(|d| !d.is_empty());
+    let unfold = |part: &str| match part.strip_prefix("(Settled /\\ ") {
+        Some(inputs) => disjuncts(texts, inputs.trim_end_matches(')')),
+        None if matches!(part, "Settle" | "Notice") => disjuncts(texts, part),
+        None => Some(vec![part.to_owned()]),
+    };
+    parts.map(unfold).collect::<Option<Vec<_>>>().map(|all| all.concat())
 }
 
 /// The text of the module at `path` and of all that it extends, standard modules left out.
