@@ -272,7 +272,7 @@ Close == /\ IsOver
 Settled == /\ ~\E w \in Workers : ReplacedRetires(w) \/ SurplusRetires(w) \/ DrainIsOver(w)
            /\ ~\E s \in Sessions : SessionIsLost(s)
            /\ NobodyIsHelped
-           /\ Len(queue) <= MaxWaiting
+           /\ ~\E c \in Waiting : IsTooMany(c)
            /\ ~(MayStart /\ In({"absent"}) # {})
            /\ ~IsDrained
            /\ ~IsOver
@@ -438,10 +438,12 @@ Resize(n) == /\ "Resizes" \in Happens /\ Count(In({"absent"})) + Count(Staff) >=
              /\ WorkersStay /\ ClientsStay /\ SessionsStay /\ RestartsStay
 
 \* Every worker is retired, whatever it does; nothing new is begun, and sessions without a worker end.
+ToRetire == Occupied
+
 Shutdown == /\ "Shutdown" \in Happens /\ stage = "Open"
             /\ stage' = "Closing"
-            /\ phase' = [w \in Workers |-> IF w \in Occupied THEN Target(w, "Retire") ELSE phase[w]]
-            /\ rung' = [w \in Workers |-> IF w \in Occupied THEN RungAfter(w, "Retire") ELSE rung[w]]
+            /\ phase' = [w \in Workers |-> IF w \in ToRetire THEN Target(w, "Retire") ELSE phase[w]]
+            /\ rung' = [w \in Workers |-> IF w \in ToRetire THEN RungAfter(w, "Retire") ELSE rung[w]]
             /\ marked' = {}
             /\ session' = [s \in Sessions |-> IF session[s] = "unbound" THEN "closed" ELSE session[s]]
             /\ home' = home
@@ -621,7 +623,7 @@ WaitersAreToldWhy ==
     [][\A c \in Waiting : c \notin Waiting' =>
         \/ \E w \in Workers : << c, w >> \in leases' \ leases
         \/ Refuse(c) \/ RefuseFull(c) \/ GiveUp(c)
-        \/ \E s \in Sessions : asked[c] = s /\ (LoseSession(s) \/ EndSession(s))]_vars
+        \/ \E s \in Sessions : asked[c] = s /\ (LoseSession(s) \/ (Settled /\ EndSession(s)))]_vars
 
 \* First come, first served: nobody who waits longer could have had the lease.
 FirstComeFirstServed ==
@@ -642,7 +644,9 @@ LimitsKeepTheSize ==
 FaultedNeverServes == [][\A c \in Clients \cup {Monitor}, w \in Workers : Fault(c, w) => phase'[w] \in Ending]_vars
 
 \* A session never moves from one worker to another.
-SessionsNeverMove == [][\A s \in Sessions : (session[s] = "bound" /\ session'[s] # "bound") \/ home[s] \in {0, home'[s]}]_vars
+SessionsNeverMove ==
+    [][\A s \in Sessions : /\ session[s] = "bound" => session'[s] \in {"lost", "closed"} \/ home'[s] = home[s]
+                           /\ session[s] = "lost"  => session'[s] \in {"lost", "closed"}]_vars
 
 \* A lease of a session is on its worker.
 SessionsKeepToTheirWorker ==
@@ -651,7 +655,7 @@ SessionsKeepToTheirWorker ==
 \* A session that was lost ends when somebody is told, or when nobody wants it any more, or with the pool.
 TheLostAreTold ==
     [][\A s \in Sessions : (session[s] \in {"bound", "lost"} /\ session'[s] = "closed") =>
-        \/ EndSession(s) \/ Close
+        \/ (Settled /\ EndSession(s)) \/ Close
         \/ \E c \in Clients : IF session[s] = "lost" THEN TellLost(c, s) ELSE c \in Waiting /\ asked[c] = s]_vars
 
 \* A position is held back only because a worker failed.
@@ -676,5 +680,6 @@ SurplusIsShut == Count(Ports) > size + Surge ~> Count(Ports) <= size + Surge
 
 ShutdownEnds == stage = "Closing" ~> stage = "Closed"
 
-DrainIsSaid == intake = "Paused" ~> intake # "Paused"
+\* A pool that takes no newcomers has no clients at last, unless sessions that it had before go on for ever.
+DrainIsSaid == []<>(intake = "Paused" => \E s \in Sessions : session[s] = "bound")
 ================================================================================

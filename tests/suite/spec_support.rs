@@ -46,19 +46,30 @@ struct Action {
 impl Model {
     /// Loads `module.tla` and `module.cfg` from `spec/`.
     pub(crate) fn of(module: &str) -> Self {
-        let path = spec_dir().join(module).with_extension("tla");
-        Self::load(&path).unwrap_or_else(|problem| panic!("{module}: {problem}"))
+        Self::with(module, module)
     }
 
-    /// Loads a module with the configuration beside it, and refuses what the checker would let pass:
+    /// Loads `module.tla` and another configuration from `spec/`.
+    pub(crate) fn with(module: &str, cfg: &str) -> Self {
+        let path = spec_dir().join(module).with_extension("tla");
+        let cfg_path = spec_dir().join(cfg).with_extension("cfg");
+        Self::configured(&path, &cfg_path).unwrap_or_else(|problem| panic!("{cfg}: {problem}"))
+    }
+
+    /// Loads a module with the configuration beside it.
+    pub(crate) fn load(path: &Path) -> Result<Self, String> {
+        Self::configured(path, &path.with_extension("cfg"))
+    }
+
+    /// Loads a module, and refuses what the checker would let pass:
     ///
     /// - a definition that does not parse is only a warning to it, and one in an extended module not even that;
     /// - the ASSUMEs of extended modules are not evaluated;
     /// - `Nat` ends at 100, and a search at depth 100, unless it is told otherwise;
     /// - a configuration that lists nothing is content with anything.
-    pub(crate) fn load(path: &Path) -> Result<Self, String> {
+    fn configured(path: &Path, cfg: &Path) -> Result<Self, String> {
         let mut prepared =
-            load::prepare_from_path(path, None, &[]).map_err(|error| error.to_string())?;
+            load::prepare_from_path(path, Some(cfg), &[]).map_err(|error| error.to_string())?;
         if let Some(warning) = prepared.warnings.first() {
             return Err(format!("the checker warns: {}", warning.value));
         }
@@ -90,7 +101,7 @@ impl Model {
                 }
             }
         }
-        let cfg = parse_cfg(&read(&path.with_extension("cfg"))?)?;
+        let cfg = parse_cfg(&read(cfg)?)?;
         let listed = [cfg.invariants, cfg.properties].concat();
         if listed.is_empty() {
             return Err("the configuration lists no property".into());
@@ -181,7 +192,11 @@ impl Model {
 
     /// The action of a step; all of them when it could have been several.
     fn name_step(&self, from: &State, to: &State) -> String {
-        let takes = |action: &&Action| self.steps(&action.expr, from).contains(to);
+        // An action of a module that another one extends says nothing of what that one adds, and has no steps there.
+        let takes = |action: &&Action| {
+            let steps = self.try_steps(&action.expr, from);
+            steps.is_ok_and(|steps| steps.contains(to))
+        };
         let names: Vec<&str> = (self.actions.iter().filter(takes))
             .map(|action| &*action.name)
             .collect();
@@ -216,13 +231,16 @@ impl Model {
     }
 
     fn steps(&self, action: &Expr, state: &State) -> Vec<State> {
+        self.try_steps(action, state)
+            .unwrap_or_else(|problem| panic!("{action:?}: {problem}"))
+    }
+
+    fn try_steps(&self, action: &Expr, state: &State) -> Result<Vec<State>, String> {
         let (vars, mut env) = (&self.spec.vars, self.env.clone());
         let primed = make_primed_names(vars);
-        eval::next_states(action, state, vars, &primed, &mut env, &self.definitions)
-            .unwrap_or_else(|error| panic!("{action:?}: {}", format_eval_error(&error)))
-            .into_iter()
-            .map(|transition| transition.state)
-            .collect()
+        let found = eval::next_states(action, state, vars, &primed, &mut env, &self.definitions);
+        let found = found.map_err(|error| format_eval_error(&error))?;
+        Ok(found.into_iter().map(|transition| transition.state).collect())
     }
 
     /// A state with this value of each variable, which need not be reachable.

@@ -1,0 +1,6 @@
+\* Rejected by WaitsOnce: a client that is granted a lease stays in the queue, and is answered again.
+--------------------------- MODULE PoolAnswersTwice ----------------------------
+EXTENDS WorkerPool
+
+NobodyLeaves(c) == queue' = IF c \in Clients THEN queue ELSE << >>
+================================================================================

@@ -1,0 +1,8 @@
+\* Rejected by AWorkerLivesByItsTable: a port is released before its process has exited.
+-------------------------- MODULE PoolReleasesAtOnce ---------------------------
+EXTENDS WorkerPoolLives
+
+AtOnce(w) == /\ phase[w] = "Stopping"
+             /\ Hear(w, "PortReleased", "released")
+             /\ ClientsStay /\ SessionsStay /\ PoolStays
+================================================================================

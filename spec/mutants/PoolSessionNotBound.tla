@@ -1,0 +1,6 @@
+\* Rejected by SessionsKeepToTheirWorker: a first lease does not bind its session.
+-------------------------- MODULE PoolSessionNotBound --------------------------
+EXTENDS WorkerPool
+
+Unbound(c, w) == SessionsStay /\ c \in Clients /\ w \in Workers
+================================================================================

@@ -1,0 +1,6 @@
+\* Rejected by ShutdownForgetsNobody: a shutdown forgets a worker that is starting.
+---------------------- MODULE PoolShutdownForgetsStarting ----------------------
+EXTENDS WorkerPool
+
+TheStarted == Occupied \ In({"Initializing"})
+================================================================================
