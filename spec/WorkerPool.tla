@@ -99,10 +99,10 @@ Staff       == In({"Initializing", "Ready", "Busy"}) \ marked
 Occupied    == Workers \ In({"absent", "Terminated"})     \* Who has a place among size + surge.
 
 Waiting   == { queue[n] : n \in 1..Len(queue) }
+Free      == { c \in Clients : asked[c] = "nothing" /\ \A l \in leases : l[1] # c }
 Place(c)  == CHOOSE n \in 1..Len(queue) : queue[n] = c
 Holding   == { l[1] : l \in leases } \cap Clients
 Probed    == { w \in Workers : << Monitor, w >> \in leases }
-Free == { c \in Clients : asked[c] = "nothing" /\ \A l \in leases : l[1] # c }
 Holds(c)  == \E l \in leases : l[1] = c
 IsHeld(w) == \E l \in leases : l[2] = w
 
@@ -535,6 +535,10 @@ Fairness == /\ WF_vars(Settle)
 Spec == Init /\ [][Next]_vars /\ Fairness
 
 --------------------------------------------------------------------------------
+\* What the properties count: ports, which are the world's, and not places, which are the pool's own idea of them.
+Ports   == { w \in Workers : port[w] \notin {"none", "released"} }
+Largest == CHOOSE n \in Sizes \cup {Size} : \A m \in Sizes \cup {Size} : m <= n
+
 (*******************************************************************************)
 (* Safety: in every state.                                                     *)
 (*******************************************************************************)
@@ -571,11 +575,7 @@ LeaseMatchesPhase == \A w \in Workers : /\ phase[w] \in {"Busy", "Finishing"} =>
 WaitsOnce == /\ \A c \in Waiting : asked[c] # "nothing" /\ ~Holds(c)
              /\ \A m, n \in 1..Len(queue) : queue[m] = queue[n] => m = n
 
-\* What is shut is never more than what was asked to be. Places are free only when ports are.
-Ports == { w \in Workers : port[w] \notin {"none", "released"} }
-
-Largest == CHOOSE n \in Sizes \cup {Size} : \A m \in Sizes \cup {Size} : m <= n
-
+\* A place is free only when the port that had it is released.
 NeverTooManyPorts == Count(Ports) <= Largest + Surge
 
 QueueIsBounded == Settled => Len(queue) <= MaxWaiting

@@ -2,6 +2,7 @@
 
 mod spec_checks;
 mod spec_mutants;
+mod spec_pool;
 mod spec_reach;
 mod spec_reference;
 mod spec_support;

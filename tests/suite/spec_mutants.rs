@@ -6,28 +6,48 @@ use std::path::{Path, PathBuf};
 
 use crate::spec_support::{Checked, Model, assert_same, beside_the_spec, names, spec_dir, text};
 
-/// Each small wrong variant in `spec/mutants` is rejected, by the property that it was made for.
+/// The modules that have mutants, each with a configuration that lists its properties.
+const CHECKED: [(&str, &str); 3] = [
+    ("WorkerLifecycle", "WorkerLifecycle"),
+    ("WorkerPool", "PoolQueue"),
+    ("WorkerPoolLives", "WorkerPoolLives"),
+];
+
+/// Each small wrong variant of a worker is rejected, by the property that it was made for.
 #[test]
-fn each_mutant_is_rejected_by_the_property_it_names() {
-    let mutants = mutants();
-    assert!(mutants.len() >= 8, "{} mutants", mutants.len());
-    let wrong: Vec<String> = mutants
-        .iter()
-        .filter_map(|path| try_out(path).err())
-        .collect();
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+fn each_mutant_of_a_worker_is_rejected_by_the_property_it_names() {
+    assert_rejected(&mutants_of("WorkerLifecycle"));
+}
+
+/// Each small wrong variant of a pool is rejected, by the property that it was made for.
+#[test]
+fn each_mutant_of_a_pool_is_rejected_by_the_property_it_names() {
+    assert_rejected(&mutants_of("WorkerPool"));
+    assert_rejected(&mutants_of("WorkerPoolLives"));
+}
+
+/// Every mutant is a variant of a module that is checked.
+#[test]
+fn each_mutant_extends_a_module_that_is_checked() {
+    let modules = CHECKED.map(|(module, _)| mutants_of(module).len());
+    assert_eq!(modules.iter().sum::<usize>(), mutants().len());
+    assert!(modules[0] >= 8 && modules[1] >= 12, "{modules:?} mutants");
 }
 
 /// No property is there for decoration: each one that is listed rejects at least one mutant.
 #[test]
 fn each_property_has_a_mutant() {
-    let named: BTreeSet<String> = mutants()
-        .iter()
-        .filter_map(|path| property_of(path).ok())
-        .collect();
-    let model = Model::of("WorkerLifecycle");
-    let listed: BTreeSet<String> = model.listed().map(str::to_owned).collect();
-    assert_same(&named, &listed, "properties with a mutant");
+    for (module, cfg) in CHECKED {
+        let mutants = mutants_of(module);
+        let named = mutants.iter().filter_map(|path| property_of(path).ok());
+        let model = Model::with(module, cfg);
+        let listed: BTreeSet<String> = model.listed().map(str::to_owned).collect();
+        assert_same(
+            &named.collect(),
+            &listed,
+            &format!("{module}: properties with a mutant"),
+        );
+    }
 }
 
 /// A mutant must say what is wrong with it, and who says so.
@@ -91,6 +111,22 @@ fn change_cell(phase: &str, input: &str, content: &str) -> Result<Checked, Strin
     )
     .expect("the configuration can be written");
     Model::load(&beside_the_spec(&path))?.check()
+}
+
+fn assert_rejected(mutants: &[PathBuf]) {
+    let wrong = mutants.iter().filter_map(|path| try_out(path).err());
+    let wrong: Vec<String> = wrong.collect();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// The mutants that are variants of `module`.
+fn mutants_of(module: &str) -> Vec<PathBuf> {
+    let extends = format!("EXTENDS {module}");
+    let is_variant = |path: &PathBuf| {
+        let text = fs::read_to_string(path).expect("the mutant can be read");
+        text.lines().any(|line| line == extends)
+    };
+    mutants().into_iter().filter(is_variant).collect()
 }
 
 fn try_out(path: &Path) -> Result<(), String> {

@@ -240,7 +240,10 @@ impl Model {
         let primed = make_primed_names(vars);
         let found = eval::next_states(action, state, vars, &primed, &mut env, &self.definitions);
         let found = found.map_err(|error| format_eval_error(&error))?;
-        Ok(found.into_iter().map(|transition| transition.state).collect())
+        Ok(found
+            .into_iter()
+            .map(|transition| transition.state)
+            .collect())
     }
 
     /// A state with this value of each variable, which need not be reachable.
@@ -313,7 +316,10 @@ impl Model {
             bound.push(name);
             let values: Vec<String> = elements(&self.eval(set)).iter().map(format_value).collect();
             let longer = |t: &Vec<String>| -> Vec<Vec<String>> {
-                values.iter().map(|v| [&t[..], &[v.clone()]].concat()).collect()
+                values
+                    .iter()
+                    .map(|v| [&t[..], &[v.clone()]].concat())
+                    .collect()
             };
             tuples = tuples.iter().flat_map(longer).collect();
         }
@@ -322,7 +328,12 @@ impl Model {
         }
         let call = |values: Vec<String>| format!("{action}({})", values.join(", "));
         let names = tuples.into_iter().map(call);
-        Ok(names.map(|name| Action { expr: parse(&name), name }).collect())
+        Ok(names
+            .map(|name| Action {
+                expr: parse(&name),
+                name,
+            })
+            .collect())
     }
 }
 
@@ -337,7 +348,9 @@ fn every(parameter: &str) -> Option<&str> {
 /// condition, its own.
 fn disjuncts(texts: &[(String, String)], name: &str) -> Option<Vec<String>> {
     let head = format!("\n{name} ==");
-    let text = texts.iter().find_map(|(_, text)| Some(text.split_once(&head)?.1))?;
+    let text = texts
+        .iter()
+        .find_map(|(_, text)| Some(text.split_once(&head)?.1))?;
     let text = text.split("\n\n").next().unwrap_or_default();
     let parts = text.split("\\/").map(str::trim).filter(|d| !d.is_empty());
     let unfold = |part: &str| match part.strip_prefix("(Settled /\\ ") {
@@ -345,7 +358,10 @@ fn disjuncts(texts: &[(String, String)], name: &str) -> Option<Vec<String>> {
         None if matches!(part, "Settle" | "Notice") => disjuncts(texts, part),
         None => Some(vec![part.to_owned()]),
     };
-    parts.map(unfold).collect::<Option<Vec<_>>>().map(|all| all.concat())
+    parts
+        .map(unfold)
+        .collect::<Option<Vec<_>>>()
+        .map(|all| all.concat())
 }
 
 /// The text of the module at `path` and of all that it extends, standard modules left out.
