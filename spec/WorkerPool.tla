@@ -63,7 +63,7 @@ VARIABLES
     marked,         \* those that serve until they are replaced
     \* Clients:
     queue,          \* those who wait, the first to come at the head
-    asked,          \* what each wants, until it was refused or has given its lease back: "any", or a session; else "nothing"
+    asked,          \* what each wants, until it is refused or has given its lease back: "any" or a session; else "nothing"
     leases,         \* the leases that are out: pairs of a holder and a worker
     \* Sessions:
     session,        \* "closed", "unbound", "bound", or "lost": its worker is gone, and nobody has been told
@@ -77,7 +77,8 @@ VARIABLES
 
 vars == << phase, rung, port, marked, queue, asked, leases, session, home, size, cooling, failed, intake, stage >>
 
-Doings == { "Failures", "Crashes", "Faults", "Limits", "Unmarking", "Probes", "Pauses", "Resizes", "GivingUp", "Shutdown" }
+Doings == { "Failures", "Crashes", "Faults", "Limits", "Unmarking", "Probes", "Pauses", "Resizes", "GivingUp",
+            "Shutdown" }
 
 Serving  == {"Ready", "Busy"}
 Draining == {"Lingering", "Finishing"}

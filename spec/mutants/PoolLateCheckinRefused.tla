@@ -1,4 +1,4 @@
-\* Rejected by NeverRefused: a client gives its lease back after the worker was stopped, and the table says that it cannot.
+\* Rejected by NeverRefused: the table refuses a lease that is given back late.
 ------------------------ MODULE PoolLateCheckinRefused -------------------------
 EXTENDS WorkerPool
 

@@ -1,4 +1,4 @@
-\* Rejected by LimitsKeepTheSize: a worker at its limit is retired before its replacement serves, which is started only then.
+\* Rejected by LimitsKeepTheSize: a worker at its limit is retired before its replacement serves.
 --------------------------- MODULE PoolRetiresFirst ----------------------------
 EXTENDS WorkerPool
 

@@ -1,4 +1,4 @@
-\* Rejected by OnlyFailuresHoldBack: a starting worker that the pool has no place for any more holds a position back, as if its start had failed.
+\* Rejected by OnlyFailuresHoldBack: a surplus worker that is retired at its start counts as a failed one.
 -------------------------- MODULE PoolSurplusHeldBack --------------------------
 EXTENDS WorkerPool
 

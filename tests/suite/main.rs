@@ -1,6 +1,7 @@
 //! The verification suite of the core: one module per question.
 
 mod spec_checks;
+mod spec_files;
 mod spec_mutants;
 mod spec_pool;
 mod spec_reach;

@@ -1,0 +1,80 @@
+//! The files of the specification, as text: what the checker does not say of a module that it has loaded.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tla_checker::{parser, stdlib};
+
+/// Everything that a parameter of this name can ever stand for, where `Next` asks only some of it in each state.
+pub(crate) fn every(parameter: &str) -> Option<&str> {
+    let sets = [("w", "Workers"), ("c", "Clients"), ("s", "Sessions")];
+    let found = sets.into_iter().find(|(name, _)| *name == parameter);
+    found.map(|(_, set)| set)
+}
+
+/// The disjuncts of a definition; for one that is the name of a definition without parameters, or that after a
+/// condition, its own.
+pub(crate) fn disjuncts(texts: &[(String, String)], name: &str) -> Option<Vec<String>> {
+    let head = format!("\n{name} ==");
+    let text = texts
+        .iter()
+        .find_map(|(_, text)| Some(text.split_once(&head)?.1))?;
+    let text = text.split("\n\n").next().unwrap_or_default();
+    let parts = text.split("\\/").map(str::trim).filter(|d| !d.is_empty());
+    let unfold = |part: &str| match part.strip_prefix("(Settled /\\ ") {
+        Some(inputs) => disjuncts(texts, inputs.trim_end_matches(')')),
+        None if matches!(part, "Settle" | "Notice") => disjuncts(texts, part),
+        None => Some(vec![part.to_owned()]),
+    };
+    parts
+        .map(unfold)
+        .collect::<Option<Vec<_>>>()
+        .map(|all| all.concat())
+}
+
+/// The text of the module at `path` and of all that it extends, standard modules left out.
+pub(crate) fn module_texts(path: &Path) -> Result<Vec<(String, String)>, String> {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let mut texts: Vec<(String, String)> = Vec::new();
+    let mut modules = VecDeque::from([name.into_owned()]);
+    while let Some(module) = modules.pop_front() {
+        if stdlib::is_stdlib_module(&module) || texts.iter().any(|(seen, _)| *seen == module) {
+            continue;
+        }
+        let text = read(&path.with_file_name(&module).with_extension("tla"))?;
+        let parsed = parser::parse(&text).map_err(|error| format!("{module}: {error}"))?;
+        modules.extend(parsed.extends.iter().map(ToString::to_string));
+        texts.push((module, text));
+    }
+    Ok(texts)
+}
+
+/// The directory of the specification.
+pub(crate) fn spec_dir() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("spec")
+}
+
+/// Lays the module at `path` beside the specification's own, in a directory for itself.
+///
+/// The checker looks for extended modules only where it found the first one.
+pub(crate) fn beside_the_spec(path: &Path) -> PathBuf {
+    let name = path.file_stem().expect("a module has a name");
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&dir).expect("a directory for the module can be made");
+    let own = fs::read_dir(spec_dir()).expect("spec/ can be read");
+    let own = own.map(|entry| entry.expect("spec/ can be read").path());
+    let is_module = |file: &PathBuf| file.extension().is_some_and(|e| e == "tla");
+    for file in own
+        .filter(is_module)
+        .chain([path.to_owned(), path.with_extension("cfg")])
+    {
+        let to = dir.join(file.file_name().expect("a file has a name"));
+        fs::copy(&file, to).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    }
+    dir.join(name).with_extension("tla")
+}
+
+pub(crate) fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
