@@ -386,7 +386,7 @@ EndSession(s) == /\ session[s] # "closed"
                  /\ WorkersStay /\ PoolStays
 
 \* A session that nobody uses for long ends too.
-Expire(s) == (\A c \in Clients : asked[c] # s) /\ EndSession(s)
+Expire(s) == (session[s] = "lost" \/ \A c \in Clients : asked[c] # s) /\ EndSession(s)
 
 (*******************************************************************************)
 (* Inputs about the upkeep of workers.                                         *)

@@ -1,5 +1,9 @@
 //! The verification suite of the core: one module per question.
 
+mod graph;
+mod graph_explore;
+mod graph_node;
+mod graph_step;
 mod spec_checks;
 mod spec_files;
 mod spec_mutants;

@@ -1,0 +1,246 @@
+//! Everything that can happen to the real [`Supervisor`](ostler::Supervisor) of a small pool, in every order.
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{Hash as _, Hasher as _};
+
+use ostler::Policy;
+use ostler::supervisor::PortFact;
+use ostler::worker::{Phase, Rung};
+
+use crate::graph_node::{Client, Node};
+use crate::graph_step::Happening;
+
+/// A small pool, and how much may happen to it.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) policy: Policy,
+    pub(crate) clients: usize,
+    pub(crate) sessions: usize,
+    /// The sizes that it may be given.
+    pub(crate) sizes: Vec<usize>,
+    /// How often something may go wrong, or be wanted of it, in one history.
+    pub(crate) trouble: usize,
+    /// Whether this may happen here.
+    pub(crate) may: fn(Happening) -> bool,
+}
+
+/// A step that was taken: from a state to another one, both by their numbers, in these actions.
+pub(crate) type Step = (usize, usize, Vec<String>);
+
+/// What an exploration has found.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    /// States of the code, by what the specification sees of them; two that look alike are one here.
+    pub(crate) states: Vec<[(&'static str, String); 14]>,
+    /// The different steps between them.
+    pub(crate) steps: Vec<Step>,
+    /// How many states the code itself has had, and how many steps it has taken.
+    pub(crate) nodes: usize,
+    pub(crate) taken: usize,
+    /// How many workers the states speak of: more than were ever opened in one history, so that the specification has
+    /// as many that it might open.
+    pub(crate) workers: usize,
+}
+
+impl World {
+    /// Explores every history.
+    pub(crate) fn explore(&self) -> Graph {
+        let largest = self.sizes.iter().max().map_or(0, |size| *size);
+        let workers = 2 * self.policy.size.max(largest) + 2 * self.trouble + self.policy.surge;
+        let mut first = Node::new(
+            self.policy.clone(),
+            self.clients,
+            self.sessions,
+            self.trouble,
+        );
+        let mut opening = Vec::new();
+        first.follow(Happening::Resume, &mut opening);
+        let mut graph = Graph {
+            states: Vec::new(),
+            steps: Vec::new(),
+            nodes: 0,
+            taken: 0,
+            workers,
+        };
+        // The states by what the specification sees of them, and by everything.
+        let (mut numbers, mut seen) = (HashMap::new(), HashMap::new());
+        let mut steps = HashSet::new();
+        let mut unexplored = VecDeque::new();
+        let mut number = |graph: &mut Graph, node: Node, unexplored: &mut VecDeque<_>| {
+            *seen.entry(node.fingerprint()).or_insert_with(|| {
+                let variables = node.variables(workers);
+                unexplored.push_back(node);
+                let next = graph.states.len();
+                *numbers.entry(variables.clone()).or_insert_with(|| {
+                    graph.states.push(variables);
+                    next
+                })
+            })
+        };
+        number(&mut graph, first, &mut unexplored);
+        while let Some(node) = unexplored.pop_front() {
+            graph.nodes += 1;
+            assert!(node.workers.len() < workers, "{node:?}");
+            let from = number(&mut graph, node.clone(), &mut unexplored);
+            for happening in self.happenings(&node) {
+                let (next, actions) = node.step(happening);
+                graph.taken += 1;
+                let to = number(&mut graph, next, &mut unexplored);
+                if steps.insert((from, to, actions.clone())) {
+                    graph.steps.push((from, to, actions));
+                }
+            }
+        }
+        graph
+    }
+
+    /// What can happen next.
+    fn happenings(&self, node: &Node) -> Vec<Happening> {
+        let mut all = Vec::new();
+        self.of_clients(node, &mut all);
+        of_workers(node, &mut all);
+        self.of_owners(node, &mut all);
+        all.retain(|happening| {
+            (self.may)(*happening) && (node.trouble > 0 || !happening.is_trouble())
+        });
+        all
+    }
+
+    fn of_clients(&self, node: &Node, all: &mut Vec<Happening>) {
+        let open = |s: &usize| node.sessions[*s].is_some();
+        let sessions: Vec<usize> = (0..self.sessions).filter(open).collect();
+        for (c, client) in node.clients.iter().enumerate() {
+            match client {
+                // Clients are alike, so that it is enough to let the first come who can.
+                Client::Free if node.clients[..c].contains(&Client::Free) => {}
+                Client::Free => {
+                    all.push(Happening::Checkout(c, None));
+                    let of_sessions = sessions.iter().map(|s| Happening::Checkout(c, Some(*s)));
+                    all.extend(of_sessions);
+                }
+                Client::Waits(..) => all.push(Happening::GiveUp(c)),
+                Client::Holds(..) => all.extend([Happening::Checkin(c), Happening::Fault(c)]),
+            }
+        }
+        all.extend(sessions.iter().map(|s| Happening::EndSession(*s)));
+        // The specification gives a session's name to another one only when nobody uses it any more.
+        let free = |s: &usize| {
+            let names = |client: &Client| match client {
+                Client::Free => false,
+                Client::Waits(_, session) | Client::Holds(_, session) => *session == Some(*s),
+            };
+            !open(s) && !node.clients.iter().any(names)
+        };
+        let closed = (0..self.sessions).filter(free);
+        all.extend(closed.map(Happening::OpenSession));
+        if !sessions.is_empty() {
+            all.push(Happening::Looks);
+        }
+    }
+
+    fn of_owners(&self, node: &Node, all: &mut Vec<Happening>) {
+        let serving: Vec<_> = (node.supervisor.workers())
+            .filter(|view| matches!(view.phase, Phase::Ready | Phase::Busy))
+            .collect();
+        let unmarked = serving.iter().filter(|view| view.marked.is_none());
+        all.extend(unmarked.map(|view| Happening::Recycle(view.worker)));
+        if !serving.is_empty() {
+            all.push(Happening::RecycleAll);
+        }
+        all.push(match node.supervisor.is_paused() {
+            true => Happening::Resume,
+            false => Happening::Pause,
+        });
+        let size = node.supervisor.policy().size;
+        let others = self.sizes.iter().filter(|other| **other != size);
+        all.extend(others.map(|other| Happening::Resize(*other)));
+        if !node.supervisor.is_closing() {
+            all.push(Happening::Shutdown);
+        }
+    }
+}
+
+fn of_workers(node: &Node, all: &mut Vec<Happening>) {
+    for worker in &node.workers {
+        let (id, phase) = (worker.id, node.phase(worker.id));
+        let fact = |fact| Happening::Port(id, fact);
+        match (worker.port, phase) {
+            ("opening", Phase::Initializing) => all.extend([
+                fact(PortFact::Started),
+                fact(PortFact::StartFailed),
+                fact(PortFact::Exited),
+            ]),
+            ("opening" | "open" | "broken", _) => all.push(fact(PortFact::Exited)),
+            ("exited", _) if node.rung(id) == Rung::Reap.name() => {
+                all.push(fact(PortFact::Released));
+            }
+            _ => {}
+        }
+        all.extend(worker.timer.map(|timer| Happening::Deadline(id, timer)));
+        if phase == Phase::Ready && node.supervisor.policy().enable_health_monitoring {
+            all.push(Happening::Check(id));
+        }
+    }
+    for &lease in &node.probes {
+        all.extend([
+            Happening::Probed(lease, true),
+            Happening::Probed(lease, false),
+            Happening::ProbeElapses(lease),
+        ]);
+    }
+    all.extend(node.pauses.iter().map(|pause| Happening::PauseEnds(*pause)));
+}
+
+impl Node {
+    /// What tells this node from others: everything that it knows but names and counts that only grow. Of the names,
+    /// those of workers stay, because a lease that is given back late is about one of several that had the same slot.
+    fn fingerprint(&self) -> u64 {
+        const GROWING: [&str; 11] = [
+            "counters: ",
+            "random: ",
+            "timers: ",
+            "leases: ",
+            "serial: ",
+            "exchanges: ",
+            "names: ",
+            "generation: ",
+            "replaces: ",
+            "WaiterId(",
+            "SessionId(",
+        ];
+        let text = format!("{self:?}");
+        let mut hasher = DefaultHasher::new();
+        let mut kept = 0;
+        // Names begin after a space or a bracket.
+        for (space, _) in text.match_indices([' ', '(', '[', '{']) {
+            let start = space + 1;
+            let Some(name) = GROWING
+                .iter()
+                .find(|name| text[start..].starts_with(**name))
+            else {
+                continue;
+            };
+            let value = start + name.len();
+            if start < kept || (*name == "generation: " && ends_with_a_slot(&text[..start])) {
+                continue;
+            }
+            let end = match text[value..].find(['{', ',', ')', '}']) {
+                Some(end) if text[value + end..].starts_with('{') => text[value..].find('}'),
+                end => end,
+            };
+            text[kept..value].hash(&mut hasher);
+            kept = end.map_or(text.len(), |end| value + end);
+        }
+        text[kept..].hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// Whether what comes next is the generation of a worker.
+fn ends_with_a_slot(text: &str) -> bool {
+    let number = text
+        .strip_suffix(", ")
+        .and_then(|text| text.rsplit_once("slot: "));
+    number.is_some_and(|(_, slot)| slot.parse::<usize>().is_ok())
+}
