@@ -508,7 +508,7 @@ Next == Settle \/ Notice \/ (Settled /\ Input)
 (*   - the supervisor settles after each input;                                *)
 (*   - a deadline that runs passes, and a back-off ends;                       *)
 (*   - SIGKILL ends a process, and the driver releases a port when it is to;   *)
-(*   - a call has a timeout: every lease is given back, and a probe's too.     *)
+(*   - a call has a timeout: every lease is given back, and each probe's too.  *)
 (*                                                                             *)
 (* It is not relied on that starts succeed, that a worker obeys, that anybody  *)
 (* gives up waiting, or that sessions end.                                     *)
@@ -531,7 +531,7 @@ ProbeIsOver(w) == ProbeEnds(w) \/ ProbeMissed(w) \/ ProbeUnwell(w)
 Fairness == /\ WF_vars(Settle)
             /\ WF_vars(TimePasses)
             /\ \A c \in Clients : WF_vars(CallEnds(c))
-            /\ WF_vars(\E w \in Workers : ProbeIsOver(w))
+            /\ \A w \in Workers : WF_vars(ProbeIsOver(w))
 
 Spec == Init /\ [][Next]_vars /\ Fairness
 
