@@ -232,6 +232,14 @@ Start(w) == /\ IsOpenedNext(w) /\ MayStart
             /\ rung' = rung /\ marked' = marked
             /\ ClientsStay /\ SessionsStay /\ PoolStays
 
+\* A position is held back as long as it is vacant: not when the worker that was to be replaced is kept after all, nor
+\* when the pool was made smaller.
+PauseIsIdle == cooling > 0 /\ Count(Staff) + cooling > size
+
+EndPause == /\ PauseIsIdle
+            /\ cooling' = cooling - 1 /\ failed' = failed
+            /\ WorkersStay /\ ClientsStay /\ SessionsStay /\ StateStays
+
 \* Those who wait for their session's own worker have an end in sight: that worker's. To the others it is said when
 \* there is none.
 InCrashLoop == failed >= CrashLoop /\ In(Serving) = {}
@@ -274,6 +282,7 @@ Settled == /\ ~\E w \in Workers : ReplacedRetires(w) \/ SurplusRetires(w) \/ Dra
            /\ ~\E s \in Sessions : SessionIsLost(s)
            /\ NobodyIsHelped
            /\ ~\E c \in Waiting : IsTooMany(c)
+           /\ ~PauseIsIdle
            /\ ~(MayStart /\ In({"absent"}) # {})
            /\ ~IsDrained
            /\ ~IsOver
@@ -465,6 +474,7 @@ Settle == \/ \E w \in marked : RetireReplaced(w)
           \/ \E w \in In({"Lingering"}) : EndDrain(w)
           \/ \E s \in Sessions : LoseSession(s)
           \/ \E c \in Waiting, w \in Workers : Grant(c, w)
+          \/ EndPause
           \/ \E w \in Workers : Start(w)
           \/ \E c \in Waiting : Refuse(c)
           \/ \E c \in Waiting : RefuseFull(c)
@@ -662,6 +672,9 @@ TheLostAreTold ==
 \* A position is held back only because a worker failed.
 OnlyFailuresHoldBack ==
     [][cooling' > cooling => \E w \in Workers : phase[w] # "Stopping" /\ phase'[w] = "Stopping" /\ rung'[w] # "Ask"]_vars
+
+\* Whoever waits for a pause to end waits for a position that is vacant.
+OnlyVacanciesAreHeldBack == [][CoolingEnds /\ Settled /\ stage = "Open" => Count(Staff) + cooling <= size]_vars
 
 (*******************************************************************************)
 (* Liveness: in the long run.                                                  *)

@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::slots::Occupant;
 use super::{Effect, Reason, Supervisor, Timer};
 use crate::policy::Policy;
 use crate::trace::Transition;
@@ -17,7 +18,7 @@ use crate::worker::{Input, Phase};
 pub(super) struct Restarts {
     /// Starts in a row that ended before the worker was ready. Any worker that becomes ready ends the row.
     failed_starts: u32,
-    /// Positions that are held back for a while. At most one for each worker of the pool.
+    /// Positions that are held back for a while. Once the pool has settled, at most as many as are vacant.
     pauses: Vec<Pause>,
     /// Positions for the next workers to be opened. Those that are not listed are new ones.
     vacancies: VecDeque<Vacancy>,
@@ -133,6 +134,20 @@ impl Supervisor {
     pub(super) fn pause_elapsed(&mut self, generation: u64) {
         if !self.restarts.elapsed(generation) {
             self.counters.stale += 1;
+        }
+    }
+
+    /// Ends the pauses, the latest first, of positions that are filled, because the worker that was to be replaced is
+    /// kept, or that are gone, because the pool was made smaller.
+    pub(super) fn end_idle_pauses(&mut self) {
+        let staff = self.slots.count(Occupant::is_staff);
+        while staff + self.restarts.pauses.len() > self.policy.size
+            && let Some(pause) = self.restarts.pauses.pop()
+        {
+            let timer = Timer::Restart {
+                generation: pause.generation,
+            };
+            self.effects.push(Effect::CancelTimer { timer });
         }
     }
 

@@ -15,6 +15,7 @@ impl Supervisor {
         self.retire_surplus();
         self.grant();
         self.end_drains();
+        self.end_idle_pauses();
         self.start();
         self.refuse();
         self.end_rolling();

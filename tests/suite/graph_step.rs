@@ -252,7 +252,13 @@ impl Node {
                     self.pauses.push(timer);
                 }
             }
-            Effect::CancelTimer { timer } => self.pauses.retain(|pause| *pause != timer),
+            Effect::CancelTimer { timer } => {
+                self.pauses.retain(|pause| *pause != timer);
+                // All of them end with the pool, which is a part of Shutdown.
+                if matches!(timer, Timer::Restart { .. }) && happening != Happening::Shutdown {
+                    actions.push("EndPause".into());
+                }
+            }
             Effect::Worker { worker, order } => self.ordered(worker, order),
         }
     }
