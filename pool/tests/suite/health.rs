@@ -96,7 +96,7 @@ async fn a_worker_that_is_not_well_is_replaced() {
     end(&pool, &sim).await;
 }
 
-/// L12: a call that is answered starts the row of misses anew.
+/// L3, L12: a call that is answered starts the row of misses anew: there is a way back from ill health.
 #[tokio::test(start_paused = true)]
 async fn an_answered_call_clears_the_misses() {
     let sim = Sim::new([Script::Unhealthy]);

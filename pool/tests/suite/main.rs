@@ -15,5 +15,6 @@ mod sessions;
 mod shutdown;
 mod sim;
 mod starts;
+mod tracing;
 mod upkeep;
 mod waiting;
