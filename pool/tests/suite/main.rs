@@ -15,6 +15,7 @@ mod sessions;
 mod shutdown;
 mod sim;
 mod starts;
+mod timeline;
 mod tracing;
 mod upkeep;
 mod waiting;

@@ -6,10 +6,12 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ostler_pool::{BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, WorkerId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 /// How one worker of a simulation starts and ends. After the last entry of a script, workers are `Good`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub(crate) enum Script {
     Unopenable,
     /// `open` panics.
     Panics,
+    /// As `Good`, and answers the handshake after 60 ms.
+    Slow,
     /// Never answers the handshake.
     Mute,
     /// As `Good`, and never answers a probe.
@@ -221,6 +225,14 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> ExitStatus {
         }
         let (head, body) = frame.split_at(5);
         let id = &head[1..];
+        let pause = match (head[0], script, body) {
+            (1, Script::Slow, _) => 60,
+            (2, _, b"think") => 15,
+            _ => 0,
+        };
+        if pause > 0 {
+            sleep(Duration::from_millis(pause)).await;
+        }
         let answered = match (head[0], script, body) {
             (1, Script::Mute, _) | (2, _, b"hang") | (4, Script::Deaf, _) => continue,
             (4, Script::Unhealthy, _) => {
