@@ -1,4 +1,4 @@
-"""The least that a worker can be: answers the handshake, then sends every request back. The peer of the benchmark."""
+"""The least that a worker can be: answers the handshake and pings, and echoes every request. The benchmark's peer."""
 
 import os
 import struct
@@ -24,5 +24,6 @@ while True:
     body = read(length - 5)
     if kind == 3:
         break
-    answer, body = (128, struct.pack(">I", 1)) if kind == 1 else (129, body)
+    answer = {1: 128, 2: 129, 4: 131}[kind]
+    body = struct.pack(">I", 1) if kind == 1 else body
     write(memoryview(struct.pack(">IBI", 5 + len(body), answer, request) + body))

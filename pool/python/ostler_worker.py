@@ -10,12 +10,15 @@ The host writes frames to this process's stdin and reads frames from its stdout.
     host to worker   1 hello      id 0, body: protocol version and frame limit, each u32
                      2 call       body: the request
                      3 shutdown   id 0, no body
-                     4 ping       no body
+                     4 ping       id as a call's, no body: is the worker well? Never while a call is under way
     worker to host   128 ready    id 0, body: protocol version; the answer to hello, after setup() has run
                      129 reply    the call's id, body: the result
-                     130 error    the call's or the ping's id, or 0 when the start failed; body: the exception's
-                                  type, its message and the traceback, each a u32 length and UTF-8
-                     131 pong     the ping's id, no body; the answer to ping, after health() has run if there is one
+                     130 error    the call's or ping's id, or 0 when the start failed; body: the exception's type, its
+                                  message and the traceback, each a u32 length and UTF-8
+                     131 pong     the ping's id, no body: the worker is well
+
+A ping is answered by a pong, after the function health() of the user's module has run, if there is one. What that
+raises is answered as an error with the ping's id, and the worker goes on serving. What it returns does not matter.
 
 Needs nothing but the standard library of Python 3.9 or later.
 """
@@ -140,7 +143,7 @@ def fail(problem):
 
 
 def load(target):
-    """The function that `module:function` names, and its module's health(), after the module's setup() has run."""
+    """The function that `module:function` names, and what is to run at a ping, after its module's setup() has run."""
     module_name, _, path = target.partition(":")
     module = importlib.import_module(module_name)
     function = module
@@ -150,7 +153,12 @@ def load(target):
     if callable(setup):
         setup()
     health = getattr(module, "health", None)
-    return function, health if callable(health) else None
+    # The function of the calls takes an argument, so that it is no probe, whatever its name.
+    return function, health if callable(health) and health is not function else healthy
+
+
+def healthy():
+    pass
 
 
 def as_bytes(function):
@@ -183,16 +191,14 @@ def serve(channel, watcher, handle, health):
             return
         kind, request, body = frame
         if kind not in (CALL, PING):
-            fail(f"a frame of kind {kind} where a call was expected")
-        answer, result = REPLY, b""
+            fail(f"a frame of kind {kind} where a call or a ping was expected")
         try:
             with watcher:
-                if kind == CALL:
-                    result = handle(body)
+                if kind == PING:
+                    health()
+                    answer, result = PONG, b""
                 else:
-                    answer = PONG
-                    if health is not None:
-                        health()
+                    answer, result = REPLY, handle(body)
             if len(result) > most:
                 raise ValueError(f"a reply of {len(result)} bytes, where at most {most} are allowed")
         except Exception as error:

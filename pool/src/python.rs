@@ -31,8 +31,12 @@ sys.exit(worker['main'](*sys.argv[2:]))";
 /// The function takes one argument and returns its result: `bytes` for `bytes`, or with [`json`](Python::json)
 /// whatever JSON can say. What it raises comes back as [`CallError::Raised`](crate::CallError::Raised). What it prints
 /// goes to the log, as all of the worker's stderr does. If its module has a function `setup`, that is run, without
-/// arguments, before the worker counts as ready. If it has a function `health`, that is run with each probe: when it
-/// raises, the probe counts as missed.
+/// arguments, before the worker counts as ready.
+///
+/// A probe of its health is answered by the runtime itself, between two calls: a worker that does is alive and not
+/// stuck. If the function's module also has a function `health`, that is run at each probe, without arguments. What it
+/// raises fails the probe, and the worker goes on serving; what it returns does not matter. Like a call, it keeps the
+/// worker from anything else, so it had better be quick.
 ///
 /// Python 3.9 or later. Modules are looked up in the working directory, in `PYTHONPATH` and so on, as for `python -c`.
 ///

@@ -117,7 +117,10 @@ impl Wire {
         self.exchange(kind::CALL, id, request).await
     }
 
-    /// Asks the worker whether it is well. Otherwise as [`call`](Self::call).
+    /// Asks the worker whether it is well, and waits for its answer: `PONG`, or an `ERROR` with what is wrong.
+    ///
+    /// An exchange like [`call`](Self::call), and under the same rules: one at a time, and dropped before it is ready,
+    /// it is left under way.
     pub(crate) async fn ping(&self) -> Result<Answer, Broken> {
         let id = self.lock().next_id();
         self.exchange(kind::PING, id, &[]).await
@@ -304,5 +307,91 @@ impl From<FrameError> for Broken {
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wire").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+    use super::*;
+
+    fn wire() -> (Wire, DuplexStream) {
+        let (host, worker) = tokio::io::duplex(1024);
+        let (reader, writer) = tokio::io::split(host);
+        let wire = Wire::new(1024);
+        wire.connect(Pipe {
+            reader: Box::new(reader),
+            writer: Box::new(writer),
+            preamble: Vec::new(),
+        });
+        (wire, worker)
+    }
+
+    /// Reads a frame without a body, and answers it: what the frame was, as its kind and its id.
+    async fn answer(worker: &mut DuplexStream, kind: u8, body: &[u8]) -> (u8, u32) {
+        assert_eq!(worker.read_u32().await.unwrap(), 5);
+        let asked = (
+            worker.read_u8().await.unwrap(),
+            worker.read_u32().await.unwrap(),
+        );
+        let mut frame = Vec::new();
+        codec::encode(kind, asked.1, body, &mut frame);
+        worker.write_all(&frame).await.unwrap();
+        asked
+    }
+
+    /// A ping is an exchange among the others: it takes the next id, and leaves the wire clean whatever the answer.
+    #[tokio::test]
+    async fn a_ping_is_an_exchange() {
+        let (wire, mut worker) = wire();
+        let exchanges = [
+            (kind::PING, kind::PONG, &b""[..]),
+            (kind::CALL, kind::REPLY, b"reply"),
+            (kind::PING, kind::ERROR, b"not well"),
+        ];
+        for (id, (asks, kind, body)) in (1..).zip(exchanges) {
+            let ask = async {
+                match asks {
+                    kind::PING => wire.ping().await,
+                    _ => wire.call(b"").await,
+                }
+            };
+            let (got, asked) = tokio::join!(ask, answer(&mut worker, kind, body));
+            assert_eq!(asked, (asks, id));
+            let body = body.to_vec();
+            assert_eq!(got.unwrap(), Answer { kind, body });
+            assert!(wire.is_clean());
+        }
+    }
+
+    /// A ping that is given up is left under way, so that its late answer can be nobody else's.
+    #[tokio::test]
+    async fn an_abandoned_ping_leaves_the_wire_unclean() {
+        let (wire, mut worker) = wire();
+        {
+            let ping = std::pin::pin!(wire.ping());
+            let asked = tokio::select! {
+                answer = ping => panic!("{answer:?}"),
+                length = worker.read_u32() => length.unwrap(),
+            };
+            assert_eq!(asked, 5);
+        }
+        assert!(!wire.is_clean());
+    }
+
+    /// A ping to a worker that ends ends with it, and says how it did.
+    #[tokio::test]
+    async fn a_ping_ends_with_its_wire() {
+        let (wire, mut worker) = wire();
+        let closing = async {
+            worker.read_u32().await.unwrap();
+            wire.close(End::Stopped(Reason::Shutdown), false);
+        };
+        let (answer, ()) = tokio::join!(wire.ping(), closing);
+        assert!(
+            matches!(answer, Err(Broken::Closed(End::Stopped(Reason::Shutdown)))),
+            "{answer:?}"
+        );
     }
 }

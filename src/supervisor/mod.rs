@@ -31,7 +31,7 @@ use self::restarts::Restarts;
 use self::sessions::Session;
 use self::slots::Slots;
 use crate::policy::{InvalidOption, Policy};
-use crate::worker::Rejected;
+use crate::worker::{Phase, Rejected};
 use crate::{SessionId, WorkerId};
 
 /// Decides everything about the workers of one pool.
@@ -183,6 +183,13 @@ impl Supervisor {
             reason: occupant.reason,
             replaces: occupant.replaces,
         })
+    }
+
+    /// How many workers are finishing what they are leased for, or serve the rest of their sessions.
+    #[must_use]
+    pub fn draining(&self) -> usize {
+        let draining = |phase| matches!(phase, Phase::Lingering | Phase::Finishing);
+        self.slots.count(|occupant| draining(occupant.phase()))
     }
 
     /// How many clients wait for a lease.

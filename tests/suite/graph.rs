@@ -134,7 +134,7 @@ fn the_code_does_what_the_specification_allows() {
 
 /// The same, with two things going wrong in a pool where everything may.
 #[test]
-#[ignore = "takes minutes, and a release build: 290,000 states of the code"]
+#[ignore = "takes minutes: 327,526 states of the code"]
 fn the_code_does_what_the_specification_allows_in_a_larger_pool() {
     let [(_, everything), ..] = worlds();
     let world = World {

@@ -12,7 +12,7 @@ use crate::spec_checks::properties_of;
 use crate::spec_support::{Checked, Model, assert_same, spec_dir};
 
 /// The slices and how many distinct states each has. A change of the specification changes these, or changes nothing.
-const SLICES: [(&str, usize); 8] = [
+pub(crate) const SLICES: [(&str, usize); 8] = [
     ("PoolQueue", 1288),
     ("PoolReplacing", 1257),
     ("PoolRolling", 1280),
@@ -22,6 +22,9 @@ const SLICES: [(&str, usize); 8] = [
     ("PoolResized", 1887),
     ("PoolPaused", 366),
 ];
+
+/// As many has the module in which a worker of a pool is followed through its life.
+pub(crate) const LIVES: usize = 1144;
 
 /// Every property holds while workers fail to start, crash, are faulty, and are replaced.
 #[test]
@@ -42,7 +45,7 @@ fn every_property_holds_while_sessions_and_sizes_change() {
 /// A worker of a pool goes through no life that `WorkerLifecycle` does not allow: it is the same machine.
 #[test]
 fn a_worker_of_the_pool_lives_by_its_table() {
-    assert_holds(&Model::of("WorkerPoolLives"), 1144);
+    assert_holds(&Model::of("WorkerPoolLives"), LIVES);
 }
 
 /// Every property holds when everything may happen at once.

@@ -9,16 +9,27 @@ use std::{env, fs};
 
 use crate::spec_checks::STATES;
 use crate::spec_mutants::{mutants, property_of};
+use crate::spec_pool::{LIVES, SLICES};
 use crate::spec_support::{beside_the_spec, spec_dir};
 
-/// TLC accepts the specification, finds nothing wrong, and counts as many distinct states.
+/// TLC accepts the specifications, finds nothing wrong, and counts as many distinct states.
 #[test]
 #[ignore = "needs Java and TLA2TOOLS_JAR"]
 fn tlc_accepts_the_specification() {
-    let said = tlc(&spec_dir().join("WorkerLifecycle.tla"));
-    assert!(said.contains("No error has been found."), "{said}");
-    let states = format!(" {STATES} distinct states found, 0 states left on queue.");
-    assert!(said.contains(&states), "{said}");
+    let accepts = |module: &str, configuration: &str, states: usize| {
+        let said = tlc(
+            &spec_dir().join(module).with_extension("tla"),
+            configuration,
+        );
+        assert!(said.contains("No error has been found."), "{said}");
+        let states = format!(" {states} distinct states found, 0 states left on queue.");
+        assert!(said.contains(&states), "{said}");
+    };
+    accepts("WorkerLifecycle", "WorkerLifecycle", STATES);
+    accepts("WorkerPoolLives", "WorkerPoolLives", LIVES);
+    for (slice, states) in SLICES {
+        accepts("WorkerPool", slice, states);
+    }
 }
 
 /// TLC rejects every mutant, by the same property.
@@ -27,7 +38,11 @@ fn tlc_accepts_the_specification() {
 fn tlc_rejects_every_mutant() {
     for path in mutants() {
         let property = property_of(&path).expect("the mutant names its property");
-        let said = tlc(&beside_the_spec(&path));
+        let module = beside_the_spec(&path);
+        let said = tlc(
+            &module,
+            &module.file_stem().expect("a name").to_string_lossy(),
+        );
         // Of a temporal property it does not say which one: a mutant's configuration lists only one.
         let rejects = [
             format!("Invariant {property} is violated"),
@@ -39,7 +54,7 @@ fn tlc_rejects_every_mutant() {
     }
 }
 
-fn tlc(module: &Path) -> String {
+fn tlc(module: &Path, configuration: &str) -> String {
     let jar = env::var_os("TLA2TOOLS_JAR").expect("TLA2TOOLS_JAR names tla2tools.jar");
     let name = module.file_stem().expect("a module has a name");
     let states = Path::new(env!("CARGO_TARGET_TMPDIR"))
@@ -52,6 +67,7 @@ fn tlc(module: &Path) -> String {
         .arg(jar)
         .args(["tlc2.TLC", "-cleanup", "-noGenerateSpecTE", "-metadir"])
         .arg(states)
+        .args(["-config", &format!("{configuration}.cfg")])
         .arg(name)
         .current_dir(module.parent().expect("a module lies in a directory"))
         .output()

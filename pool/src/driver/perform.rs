@@ -164,8 +164,7 @@ impl Inner {
         }
         if let Some(shutdown) = &mut self.shutdown
             && shutdown.drained.is_none()
-            && !(self.supervisor.workers())
-                .any(|view| matches!(view.phase, Phase::Lingering | Phase::Finishing))
+            && self.supervisor.draining() == 0
         {
             shutdown.drained = Some(Instant::now());
         }

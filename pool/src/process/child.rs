@@ -111,9 +111,11 @@ impl Port for Child {
     }
 
     fn memory(&self) -> Option<u64> {
-        // Once it is reaped, its id may be another's.
-        let alive = self.exit.is_none() && !self.leader.reaped;
-        alive.then(|| memory::resident(self.leader.group)).flatten()
+        // Once the exit is known the leader may be reaped, and its id another's.
+        match self.exit {
+            None => memory::resident(self.leader.group),
+            Some(_) => None,
+        }
     }
 
     fn take_pipe(&mut self) -> Pipe {

@@ -1,59 +1,64 @@
 //! How much memory a process group holds.
 
 use std::fs;
-use std::path::PathBuf;
 
 use rustix::param::page_size;
-use rustix::process::Pid;
+use rustix::process::{Pid, getpgid};
 
 use super::group::Group;
 
-/// More processes than this are not counted: a tree that grows faster than it is walked must not hold up the host.
+/// Processes that are looked at. A group that starts them faster than they are counted must not hold up its host.
 const MOST: usize = 1024;
 
-/// The resident bytes of the leader and of its descendants in its group. `None` when the leader is gone.
+/// The resident bytes of the leader and of all its descendants that stayed in its group. `None` once the leader has
+/// exited, and where the kernel does not tell a process's children. Not to be asked after the leader was reaped.
 ///
-/// Walks down from the leader instead of looking through all of `/proc`, because it is done again and again for each
-/// worker, and must cost what the worker has and not what the machine has. A descendant whose own parent has ended is
-/// not found that way. It is killed with its group all the same.
+/// Descendants are found by going down from the leader, each thread listing the children that it started. So the cost
+/// grows with the group and its threads. A look through all of `/proc`, which the end of a group takes once, would here
+/// be taken for each worker again and again, and grow with everything else that runs on the machine.
+///
+/// The price: a process whose parent has exited hangs on another branch and is not counted, nor is what lies below a
+/// process that left the group, nor more than [`MOST`] processes. Pages that processes share are counted for each.
 pub(super) fn resident(group: Group) -> Option<u64> {
-    let leader = group.id().as_raw_nonzero().get();
-    let mut bytes = resident_of(leader)?;
+    let leader = group.id();
+    // Whoever exits gives up his memory first. His exit can be seen only later, once his last thread is gone.
+    let mut pages = resident_pages(leader).filter(|&pages| pages > 0)?;
+    // The leader's id is its own, so that this list is missing only where the kernel keeps none for anybody.
+    children_of_thread(leader, &leader.to_string())?;
     let mut unseen = children(leader);
-    let mut seen = 1;
-    while let Some(pid) = unseen.pop() {
-        seen += 1;
-        if seen > MOST {
+    for _ in 0..MOST {
+        let Some(process) = unseen.pop() else {
             break;
+        };
+        // One that is gone by now has no group. One that took its id over has another.
+        if getpgid(Some(process)) == Ok(leader) {
+            pages += resident_pages(process).unwrap_or(0);
+            unseen.extend(children(process));
         }
-        if rustix::process::getpgid(Pid::from_raw(pid)).ok() == Some(group.id()) {
-            bytes += resident_of(pid).unwrap_or(0);
-        }
-        unseen.extend(children(pid));
     }
-    Some(bytes)
+    Some(pages * page_size() as u64)
 }
 
-/// The second field of `statm`. Pages that processes share count for each of them, as everywhere in `/proc`.
-fn resident_of(pid: i32) -> Option<u64> {
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    // A zombie has none.
-    (pages > 0).then_some(pages * page_size() as u64)
+/// The second field of `statm`: what newer kernels add up exactly, where `stat` is off by some pages for each CPU.
+fn resident_pages(process: Pid) -> Option<u64> {
+    let statm = fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
+    statm.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// The children of all threads of a process.
-fn children(pid: i32) -> Vec<i32> {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return Vec::new();
-    };
-    let lists = threads.flatten().map(|thread| {
-        let list: PathBuf = thread.path().join("children");
-        fs::read_to_string(list).unwrap_or_default()
-    });
-    let pids = |list: String| -> Vec<i32> {
-        let pids = list.split_ascii_whitespace();
-        pids.filter_map(|pid| pid.parse().ok()).collect()
-    };
-    lists.flat_map(pids).collect()
+fn children(process: Pid) -> Vec<Pid> {
+    let threads = fs::read_dir(format!("/proc/{process}/task"));
+    let threads = threads.into_iter().flatten().flatten();
+    threads
+        .filter_map(|thread| children_of_thread(process, thread.file_name().to_str()?))
+        .flatten()
+        .collect()
+}
+
+fn children_of_thread(process: Pid, thread: &str) -> Option<Vec<Pid>> {
+    let list = fs::read_to_string(format!("/proc/{process}/task/{thread}/children")).ok()?;
+    let ids = list.split_ascii_whitespace();
+    Some(
+        ids.filter_map(|id| Pid::from_raw(id.parse().ok()?))
+            .collect(),
+    )
 }

@@ -4,9 +4,11 @@ import atexit
 import contextlib
 import fcntl
 import os
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 
@@ -126,18 +128,39 @@ def remember(word):
     return " ".join(kept).encode()
 
 
-def grow(mebibytes):
-    kept.append(b"m" * (int(mebibytes) << 20))
-    return b"grown"
+def hoard(mib):
+    """Holds that much memory from here on."""
+    hoards.append(b"x" * (int(mib) << 20))
+    return b"hoarded"
 
 
-def grow_child(mebibytes):
-    """As `grow`, in a subprocess of the worker's group; answers when it has grown."""
-    code = f"m = b'm' * ({mebibytes} << 20); print(1, flush=True); import time; time.sleep(1000)"
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-    child.stdout.readline()
-    kept.append(child)
-    return b"grown"
+def hoard_below(mib):
+    """As `hoard`, in a grandchild of the worker's, which a thread of it started and waits for."""
+    return _hoard_in_a_subprocess(mib, start_new_session=False)
+
+
+def hoard_elsewhere(mib):
+    """As `hoard_below`, in a session, and so in a group, of its own. It ends with the worker's end of its pipe."""
+    return _hoard_in_a_subprocess(mib, start_new_session=True)
+
+
+hoards = []
+
+
+def _hoard_in_a_subprocess(mib, start_new_session):
+    script = "import sys; hoard = b'x' * (int(sys.argv[1]) << 20); print('hoarded', flush=True); sys.stdin.read()"
+    # The shell has more to do after it, so that it does not become the subprocess itself.
+    command = ["sh", "-c", f'{sys.executable} -c "$0" "$1"; exit', script, mib]
+    said = queue.Queue()
+
+    def start():
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen(command, start_new_session=start_new_session, **pipes) as process:
+            said.put(process.stdout.readline().strip())
+            process.wait()
+
+    threading.Thread(target=start, daemon=True).start()
+    return said.get()
 
 
 def sicken(_):

@@ -6,6 +6,7 @@ mod health;
 mod hosts;
 mod intake;
 mod options;
+mod ports;
 mod processes;
 mod programs;
 mod python;

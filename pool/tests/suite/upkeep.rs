@@ -257,7 +257,7 @@ async fn memory_is_that_of_the_whole_group() {
         .min_worker_life(Duration::ZERO)
         .build()
         .unwrap();
-    assert_eq!(pool.call(b"grow 48").await.unwrap(), b"grown");
+    assert_eq!(pool.call(b"hoard 48").await.unwrap(), b"hoarded");
     until(&pool, "a measurement", |status| {
         status.workers[0]
             .memory
@@ -266,7 +266,7 @@ async fn memory_is_that_of_the_whole_group() {
     .await;
     let old = first(&pool);
     assert!(old.memory.unwrap() < LIMIT * 9 / 10 && old.marked.is_none());
-    assert_eq!(pool.call(b"grow_child 100").await.unwrap(), b"grown");
+    assert_eq!(pool.call(b"hoard_below 100").await.unwrap(), b"hoarded");
     let reason = replaced(&pool, old.worker).await;
     assert_eq!(reason, Some(Reason::Limit(Limit::Memory)));
     pool.shutdown().await;

@@ -1,0 +1,178 @@
+//! Does a port keep what it promises, without a driver above it?
+//!
+//! The frames are written out here byte by byte: they are the protocol that workers in other languages speak.
+
+use ostler_pool::{ExitStatus, Opener, Pipe, Port, Program, Python, WorkerId};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::books::{is_alive, modules, until};
+
+const CALL: u8 = 2;
+const PING: u8 = 4;
+const READY: u8 = 128;
+const REPLY: u8 = 129;
+const ERROR: u8 = 130;
+const PONG: u8 = 131;
+
+const MIB: u64 = 1 << 20;
+
+/// An open port after its handshake.
+struct Worker {
+    port: Box<dyn Port>,
+    pipe: Pipe,
+}
+
+impl Worker {
+    async fn open(mut opener: impl Opener) -> Self {
+        opener.prepare().unwrap();
+        let worker = WorkerId {
+            slot: 0,
+            generation: 1,
+        };
+        let mut port = opener.open(worker).unwrap();
+        let mut pipe = port.take_pipe();
+        let preamble = std::mem::take(&mut pipe.preamble);
+        pipe.writer.write_all(&preamble).await.unwrap();
+        let mut worker = Self { port, pipe };
+        let hello = [0, 0, 0, 1, 0, 1, 0, 0];
+        worker.send(1, 0, &hello).await;
+        assert_eq!(worker.receive().await, (READY, 0, vec![0, 0, 0, 1]));
+        worker
+    }
+
+    async fn send(&mut self, kind: u8, id: u32, body: &[u8]) {
+        let length = u32::try_from(5 + body.len()).unwrap();
+        let frame = [&length.to_be_bytes(), &[kind][..], &id.to_be_bytes(), body].concat();
+        self.pipe.writer.write_all(&frame).await.unwrap();
+    }
+
+    async fn receive(&mut self) -> (u8, u32, Vec<u8>) {
+        let length = self.pipe.reader.read_u32().await.unwrap();
+        let kind = self.pipe.reader.read_u8().await.unwrap();
+        let id = self.pipe.reader.read_u32().await.unwrap();
+        let mut body = vec![0; length as usize - 5];
+        self.pipe.reader.read_exact(&mut body).await.unwrap();
+        (kind, id, body)
+    }
+
+    /// Asks, and checks that the answer has the question's id.
+    async fn ask(&mut self, kind: u8, id: u32, body: &[u8]) -> (u8, Vec<u8>) {
+        self.send(kind, id, body).await;
+        let (kind, answered, body) = self.receive().await;
+        assert_eq!(answered, id);
+        (kind, body)
+    }
+
+    /// Lets the worker hoard, as its verb says: by how much its memory has grown.
+    async fn growth(&mut self, verb: &str) -> u64 {
+        let before = self.port.memory().unwrap();
+        let hoarded = (REPLY, b"hoarded".to_vec());
+        assert_eq!(self.ask(CALL, 1, verb.as_bytes()).await, hoarded);
+        self.port.memory().unwrap() - before
+    }
+
+    /// Kills the worker and waits for its end.
+    async fn end(mut self) {
+        self.port.kill();
+        self.port.exited().await;
+        self.port.released().await;
+    }
+}
+
+fn python(target: &str) -> Python {
+    Python::function(target).path(modules())
+}
+
+/// The strings of an `ERROR` frame but the last: the exception's type and its message.
+fn raised(mut body: &[u8]) -> [String; 2] {
+    [(); 2].map(|()| {
+        let (length, rest) = body.split_first_chunk().unwrap();
+        let (text, rest) = rest.split_at(u32::from_be_bytes(*length) as usize);
+        body = rest;
+        String::from_utf8(text.to_vec()).unwrap()
+    })
+}
+
+/// L3: the Python runtime answers a ping by itself, between calls, where the module has no `health`.
+#[tokio::test]
+async fn a_python_worker_answers_a_ping() {
+    let mut worker = Worker::open(python("hostile:echo")).await;
+    for id in [1, 3, u32::MAX] {
+        assert_eq!(worker.ask(PING, id, b"").await, (PONG, vec![]));
+        assert_eq!(
+            worker.ask(CALL, 7, b"called").await,
+            (REPLY, b"called".to_vec())
+        );
+    }
+    worker.end().await;
+}
+
+/// L3: a module's `health` is asked at each ping; what it raises is the answer, and the worker serves on, well again
+/// as soon as `health` says so.
+#[tokio::test]
+async fn a_python_worker_asks_its_module_how_it_is() {
+    let mut worker = Worker::open(python("with_health:ail")).await;
+    assert_eq!(worker.ask(PING, 1, b"").await, (PONG, vec![]));
+    let asked = |times: &str| (REPLY, times.as_bytes().to_vec());
+    assert_eq!(worker.ask(CALL, 2, b"no model").await, asked("1"));
+    let (kind, error) = worker.ask(PING, 3, b"").await;
+    assert_eq!(
+        (kind, raised(&error)),
+        (ERROR, ["OSError", "no model"].map(String::from))
+    );
+    assert_eq!(worker.ask(CALL, 4, b"").await, asked("2"));
+    assert_eq!(worker.ask(PING, 5, b"").await, (PONG, vec![]));
+    assert_eq!(worker.ask(CALL, 6, b"").await, asked("3"));
+    worker.end().await;
+}
+
+/// A function of calls that is called `health` is no probe: it takes an argument that a ping has not.
+#[tokio::test]
+async fn a_function_of_calls_is_no_probe() {
+    let mut worker = Worker::open(python("health_as_target:health")).await;
+    assert_eq!(worker.ask(PING, 1, b"").await, (PONG, vec![]));
+    assert_eq!(worker.ask(CALL, 2, b"x").await, (REPLY, b"x".to_vec()));
+    worker.end().await;
+}
+
+/// The smallest worker, which the README points to, answers a ping too.
+#[tokio::test]
+async fn the_smallest_worker_answers_a_ping() {
+    let echo = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/echo.py");
+    let mut worker = Worker::open(Program::new("python3").arg(echo)).await;
+    assert_eq!(worker.ask(PING, 1, b"").await, (PONG, vec![]));
+    assert_eq!(worker.ask(CALL, 2, b"x").await, (REPLY, b"x".to_vec()));
+    worker.end().await;
+}
+
+/// The memory of a port is that of its whole group: the worker's own, and that of a grandchild which one of its threads
+/// started. What left the group is not of it.
+#[tokio::test]
+async fn the_memory_of_a_port_is_that_of_its_group() {
+    let mut worker = Worker::open(python("hostile:run")).await;
+    // Beside the hoard itself there may be the interpreter that holds it, and nothing near a hoard's size.
+    let one_hoard = 64 * MIB..96 * MIB;
+    for verb in ["hoard 64", "hoard_below 64"] {
+        let growth = worker.growth(verb).await;
+        assert!(one_hoard.contains(&growth), "{verb}: {growth}");
+    }
+    let growth = worker.growth("hoard_elsewhere 64").await;
+    assert!(growth < 32 * MIB, "{growth}");
+    worker.end().await;
+}
+
+/// A worker that has died has no memory, whether its exit was noticed yet or not.
+#[tokio::test]
+async fn a_dead_worker_has_no_memory() {
+    let mut worker = Worker::open(python("hostile:run")).await;
+    let growth = worker.growth("hoard_below 64").await;
+    assert!(growth >= 64 * MIB, "{growth}");
+    worker.send(CALL, 2, b"exit 3").await;
+    let pid = worker.port.pid().unwrap();
+    until("its end", || !is_alive(pid));
+    assert_eq!(worker.port.memory(), None);
+    assert_eq!(worker.port.exited().await.status, ExitStatus::Code(3));
+    assert_eq!(worker.port.memory(), None);
+    worker.port.released().await;
+    assert_eq!(worker.port.memory(), None);
+}
