@@ -28,12 +28,14 @@ pub(crate) async fn checkout(
     }
     let home = session.and_then(|session| driver.home(session));
     client.leave().unwrap_or_else(|| {
+        let pool = driver.status().occupancy();
         Err(match home {
-            Some(worker) => CheckoutError::SessionTimedOut { worker, after },
-            None => CheckoutError::TimedOut {
+            Some(worker) => CheckoutError::SessionTimedOut {
+                worker,
                 after,
-                pool: driver.status().occupancy(),
+                pool,
             },
+            None => CheckoutError::TimedOut { after, pool },
         })
     })
 }

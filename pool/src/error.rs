@@ -57,12 +57,14 @@ pub enum CheckoutError {
         pool: Occupancy,
     },
     /// The worker of the session did not become free in time.
-    #[error("worker {worker} did not become free for its session within {after:?}")]
+    #[error("worker {worker} did not become free for its session within {after:?}: {pool}")]
     SessionTimedOut {
         /// The session's worker.
         worker: WorkerId,
         /// How long the client waited: the pool's `checkout_timeout`.
         after: Duration,
+        /// What the pool looked like then.
+        pool: Occupancy,
     },
     /// The session's worker is gone, and what it kept for the session with it. A session that is opened anew may be
     /// on another worker.

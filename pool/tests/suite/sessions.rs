@@ -72,7 +72,10 @@ async fn a_session_waits_for_its_own_worker() {
     assert_eq!(since.elapsed(), Duration::from_secs(3));
     assert_eq!(
         late.to_string(),
-        format!("worker {home} did not become free for its session within 3s")
+        format!(
+            "worker {home} did not become free for its session within 3s: 0 workers initializing, \
+             1 ready, 1 busy, 0 draining, 0 clients waiting"
+        )
     );
     drop(lease);
     end(&pool, &sim).await;

@@ -272,6 +272,45 @@ async fn memory_is_that_of_the_whole_group() {
     pool.shutdown().await;
 }
 
+/// L14, L20: a real worker is replaced for its age, and for errors in a row, when it has served for as long as it must.
+#[tokio::test]
+async fn age_and_errors_are_limits() {
+    let life = Duration::from_millis(300);
+    let pool = hostile()
+        .size(1)
+        .error_threshold(3)
+        .max_worker_age(Duration::from_secs(3600))
+        .min_worker_life(life)
+        .build()
+        .unwrap();
+    until(&pool, "a start", |status| status.serving() == 1).await;
+    let (old, since) = (first(&pool), Instant::now());
+    for _ in 0..3 {
+        let raised = pool.call(b"fail again").await;
+        assert!(
+            matches!(raised, Err(CallError::Raised { .. })),
+            "{raised:?}"
+        );
+    }
+    let reason = replaced(&pool, old.worker).await;
+    assert_eq!(reason, Some(Reason::Limit(Limit::Errors)));
+    // It was ready a little before it was seen to be.
+    assert!(since.elapsed() >= life / 2, "{:?}", since.elapsed());
+    pool.shutdown().await;
+
+    let pool = hostile()
+        .size(1)
+        .max_worker_age(Duration::from_millis(100))
+        .min_worker_life(Duration::ZERO)
+        .build()
+        .unwrap();
+    until(&pool, "a start", |status| status.serving() == 1).await;
+    let old = first(&pool);
+    let reason = replaced(&pool, old.worker).await;
+    assert_eq!(reason, Some(Reason::Limit(Limit::Age)));
+    pool.shutdown().await;
+}
+
 /// L16, L17: shutdown ends in its time under a worker that ignores SIGTERM and a call of 60 s, and leaves nothing.
 #[test]
 fn shutdown_ends_in_its_time() {
