@@ -160,7 +160,7 @@ impl Pool {
     /// [`CheckoutError::Paused`]. Those who wait already and the sessions that are open are served on.
     ///
     /// The intake has ended when this returns. Resolves once nobody waits and no client holds a lease: with true, or
-    /// with false when the pool was resumed before.
+    /// with false when the pool was resumed before. Sessions that are used without a break can put that off for ever.
     ///
     /// # Cancel safety
     ///
@@ -199,8 +199,11 @@ impl Pool {
         self.owner.driver.status()
     }
 
-    /// Shuts the pool down: refuses everyone who waits or comes, lets calls under way finish, stops every worker, and
-    /// resolves when nothing of it is left, after `shutdown_timeout` at the latest.
+    /// Shuts the pool down: refuses everyone who waits or comes, lets calls under way finish and open sessions go on until
+    /// they end or the time for that is over, stops every worker, and resolves when nothing of it is left, after
+    /// `shutdown_timeout` at the latest.
+    ///
+    /// A session that nobody ends is waited for, as nobody can tell whether it is still needed: end those that are not.
     ///
     /// The shutdown has begun when this returns, before the future is polled, and is carried out whether or not
     /// anybody awaits it. Called again, it joins the first one.
