@@ -111,14 +111,17 @@ async fn an_answered_call_clears_the_misses() {
     end(&pool, &sim).await;
 }
 
-/// A worker that answers a probe with something else has broken the protocol.
+/// A worker that answers a probe with something else, or with more than was asked, has broken the protocol.
 #[tokio::test(start_paused = true)]
 async fn nonsense_in_a_probe_is_a_fault() {
-    let sim = Sim::new([Script::Babbling]);
-    let pool = watched(&sim).build().unwrap();
-    let (reason, _) = end_of_the_first(&pool).await;
-    assert_eq!(reason, Some(Reason::Fault(Fault::ProtocolBroken)));
-    end(&pool, &sim).await;
+    for script in [Script::Babbling, Script::Stammering] {
+        let sim = Sim::new([script]);
+        let pool = watched(&sim).build().unwrap();
+        let (reason, _) = end_of_the_first(&pool).await;
+        assert_eq!(reason, Some(Reason::Fault(Fault::ProtocolBroken)));
+        assert_eq!(pool.status().counters.probes, 1, "{script:?}");
+        end(&pool, &sim).await;
+    }
 }
 
 /// A client that comes during a probe waits for its end, and no client ever sees what belongs to it.

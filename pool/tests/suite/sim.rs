@@ -31,6 +31,8 @@ pub(crate) enum Script {
     Deaf,
     /// As `Good`, and answers each probe with an error.
     Unhealthy,
+    /// As `Good`, and answers each probe twice.
+    Stammering,
     /// As `Good`, and holds a gibibyte.
     Fat,
     /// As `Good`, and answers a probe with what no probe is answered with.
@@ -238,6 +240,10 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> ExitStatus {
             (4, Script::Unhealthy, _) => {
                 answer(&mut pipe, 130, id, &error("RuntimeError", "scripted")).await
             }
+            (4, Script::Stammering, _) => {
+                let once = frame_of(131, id, b"");
+                pipe.write_all(&[once.clone(), once].concat()).await
+            }
             (4, Script::Babbling, _) => answer(&mut pipe, 129, id, b"what?").await,
             (4, _, _) => answer(&mut pipe, 131, id, b"").await,
             (1, Script::Refuses, _) => {
@@ -267,9 +273,12 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> ExitStatus {
 }
 
 async fn answer(pipe: &mut DuplexStream, kind: u8, id: &[u8], body: &[u8]) -> std::io::Result<()> {
+    pipe.write_all(&frame_of(kind, id, body)).await
+}
+
+fn frame_of(kind: u8, id: &[u8], body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(5 + body.len()).expect("a short body");
-    let frame = [&length.to_be_bytes(), &[kind][..], id, body].concat();
-    pipe.write_all(&frame).await
+    [&length.to_be_bytes(), &[kind][..], id, body].concat()
 }
 
 fn error(kind: &str, message: &str) -> Vec<u8> {
