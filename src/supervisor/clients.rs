@@ -56,7 +56,6 @@ impl Supervisor {
             return Ok(());
         };
         occupant.lease = None;
-        occupant.exchanges += exchanges;
         occupant.upkeep.exchanged(exchanges, errors);
         self.counters.exchanges += exchanges;
         let (input, reason) = match fault {
@@ -105,15 +104,14 @@ impl Supervisor {
     }
 
     fn has_grantable(&self) -> bool {
-        let grantable = |phase| matches!(phase, Phase::Ready | Phase::Lingering);
-        self.slots.find(|o| grantable(o.phase())).is_some()
+        self.slots.find(Occupant::is_grantable).is_some()
     }
 
     fn grantable_to(&self, waiting: Waiting) -> Option<WorkerId> {
-        let phase = |worker| self.slots.get(worker).map(Occupant::phase);
         match (waiting.home, waiting.session) {
             (Some(home), _) => {
-                matches!(phase(home), Some(Phase::Ready | Phase::Lingering)).then_some(home)
+                let occupant = self.slots.get(home);
+                occupant.is_some_and(Occupant::is_grantable).then_some(home)
             }
             (None, None) => self.slots.find(|o| o.phase() == Phase::Ready),
             (None, Some(_)) => self.best_home(),

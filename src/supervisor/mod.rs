@@ -26,7 +26,6 @@ pub use view::{Counters, WorkerView};
 
 use self::clients::Waiting;
 use self::random::Random;
-use self::recycling::Rolling;
 use self::restarts::Restarts;
 use self::sessions::Session;
 use self::slots::Slots;
@@ -69,7 +68,8 @@ pub struct Supervisor {
     /// Whether the timer runs that looks for sessions which nobody uses.
     looking: bool,
     restarts: Restarts,
-    rolling: Option<Rolling>,
+    /// How many workers the rolling restart that is under way has marked.
+    rolling: Option<usize>,
     intake: Intake,
     stage: Stage,
     random: Random,
@@ -174,7 +174,7 @@ impl Supervisor {
             worker,
             phase: occupant.phase(),
             rung: occupant.machine.rung(),
-            exchanges: occupant.exchanges,
+            exchanges: occupant.upkeep.exchanges,
             errors: occupant.upkeep.errors,
             misses: occupant.upkeep.misses,
             memory: occupant.upkeep.memory,

@@ -16,22 +16,7 @@ impl Supervisor {
             PortFact::Exited => (worker::Input::PortExited, Some(Reason::Exited)),
             PortFact::Released => (worker::Input::PortReleased, None),
         };
-        let from = self.slots.get(worker).map(Occupant::phase);
-        let moved = self.drive(worker, input, reason)?;
-        let Some(from) = from.filter(|_| moved) else {
-            return Ok(());
-        };
-        match fact {
-            PortFact::Started => {
-                self.start_succeeded();
-                self.begin_upkeep(worker);
-            }
-            PortFact::Released => self.counters.released += 1,
-            PortFact::StartFailed => self.start_failed(),
-            PortFact::Exited if from == Phase::Initializing => self.start_failed(),
-            PortFact::Exited if from != Phase::Stopping => self.counters.exited += 1,
-            PortFact::Exited => {}
-        }
+        self.drive(worker, input, reason)?;
         Ok(())
     }
 
@@ -66,9 +51,7 @@ impl Supervisor {
             worker::Timer::Drain => (worker::Input::DrainElapsed, None),
             worker::Timer::Rung => (worker::Input::RungElapsed, None),
         };
-        if self.drive(worker, input, reason)? && timer == worker::Timer::Start {
-            self.start_failed();
-        }
+        self.drive(worker, input, reason)?;
         Ok(())
     }
 
@@ -79,7 +62,7 @@ impl Supervisor {
         }
         self.stage = Stage::Closing;
         self.abandon_rolling();
-        self.end_pauses();
+        self.end_pauses_beyond(0);
         self.close_unbound_sessions();
         let workers: Vec<WorkerId> = self.slots.iter().map(|(w, _)| w).collect();
         for worker in workers {
@@ -125,21 +108,42 @@ impl Supervisor {
                     to,
                     reason: occupant.reason,
                 };
-                let (marked, failures) = (occupant.mark.is_some(), occupant.failures);
                 self.order_all(worker, effects);
                 self.effects.push(Effect::Trace(Event::Moved(transition)));
-                if from.is_staffing() && !to.is_staffing() && !marked && !self.is_closing() {
-                    self.vacated(transition, failures);
-                }
-                if to == Phase::Stopping && from != to {
-                    let reason = transition.reason.unwrap_or(Reason::Shutdown);
-                    self.lose_sessions(worker, reason);
-                }
-                if to == Phase::Terminated {
-                    self.slots.free(worker);
-                }
+                self.take_note(transition);
                 Ok(true)
             }
+        }
+    }
+
+    /// Draws what a worker's transition means for the pool.
+    fn take_note(&mut self, moved: Transition) {
+        use worker::Input::{PortExited, PortReleased, Retire, Started};
+        let Transition {
+            worker,
+            from,
+            input,
+            to,
+            ..
+        } = moved;
+        if from.is_staffing() && !to.is_staffing() && !self.is_closing() {
+            self.vacated(moved);
+        }
+        if to == Phase::Stopping && from != to {
+            self.lose_sessions(worker, moved.reason.unwrap_or(Reason::Shutdown));
+        }
+        match (from, input) {
+            (_, Started) => {
+                self.start_succeeded();
+                self.begin_upkeep(worker);
+            }
+            (_, PortReleased) => {
+                self.counters.released += 1;
+                self.slots.free(worker);
+            }
+            (Phase::Initializing, input) if input != Retire => self.start_failed(),
+            (from, PortExited) if from != Phase::Stopping => self.counters.exited += 1,
+            _ => {}
         }
     }
 

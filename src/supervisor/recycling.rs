@@ -15,12 +15,6 @@ pub(super) struct Mark {
     rolling: bool,
 }
 
-/// A rolling restart that is under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rolling {
-    marked: usize,
-}
-
 impl Supervisor {
     pub(super) fn recycle(&mut self, worker: WorkerId) {
         match self.slots.get(worker) {
@@ -41,47 +35,39 @@ impl Supervisor {
             self.mark(worker, Reason::Recycled, true);
             marked += 1;
         }
-        self.rolling = Some(Rolling { marked });
+        self.rolling = Some(marked);
     }
 
     /// A start failed: whoever the rolling restart has not replaced yet is kept, and serves on.
     pub(super) fn stop_rolling(&mut self) {
-        let Some(rolling) = self.rolling.take() else {
-            return;
-        };
-        let mut kept = 0;
+        let kept = self.slots.count(Occupant::is_rolling);
         while let Some(worker) = self.slots.find(Occupant::is_rolling) {
-            kept += 1;
             if let Some(occupant) = self.slots.get_mut(worker) {
                 occupant.mark = None;
             }
             self.effects.push(Effect::Trace(Event::Unmarked { worker }));
         }
-        self.rolled(rolling, kept);
+        self.rolled(kept);
     }
 
     /// The pool shuts down: whoever the rolling restart has not replaced yet goes with the others.
     pub(super) fn abandon_rolling(&mut self) {
-        if let Some(rolling) = self.rolling.take() {
-            let kept = self.slots.count(Occupant::is_rolling);
-            self.rolled(rolling, kept);
-        }
+        self.rolled(self.slots.count(Occupant::is_rolling));
     }
 
     /// A rolling restart has ended when nobody is left whom it has to replace.
     pub(super) fn end_rolling(&mut self) {
-        if self.slots.find(Occupant::is_rolling).is_none()
-            && let Some(rolling) = self.rolling.take()
-        {
-            self.rolled(rolling, 0);
+        if self.rolling.is_some() && self.slots.find(Occupant::is_rolling).is_none() {
+            self.rolled(0);
         }
     }
 
-    fn rolled(&mut self, rolling: Rolling, kept: usize) {
-        self.effects.push(Effect::Rolled(Rolled {
-            replaced: rolling.marked - kept,
-            kept,
-        }));
+    /// Says how the rolling restart has ended, if one was under way.
+    fn rolled(&mut self, kept: usize) {
+        if let Some(marked) = self.rolling.take() {
+            let replaced = marked - kept;
+            self.effects.push(Effect::Rolled(Rolled { replaced, kept }));
+        }
     }
 
     pub(super) fn mark(&mut self, worker: WorkerId, reason: Reason, rolling: bool) {

@@ -4,7 +4,6 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::slots::Occupant;
 use super::{Effect, Reason, Supervisor, Timer};
 use crate::policy::Policy;
 use crate::trace::Transition;
@@ -71,13 +70,12 @@ impl Restarts {
     fn pause(&mut self, failures: u32, left: Reason, after: Duration) -> Effect {
         let left = Some(left);
         self.generation += 1;
-        self.pauses.push(Pause {
+        let pause = Pause {
             generation: self.generation,
             vacancy: Vacancy { failures, left },
-        });
-        let timer = Timer::Restart {
-            generation: self.generation,
         };
+        self.pauses.push(pause);
+        let timer = pause.timer();
         Effect::StartTimer { timer, after }
     }
 
@@ -90,12 +88,13 @@ impl Restarts {
         }
         found.is_some()
     }
+}
 
-    /// Ends every pause: the timers to cancel.
-    fn end(&mut self) -> impl Iterator<Item = Timer> {
-        self.pauses.drain(..).map(|pause| Timer::Restart {
-            generation: pause.generation,
-        })
+impl Pause {
+    fn timer(self) -> Timer {
+        Timer::Restart {
+            generation: self.generation,
+        }
     }
 }
 
@@ -114,10 +113,16 @@ impl Supervisor {
 
     /// Takes note that a position was left that is to be filled again. After a failed start, and after a crash that
     /// follows another failure, that has to wait.
-    pub(super) fn vacated(&mut self, transition: Transition, failures: u32) {
-        let Some(left) = transition.reason else {
+    pub(super) fn vacated(&mut self, transition: Transition) {
+        let (Some(occupant), Some(left)) = (self.slots.get(transition.worker), transition.reason)
+        else {
             return;
         };
+        // The position of one that is being replaced has been given away.
+        if occupant.mark.is_some() {
+            return;
+        }
+        let failures = occupant.failures;
         let row = failures.saturating_add(1);
         let doublings = match (transition.from, transition.input) {
             (_, Input::Retire | Input::Fault) => return self.restarts.vacate(0, left),
@@ -137,24 +142,14 @@ impl Supervisor {
         }
     }
 
-    /// Ends the pauses, the latest first, of positions that are filled, because the worker that was to be replaced is
-    /// kept, or that are gone, because the pool was made smaller.
-    pub(super) fn end_idle_pauses(&mut self) {
-        let staff = self.slots.count(Occupant::is_staff);
-        while staff + self.restarts.pauses.len() > self.policy.size
+    /// Ends the pauses, the latest first, until no more are left than there are positions to hold back: some may have been
+    /// filled, because the worker that was to be replaced is kept, or be gone, because the pool is smaller or ends.
+    pub(super) fn end_pauses_beyond(&mut self, vacant: usize) {
+        while self.restarts.pauses.len() > vacant
             && let Some(pause) = self.restarts.pauses.pop()
         {
-            let timer = Timer::Restart {
-                generation: pause.generation,
-            };
+            let timer = pause.timer();
             self.effects.push(Effect::CancelTimer { timer });
         }
-    }
-
-    /// Ends every pause, because nothing is to be started any more.
-    pub(super) fn end_pauses(&mut self) {
-        let timers = self.restarts.end();
-        self.effects
-            .extend(timers.map(|timer| Effect::CancelTimer { timer }));
     }
 }

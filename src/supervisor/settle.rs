@@ -15,7 +15,6 @@ impl Supervisor {
         self.retire_surplus();
         self.grant();
         self.end_drains();
-        self.end_idle_pauses();
         self.start();
         self.refuse();
         self.end_rolling();
@@ -49,6 +48,8 @@ impl Supervisor {
         if self.is_closing() {
             return;
         }
+        let staff = self.slots.count(Occupant::is_staff);
+        self.end_pauses_beyond(self.policy.size.saturating_sub(staff));
         let slots = self.policy.size + self.policy.surge;
         loop {
             let staff = self.slots.count(Occupant::is_staff);

@@ -32,8 +32,6 @@ pub(super) struct Occupant {
     pub(super) lease: Option<Held>,
     /// How many leases the worker has had.
     pub(super) leases: u64,
-    /// How many whole exchanges it has made.
-    pub(super) exchanges: u64,
     /// How many of its machine's timers it has had: the generation of the latest.
     pub(super) timers: u64,
     /// How many failures in a row its position has seen before it.
@@ -78,7 +76,6 @@ impl Slots {
             machine,
             lease: None,
             leases: 0,
-            exchanges: 0,
             timers: 0,
             failures: vacancy.failures,
             replaces: vacancy.left,
@@ -164,6 +161,11 @@ impl Occupant {
     /// Whether it holds a place among the `size` workers that the pool is to have.
     pub(super) fn is_staff(&self) -> bool {
         self.phase().is_staffing() && self.mark.is_none()
+    }
+
+    /// Whether somebody may be granted it: everybody, or one of its own sessions.
+    pub(super) fn is_grantable(&self) -> bool {
+        matches!(self.phase(), Phase::Ready | Phase::Lingering)
     }
 
     /// Whether a client holds it.

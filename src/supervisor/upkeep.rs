@@ -18,8 +18,8 @@ pub(super) struct Upkeep {
     pub(super) errors: u64,
     /// Resident bytes, when they were last measured.
     pub(super) memory: Option<u64>,
-    /// How many exchanges it has made, as far as its limit is concerned.
-    exchanges: u64,
+    /// How many whole exchanges it has made.
+    pub(super) exchanges: u64,
     /// Whether it has served for `min_worker_life`.
     mature: bool,
     /// Whether it has served for `max_worker_age`.
