@@ -5,7 +5,6 @@ use std::sync::Arc;
 use ostler::{SessionId, WaiterId};
 use tokio::select;
 use tokio::sync::oneshot;
-use tokio::sync::oneshot::error::TryRecvError;
 
 use crate::driver::{Answer, Driver};
 use crate::error::CheckoutError;
@@ -28,7 +27,7 @@ pub(crate) async fn checkout(
     }
     let home = session.and_then(|session| driver.home(session));
     client.leave().unwrap_or_else(|| {
-        let pool = driver.status().occupancy();
+        let pool = driver.occupancy();
         Err(match home {
             Some(worker) => CheckoutError::SessionTimedOut {
                 worker,
@@ -43,14 +42,8 @@ pub(crate) async fn checkout(
 /// Leases a worker if there is one at this moment.
 pub(crate) fn try_checkout(driver: &Arc<Driver>) -> Result<Lease, CheckoutError> {
     let mut client = Client::enqueue(driver, None);
-    let now = client.answer.try_recv();
-    let answer = match now {
-        Ok(answer) => Some(answer),
-        Err(TryRecvError::Empty | TryRecvError::Closed) => client.leave(),
-    };
-    client.answered = true;
-    answer.unwrap_or_else(|| {
-        let pool = driver.status().occupancy();
+    client.leave().unwrap_or_else(|| {
+        let pool = driver.occupancy();
         Err(CheckoutError::NoneIdle { pool })
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ostler::policy::InvalidOption;
 use ostler::supervisor::{Reason, Rolled};
-use ostler::{PublicPhase, WorkerId};
+use ostler::{Phase, PublicPhase, WorkerId};
 
 use crate::port::{Exit, OpenError};
 
@@ -132,14 +132,21 @@ pub struct Occupancy {
 }
 
 impl Occupancy {
-    pub(crate) fn count(&mut self, phase: PublicPhase) {
-        match phase {
-            PublicPhase::Initializing => self.initializing += 1,
-            PublicPhase::Ready => self.ready += 1,
-            PublicPhase::Busy => self.busy += 1,
-            PublicPhase::Draining => self.draining += 1,
-            PublicPhase::Terminated => {}
+    pub(crate) fn of(phases: impl Iterator<Item = Phase>, waiting: usize) -> Self {
+        let mut occupancy = Self {
+            waiting,
+            ..Self::default()
+        };
+        for phase in phases {
+            match phase.public() {
+                PublicPhase::Initializing => occupancy.initializing += 1,
+                PublicPhase::Ready => occupancy.ready += 1,
+                PublicPhase::Busy => occupancy.busy += 1,
+                PublicPhase::Draining => occupancy.draining += 1,
+                PublicPhase::Terminated => {}
+            }
         }
+        occupancy
     }
 }
 

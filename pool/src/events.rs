@@ -45,12 +45,12 @@ impl Events {
     ///
     /// [`EventError::Missed`] once for each time that this reader falls behind, [`EventError::Closed`] at the end.
     pub async fn next(&mut self) -> Result<Event, EventError> {
+        let Self { driver, next } = self;
         loop {
-            let driver = Arc::clone(&self.driver);
             let mut news = pin!(driver.news().notified());
             // Before the look, so that what comes after it is not slept through.
             news.as_mut().enable();
-            if let Some(outcome) = self.read() {
+            if let Some(outcome) = read(driver, next) {
                 return outcome;
             }
             news.await;
@@ -63,22 +63,22 @@ impl Events {
     ///
     /// As [`next`](Self::next).
     pub fn try_next(&mut self) -> Result<Option<Event>, EventError> {
-        self.read().transpose()
+        read(&self.driver, &mut self.next).transpose()
     }
+}
 
-    fn read(&mut self) -> Option<Result<Event, EventError>> {
-        match self.driver.read_log(self.next) {
-            Read::Event(event) => {
-                self.next += 1;
-                Some(Ok(event))
-            }
-            Read::Missed(count) => {
-                self.next += count;
-                Some(Err(EventError::Missed(count)))
-            }
-            Read::Closed => Some(Err(EventError::Closed)),
-            Read::Nothing => None,
+fn read(driver: &Driver, next: &mut u64) -> Option<Result<Event, EventError>> {
+    match driver.read_log(*next) {
+        Read::Event(event) => {
+            *next += 1;
+            Some(Ok(event))
         }
+        Read::Missed(count) => {
+            *next += count;
+            Some(Err(EventError::Missed(count)))
+        }
+        Read::Closed => Some(Err(EventError::Closed)),
+        Read::Nothing => None,
     }
 }
 

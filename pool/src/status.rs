@@ -81,14 +81,7 @@ impl PoolStatus {
     /// How many workers are in each phase.
     #[must_use]
     pub fn occupancy(&self) -> Occupancy {
-        let mut occupancy = Occupancy {
-            waiting: self.waiting,
-            ..Occupancy::default()
-        };
-        for worker in &self.workers {
-            occupancy.count(worker.phase.public());
-        }
-        occupancy
+        Occupancy::of(self.workers.iter().map(|worker| worker.phase), self.waiting)
     }
 
     /// How many workers serve: they are ready or busy.

@@ -4,8 +4,9 @@
 //! cargo run --release --example survey -- --kill-every 20
 //! ```
 //!
-//! Each worker is replaced after `--recycle-every` files, without the others noticing. With `--kill-every N`, the worker that serves every Nth file is killed in the middle of it. The pool replaces the
-//! worker, the survey makes the call once more, and the figures are those of a run without kills.
+//! Each worker is replaced after `--recycle-every` files, without the others noticing. With `--kill-every N`, the worker
+//! that serves every Nth file is killed in the middle of it. The pool replaces the worker, the survey makes the call once
+//! more, and the figures are those of a run without kills.
 
 mod books;
 mod report;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::log::Log;
 use super::perform::Deferred;
 use super::{Answer, Driver, Shutdown};
-use crate::error::{CheckoutError, RollingError, StartError};
+use crate::error::{CheckoutError, Occupancy, RollingError, StartError};
 use crate::lease::Lease;
 use crate::status::{PoolStatus, Probe, WorkerStatus};
 use crate::wire::Wire;
@@ -157,23 +157,30 @@ impl Inner {
     }
 
     pub(super) fn refused(&self, refusal: Refusal) -> CheckoutError {
-        let (policy, pool) = (self.supervisor.policy(), || self.status().occupancy());
+        let policy = self.supervisor.policy();
         match (refusal, &self.last_failure) {
             (Refusal::CrashLoop, Some(last)) => CheckoutError::CrashLoop {
                 last: Arc::clone(last),
             },
             (Refusal::QueueFull, _) => CheckoutError::QueueFull {
                 max_waiting: policy.max_waiting,
-                pool: pool(),
+                pool: self.occupancy(),
             },
             (Refusal::TooManySessions, _) => CheckoutError::TooManySessions {
                 max_sessions: policy.max_sessions,
             },
             (Refusal::SessionLost(reason), _) => CheckoutError::SessionLost { reason },
             (Refusal::SessionEnded, _) => CheckoutError::SessionEnded,
-            (Refusal::Paused, _) => CheckoutError::Paused { pool: pool() },
+            (Refusal::Paused, _) => CheckoutError::Paused {
+                pool: self.occupancy(),
+            },
             (Refusal::Closed | Refusal::CrashLoop, _) => CheckoutError::Closed,
         }
+    }
+
+    /// What every error shows of the pool. A pool that refuses has no time to say more.
+    pub(super) fn occupancy(&self) -> Occupancy {
+        Occupancy::of(self.supervisor.phases(), self.supervisor.waiting())
     }
 
     pub(super) fn status(&self) -> PoolStatus {

@@ -20,7 +20,7 @@ use tokio::time::{Instant, Sleep};
 
 use self::inner::Inner;
 pub(crate) use self::log::Read;
-use crate::error::{CheckoutError, RollingError, StartError};
+use crate::error::{CheckoutError, Occupancy, RollingError, StartError};
 use crate::lease::Lease;
 use crate::port::Opener;
 use crate::status::{PoolStatus, WorkerEnd};
@@ -250,6 +250,10 @@ impl Driver {
         self.lock().supervisor.policy().shutdown_timeout
     }
 
+    pub(crate) fn occupancy(&self) -> Occupancy {
+        self.lock().occupancy()
+    }
+
     pub(crate) fn status(&self) -> PoolStatus {
         self.lock().status()
     }
@@ -268,7 +272,7 @@ impl Driver {
         self.lock().log.read(next, closed)
     }
 
-    /// Resolves when there may be something new in the log.
+    /// Rung when there may be something new in the log.
     pub(crate) fn news(&self) -> &Notify {
         &self.news
     }

@@ -164,7 +164,8 @@ impl Inner {
         }
         if let Some(shutdown) = &mut self.shutdown
             && shutdown.drained.is_none()
-            && self.supervisor.draining() == 0
+            && !(self.supervisor.phases())
+                .any(|phase| matches!(phase, Phase::Lingering | Phase::Finishing))
         {
             shutdown.drained = Some(Instant::now());
         }
