@@ -56,12 +56,7 @@ fn worlds() -> [(&'static str, World); 5] {
     let sessions = World {
         policy: policy(1),
         trouble: 2,
-        may: |happening| match happening {
-            H::Fault(_) | H::GiveUp(_) | H::RecycleAll | H::Pause | H::Resume => false,
-            H::Port(_, fact) => fact != PortFact::StartFailed,
-            H::Deadline(_, timer) => !is_of_the_start(timer),
-            _ => true,
-        },
+        may: is_a_matter_of_workers_that_have_started,
         ..world.clone()
     };
     let sizes = World {
@@ -84,12 +79,7 @@ fn worlds() -> [(&'static str, World); 5] {
         },
         clients: 1,
         trouble: 2,
-        may: |happening| match happening {
-            H::Fault(_) | H::GiveUp(_) | H::RecycleAll | H::Pause | H::Resume => false,
-            H::Port(_, fact) => fact != PortFact::StartFailed,
-            H::Deadline(_, timer) => !is_of_the_start(timer),
-            _ => true,
-        },
+        may: is_a_matter_of_workers_that_have_started,
         ..world
     };
     [
@@ -99,6 +89,16 @@ fn worlds() -> [(&'static str, World); 5] {
         ("Sizes", sizes),
         ("Probes", probes),
     ]
+}
+
+fn is_a_matter_of_workers_that_have_started(happening: Happening) -> bool {
+    use Happening as H;
+    match happening {
+        H::Fault(_) | H::GiveUp(_) | H::RecycleAll | H::Pause | H::Resume => false,
+        H::Port(_, fact) => fact != PortFact::StartFailed,
+        H::Deadline(_, timer) => !is_of_the_start(timer),
+        _ => true,
+    }
 }
 
 fn is_of_the_start(timer: Timer) -> bool {

@@ -2,6 +2,7 @@
 
 mod books;
 mod calls;
+mod count;
 mod health;
 mod hosts;
 mod intake;

@@ -9,22 +9,17 @@ use std::{env, fs};
 use ostler_pool::ostler::supervisor::Reason;
 use ostler_pool::ostler::worker::Rung;
 use ostler_pool::{CallError, ExitStatus};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
 use crate::books::{Books, alone, inheritable, is_alive, leaves_nothing, until};
-use crate::rig::hostile;
+use crate::rig::{hostile, signal};
 
 fn number(reply: &[u8]) -> u32 {
     std::str::from_utf8(reply)
         .expect("a number")
         .parse()
         .expect("a number")
-}
-
-fn kill(pid: u32) {
-    let pid = Pid::from_raw(pid.cast_signed()).expect("a process id");
-    kill_process(pid, Signal::KILL).expect("the worker can be killed");
 }
 
 /// T1: a pool that was used and shut down leaves no process, no zombie and no descriptor, and says so at once.
@@ -84,7 +79,9 @@ fn a_killed_worker_is_replaced() {
             let mut lease = pool.checkout().await.unwrap();
             let pid = number(&lease.call(b"pid").await.unwrap());
             assert_eq!(lease.pid(), Some(pid));
-            let (call, ()) = tokio::join!(lease.call(b"sleep 1000"), async { kill(pid) });
+            let (call, ()) = tokio::join!(lease.call(b"sleep 1000"), async {
+                signal(pid, Signal::KILL)
+            });
             match call {
                 Err(CallError::WorkerExited { exit, .. }) => {
                     assert_eq!(exit.status, ExitStatus::Signal(9));
@@ -98,7 +95,7 @@ fn a_killed_worker_is_replaced() {
         let pid = idle.pid().unwrap();
         let name = idle.worker();
         drop(idle);
-        kill(pid);
+        signal(pid, Signal::KILL);
         while pool.status().serving() < 2 || pool.status().workers.iter().any(|w| w.worker == name)
         {
             tokio::task::yield_now().await;
@@ -187,8 +184,7 @@ async fn an_unread_request_is_told_from_a_read_one() {
         .unwrap();
     for (size, whole) in [(100, true), (1_000_000, false)] {
         let mut lease = pool.checkout().await.unwrap();
-        let pid = Pid::from_raw(lease.pid().unwrap().cast_signed()).unwrap();
-        kill_process(pid, Signal::STOP).unwrap();
+        signal(lease.pid().unwrap(), Signal::STOP);
         match lease.call(&vec![b'x'; size]).await {
             Err(CallError::TimedOut {
                 request_written, ..
@@ -284,7 +280,7 @@ fn chaos_leaves_nothing() {
                     assert_eq!(reply.len() as u64, client * 1000 + number);
                     continue;
                 }
-                kill(lease.pid().unwrap());
+                signal(lease.pid().unwrap(), Signal::KILL);
                 match lease.call(request.as_bytes()).await {
                     Err(CallError::WorkerExited { exit, .. }) => {
                         assert_eq!(exit.status, ExitStatus::Signal(9));

@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use ostler_pool::ostler::supervisor::{Limit, Reason};
-use ostler_pool::ostler::trace::Event;
-use ostler_pool::{Builder, CallError, Events, Phase, Pool, RollingError};
+use ostler_pool::{Builder, CallError, RollingError};
 use tokio::time::sleep;
 
+use crate::count::Count;
 use crate::rig::{end, pool, until};
 use crate::sim::{Script, Sim};
 
@@ -22,39 +22,18 @@ fn steady(sim: &Sim, size: usize) -> Builder {
         .min_worker_life(Duration::ZERO)
 }
 
-/// The reasons for which workers were retired, and the fewest that served at any moment after all had started.
-fn watch(events: &mut Events, serving: &mut usize) -> (Vec<Reason>, usize) {
-    let (mut reasons, mut fewest) = (Vec::new(), *serving);
-    while let Ok(Some(event)) = events.try_next() {
-        let Event::Moved(moved) = event else { continue };
-        let serves = |phase| matches!(phase, Phase::Ready | Phase::Busy);
-        *serving += usize::from(serves(moved.to) && !serves(moved.from));
-        *serving -= usize::from(serves(moved.from) && !serves(moved.to));
-        fewest = fewest.min(*serving);
-        if moved.to == Phase::Lingering || moved.to == Phase::Finishing {
-            reasons.extend(moved.reason.filter(|_| serves(moved.from)));
-        }
-    }
-    (reasons, fewest)
-}
-
-async fn started(pool: &Pool, size: usize) -> (Events, usize) {
-    until(pool, |status| status.serving() == size).await;
-    (pool.events(), size)
-}
-
 /// L14, L15: workers are replaced after so many requests, a little earlier at random, and never fewer than `size` serve.
 #[tokio::test(start_paused = true)]
 async fn requests_are_a_limit() {
     let sim = Sim::default();
     let pool = steady(&sim, 2).max_worker_requests(50).build().unwrap();
-    let (mut events, mut serving) = started(&pool, 2).await;
+    let mut count = Count::of(&pool, 2).await;
     for _ in 0..200 {
         assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
         // The other tasks run too, so that replacements become ready.
         sleep(Duration::from_millis(1)).await;
     }
-    let (reasons, fewest) = watch(&mut events, &mut serving);
+    let (reasons, fewest) = count.so_far();
     assert_eq!(fewest, 2);
     // One worker of two takes all calls of a single client; each serves 45 to 50 of them.
     assert!((3..=4).contains(&reasons.len()), "{reasons:?}");
@@ -71,7 +50,7 @@ async fn age_is_a_limit_with_jitter() {
         .max_worker_age(Duration::from_secs(1000))
         .build()
         .unwrap();
-    let (mut events, mut serving) = started(&pool, 8).await;
+    let mut count = Count::of(&pool, 8).await;
     sleep(Duration::from_secs(899)).await;
     assert_eq!(pool.status().counters.recycled, 0);
     let (mut retired, mut moments) = (0, 0);
@@ -83,7 +62,7 @@ async fn age_is_a_limit_with_jitter() {
     }
     assert_eq!(retired, 8);
     assert!(moments > 1, "all within a second");
-    let (reasons, fewest) = watch(&mut events, &mut serving);
+    let (reasons, fewest) = count.so_far();
     assert_eq!(reasons, [Reason::Limit(Limit::Age); 8]);
     assert_eq!(fewest, 8);
     assert_eq!(sim.books().most_open, 9, "one more than its size");
@@ -96,7 +75,7 @@ async fn age_is_a_limit_with_jitter() {
 async fn errors_in_a_row_are_a_limit() {
     let sim = Sim::default();
     let pool = steady(&sim, 1).error_threshold(3).build().unwrap();
-    let (mut events, mut serving) = started(&pool, 1).await;
+    let mut count = Count::of(&pool, 1).await;
     let raise = async || {
         let raised = pool.call(b"raise").await;
         assert!(
@@ -116,7 +95,7 @@ async fn errors_in_a_row_are_a_limit() {
         raise().await;
     }
     until(&pool, |status| status.counters.recycled == 1).await;
-    let (reasons, fewest) = watch(&mut events, &mut serving);
+    let (reasons, fewest) = count.so_far();
     assert_eq!((reasons, fewest), (vec![Reason::Limit(Limit::Errors)], 1));
     end(&pool, &sim).await;
 }
@@ -130,10 +109,10 @@ async fn memory_is_a_limit() {
         .min_worker_life(Duration::from_secs(10))
         .build()
         .unwrap();
-    let (mut events, mut serving) = started(&pool, 1).await;
+    let mut count = Count::of(&pool, 1).await;
     until(&pool, |status| status.workers[0].memory == Some(1 << 30)).await;
     until(&pool, |status| status.counters.recycled == 1).await;
-    let (reasons, fewest) = watch(&mut events, &mut serving);
+    let (reasons, fewest) = count.so_far();
     assert_eq!((reasons, fewest), (vec![Reason::Limit(Limit::Memory)], 1));
     until(&pool, |status| status.workers.len() == 1).await;
     let worker = &pool.status().workers[0];
@@ -165,14 +144,14 @@ async fn a_worker_serves_for_a_while_at_least() {
 async fn a_worker_is_kept_while_replacements_fail() {
     let sim = Sim::new([Script::Good, Script::Refuses, Script::Refuses]);
     let pool = steady(&sim, 1).build().unwrap();
-    let (mut events, mut serving) = started(&pool, 1).await;
+    let mut count = Count::of(&pool, 1).await;
     let old = pool.status().workers[0].worker;
     pool.recycle(old);
     until(&pool, |status| status.last_failure.is_some()).await;
     assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
     assert_eq!(pool.status().workers[0].marked, Some(Reason::Recycled));
     until(&pool, |status| status.counters.recycled == 1).await;
-    let (reasons, fewest) = watch(&mut events, &mut serving);
+    let (reasons, fewest) = count.so_far();
     assert_eq!((reasons, fewest), (vec![Reason::Recycled], 1));
     assert_eq!(sim.books().opened, 4);
     end(&pool, &sim).await;
@@ -183,14 +162,14 @@ async fn a_worker_is_kept_while_replacements_fail() {
 async fn a_rolling_restart_replaces_everyone() {
     let sim = Sim::default();
     let pool = steady(&sim, 4).build().unwrap();
-    let (mut events, mut serving) = started(&pool, 4).await;
+    let mut count = Count::of(&pool, 4).await;
     let before: Vec<_> = pool.status().workers.iter().map(|w| w.worker).collect();
     let (one, other) = tokio::join!(pool.recycle_all(), pool.recycle_all());
     assert_eq!((one.unwrap(), other.unwrap()), (4, 4));
     until(&pool, |status| status.workers.len() == 4).await;
     let status = pool.status();
     assert!(status.workers.iter().all(|w| !before.contains(&w.worker)));
-    let (reasons, fewest) = watch(&mut events, &mut serving);
+    let (reasons, fewest) = count.so_far();
     assert_eq!((reasons, fewest), (vec![Reason::Recycled; 4], 4));
     assert_eq!((sim.books().opened, sim.books().most_open), (8, 5));
     end(&pool, &sim).await;
@@ -202,7 +181,7 @@ async fn a_rolling_restart_stops_when_a_start_fails() {
     use Script::{Good, Refuses};
     let sim = Sim::new([Good, Good, Good, Good, Good, Refuses]);
     let pool = steady(&sim, 4).build().unwrap();
-    let (mut events, mut serving) = started(&pool, 4).await;
+    let mut count = Count::of(&pool, 4).await;
     match pool.recycle_all().await {
         Err(RollingError::StartFailed { rolled, last }) => {
             assert_eq!((rolled.replaced, rolled.kept), (1, 3));
@@ -214,7 +193,7 @@ async fn a_rolling_restart_stops_when_a_start_fails() {
     let status = pool.status();
     assert_eq!((status.workers.len(), status.serving()), (4, 4));
     assert!(status.workers.iter().all(|worker| worker.marked.is_none()));
-    let (reasons, fewest) = watch(&mut events, &mut serving);
+    let (reasons, fewest) = count.so_far();
     assert_eq!((reasons, fewest), (vec![Reason::Recycled], 4));
     assert_eq!(sim.books().opened, 6);
     end(&pool, &sim).await;

@@ -5,7 +5,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use ostler_pool::{Builder, Pool, PoolStatus, Python};
+use ostler_pool::ostler::supervisor::Reason;
+use ostler_pool::{Builder, CallError, CheckoutError, Pool, PoolStatus, Python};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{sleep, timeout};
 
 use crate::books::modules;
@@ -15,7 +17,7 @@ pub(crate) fn pool(sim: &Sim, size: usize) -> Builder {
     Pool::builder(sim.clone()).size(size)
 }
 
-/// Polls, on the paused clock, until the pool is as described; panics with what it is like if that never comes.
+/// Polls until the pool is as described, which on a paused clock takes no time; panics with what it is like if that never comes.
 pub(crate) async fn until(pool: &Pool, described: impl Fn(&PoolStatus) -> bool) {
     for _ in 0..100_000 {
         if described(&pool.status()) {
@@ -53,4 +55,26 @@ pub(crate) fn hostile() -> Builder {
         .restart_backoff(Duration::from_millis(1), Duration::from_millis(20))
         .checkout_timeout(Duration::from_secs(60))
         .call_timeout(Duration::from_secs(60))
+}
+
+/// Signals a worker, whose process is there.
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid.cast_signed()).expect("a process id");
+    kill_process(pid, signal).expect("the worker can be signalled");
+}
+
+/// Why the session is lost: it must be, and the call must say so.
+pub(crate) fn lost(call: Result<Vec<u8>, CallError>) -> Reason {
+    match call {
+        Err(CallError::Checkout(CheckoutError::SessionLost { reason })) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The session must have ended, and the call must say so.
+pub(crate) fn assert_session_ended(call: Result<Vec<u8>, CallError>) {
+    assert!(
+        matches!(call, Err(CallError::Checkout(CheckoutError::SessionEnded))),
+        "{call:?}"
+    );
 }

@@ -10,7 +10,7 @@ use ostler_pool::ostler::supervisor::Reason;
 use ostler_pool::{CallError, CheckoutError, Phase};
 use tokio::time::{Instant, sleep};
 
-use crate::rig::{begin, end, pool, until};
+use crate::rig::{assert_session_ended, begin, end, lost, pool, until};
 use crate::sim::Sim;
 
 /// The calls of a session run on one worker, whatever else the pool does; sessions spread over the workers.
@@ -104,11 +104,7 @@ async fn draining_serves_its_own_sessions() {
     }
     session.end();
     until(&pool, |status| status.workers.len() == 1).await;
-    let over = session.call(b"hello").await;
-    assert!(
-        matches!(over, Err(CallError::Checkout(CheckoutError::SessionEnded))),
-        "{over:?}"
-    );
+    assert_session_ended(session.call(b"hello").await);
     end(&pool, &sim).await;
 }
 
@@ -127,18 +123,9 @@ async fn a_lost_session_is_told() {
     .await;
     assert_eq!((session.worker(), pool.status().sessions), (None, 1));
     // Whoever names it next is told, also if it is another handle.
-    let lost = pool.session("a").unwrap().call(b"hello").await;
-    match lost {
-        Err(CallError::Checkout(CheckoutError::SessionLost { reason })) => {
-            assert_eq!(reason, Reason::Recycled);
-        }
-        other => panic!("{other:?}"),
-    }
-    let over = session.call(b"hello").await;
-    assert!(
-        matches!(over, Err(CallError::Checkout(CheckoutError::SessionEnded))),
-        "{over:?}"
-    );
+    let told = pool.session("a").unwrap().call(b"hello").await;
+    assert_eq!(lost(told), Reason::Recycled);
+    assert_session_ended(session.call(b"hello").await);
     let anew = pool.session("a").unwrap();
     anew.call(b"hello").await.unwrap();
     assert_ne!(anew.worker(), Some(old));
@@ -158,12 +145,7 @@ async fn a_waiting_call_of_a_lost_session_is_told() {
         matches!(died, Err(CallError::WorkerExited { .. })),
         "{died:?}"
     );
-    match told {
-        Err(CallError::Checkout(CheckoutError::SessionLost { reason })) => {
-            assert_eq!(reason, Reason::Exited);
-        }
-        other => panic!("{other:?}"),
-    }
+    assert_eq!(lost(told), Reason::Exited);
     assert_eq!(pool.status().sessions, 0);
     drop(held);
     end(&pool, &sim).await;
@@ -197,14 +179,7 @@ async fn sessions_are_bounded_and_expire() {
     sleep(Duration::from_secs(500)).await;
     drop(held);
     a.call(b"hello").await.unwrap();
-    let expired = b.call(b"hello").await;
-    assert!(
-        matches!(
-            expired,
-            Err(CallError::Checkout(CheckoutError::SessionEnded))
-        ),
-        "{expired:?}"
-    );
+    assert_session_ended(b.call(b"hello").await);
     pool.session("c").unwrap().call(b"hello").await.unwrap();
     end(&pool, &sim).await;
 }
@@ -228,8 +203,5 @@ async fn shutdown_drains_sessions() {
     assert!(since.elapsed() < Duration::from_secs(6));
     assert!(report.drained_in >= Duration::from_secs(5), "{report}");
     assert_eq!(sim.books().open, 0);
-    assert!(matches!(
-        session.call(b"hello").await,
-        Err(CallError::Checkout(CheckoutError::SessionEnded))
-    ));
+    assert_session_ended(session.call(b"hello").await);
 }

@@ -5,27 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ostler_pool::ostler::supervisor::{Limit, Reason};
-use ostler_pool::ostler::trace::Event;
-use ostler_pool::{
-    CallError, CheckoutError, Events, Phase, Pool, PoolStatus, WorkerId, WorkerStatus,
-};
-use rustix::process::{Pid, Signal, kill_process};
+use ostler_pool::{CallError, Phase, Pool, WorkerId, WorkerStatus};
+use rustix::process::Signal;
 
 use crate::books::{alone, is_alive, leaves_nothing};
-use crate::rig::hostile;
-
-/// Polls a pool of real workers until it is as described.
-async fn until(pool: &Pool, what: &str, described: impl Fn(&PoolStatus) -> bool) {
-    let since = Instant::now();
-    while !described(&pool.status()) {
-        assert!(
-            since.elapsed() < Duration::from_secs(60),
-            "{what}: {}",
-            pool.status()
-        );
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
+use crate::count::Count;
+use crate::rig::{hostile, lost, signal, until};
 
 fn first(pool: &Pool) -> WorkerStatus {
     pool.status().workers[0].clone()
@@ -33,46 +18,11 @@ fn first(pool: &Pool) -> WorkerStatus {
 
 /// Polls until the first worker of a pool of one is gone and its replacement serves: why it is gone.
 async fn replaced(pool: &Pool, old: WorkerId) -> Option<Reason> {
-    until(pool, "a replacement", |status| {
+    until(pool, |status| {
         status.serving() == 1 && status.workers.len() == 1 && status.workers[0].worker != old
     })
     .await;
     first(pool).replaces
-}
-
-/// How many workers serve, counted from the events alone.
-struct Count {
-    events: Events,
-    serving: usize,
-    fewest: usize,
-    retired: usize,
-}
-
-impl Count {
-    async fn of(pool: &Pool, size: usize) -> Self {
-        until(pool, "a start", |status| status.serving() == size).await;
-        Self {
-            events: pool.events(),
-            serving: size,
-            fewest: size,
-            retired: 0,
-        }
-    }
-
-    /// Reads events until so many workers have been retired.
-    async fn until_retired(&mut self, workers: usize) {
-        while self.retired < workers {
-            let event = self.events.next().await.expect("no event was missed");
-            let Event::Moved(moved) = event else { continue };
-            let serves = |phase| matches!(phase, Phase::Ready | Phase::Busy);
-            self.serving += usize::from(serves(moved.to) && !serves(moved.from));
-            if serves(moved.from) && !serves(moved.to) {
-                self.serving -= 1;
-                self.retired += 1;
-            }
-            self.fewest = self.fewest.min(self.serving);
-        }
-    }
 }
 
 /// Eight clients that call until they are told to stop: how many calls they made, all of which succeeded.
@@ -112,13 +62,13 @@ fn recycling_under_load_keeps_the_size() {
         let mut count = Count::of(&pool, 4).await;
         let stop = Arc::default();
         let clients = load(&pool, &stop);
-        count.until_retired(12).await;
+        let (_, fewest) = count.until_left(12).await;
         stop.store(true, Ordering::Relaxed);
         let mut calls = 0;
         for client in clients {
             calls += client.await.unwrap();
         }
-        assert_eq!(count.fewest, 4);
+        assert_eq!(fewest, 4);
         assert!(calls >= 12 * 45, "{calls}");
         let report = pool.shutdown().await;
         assert_eq!(report.counters.exchanges, calls);
@@ -138,14 +88,14 @@ fn a_rolling_restart_loses_no_call() {
         let before: Vec<_> = pool.status().workers.iter().map(|w| w.pid).collect();
         let stop = Arc::default();
         let clients = load(&pool, &stop);
-        let (rolled, ()) = tokio::join!(pool.recycle_all(), count.until_retired(3));
+        let (rolled, (_, fewest)) = tokio::join!(pool.recycle_all(), count.until_left(3));
         assert_eq!(rolled.unwrap(), 3);
         stop.store(true, Ordering::Relaxed);
         for client in clients {
             client.await.unwrap();
         }
-        assert_eq!(count.fewest, 3);
-        until(&pool, "an end", |status| status.workers.len() == 3).await;
+        assert_eq!(fewest, 3);
+        until(&pool, |status| status.workers.len() == 3).await;
         let now = pool.status();
         assert!(now.workers.iter().all(|w| !before.contains(&w.pid)));
         let report = pool.shutdown().await;
@@ -157,28 +107,23 @@ fn a_rolling_restart_loses_no_call() {
 #[tokio::test]
 async fn a_session_keeps_state() {
     let pool = hostile().size(2).build().unwrap();
-    until(&pool, "a start", |status| status.serving() == 2).await;
+    until(&pool, |status| status.serving() == 2).await;
     let [a, b] = ["a", "b"].map(|name| pool.session(name).unwrap());
     assert_eq!(a.call(b"remember one").await.unwrap(), b"one");
     assert_eq!(b.call(b"remember two").await.unwrap(), b"two");
     assert_eq!(a.call(b"remember three").await.unwrap(), b"one three");
     pool.recycle(a.worker().unwrap());
-    until(&pool, "a drain", |status| {
+    until(&pool, |status| {
         status.workers.iter().any(|w| w.phase == Phase::Lingering)
     })
     .await;
     assert_eq!(a.call(b"remember four").await.unwrap(), b"one three four");
     let lease = b.checkout().await.unwrap();
-    let pid = Pid::from_raw(lease.pid().unwrap().cast_signed()).unwrap();
+    let pid = lease.pid().unwrap();
     drop(lease);
-    kill_process(pid, Signal::KILL).unwrap();
-    until(&pool, "its death", |_| b.worker().is_none()).await;
-    match b.call(b"remember five").await {
-        Err(CallError::Checkout(CheckoutError::SessionLost { reason })) => {
-            assert_eq!(reason, Reason::Exited);
-        }
-        other => panic!("{other:?}"),
-    }
+    signal(pid, Signal::KILL);
+    until(&pool, |_| b.worker().is_none()).await;
+    assert_eq!(lost(b.call(b"remember five").await), Reason::Exited);
     a.end();
     pool.shutdown().await;
 }
@@ -187,10 +132,9 @@ async fn a_session_keeps_state() {
 #[tokio::test]
 async fn an_idle_death_is_noticed_at_once() {
     let pool = hostile().size(1).build().unwrap();
-    until(&pool, "a start", |status| status.serving() == 1).await;
+    until(&pool, |status| status.serving() == 1).await;
     let old = first(&pool);
-    let pid = Pid::from_raw(old.pid.unwrap().cast_signed()).unwrap();
-    kill_process(pid, Signal::KILL).unwrap();
+    signal(old.pid.unwrap(), Signal::KILL);
     assert_eq!(replaced(&pool, old.worker).await, Some(Reason::Exited));
     assert_eq!(pool.call(b"remember one").await.unwrap(), b"one");
     assert_eq!(pool.status().counters.granted, 1);
@@ -208,7 +152,7 @@ async fn a_worker_that_hangs_is_replaced() {
         .stop_grace(Duration::from_millis(50), Duration::from_millis(50))
         .build()
         .unwrap();
-    until(&pool, "a probe", |status| {
+    until(&pool, |status| {
         status
             .workers
             .iter()
@@ -217,8 +161,7 @@ async fn a_worker_that_hangs_is_replaced() {
     .await;
     let old = first(&pool);
     let pid = old.pid.unwrap();
-    let process = Pid::from_raw(pid.cast_signed()).unwrap();
-    kill_process(process, Signal::STOP).unwrap();
+    signal(pid, Signal::STOP);
     assert_eq!(replaced(&pool, old.worker).await, Some(Reason::Unhealthy));
     assert!(!is_alive(pid));
     pool.shutdown().await;
@@ -236,7 +179,7 @@ async fn a_worker_that_is_not_well_is_replaced() {
     assert_eq!(pool.call(b"sicken").await.unwrap(), b"sick");
     let old = first(&pool);
     assert_eq!(replaced(&pool, old.worker).await, Some(Reason::Unhealthy));
-    until(&pool, "a probe", |status| {
+    until(&pool, |status| {
         status
             .workers
             .iter()
@@ -258,7 +201,7 @@ async fn memory_is_that_of_the_whole_group() {
         .build()
         .unwrap();
     assert_eq!(pool.call(b"hoard 48").await.unwrap(), b"hoarded");
-    until(&pool, "a measurement", |status| {
+    until(&pool, |status| {
         status.workers[0]
             .memory
             .is_some_and(|bytes| bytes > 48 << 20)
@@ -283,7 +226,7 @@ async fn age_and_errors_are_limits() {
         .min_worker_life(life)
         .build()
         .unwrap();
-    until(&pool, "a start", |status| status.serving() == 1).await;
+    until(&pool, |status| status.serving() == 1).await;
     let (old, since) = (first(&pool), Instant::now());
     for _ in 0..3 {
         let raised = pool.call(b"fail again").await;
@@ -304,7 +247,7 @@ async fn age_and_errors_are_limits() {
         .min_worker_life(Duration::ZERO)
         .build()
         .unwrap();
-    until(&pool, "a start", |status| status.serving() == 1).await;
+    until(&pool, |status| status.serving() == 1).await;
     let old = first(&pool);
     let reason = replaced(&pool, old.worker).await;
     assert_eq!(reason, Some(Reason::Limit(Limit::Age)));
@@ -320,12 +263,12 @@ fn shutdown_ends_in_its_time() {
     leaves_nothing(async || {
         let timeout = Duration::from_secs(3);
         let pool = hostile().size(3).shutdown_timeout(timeout).build().unwrap();
-        until(&pool, "a start", |status| status.serving() == 3).await;
+        until(&pool, |status| status.serving() == 3).await;
         let mut immortal = pool.checkout().await.unwrap();
         assert_eq!(immortal.call(b"immortal").await.unwrap(), b"immortal");
         let mut long = pool.checkout().await.unwrap();
         let call = tokio::spawn(async move { long.call(b"sleep 60").await });
-        until(&pool, "a call", |status| status.occupancy().busy == 2).await;
+        until(&pool, |status| status.occupancy().busy == 2).await;
         drop(immortal);
         let since = Instant::now();
         let report = pool.shutdown().await;

@@ -1,0 +1,55 @@
+//! How many workers serve: counted from a pool's events, and from nothing else.
+
+use ostler_pool::ostler::supervisor::Reason;
+use ostler_pool::ostler::trace::Event;
+use ostler_pool::{Events, Phase, Pool};
+
+use crate::rig::until;
+
+pub(crate) struct Count {
+    events: Events,
+    serving: usize,
+    fewest: usize,
+    left: Vec<Reason>,
+}
+
+impl Count {
+    /// Begins to count once all workers of the pool have started.
+    pub(crate) async fn of(pool: &Pool, size: usize) -> Self {
+        until(pool, |status| status.serving() == size).await;
+        Self {
+            events: pool.events(),
+            serving: size,
+            fewest: size,
+            left: Vec::new(),
+        }
+    }
+
+    /// Why workers ceased to serve so far, and the fewest that served at any moment.
+    pub(crate) fn so_far(&mut self) -> (Vec<Reason>, usize) {
+        while let Some(event) = self.events.try_next().expect("no event was missed") {
+            self.note(event);
+        }
+        (self.left.clone(), self.fewest)
+    }
+
+    /// As [`so_far`](Self::so_far), once so many workers have ceased to serve.
+    pub(crate) async fn until_left(&mut self, workers: usize) -> (Vec<Reason>, usize) {
+        while self.left.len() < workers {
+            let event = self.events.next().await.expect("no event was missed");
+            self.note(event);
+        }
+        (self.left.clone(), self.fewest)
+    }
+
+    fn note(&mut self, event: Event) {
+        let Event::Moved(moved) = event else { return };
+        let serves = |phase| matches!(phase, Phase::Ready | Phase::Busy);
+        self.serving += usize::from(serves(moved.to) && !serves(moved.from));
+        if serves(moved.from) && !serves(moved.to) {
+            self.serving -= 1;
+            self.left.extend(moved.reason);
+        }
+        self.fewest = self.fewest.min(self.serving);
+    }
+}
