@@ -5,11 +5,12 @@
 //! supply another one and run the real driver on it.
 //!
 //! ```text
-//! open ─► take_pipe ─► (terminate | kill)* ─► exited ─► released ─► drop
+//! open ─► take_pipe ─► (terminate | kill)* ─► exited ─► released ─► drop      each port
+//! prepare ─► open* ─► close                                                   their opener
 //! ```
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 
 use ostler::WorkerId;
@@ -31,13 +32,20 @@ pub trait Opener: fmt::Debug + Send + Sync + 'static {
 
     /// Opens the port of `worker`: spawns its process. The handshake is the driver's.
     ///
-    /// Called inside the pool's runtime, on the task that will own the port, so it must not block for longer than a
-    /// spawn takes.
+    /// Called after `prepare`, inside the pool's runtime, on the task that will own the port, so it must not block for
+    /// longer than a spawn takes. Dropped when the worker is not wanted any more.
     ///
     /// # Errors
     ///
-    /// Why the port could not be opened. Nothing may be left behind then: no process and no descriptor.
-    fn open(&self, worker: WorkerId) -> Result<Box<dyn Port>, OpenError>;
+    /// Why the port could not be opened. Nothing may be left behind then, nor after a drop: no process and no
+    /// descriptor.
+    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>>;
+
+    /// Ends what was kept for all ports together. Called once, after the last port was released, and not where the
+    /// pool's runtime ends before: then the opener is only dropped.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(ready(()))
+    }
 }
 
 /// An open port. Dropped at any point, it leaves nothing alive, and does not block.
@@ -70,7 +78,17 @@ pub trait Port: fmt::Debug + Send + 'static {
 
     /// Kills what is left of the group, reaps the leader, and resolves once no process of the group is alive and
     /// every descriptor of the port is closed. Only called after `exited` has resolved. Cancel safe.
-    fn released(&mut self) -> BoxFuture<'_, ()>;
+    fn released(&mut self) -> BoxFuture<'_, Release>;
+}
+
+/// What became of everything that a port's process had started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Release {
+    /// Processes that had left the group of the worker, and were found and killed.
+    pub escaped: usize,
+    /// Whether the kernel vouches for it that no descendant is alive, wherever it went. False: the group is empty and
+    /// none was found outside it, but one that had covered its tracks would not have been.
+    pub confirmed: bool,
 }
 
 /// The host's ends of the two pipes that carry frames.
@@ -151,6 +169,33 @@ pub enum OpenError {
     BadTarget {
         /// The function as it was given.
         target: String,
+    },
+    /// The directory for the workers' control groups is none, or is not writable.
+    #[error(
+        "control groups cannot be made in `{directory}`: {reason}; it must be a directory of a cgroup v2 hierarchy that \
+         was delegated to this user"
+    )]
+    Cgroup {
+        /// The directory as it was given.
+        directory: String,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// A limit on the worker's processes is out of its range, or was refused.
+    #[error("the option `{option}` of the program cannot be {value}: {reason}")]
+    Limit {
+        /// The option.
+        option: String,
+        /// Its value.
+        value: String,
+        /// What is allowed, or what the operating system said.
+        reason: String,
+    },
+    /// The sentinel, which ends what a killed host leaves behind, cannot be started.
+    #[error("no sentinel can watch over the pool: {reason}; do without it by `sentinel(false)`")]
+    Sentinel {
+        /// Why not.
+        reason: String,
     },
     /// The operating system refused to start the process or to hand over its pipes.
     #[error("program `{program}` could not be started: {reason}")]

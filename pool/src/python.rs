@@ -5,17 +5,21 @@ use std::path::PathBuf;
 
 use ostler::WorkerId;
 
-use crate::port::{OpenError, Opener, Port};
-use crate::process::Program;
+use crate::port::{BoxFuture, OpenError, Opener, Port};
+use crate::process::{Program, Resource};
 
 /// The worker runtime: one file, standard library only.
 const RUNTIME: &str = include_str!("../python/ostler_worker.py");
 
-/// Reads the runtime from stdin, where it precedes the frames, and runs it. So that it needs no file, the process list
+/// Closes what the host has inherited to it, which it could not mark; reads the runtime from stdin, where it precedes the frames, and runs it. So that it needs no file, the process list
 /// stays readable, and its lines still show in tracebacks.
 const BOOTSTRAP: &str = "\
 import linecache, os, sys
 if sys.version_info < (3, 9): sys.exit('ostler worker: Python 3.9 or later is needed')
+for fd in map(int, os.listdir('/dev/fd')):
+    if fd > 2:
+        try: os.close(fd)
+        except OSError: pass
 name, size, source = '<ostler_worker>', int(sys.argv[1]), b''
 while len(source) < size:
     piece = os.read(0, size - len(source))
@@ -55,13 +59,10 @@ sys.exit(worker['main'](*sys.argv[2:]))";
 #[must_use]
 pub struct Python {
     target: String,
-    interpreter: OsString,
     json: bool,
     path: Vec<PathBuf>,
-    env: Vec<(OsString, OsString)>,
-    current_dir: Option<PathBuf>,
-    /// What is run, once it has been prepared.
-    program: Option<Program>,
+    /// What is run: as the user says, and with its arguments once it has been prepared.
+    program: Program,
 }
 
 impl Python {
@@ -70,19 +71,16 @@ impl Python {
     pub fn function(target: impl Into<String>) -> Self {
         Self {
             target: target.into(),
-            interpreter: "python3".into(),
             json: false,
             path: Vec::new(),
-            env: Vec::new(),
-            current_dir: None,
-            program: None,
+            program: Program::new("python3"),
         }
     }
 
     /// The interpreter, by its path or by a name to be looked up in `PATH`. Default `python3`. The one of a virtual
     /// environment brings its packages along.
     pub fn interpreter(mut self, interpreter: impl Into<OsString>) -> Self {
-        self.interpreter = interpreter.into();
+        self.program = self.program.program(interpreter);
         self
     }
 
@@ -100,13 +98,43 @@ impl Python {
 
     /// Sets a variable of the workers' environment. The others they inherit.
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.env.push((name.into(), value.into()));
+        self.program = self.program.env(name, value);
         self
     }
 
     /// The directory that the workers run in. Default: that of this process.
     pub fn current_dir(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.current_dir = Some(directory.into());
+        self.program = self.program.current_dir(directory);
+        self
+    }
+
+    /// Lets the workers inherit no variable. See [`Program::env_clear`].
+    pub fn env_clear(mut self) -> Self {
+        self.program = self.program.env_clear();
+        self
+    }
+
+    /// How much of the processors the workers get. See [`Program::nice`].
+    pub fn nice(mut self, nice: i32) -> Self {
+        self.program = self.program.nice(nice);
+        self
+    }
+
+    /// Limits what each process of a worker may use. See [`Program::limit`].
+    pub fn limit(mut self, resource: Resource, most: u64) -> Self {
+        self.program = self.program.limit(resource, most);
+        self
+    }
+
+    /// Gives each worker a control group of its own. See [`Program::cgroup`].
+    pub fn cgroup(mut self, parent: impl Into<PathBuf>) -> Self {
+        self.program = self.program.cgroup(parent);
+        self
+    }
+
+    /// Whether a sentinel watches over the workers. See [`Program::sentinel`].
+    pub fn sentinel(mut self, watches: bool) -> Self {
+        self.program = self.program.sentinel(watches);
         self
     }
 
@@ -121,7 +149,7 @@ impl Python {
                 target: self.target.clone(),
             });
         }
-        let mut program = Program::new(&self.interpreter)
+        let mut program = (self.program.clone())
             .args(["-u", "-c", BOOTSTRAP])
             .arg(RUNTIME.len().to_string())
             .arg(&self.target)
@@ -133,12 +161,6 @@ impl Python {
             let mut option = OsString::from("--path=");
             option.push(directory);
             program = program.arg(option);
-        }
-        for (name, value) in &self.env {
-            program = program.env(name, value);
-        }
-        if let Some(directory) = &self.current_dir {
-            program = program.current_dir(directory);
         }
         Ok(program)
     }
@@ -155,16 +177,15 @@ fn is_identifier(name: &str) -> bool {
 
 impl Opener for Python {
     fn prepare(&mut self) -> Result<(), OpenError> {
-        let mut program = self.program()?;
-        program.prepare()?;
-        self.program = Some(program);
-        Ok(())
+        self.program = self.program()?;
+        self.program.prepare()
     }
 
-    fn open(&self, worker: WorkerId) -> Result<Box<dyn Port>, OpenError> {
-        match &self.program {
-            Some(program) => program.open(worker),
-            None => self.program()?.open(worker),
-        }
+    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+        self.program.open(worker)
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.program.close()
     }
 }

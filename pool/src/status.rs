@@ -170,6 +170,10 @@ pub struct WorkerEnd {
     pub rung: Option<Rung>,
     /// What its process ended with. `None`: it never had one.
     pub status: Option<ExitStatus>,
+    /// Processes that had left its group, and were found and killed.
+    pub escaped: usize,
+    /// Whether the kernel vouches for it that no descendant of it is alive. See [`Release`](crate::Release).
+    pub confirmed: bool,
 }
 
 impl fmt::Display for ShutdownReport {
@@ -199,6 +203,9 @@ impl fmt::Display for ShutdownReport {
             let rung = end.rung.map_or("-", Rung::name);
             let worker = end.worker.to_string();
             write!(f, "  worker {worker:8} {status}, last rung {rung}")?;
+            if end.escaped > 0 {
+                write!(f, ", {} escaped processes killed", end.escaped)?;
+            }
             match end.reason {
                 Some(reason) => writeln!(f, "  ({reason})")?,
                 None => writeln!(f)?,

@@ -113,16 +113,21 @@ impl Driver {
                 Deferred::Log(event) => log(event),
                 Deferred::Announce => self.news.notify_waiters(),
                 Deferred::Forget(record) => drop(record),
-                Deferred::Close => {
-                    self.closed.send_replace(true);
-                    self.news.notify_waiters();
-                }
+                Deferred::Close => self.close(),
                 Deferred::Complain(illegal) => {
                     tracing::error!(target: "ostler::pool", %illegal, "a defect in the driver");
                     debug_assert!(false, "{illegal}");
                 }
             }
         }
+    }
+
+    /// Closes the opener, and then says that the pool has ended.
+    fn close(self: &Arc<Self>) {
+        let closing = Closing(Arc::clone(self));
+        self.runtime.spawn(async move {
+            closing.0.opener.close().await;
+        });
     }
 
     fn start_timer(self: &Arc<Self>, timer: Timer, after: Duration) {
@@ -137,6 +142,16 @@ impl Driver {
             // It was cancelled, or has elapsed, before this thread came here.
             None => sleeping.abort(),
         }
+    }
+}
+
+/// Dropped, it says that the pool has ended: also where its runtime has ended first, and drops the task unfinished.
+struct Closing(Arc<Driver>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.closed.send_replace(true);
+        self.0.news.notify_waiters();
     }
 }
 

@@ -1,72 +1,78 @@
 //! One child process, from the spawn to the last of its descriptors.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::process;
-use std::thread;
-use std::time::Duration;
+use std::sync::Arc;
 
 use ostler::WorkerId;
-use rustix::process::{
-    PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, pidfd_open, waitid, waitpid,
-};
+use rustix::pipe::fcntl_setpipe_size;
+use rustix::process::{PidfdFlags, Signal, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 use tokio::select;
 
-use super::group::Group;
+use super::family::Family;
+use super::leader::Leader;
 use super::memory;
+use super::site::Site;
 use super::stderr::Stderr;
-use crate::port::{BoxFuture, Exit, ExitStatus, Pipe, Port};
+use crate::port::{BoxFuture, Exit, Pipe, Port, Release};
 
-/// A child that leads a process group. Dropped before it is released, it is killed with its group, and reaped.
+/// Bytes that the pipes of the frames hold. From 64 KiB frames up, more than the system's 64 KiB saves most of the switches
+/// between host and worker; the kernel takes the memory only while it is filled.
+const PIPE: usize = 256 * 1024;
+
+/// The port of a child that leads a process group.
 #[derive(Debug)]
 pub(super) struct Child {
     leader: Leader,
+    pid: u32,
     /// Readable from the leader's exit on. `None` once released.
     pidfd: Option<AsyncFd<OwnedFd>>,
     pipe: Option<(pipe::Receiver, pipe::Sender, Vec<u8>)>,
     /// `None` once it has ended or the port is released.
     stderr: Option<Stderr>,
     exit: Option<Exit>,
-}
-
-/// The first process of a group. While it is not reaped, the group's id is its own, and no signal can go astray.
-#[derive(Debug)]
-struct Leader {
-    child: process::Child,
-    group: Group,
-    reaped: bool,
+    /// The last to go, with the sentinel: dropped, that ends whoever is left.
+    _site: Arc<Site>,
 }
 
 impl Child {
-    /// Takes over a child that was spawned into a group of its own, with three pipes.
+    /// Takes over a child that was spawned into a group of its own, with three pipes. Whatever fails drops the leader, and
+    /// with it the process.
     pub(super) fn adopt(
         worker: WorkerId,
         child: process::Child,
+        family: Family,
+        site: Arc<Site>,
         preamble: Vec<u8>,
     ) -> io::Result<Self> {
-        // From here on, whatever fails drops the leader, and with it the process.
-        let mut leader = Leader::new(child)?;
-        let pidfd = pidfd_open(leader.group.id(), PidfdFlags::empty())?;
+        let pid = child.id();
+        let mut leader = Leader::new(child, family);
+        let pidfd = pidfd_open(leader.family().group.id(), PidfdFlags::empty())?;
         // tokio 1.54 puts an unsafe constructor in this one's place, because not every `AsRawFd` keeps its descriptor
         // open. An `OwnedFd` does.
         #[allow(deprecated)]
         let pidfd = AsyncFd::with_interest(pidfd, Interest::READABLE)?;
         let missing = || io::Error::other("a pipe is missing");
-        let stdin = OwnedFd::from(leader.child.stdin.take().ok_or_else(missing)?);
-        let stdout = OwnedFd::from(leader.child.stdout.take().ok_or_else(missing)?);
-        let stderr = OwnedFd::from(leader.child.stderr.take().ok_or_else(missing)?);
+        let [stdin, stdout, stderr] = leader.take_pipes().ok_or_else(missing)?;
+        for pipe in [&stdin, &stdout] {
+            // An error means that this user's pipes hold as much as they may: it works without, at less speed.
+            let _ = fcntl_setpipe_size(pipe, PIPE);
+        }
         let writer = pipe::Sender::from_owned_fd(stdin)?;
         let reader = pipe::Receiver::from_owned_fd(stdout)?;
         let stderr = pipe::Receiver::from_owned_fd(stderr)?;
         Ok(Self {
+            pid,
             pidfd: Some(pidfd),
             pipe: Some((reader, writer, preamble)),
-            stderr: Some(Stderr::new(worker, leader.child.id(), stderr)),
+            stderr: Some(Stderr::new(worker, pid, stderr)),
             leader,
             exit: None,
+            _site: site,
         })
     }
 
@@ -92,28 +98,25 @@ impl Child {
         self.exit.insert(exit).clone()
     }
 
-    async fn release(&mut self) {
+    async fn release(&mut self) -> Release {
         self.leader.kill_and_reap();
-        let mut pause = Duration::from_millis(1);
-        while !self.leader.group.is_empty() {
-            tokio::time::sleep(pause).await;
-            pause = (2 * pause).min(Duration::from_millis(50));
-        }
+        let release = self.leader.family().end().await;
         self.pidfd = None;
         self.pipe = None;
         self.stderr = None;
+        release
     }
 }
 
 impl Port for Child {
     fn pid(&self) -> Option<u32> {
-        Some(self.leader.child.id())
+        Some(self.pid)
     }
 
     fn memory(&self) -> Option<u64> {
         // Once the exit is known the leader may be reaped, and its id another's.
         match self.exit {
-            None => memory::resident(self.leader.group),
+            None => memory::resident(self.leader.family().group),
             Some(_) => None,
         }
     }
@@ -139,64 +142,7 @@ impl Port for Child {
         Box::pin(self.wait_for_exit())
     }
 
-    fn released(&mut self) -> BoxFuture<'_, ()> {
+    fn released(&mut self) -> BoxFuture<'_, Release> {
         Box::pin(self.release())
-    }
-}
-
-impl Leader {
-    fn new(mut child: process::Child) -> io::Result<Self> {
-        match Group::new(child.id()) {
-            Some(group) => Ok(Self {
-                child,
-                group,
-                reaped: false,
-            }),
-            None => {
-                // No system gives out such an id; a signal to it would reach this process's own group.
-                child.kill()?;
-                Err(io::Error::other("the child has no usable process id"))
-            }
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        if !self.reaped {
-            self.group.signal(signal);
-        }
-    }
-
-    /// Reads how the leader ended, and leaves it a zombie: as long as it is one, nobody else can get its group's id.
-    fn status(&self, pidfd: Option<&AsyncFd<OwnedFd>>) -> ExitStatus {
-        let peek = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        let status = pidfd.and_then(|pidfd| waitid(WaitId::PidFd(pidfd.as_fd()), peek).ok()?);
-        match status.map(|status| (status.exit_status(), status.terminating_signal())) {
-            Some((_, Some(signal))) => ExitStatus::Signal(signal),
-            Some((Some(code), _)) => ExitStatus::Code(code),
-            // Somebody else in this process has reaped it.
-            _ => ExitStatus::Unknown,
-        }
-    }
-
-    /// The group first, while the leader still holds its id; then the leader.
-    fn kill_and_reap(&mut self) {
-        self.signal(Signal::KILL);
-        // An error means that there is nothing left to wait for.
-        self.reaped = !matches!(self.child.try_wait(), Ok(None));
-    }
-}
-
-impl Drop for Leader {
-    fn drop(&mut self) {
-        if self.reaped {
-            return;
-        }
-        self.kill_and_reap();
-        if !self.reaped {
-            // It dies of the kill within moments, but this may run on a thread that must not wait.
-            let leader = self.group.id();
-            let reaper = thread::Builder::new().name("ostler-reaper".to_owned());
-            let _ = reaper.spawn(move || waitpid(Some(leader), WaitOptions::empty()));
-        }
     }
 }

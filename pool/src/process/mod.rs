@@ -7,10 +7,20 @@ compile_error!(
     "ostler-pool needs Linux: exits are watched through pidfds, which no other system has"
 );
 
+mod cgroup;
 mod child;
+mod family;
+mod find;
 mod group;
+mod inherited;
+mod leader;
+mod limits;
+mod mark;
 mod memory;
 mod program;
+mod sentinel;
+mod site;
 mod stderr;
 
+pub use limits::Resource;
 pub use program::Program;

@@ -1,17 +1,25 @@
 //! What is to be run in each worker.
 
-use std::env;
 use std::ffi::OsString;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use ostler::WorkerId;
 use tokio::runtime::Handle;
 
+use super::cgroup::Cgroup;
 use super::child::Child;
-use crate::port::{OpenError, Opener, Port};
+use super::family::Family;
+use super::find;
+use super::inherited;
+use super::leader::group_of;
+use super::limits::{Limits, Resource};
+use super::mark::{self, Mark};
+use super::site::Site;
+use crate::port::{BoxFuture, OpenError, Opener, Port};
 
 /// A program that speaks the frame protocol on its stdin and stdout. One process of it runs for each worker.
 ///
@@ -29,8 +37,11 @@ pub struct Program {
     env_clear: bool,
     current_dir: Option<PathBuf>,
     preamble: Vec<u8>,
-    /// The program's path, once it has been found.
-    path: Option<PathBuf>,
+    limits: Limits,
+    cgroup: Option<PathBuf>,
+    sentinel: bool,
+    /// From the time on when the pool is built.
+    site: Option<Arc<Site>>,
 }
 
 impl Program {
@@ -44,8 +55,17 @@ impl Program {
             env_clear: false,
             current_dir: None,
             preamble: Vec::new(),
-            path: None,
+            limits: Limits::default(),
+            cgroup: None,
+            sentinel: true,
+            site: None,
         }
+    }
+
+    /// The same with another program.
+    pub(crate) fn program(mut self, program: impl Into<OsString>) -> Self {
+        self.program = program.into();
+        self
     }
 
     /// Adds an argument.
@@ -84,38 +104,75 @@ impl Program {
         self
     }
 
-    fn find(&self) -> Result<PathBuf, OpenError> {
-        let name = || self.program.to_string_lossy().into_owned();
-        let candidates: Vec<PathBuf> = if self.program.as_encoded_bytes().contains(&b'/') {
-            vec![PathBuf::from(&self.program)]
-        } else {
-            let path = env::var_os("PATH").unwrap_or_default();
-            env::split_paths(&path)
-                .map(|directory| directory.join(&self.program))
-                .collect()
-        };
-        if let Some(found) = candidates.iter().find(|candidate| is_executable(candidate)) {
-            // Absolute, because the worker may run in another directory.
-            return std::path::absolute(found).map_err(|error| OpenError::Spawn {
-                program: name(),
-                reason: error.to_string(),
-            });
-        }
-        match candidates.iter().find(|candidate| candidate.exists()) {
-            Some(found) => Err(OpenError::NotExecutable {
-                program: found.display().to_string(),
-            }),
-            None => Err(OpenError::NotFound { program: name() }),
-        }
+    /// How much of the processors the workers get beside others: -20 to 19, where less is more. Below that of this process it needs
+    /// a privilege. Default: that of this process.
+    pub fn nice(mut self, nice: i32) -> Self {
+        self.limits.nice = Some(nice);
+        self
     }
 
-    fn command(&self, path: &Path) -> Command {
+    /// Limits what each process of a worker may use, in the unit that `resource` says. It cannot raise it again.
+    ///
+    /// Set before the worker is sent its first byte, though not before it runs.
+    pub fn limit(mut self, resource: Resource, most: u64) -> Self {
+        self.limits.resources.push((resource, most));
+        self
+    }
+
+    /// Gives each worker a control group of its own, below this directory of a cgroup v2 hierarchy, which must be
+    /// writable: with systemd, that of a unit with `Delegate=yes`. Linux 5.14 or later.
+    ///
+    /// Then nothing that a worker starts can get away, and the report says that the kernel has confirmed its end. Without,
+    /// what has left the worker's process group is found by a variable of its environment, `OSTLER_MARK`.
+    pub fn cgroup(mut self, parent: impl Into<PathBuf>) -> Self {
+        self.cgroup = Some(parent.into());
+        self
+    }
+
+    /// Whether a sentinel watches over the workers: a small process, a shell that sleeps, which ends what this process
+    /// leaves behind if it is killed. Default: yes.
+    ///
+    /// It kills what has not left by itself a second after this process has ended. Workers that end with their input, as
+    /// they are to, do not need it.
+    pub fn sentinel(mut self, watches: bool) -> Self {
+        self.sentinel = watches;
+        self
+    }
+
+    fn spawn(&self, site: &Arc<Site>, worker: WorkerId) -> Result<Child, OpenError> {
+        let failed = |error: io::Error| OpenError::Spawn {
+            program: site.path.display().to_string(),
+            reason: error.to_string(),
+        };
+        // Checked before there is a process: what comes after the spawn needs a runtime.
+        Handle::try_current().map_err(|error| failed(io::Error::other(error)))?;
+        site.keep_sentinel()?;
+        let mark = site.mark.of_worker(worker);
+        let cgroup = (self.cgroup.as_ref()).map(|parent| Cgroup::create(parent, &mark.name()));
+        let cgroup = cgroup.transpose().map_err(failed)?;
+        let mut child = self.command(&site.path, &mark).spawn().map_err(failed)?;
+        let group = group_of(&mut child).map_err(failed)?;
+        let added = cgroup
+            .as_ref()
+            .map_or(Ok(()), |cgroup| cgroup.add(group.id()));
+        let family = Family::new(group, mark, cgroup);
+        // From here on, whatever fails drops the child, and with it everything.
+        let site = Arc::clone(site);
+        let child =
+            Child::adopt(worker, child, family, site, self.preamble.clone()).map_err(failed)?;
+        added.map_err(failed)?;
+        self.limits.apply(group.id())?;
+        Ok(child)
+    }
+
+    fn command(&self, path: &Path, mark: &Mark) -> Command {
         let mut command = Command::new(path);
         command.args(&self.args);
         if self.env_clear {
             command.env_clear();
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.env(mark::VARIABLE, mark.value());
         if let Some(directory) = &self.current_dir {
             command.current_dir(directory);
         }
@@ -130,11 +187,6 @@ impl Program {
     }
 }
 
-fn is_executable(path: &Path) -> bool {
-    path.metadata()
-        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-}
-
 impl Opener for Program {
     fn prepare(&mut self) -> Result<(), OpenError> {
         if let Some(directory) = &self.current_dir
@@ -144,23 +196,29 @@ impl Opener for Program {
                 directory: directory.display().to_string(),
             });
         }
-        self.path = Some(self.find()?);
+        self.limits.check()?;
+        if let Some(parent) = &self.cgroup {
+            Cgroup::check(parent)?;
+        }
+        let path = find::program(&self.program)?;
+        inherited::warn();
+        self.site = Some(Arc::new(Site::new(path, self.sentinel)?));
         Ok(())
     }
 
-    fn open(&self, worker: WorkerId) -> Result<Box<dyn Port>, OpenError> {
-        let path = match &self.path {
-            Some(path) => path.clone(),
-            None => self.find()?,
-        };
-        let failed = |error: std::io::Error| OpenError::Spawn {
-            program: path.display().to_string(),
-            reason: error.to_string(),
-        };
-        // Checked before there is a process: what comes after the spawn needs a runtime.
-        Handle::try_current().map_err(|error| failed(std::io::Error::other(error)))?;
-        let child = self.command(&path).spawn().map_err(failed)?;
-        let child = Child::adopt(worker, child, self.preamble.clone()).map_err(failed)?;
-        Ok(Box::new(child))
+    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+        Box::pin(async move {
+            let site = self.site.as_ref().expect("it was prepared before");
+            let child = self.spawn(site, worker)?;
+            Ok(Box::new(child) as Box<dyn Port>)
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            if let Some(site) = &self.site {
+                site.close().await;
+            }
+        })
     }
 }

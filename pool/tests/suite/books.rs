@@ -43,28 +43,6 @@ impl Books {
     }
 }
 
-/// What a child of this process inherits although nobody hands it over: descriptors that this process was itself
-/// started with, by a shell that did not mark them close-on-exec.
-pub(crate) fn inheritable() -> Vec<String> {
-    const CLOEXEC: u32 = 0o2_000_000;
-    let inherited = |fd: &str| {
-        let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
-        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
-        let flags = u32::from_str_radix(flags.trim(), 8).ok()?;
-        (flags & CLOEXEC == 0).then_some(())?;
-        Some(
-            fs::read_link(format!("/proc/self/fd/{fd}"))
-                .ok()?
-                .display()
-                .to_string(),
-        )
-    };
-    let names = fs::read_dir("/proc/self/fd").expect("this process has descriptors");
-    names
-        .filter_map(|name| inherited(name.ok()?.file_name().to_str()?))
-        .collect()
-}
-
 /// Whether the process is there and not a zombie.
 pub(crate) fn is_alive(pid: u32) -> bool {
     stat(pid).is_some_and(|fields| fields[0] != "Z" && fields[0] != "X")

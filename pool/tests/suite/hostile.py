@@ -5,6 +5,8 @@ import contextlib
 import fcntl
 import os
 import queue
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,6 +77,31 @@ def exit_with_grandchild(path):
     with open(path, "w") as file:
         file.write(str(child.pid))
     os._exit(4)
+
+
+def daemon(_):
+    """Leaves an orphan behind in a session of its own, that holds nothing of this worker; answers with its id."""
+    return _daemon(environment=None)
+
+
+def nameless_daemon(_):
+    """As `daemon`, with nothing in its environment."""
+    return _daemon(environment={})
+
+
+def _daemon(environment):
+    script = "import subprocess, sys; null = subprocess.DEVNULL; print(subprocess.Popen(sys.argv[1:], stdin=null, stdout=null, stderr=null).pid)"
+    sleep = [shutil.which("sleep"), "1000"]
+    command = [sys.executable, "-c", script, *sleep]
+    return subprocess.run(command, env=environment, start_new_session=True, stdout=subprocess.PIPE, check=True).stdout.strip()
+
+
+def niceness(_):
+    return subprocess.run(["nice"], stdout=subprocess.PIPE, check=True).stdout.strip()
+
+
+def limits(name):
+    return " ".join(map(str, resource.getrlimit(getattr(resource, name)))).encode()
 
 
 def descriptors(_):

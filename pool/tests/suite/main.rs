@@ -3,6 +3,8 @@
 mod books;
 mod calls;
 mod count;
+mod environment;
+mod escapes;
 mod health;
 mod hosts;
 mod intake;

@@ -29,7 +29,7 @@ impl Worker {
             slot: 0,
             generation: 1,
         };
-        let mut port = opener.open(worker).unwrap();
+        let mut port = opener.open(worker).await.unwrap();
         let mut pipe = port.take_pipe();
         let preamble = std::mem::take(&mut pipe.preamble);
         pipe.writer.write_all(&preamble).await.unwrap();

@@ -2,7 +2,6 @@
 //!
 //! Real processes, real kills. Where a test counts all that there is, it runs in a process of its own.
 
-use std::collections::HashSet;
 use std::time::Duration;
 use std::{env, fs};
 
@@ -12,7 +11,7 @@ use ostler_pool::{CallError, ExitStatus};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
-use crate::books::{Books, alone, inheritable, is_alive, leaves_nothing, until};
+use crate::books::{Books, alone, is_alive, leaves_nothing, until};
 use crate::rig::{hostile, signal};
 
 fn number(reply: &[u8]) -> u32 {
@@ -302,33 +301,6 @@ fn chaos_leaves_nothing() {
         assert_eq!(counters.exchanges, CLIENTS * CALLS - kills);
         assert_eq!(counters.opened, counters.released);
     });
-}
-
-/// P7: a worker holds the three pipes to its host and nothing else: no descriptor of its host, no sibling's pipe.
-#[tokio::test]
-async fn a_worker_holds_no_descriptors_but_its_own() {
-    let pool = hostile().size(4).build().unwrap();
-    let mut leases = Vec::new();
-    for _ in 0..4 {
-        leases.push(pool.checkout().await.unwrap());
-    }
-    let inheritable = inheritable();
-    let mut pipes = HashSet::new();
-    for lease in &mut leases {
-        let listing = String::from_utf8(lease.call(b"descriptors").await.unwrap()).unwrap();
-        let own: HashSet<_> = listing
-            .lines()
-            .filter(|target| !inheritable.iter().any(|inherited| inherited == target))
-            .map(str::to_owned)
-            .collect();
-        let (own, others): (Vec<_>, Vec<_>) = own.into_iter().partition(|t| t.starts_with("pipe:"));
-        assert_eq!(own.len(), 3, "{listing}");
-        assert!(others.iter().all(|other| other == "/dev/null"), "{listing}");
-        pipes.extend(own);
-    }
-    assert_eq!(pipes.len(), 12, "three each, and none shared");
-    drop(leases);
-    pool.shutdown().await;
 }
 
 /// P8, L19: a worker that writes a megabyte to stderr without a newline is not held up by it.

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ostler_pool::{BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, WorkerId};
+use ostler_pool::{BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, Release, WorkerId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -81,7 +81,13 @@ impl Opener for Sim {
         Ok(())
     }
 
-    fn open(&self, _: WorkerId) -> Result<Box<dyn Port>, OpenError> {
+    fn open(&self, _: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+        Box::pin(async { self.open() })
+    }
+}
+
+impl Sim {
+    fn open(&self) -> Result<Box<dyn Port>, OpenError> {
         let script = self.script.lock().unwrap().pop_front().unwrap_or_default();
         match script {
             Script::Panics => panic!("a scripted panic"),
@@ -176,11 +182,12 @@ impl Port for SimPort {
         })
     }
 
-    fn released(&mut self) -> BoxFuture<'_, ()> {
+    fn released(&mut self) -> BoxFuture<'_, Release> {
         Box::pin(async {
             if self.script == Script::Unreleasable {
                 std::future::pending::<()>().await;
             }
+            Release::default()
         })
     }
 }

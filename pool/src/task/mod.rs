@@ -1,6 +1,8 @@
 //! One task for each worker. It owns the worker's port, performs the orders about it, and reports its facts in the
 //! order in which they happen.
 
+mod start;
+
 use std::fmt;
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
@@ -14,12 +16,12 @@ use ostler::{LeaseId, WorkerId};
 use tokio::select;
 use tokio::sync::Notify;
 use tokio::time::Sleep;
-use tracing::{Instrument as _, Span, field};
+use tracing::{Instrument as _, field};
 
 use crate::codec::{self, kind};
 use crate::driver::Driver;
 use crate::error::{RemoteError, StartError};
-use crate::port::{BoxFuture, Exit, Port};
+use crate::port::{BoxFuture, Exit, OpenError, Port, Release};
 use crate::status::WorkerEnd;
 use crate::wire::{Answer, Broken, End, Wire};
 
@@ -30,6 +32,7 @@ pub(crate) struct Task {
     mail: Arc<Notify>,
     wire: Arc<Wire>,
     stage: Stage,
+    opening: Option<BoxFuture<'static, Result<Box<dyn Port>, OpenError>>>,
     /// `None` before it is opened, and if that failed.
     port: Option<Box<dyn Port>>,
     handshake: Option<BoxFuture<'static, Result<Answer, Broken>>>,
@@ -57,10 +60,11 @@ enum Stage {
 enum Event {
     Mail,
     Elapsed(Timer),
+    Opened(Result<Box<dyn Port>, OpenError>),
     Answered(Result<Answer, Broken>),
     Probed(LeaseId, Result<Answer, Broken>),
     Exited(Exit),
-    Released,
+    Released(Release),
 }
 
 impl Task {
@@ -76,6 +80,7 @@ impl Task {
             mail,
             wire,
             stage: Stage::Alive,
+            opening: None,
             port: None,
             handshake: None,
             probe: None,
@@ -105,10 +110,11 @@ impl Task {
             match self.next_event().await {
                 Event::Mail => {}
                 Event::Elapsed(timer) => self.elapsed(timer),
+                Event::Opened(opened) => self.opened(opened),
                 Event::Answered(answer) => self.answered(answer),
                 Event::Probed(lease, answer) => self.probed(lease, answer),
                 Event::Exited(exit) => self.exited(exit).await,
-                Event::Released => self.released(),
+                Event::Released(release) => self.released(release),
             }
         }
     }
@@ -117,12 +123,17 @@ impl Task {
         let stage = self.stage;
         let exited = async |port: &mut Option<Box<dyn Port>>| match (stage, port) {
             (Stage::Alive, Some(port)) => Event::Exited(port.exited().await),
-            (Stage::Releasing, Some(port)) => {
-                port.released().await;
-                Event::Released
-            }
-            (Stage::Releasing, None) => Event::Released,
+            (Stage::Releasing, Some(port)) => Event::Released(port.released().await),
+            // There never was a process.
+            (Stage::Releasing, None) => Event::Released(Release {
+                escaped: 0,
+                confirmed: true,
+            }),
             _ => pending().await,
+        };
+        let opened = async |opening: &mut Option<BoxFuture<'static, _>>| match opening {
+            Some(opening) => Event::Opened(opening.await),
+            None => pending().await,
         };
         let answered = async |handshake: &mut Option<BoxFuture<'static, _>>| match handshake {
             Some(handshake) => Event::Answered(handshake.await),
@@ -137,6 +148,7 @@ impl Task {
         select! {
             biased;
             () = self.mail.notified() => Event::Mail,
+            event = opened(&mut self.opening) => event,
             event = answered(&mut self.handshake) => event,
             event = probed(&mut self.probe) => event,
             event = exited(&mut self.port) => event,
@@ -161,25 +173,6 @@ impl Task {
         }
     }
 
-    fn open(&mut self) {
-        match self.driver.opener.open(self.worker) {
-            Ok(mut port) => {
-                self.wire.connect(port.take_pipe());
-                self.driver.opened(self.worker, port.pid());
-                Span::current().record("pid", port.pid());
-                self.port = Some(port);
-                let wire = Arc::clone(&self.wire);
-                self.handshake = Some(Box::pin(async move { wire.handshake().await }));
-            }
-            Err(source) => {
-                self.fail(StartError::Open {
-                    worker: self.worker,
-                    source,
-                });
-            }
-        }
-    }
-
     fn stop(&mut self, rung: Rung, reason: Reason) {
         self.wire.close(End::Stopped(reason), rung == Rung::Ask);
         self.reason = Some(reason);
@@ -194,39 +187,12 @@ impl Task {
             (Some(_), _) => {}
             // There never was a process, so that there is nothing to wait for.
             (None, _) if self.stage == Stage::Alive => {
+                self.opening = None;
                 self.stage = Stage::Exited;
                 self.report(PortFact::Exited);
             }
             (None, _) => {}
         }
-    }
-
-    fn answered(&mut self, answer: Result<Answer, Broken>) {
-        self.handshake = None;
-        let worker = self.worker;
-        let problem = match answer {
-            Ok(Answer {
-                kind: kind::READY,
-                body,
-            }) if body == codec::VERSION.to_be_bytes() => {
-                return self.report(PortFact::Started);
-            }
-            Ok(Answer {
-                kind: kind::READY, ..
-            }) => "it speaks another version of the protocol".into(),
-            Ok(Answer {
-                kind: kind::ERROR,
-                body,
-            }) => match RemoteError::parse(&body) {
-                Some(source) => return self.fail(StartError::Refused { worker, source }),
-                None => "it refused to start with an error that cannot be read".into(),
-            },
-            Ok(Answer { kind, .. }) => format!("it answered with a frame of kind {kind}"),
-            Err(Broken::Protocol(problem)) => problem,
-            // What became of it is known as soon as it exits, or when its start deadline passes.
-            Err(Broken::EndOfOutput | Broken::Closed(_)) => return,
-        };
-        self.fail(StartError::Protocol { worker, problem });
     }
 
     fn probed(&mut self, lease: LeaseId, answer: Result<Answer, Broken>) {
@@ -288,14 +254,23 @@ impl Task {
         self.wire.close(End::Exited(exit), false);
     }
 
-    fn released(&mut self) {
+    fn released(&mut self, release: Release) {
         self.port = None;
         self.stage = Stage::Released;
+        let (worker, Release { escaped, confirmed }) = (self.worker, release);
+        if escaped > 0 {
+            tracing::warn!(
+                target: "ostler::worker", %worker, escaped,
+                "left processes outside its group, which were killed"
+            );
+        }
         self.driver.ended(WorkerEnd {
-            worker: self.worker,
+            worker,
             reason: self.reason,
             rung: self.rung,
             status: self.exit.as_ref().map(|exit| exit.status),
+            escaped,
+            confirmed,
         });
         self.report(PortFact::Released);
     }
@@ -311,18 +286,6 @@ impl Task {
             self.failed(StartError::TimedOut { worker, after });
         }
         self.driver.handle(Input::Elapsed { timer });
-    }
-
-    fn fail(&mut self, error: StartError) {
-        self.failed(error);
-        self.report(PortFact::StartFailed);
-    }
-
-    /// Takes note of why the start failed, before the supervisor is told that it did.
-    fn failed(&mut self, error: StartError) {
-        tracing::warn!(target: "ostler::worker", %error, "start failed");
-        self.failed = true;
-        self.driver.remember(error);
     }
 
     fn report(&self, fact: PortFact) {

@@ -1,0 +1,89 @@
+//! Everything that a worker started, itself included: how it is signalled, and how its end is made sure of.
+
+use std::thread;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use super::cgroup::Cgroup;
+use super::group::Group;
+use super::mark::{Mark, Swept};
+use crate::port::Release;
+
+/// A worker's processes: its group, and what has left it, as far as that can be found.
+#[derive(Debug)]
+pub(super) struct Family {
+    pub(super) group: Group,
+    mark: Mark,
+    /// Where there is one, nothing can leave it.
+    cgroup: Option<Cgroup>,
+}
+
+/// The longest pause between two looks at what is being killed.
+const PAUSE: Duration = Duration::from_millis(50);
+
+impl Family {
+    pub(super) fn new(group: Group, mark: Mark, cgroup: Option<Cgroup>) -> Self {
+        Self {
+            group,
+            mark,
+            cgroup,
+        }
+    }
+
+    /// Waits until the group, which was killed, is empty; then finds and kills who had left it.
+    ///
+    /// Who is in a control group cannot hide, so that its end is confirmed. Without one, the mark is looked for: it is
+    /// missing in a process that has changed its environment, and was not inherited by one that another user's program
+    /// started.
+    pub(super) async fn end(&self) -> Release {
+        until(|| self.group.is_empty()).await;
+        if let Some(cgroup) = &self.cgroup {
+            let escaped = cgroup.members();
+            cgroup.kill();
+            until(|| cgroup.remove()).await;
+            return Release {
+                escaped,
+                confirmed: true,
+            };
+        }
+        let mark = self.mark.clone();
+        // On a thread that may block, because reading an environment waits for a lock of that process.
+        let swept = spawn_blocking(move || mark.sweep()).await;
+        match swept {
+            Ok(Swept { killed, clean }) => {
+                if !clean {
+                    tracing::error!(target: "ostler::worker", killed, "processes that left their group do not die");
+                }
+                Release {
+                    escaped: killed,
+                    confirmed: false,
+                }
+            }
+            // The runtime ends, and whoever cares for the report with it.
+            Err(_) => Release::default(),
+        }
+    }
+
+    /// As [`end`](Self::end), for a thread that may block. Waits for as long as a process takes to die of a kill.
+    pub(super) fn end_blocking(&self) {
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.kill();
+            let pauses = (0..10).map(|round| Duration::from_millis(1 << round));
+            for pause in pauses.take_while(|_| !cgroup.remove()) {
+                thread::sleep(pause);
+            }
+        }
+        self.mark.sweep();
+    }
+}
+
+/// Polls until `is` holds: what the kernel has no other way to tell.
+async fn until(is: impl Fn() -> bool) {
+    let mut pause = Duration::from_millis(1);
+    while !is() {
+        sleep(pause).await;
+        pause = (2 * pause).min(PAUSE);
+    }
+}

@@ -1,0 +1,39 @@
+//! Where a program is.
+
+use std::env;
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::port::OpenError;
+
+/// The absolute path of a program that is given by a path or by a name to be looked up in `PATH`.
+pub(super) fn program(program: &OsStr) -> Result<PathBuf, OpenError> {
+    let name = || program.to_string_lossy().into_owned();
+    let candidates: Vec<PathBuf> = if program.as_encoded_bytes().contains(&b'/') {
+        vec![PathBuf::from(program)]
+    } else {
+        let path = env::var_os("PATH").unwrap_or_default();
+        env::split_paths(&path)
+            .map(|directory| directory.join(program))
+            .collect()
+    };
+    if let Some(found) = candidates.iter().find(|candidate| is_executable(candidate)) {
+        // Absolute, because the worker may run in another directory.
+        return std::path::absolute(found).map_err(|error| OpenError::Spawn {
+            program: name(),
+            reason: error.to_string(),
+        });
+    }
+    match candidates.iter().find(|candidate| candidate.exists()) {
+        Some(found) => Err(OpenError::NotExecutable {
+            program: found.display().to_string(),
+        }),
+        None => Err(OpenError::NotFound { program: name() }),
+    }
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}

@@ -1,0 +1,132 @@
+//! A mark in the environment of each worker. What the worker starts inherits it, wherever it goes: so processes are found
+//! that have left the worker's group.
+
+use std::collections::HashSet;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::os::fd::OwnedFd;
+use std::process;
+use std::thread;
+use std::time::Duration;
+
+use ostler::WorkerId;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// The variable. A worker that is itself the host of a pool hands on its own mark with those of its workers.
+pub(super) const VARIABLE: &str = "OSTLER_MARK";
+
+/// How often bearers are looked for before what is left is given up: more than any of them takes to die, unless the kernel
+/// holds on to it.
+const ROUNDS: u32 = 9;
+
+/// A text that is in the environment of one worker's processes, or one pool's, and of no others.
+#[derive(Clone, Debug)]
+pub(super) struct Mark(String);
+
+impl Mark {
+    /// A new mark for all workers of a pool. Each worker's own begins with it.
+    pub(super) fn of_pool() -> Self {
+        let random = RandomState::new().build_hasher().finish();
+        Self(format!("{}-{random:016x}:", process::id()))
+    }
+
+    pub(super) fn of_worker(&self, worker: WorkerId) -> Self {
+        Self(format!("{}{}.{};", self.0, worker.slot, worker.generation))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// As a file name.
+    pub(super) fn name(&self) -> String {
+        format!(
+            "ostler-{}",
+            self.0.replace([':', ';'], "-").trim_end_matches('-')
+        )
+    }
+
+    /// The variable's value for a process that is to bear this mark.
+    pub(super) fn value(&self) -> OsString {
+        let mut value = env::var_os(VARIABLE).unwrap_or_default();
+        value.push(&self.0);
+        value
+    }
+
+    /// Kills whoever bears this mark: how many processes that were, or none left to be found after all.
+    ///
+    /// Blocks for as long as it takes to read the environment of every process, and at most half a second more.
+    pub(super) fn sweep(&self) -> Swept {
+        let mut killed = HashSet::new();
+        for round in 0..ROUNDS {
+            let bearers = self.bearers();
+            if bearers.is_empty() {
+                return Swept {
+                    killed: killed.len(),
+                    clean: true,
+                };
+            }
+            for (pid, pidfd) in bearers {
+                // An error means that it is gone already.
+                let _ = pidfd_send_signal(pidfd, Signal::KILL);
+                killed.insert(pid);
+            }
+            thread::sleep(Duration::from_millis(1 << round));
+        }
+        Swept {
+            killed: killed.len(),
+            clean: false,
+        }
+    }
+
+    /// Those alive: a zombie has no environment any more.
+    fn bearers(&self) -> Vec<(Pid, OwnedFd)> {
+        let Ok(processes) = fs::read_dir("/proc") else {
+            return Vec::new();
+        };
+        let pids = processes.flatten().filter_map(|process| {
+            let pid = process.file_name().to_str()?.parse().ok()?;
+            Pid::from_raw(pid)
+        });
+        pids.filter_map(|pid| {
+            self.is_borne_by(pid).then_some(())?;
+            let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+            // Once more, because the id may have become another's before it was held on to.
+            self.is_borne_by(pid).then_some((pid, pidfd))
+        })
+        .collect()
+    }
+
+    fn is_borne_by(&self, pid: Pid) -> bool {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let mark = self.0.as_bytes();
+        environment.windows(mark.len()).any(|text| text == mark)
+    }
+}
+
+/// What a sweep came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Swept {
+    pub(super) killed: usize,
+    /// Whether nobody was left in the end.
+    pub(super) clean: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No worker's mark is in another's, and the pool's is in all of its own.
+    #[test]
+    fn marks_tell_workers_apart() {
+        let (pool, other) = (Mark::of_pool(), Mark::of_pool());
+        let mark = |pool: &Mark, slot, generation| pool.of_worker(WorkerId { slot, generation }).0;
+        assert!(mark(&pool, 0, 1).starts_with(pool.as_str()));
+        assert!(!mark(&pool, 0, 1).contains(other.as_str()));
+        for (slot, generation) in [(0, 12), (0, 11), (10, 1), (1, 0)] {
+            assert!(!mark(&pool, slot, generation).contains(&mark(&pool, 0, 1)));
+        }
+    }
+}

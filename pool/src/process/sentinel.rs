@@ -1,0 +1,145 @@
+//! A small process beside each pool that outlives its host by a second, and ends what the host has left behind.
+//!
+//! Workers are to end by themselves when their input ends, and well-made ones do. This is for the others: it needs
+//! nothing of them, and nothing between fork and exec. It holds one end of a pipe and waits. When the pipe ends, the host is gone,
+//! however that came; what bears the mark of its pool then is killed.
+//!
+//! It is a few lines of shell, so that it is one process of about a megabyte that sleeps. It costs the host one descriptor, and
+//! a spawn when the pool's first worker starts. It cannot help where it is killed with its host, as with a control group or a
+//! container; those take the workers along as well. What a worker started with an environment of its own making is not found.
+
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::find;
+use super::mark::Mark;
+use crate::port::OpenError;
+
+/// Waits for a word. `over`: nothing is left to be done. `now`: sweep. None at all: the host is gone, and what can leave by
+/// itself has a second for it.
+///
+/// The search is repeated until it finds nobody, because a process may start another one while it is being killed. What the
+/// shell itself starts bears no mark.
+const SCRIPT: &str = r#"
+trap '' HUP INT QUIT TERM USR1 USR2
+exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+read -r word
+case "$word" in
+over) exit ;;
+now) ;;
+*) sleep 1 ;;
+esac
+rounds=0
+while [ $((rounds += 1)) -le 50 ]; do
+    bearers=$(grep -lsF -e "$1" /proc/[0-9]*/environ)
+    [ "$bearers" ] || exit
+    for bearer in $bearers; do
+        bearer=${bearer#/proc/}
+        kill -KILL "${bearer%/environ}"
+    done
+done 2>/dev/null
+"#;
+
+/// How to start one.
+#[derive(Clone, Debug)]
+pub(super) struct Watch {
+    shell: PathBuf,
+    mark: Mark,
+}
+
+impl Watch {
+    /// Looks for what a sentinel needs, so that it is not found missing when it is needed.
+    pub(super) fn prepare(mark: Mark) -> Result<Self, OpenError> {
+        let missing = |error: OpenError| OpenError::Sentinel {
+            reason: error.to_string(),
+        };
+        for program in ["grep", "sleep"] {
+            find::program(program.as_ref()).map_err(missing)?;
+        }
+        let shell = find::program("sh".as_ref()).map_err(missing)?;
+        Ok(Self { shell, mark })
+    }
+
+    fn start(&self) -> std::io::Result<Child> {
+        let mut command = Command::new(&self.shell);
+        command
+            .args(["-c", SCRIPT, "ostler-sentinel", self.mark.as_str()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .current_dir("/");
+        // A group of its own: what is sent to that of the host, as by a terminal, is not meant for it.
+        command.process_group(0).spawn()
+    }
+}
+
+/// Watches over one pool. Dropped, it ends who is left at once.
+#[derive(Debug)]
+pub(super) struct Sentinel {
+    watch: Watch,
+    process: Option<Child>,
+}
+
+impl Sentinel {
+    pub(super) fn new(watch: Watch) -> Self {
+        Self {
+            watch,
+            process: None,
+        }
+    }
+
+    /// Starts it, unless it is there: also anew, where somebody has killed it.
+    pub(super) fn keep(&mut self) -> Result<(), OpenError> {
+        if let Some(process) = &mut self.process
+            && matches!(process.try_wait(), Ok(None))
+        {
+            return Ok(());
+        }
+        let started = self.watch.start().map_err(|error| OpenError::Sentinel {
+            reason: error.to_string(),
+        });
+        self.process = Some(started?);
+        Ok(())
+    }
+
+    /// Ends it. Nothing of the pool is alive any more.
+    pub(super) async fn dismiss(mut self) {
+        if let Some(process) = &mut self.process {
+            tell(process, "over\n");
+            let mut pause = Duration::from_micros(500);
+            while matches!(process.try_wait(), Ok(None)) {
+                sleep(pause).await;
+                pause *= 2;
+                if pause > Duration::from_millis(100) {
+                    // It does not listen: stopped, perhaps.
+                    let _ = process.kill();
+                }
+            }
+            self.process = None;
+        }
+    }
+}
+
+fn tell(process: &mut Child, word: &str) {
+    // It fits into the pipe, so that this does not block; an error means that nobody listens any more.
+    if let Some(mut pipe) = process.stdin.take() {
+        let _ = pipe.write_all(word.as_bytes());
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        let Some(mut process) = self.process.take() else {
+            return;
+        };
+        tell(&mut process, "now\n");
+        let reaper = thread::Builder::new().name("ostler-reaper".to_owned());
+        let _ = reaper.spawn(move || process.wait());
+    }
+}

@@ -1,0 +1,153 @@
+//! Does a worker run in the surroundings that it was given, and in no others?
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::time::Duration;
+
+use ostler_pool::{CallError, CheckoutError, OpenError, Pool, Python, Resource, StartError};
+use rustix::io::{FdFlags, fcntl_setfd};
+
+use crate::books::{alone, modules};
+
+fn hostile() -> Python {
+    Python::function("hostile:run").path(modules())
+}
+
+fn built(python: Python) -> Pool {
+    let moment = Duration::from_millis(1);
+    Pool::builder(python)
+        .size(1)
+        .crash_loop(1)
+        .restart_backoff(moment, moment)
+        .checkout_timeout(Duration::from_secs(60))
+        .build()
+        .unwrap()
+}
+
+/// What the worker says about itself.
+async fn asked(python: Python, verb: &str) -> String {
+    let pool = built(python);
+    let said = pool.call(verb.as_bytes()).await.unwrap();
+    pool.shutdown().await;
+    String::from_utf8(said).unwrap()
+}
+
+/// L20: a worker is as nice as it is told to be, with all that it starts.
+#[tokio::test]
+async fn a_worker_is_nice() {
+    let here: i32 = asked(hostile(), "niceness").await.parse().unwrap();
+    let nice = (here + 3).min(19);
+    assert_eq!(
+        asked(hostile().nice(nice), "niceness").await,
+        nice.to_string()
+    );
+    let error = Pool::builder(hostile().nice(20)).build().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the option `nice` of the program cannot be 20: allowed is -20 to 19"
+    );
+}
+
+/// L20: each limit is set, as the soft and the hard one, on the resource that it names.
+#[tokio::test]
+async fn limits_are_those_of_the_worker() {
+    let limits = [
+        (Resource::AddressSpace, "RLIMIT_AS", 4 << 30),
+        (Resource::Core, "RLIMIT_CORE", 0),
+        (Resource::CpuTime, "RLIMIT_CPU", 1234),
+        (Resource::FileSize, "RLIMIT_FSIZE", 56 << 20),
+        (Resource::OpenFiles, "RLIMIT_NOFILE", 78),
+        (Resource::Processes, "RLIMIT_NPROC", 900),
+    ];
+    let limited = limits
+        .iter()
+        .fold(hostile(), |python, &(resource, _, most)| {
+            python.limit(resource, most)
+        });
+    let pool = built(limited);
+    for (_, name, most) in limits {
+        let said = pool
+            .call(format!("limits {name}").as_bytes())
+            .await
+            .unwrap();
+        assert_eq!(String::from_utf8(said).unwrap(), format!("{most} {most}"));
+    }
+    pool.shutdown().await;
+}
+
+/// A worker that wants more memory than it may have is told so in its own language, and lives on.
+#[tokio::test]
+async fn memory_that_is_limited_is_refused() {
+    let pool = built(hostile().limit(Resource::AddressSpace, 1 << 30));
+    match pool.call(b"hoard 2048").await {
+        Err(CallError::Raised { source, .. }) => assert_eq!(source.kind, "MemoryError"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(pool.call(b"hoard 1").await.unwrap(), b"hoarded");
+    assert_eq!(pool.status().counters.opened, 1);
+    pool.shutdown().await;
+}
+
+/// A limit that the kernel refuses fails each start, with the option's name, and leaves no process.
+#[test]
+fn a_refused_limit_fails_the_start() {
+    if !alone("environment::a_refused_limit_fails_the_start") {
+        return;
+    }
+    crate::books::leaves_nothing(async || {
+        // More descriptors than any process may have.
+        let pool = built(hostile().limit(Resource::OpenFiles, u64::MAX - 1));
+        match pool.checkout().await {
+            Err(CheckoutError::CrashLoop { last }) => match &*last {
+                StartError::Open {
+                    source: error @ OpenError::Limit { option, .. },
+                    ..
+                } => {
+                    assert_eq!(option, "limit OpenFiles");
+                    assert!(
+                        error.to_string().ends_with(
+                            "cannot be 18446744073709551614: Operation not permitted (os error 1)"
+                        ),
+                        "{error}"
+                    );
+                }
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+        pool.shutdown().await;
+    });
+}
+
+/// P7: a worker holds the three pipes to its host and nothing else: no descriptor of its host, not even one that is not
+/// marked close-on-exec, and no sibling's pipe.
+#[test]
+fn a_worker_holds_no_descriptors_but_its_own() {
+    if !alone("environment::a_worker_holds_no_descriptors_but_its_own") {
+        return;
+    }
+    let unmarked = File::open(modules()).unwrap();
+    fcntl_setfd(&unmarked, FdFlags::empty()).unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let pool = Pool::builder(hostile()).size(4).build().unwrap();
+        let mut leases = Vec::new();
+        for _ in 0..4 {
+            leases.push(pool.checkout().await.unwrap());
+        }
+        let mut pipes = HashSet::new();
+        for lease in &mut leases {
+            let listing = lease.call(b"descriptors").await.unwrap();
+            let listing = String::from_utf8(listing).unwrap();
+            let own: HashSet<_> = listing.lines().map(str::to_owned).collect();
+            let (own, others): (Vec<_>, Vec<_>) =
+                own.into_iter().partition(|t| t.starts_with("pipe:"));
+            assert_eq!(own.len(), 3, "{listing}");
+            assert_eq!(others, ["/dev/null"], "{listing}");
+            pipes.extend(own);
+        }
+        assert_eq!(pipes.len(), 12, "three each, and none shared");
+        drop(leases);
+        pool.shutdown().await;
+    });
+    drop(unmarked);
+}

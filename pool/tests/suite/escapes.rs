@@ -1,0 +1,261 @@
+//! Is what gets away from a worker, or from a host that is killed, found?
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::time::Duration;
+use std::{env, process};
+
+use ostler_pool::{Builder, Pool, Python};
+use rustix::process::Signal;
+use tokio::runtime::Runtime;
+
+use crate::books::{Books, alone, is_alive, leaves_nothing, modules, until};
+use crate::rig::{self, signal};
+
+fn hostile() -> Python {
+    Python::function("hostile:run").path(modules())
+}
+
+fn pool(python: Python) -> Builder {
+    Pool::builder(python)
+        .size(1)
+        .checkout_timeout(Duration::from_secs(60))
+}
+
+/// Lets the worker start a daemon: its process id.
+async fn daemon(pool: &Pool, verb: &str) -> u32 {
+    let pid = pool.call(verb.as_bytes()).await.unwrap();
+    String::from_utf8(pid).unwrap().parse().unwrap()
+}
+
+/// P3, P5: a daemon that a worker has started, in a session of its own and an orphan, ends with the worker, and the report
+/// says so.
+#[tokio::test]
+async fn a_daemon_ends_with_its_worker() {
+    let pool = pool(hostile()).build().unwrap();
+    let daemon = daemon(&pool, "daemon").await;
+    assert!(is_alive(daemon));
+    let report = pool.shutdown().await;
+    assert!(!is_alive(daemon));
+    let end = &report.workers[0];
+    assert_eq!((end.escaped, end.confirmed), (1, false));
+    assert!(
+        report.to_string().contains("1 escaped processes killed"),
+        "{report}"
+    );
+}
+
+/// P4: what is killed in the name of one worker is not another's.
+#[tokio::test]
+async fn a_daemon_outlives_the_workers_of_others() {
+    let (mine, other) = (
+        pool(hostile()).size(2).build().unwrap(),
+        pool(hostile()).build().unwrap(),
+    );
+    let mut lease = mine.checkout().await.unwrap();
+    let pid = String::from_utf8(lease.call(b"daemon").await.unwrap()).unwrap();
+    let daemon = pid.parse().unwrap();
+    let sibling = mine.checkout().await.unwrap();
+    let name = sibling.worker();
+    signal(sibling.pid().unwrap(), Signal::KILL);
+    drop(sibling);
+    rig::until(&mine, |status| {
+        status.workers.iter().all(|w| w.worker != name)
+    })
+    .await;
+    assert_eq!(other.shutdown().await.workers[0].escaped, 0);
+    assert!(is_alive(daemon));
+    drop(lease);
+    mine.shutdown().await;
+    assert!(!is_alive(daemon));
+}
+
+/// P5: a daemon ends too where the pool is only dropped, with its runtime.
+#[test]
+fn a_daemon_ends_with_a_dropped_pool() {
+    let runtime = Runtime::new().unwrap();
+    let daemon = runtime.block_on(async {
+        let pool = pool(hostile()).build().unwrap();
+        daemon(&pool, "daemon").await
+    });
+    drop(runtime);
+    until("the daemon's end", || !is_alive(daemon));
+}
+
+/// The directory of a cgroup v2 hierarchy that this test may write to.
+static CGROUP: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    let mount = mounts
+        .lines()
+        .find(|mount| mount.split(' ').nth(2) == Some("cgroup2"))?;
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let directory = PathBuf::from(mount.split(' ').nth(1)?).join(own);
+    let probe = directory.join(format!("ostler-test-{}", process::id()));
+    fs::create_dir(&probe).ok()?;
+    fs::remove_dir(probe).ok()?;
+    Some(directory)
+});
+
+/// P5: in a control group, not even a daemon that has dropped its environment gets away; its end is confirmed, and the
+/// control group is gone.
+#[tokio::test]
+async fn nothing_leaves_a_control_group() {
+    let Some(parent) = &*CGROUP else {
+        eprintln!("skipped: no cgroup v2 hierarchy is writable here");
+        return;
+    };
+    let groups = || {
+        let own = format!("ostler-{}-", process::id());
+        let entries = fs::read_dir(parent).unwrap().flatten();
+        entries
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&own))
+            .count()
+    };
+    let pool = pool(hostile().cgroup(parent)).build().unwrap();
+    let daemon = daemon(&pool, "nameless_daemon").await;
+    assert_eq!((is_alive(daemon), groups()), (true, 1));
+    let report = pool.shutdown().await;
+    assert_eq!((is_alive(daemon), groups()), (false, 0));
+    let end = &report.workers[0];
+    assert_eq!((end.escaped, end.confirmed), (1, true));
+}
+
+/// A directory that is no control group fails the build.
+#[tokio::test]
+async fn a_control_group_must_be_one() {
+    let directory = env::temp_dir();
+    let error = pool(hostile().cgroup(&directory)).build().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "control groups cannot be made in `{}`: it has no cgroup.kill: it is not of version 2, or Linux is older than \
+             5.14; it must be a directory of a cgroup v2 hierarchy that was delegated to this user",
+            directory.display()
+        )
+    );
+    assert!(
+        !directory
+            .join(format!("ostler-probe-{}", process::id()))
+            .exists()
+    );
+}
+
+/// What this test's own children are told to be.
+const ROLE: &str = "OSTLER_TEST_ESCAPES_HOST";
+
+/// A host with one worker that ends for nothing but a kill, and a daemon of the worker's: the ids of the two.
+fn immortal_host(test: &str, sentinel: bool) -> (Child, [u32; 2]) {
+    let pids = env::temp_dir().join(format!("ostler-escapes-{}-{sentinel}", process::id()));
+    let host = Command::new(env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture"])
+        .env(ROLE, &pids)
+        .env("SENTINEL", sentinel.to_string())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the host's worker", || pids.exists());
+    let text = fs::read_to_string(&pids).unwrap();
+    fs::remove_file(&pids).unwrap();
+    let (worker, daemon) = text.split_once(' ').unwrap();
+    (host, [worker.parse().unwrap(), daemon.parse().unwrap()])
+}
+
+/// What [`immortal_host`] runs.
+fn be_the_host() -> bool {
+    let Some(path) = env::var_os(ROLE) else {
+        return false;
+    };
+    let sentinel = env::var("SENTINEL").unwrap() == "true";
+    Runtime::new().unwrap().block_on(async {
+        let pool = pool(hostile().sentinel(sentinel)).build().unwrap();
+        let mut lease = pool.checkout().await.unwrap();
+        let daemon = String::from_utf8(lease.call(b"daemon").await.unwrap()).unwrap();
+        lease.call(b"immortal").await.unwrap();
+        let path = PathBuf::from(path);
+        let unfinished = path.with_extension("unfinished");
+        fs::write(&unfinished, format!("{} {daemon}", lease.pid().unwrap())).unwrap();
+        fs::rename(unfinished, path).unwrap();
+        std::future::pending::<()>().await;
+    });
+    true
+}
+
+/// P14: of a host that is killed, nothing is left: not a worker that ignores the end of its input, nor its daemon. Without the
+/// sentinel both would live on.
+#[test]
+fn the_sentinel_ends_what_a_killed_host_leaves() {
+    if be_the_host() {
+        return;
+    }
+    let test = "escapes::the_sentinel_ends_what_a_killed_host_leaves";
+    let (mut without, left) = immortal_host(test, false);
+    let (mut with, ended) = immortal_host(test, true);
+    for host in [&mut without, &mut with] {
+        host.kill().unwrap();
+        host.wait().unwrap();
+    }
+    until("the end of both", || {
+        !ended.iter().any(|&pid| is_alive(pid))
+    });
+    // The sentinel of the other host has had the same time as this one.
+    assert_eq!(left.map(is_alive), [true, true]);
+    for pid in left {
+        signal(pid, Signal::KILL);
+    }
+}
+
+/// P14: a sentinel that somebody has killed is replaced with the next start, and none is left after the shutdown.
+#[test]
+fn a_killed_sentinel_is_replaced() {
+    if !alone("escapes::a_killed_sentinel_is_replaced") {
+        return;
+    }
+    leaves_nothing(async || {
+        let moment = Duration::from_millis(1);
+        let pool = pool(hostile())
+            .restart_backoff(moment, moment)
+            .build()
+            .unwrap();
+        let watched = async || {
+            let lease = pool.checkout().await.unwrap();
+            let (name, worker) = (lease.worker(), lease.pid().unwrap());
+            let mut others = Books::take().children;
+            others.retain(|&child| child != worker);
+            let &[sentinel] = others.as_slice() else {
+                panic!("{others:?}")
+            };
+            (name, worker, sentinel)
+        };
+        let (name, worker, first) = watched().await;
+        signal(first, Signal::KILL);
+        until("the sentinel's end", || !is_alive(first));
+        signal(worker, Signal::KILL);
+        rig::until(&pool, |status| {
+            status.workers.iter().all(|w| w.worker != name)
+        })
+        .await;
+        let (_, _, second) = watched().await;
+        assert_ne!(first, second);
+        assert!(is_alive(second));
+        pool.shutdown().await;
+        assert!(!is_alive(second));
+    });
+}
+
+/// Without a sentinel, a worker is the only child of its host.
+#[test]
+fn a_pool_can_do_without_a_sentinel() {
+    if !alone("escapes::a_pool_can_do_without_a_sentinel") {
+        return;
+    }
+    leaves_nothing(async || {
+        let pool = pool(hostile().sentinel(false)).build().unwrap();
+        let lease = pool.checkout().await.unwrap();
+        assert_eq!(Books::take().children, [lease.pid().unwrap()]);
+        drop(lease);
+        pool.shutdown().await;
+    });
+}
