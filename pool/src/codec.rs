@@ -37,8 +37,12 @@ pub(crate) const VERSION: u32 = 1;
 const LENGTH: usize = 4;
 const KIND_AND_ID: usize = 5;
 
-/// The buffer that a decoder starts with and comes back to: a pipe holds no more on Linux, so one read can empty it.
+/// The buffer that a decoder starts with.
 const BUFFER: usize = 64 * 1024;
+
+/// The most that is kept of a buffer from one frame to the next. A buffer of up to this size is not made anew for each of a
+/// row of large frames; one frame that was larger still does not cost its memory for ever.
+pub(crate) const KEPT: usize = 256 * 1024;
 
 /// Appends a frame to `out`.
 pub(crate) fn encode(kind: u8, id: u32, body: &[u8], out: &mut Vec<u8>) {
@@ -97,8 +101,10 @@ impl Decoder {
     pub(crate) fn spare(&mut self) -> &mut [u8] {
         if self.unread.is_empty() {
             self.unread = 0..0;
-            self.buffer.truncate(BUFFER);
-            self.buffer.shrink_to(BUFFER);
+            if self.buffer.len() > KEPT {
+                self.buffer.truncate(BUFFER);
+                self.buffer.shrink_to(BUFFER);
+            }
         } else if self.unread.end == self.buffer.len() {
             if self.unread.start > 0 {
                 self.buffer.copy_within(self.unread.clone(), 0);

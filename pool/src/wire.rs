@@ -67,9 +67,6 @@ struct State {
     waker: Option<Waker>,
 }
 
-/// The most that is kept of the buffer for outgoing frames between two calls.
-const KEPT: usize = 64 * 1024;
-
 impl Wire {
     /// A wire that has no pipes yet.
     pub(crate) fn new(max_frame: u32) -> Self {
@@ -193,7 +190,7 @@ impl State {
 
     fn begin(&mut self, kind: u8, id: u32, body: &[u8]) {
         self.outgoing.clear();
-        self.outgoing.shrink_to(KEPT);
+        self.outgoing.shrink_to(codec::KEPT);
         self.outgoing.append(&mut self.preamble);
         self.sent = 0;
         codec::encode(kind, id, body, &mut self.outgoing);
