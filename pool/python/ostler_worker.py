@@ -23,10 +23,14 @@ raises is answered as an error with the ping's id, and the worker goes on servin
 Needs nothing but the standard library of Python 3.9 or later.
 """
 
+import contextlib
+import fcntl
 import importlib
 import json
 import os
 import select
+import signal
+import socket
 import struct
 import sys
 import threading
@@ -109,9 +113,11 @@ class Channel:
 class Watcher(threading.Thread):
     """Ends this process when its host is gone. Code that runs inside `with watcher` gets no notice."""
 
-    def __init__(self, descriptor):
+    def __init__(self, descriptor, forked):
         super().__init__(name="ostler-watcher", daemon=True)
         self.descriptor = descriptor
+        # Of a worker that was forked, the parent is the zygote, which it may outlive.
+        self.forked = forked
         self.parent = os.getppid()
         self.busy = False
         # Whether the host has said that it is over: then it sees to the end itself, as long as it is there.
@@ -127,7 +133,7 @@ class Watcher(threading.Thread):
         poll = select.poll()
         # No event is asked for: a hang-up is reported all the same, and a frame does not wake this thread.
         poll.register(self.descriptor, 0)
-        while not poll.poll(PARENT_POLL * 1000) and os.getppid() == self.parent:
+        while not poll.poll(PARENT_POLL * 1000) and (self.forked or os.getppid() == self.parent):
             pass
         if not self.busy:
             # The main thread sees the end of the input too, and runs what was registered for the exit.
@@ -207,11 +213,100 @@ def serve(channel, watcher, handle, health):
             channel.write(answer, request, result)
 
 
+class Zygote:
+    """Loads the function once, and then forks a worker whenever the host says so.
+
+    The host speaks to it through a socket, in lines. See `zygote/control.rs` in the host's source for what they say.
+    """
+
+    def __init__(self):
+        self.control = socket.socket(fileno=os.dup(0))
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+        os.dup2(2, 1)
+
+    def load(self, target):
+        # A host that is gone ends this process, whatever it is busy with: the socket's hang-up raises a signal that nobody
+        # handles. From then on, it is noticed between two requests.
+        fcntl.fcntl(self.control, fcntl.F_SETOWN, os.getpid())
+        flags = fcntl.fcntl(self.control, fcntl.F_GETFL)
+        fcntl.fcntl(self.control, fcntl.F_SETFL, flags | os.O_ASYNC)
+        loaded = load(target)
+        fcntl.fcntl(self.control, fcntl.F_SETFL, flags)
+        threads = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+        if threads:
+            fail(f"no zygote: a fork would lose the threads that the import or setup() has started: {', '.join(threads)}")
+        return loaded
+
+    def serve(self):
+        """Serves the host until it is gone. Returns true in each worker, and false in the end."""
+        self.control.sendall(b"ready\n")
+        while True:
+            line, descriptors, _, _ = socket.recv_fds(self.control, 1024, 3)
+            if not line:
+                return False
+            verb, _, argument = line.decode().strip().partition(" ")
+            if verb == "fork":
+                try:
+                    child = os.fork()
+                except OSError as error:
+                    child = None
+                    answer = f"failed {error}"
+                if child == 0:
+                    self._become_worker(descriptors, argument)
+                    return True
+                if child:
+                    # Here as well as there, so that it leads its group whichever of the two is first.
+                    os.setpgid(child, child)
+                    answer = f"forked {child}"
+                for descriptor in descriptors:
+                    os.close(descriptor)
+            else:
+                answer = {"status": self._status, "reap": self._reap}[verb](int(argument))
+            self.control.sendall(answer.encode() + b"\n")
+
+    def _become_worker(self, descriptors, mark):
+        os.setpgid(0, 0)
+        self.control.close()
+        for number, descriptor in enumerate(descriptors):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        # What this worker starts bears its mark.
+        marks, _, _ = os.environ["OSTLER_MARK"].rpartition(mark.partition(":")[0])
+        os.environ["OSTLER_MARK"] = marks + mark
+
+    def _status(self, child):
+        # It stays a zombie, and its id its own.
+        ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        if ended is None:
+            return "unknown"
+        word = "code" if ended.si_code == os.CLD_EXITED else "signal"
+        return f"{word} {ended.si_status}"
+
+    def _reap(self, child):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return "reaped"
+
+
 def main(target, *options):
-    channel = Channel()
-    watcher = Watcher(channel.input)
-    watcher.start()
     sys.path[:0] = [option[len("--path=") :] for option in options if option.startswith("--path=")]
+    loaded = None
+    if "--zygote" in options:
+        zygote = Zygote()
+        loaded = zygote.load(target)
+        if not zygote.serve():
+            return 0
+    return work(target, "--json" in options, loaded)
+
+
+def work(target, speaks_json, loaded):
+    """The life of a worker, from the handshake on."""
+    channel = Channel()
+    watcher = Watcher(channel.input, forked=loaded is not None)
+    watcher.start()
     hello = channel.read()
     if hello is None:
         return 0
@@ -223,8 +318,8 @@ def main(target, *options):
         fail(f"the host speaks version {version} of the protocol, and this worker {VERSION}")
     try:
         with watcher:
-            function, health = load(target)
-        handle = as_json(function) if "--json" in options else as_bytes(function)
+            function, health = loaded or load(target)
+        handle = as_json(function) if speaks_json else as_bytes(function)
     except Exception as error:
         channel.write_error(0, error)
         return 1

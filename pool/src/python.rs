@@ -108,6 +108,21 @@ impl Python {
         self
     }
 
+    /// Starts workers by forking them from a process that has imported the function's module and run `setup` once: a zygote. A
+    /// worker is ready within milliseconds then, however long the imports take, and shares with the others the memory that none
+    /// of them changes.
+    ///
+    /// What a fork does not copy must not exist after `setup`: threads (the zygote gives up where it finds any) and, as a rule,
+    /// connections; open those with the first call. `setup` is not run again in each worker.
+    ///
+    /// While there is no zygote, because it could not start or was killed, workers start as without one, and another
+    /// zygote is started. The workers that it had forked serve on; but how those end is not known
+    /// ([`ExitStatus::Unknown`](crate::ExitStatus::Unknown)), as they were its children.
+    pub fn zygote(mut self) -> Self {
+        self.program = self.program.zygote("--zygote");
+        self
+    }
+
     /// Lets the workers inherit no variable. See [`Program::env_clear`].
     pub fn env_clear(mut self) -> Self {
         self.program = self.program.env_clear();

@@ -2,18 +2,13 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::process;
 use std::sync::Arc;
 
-use ostler::WorkerId;
 use rustix::pipe::fcntl_setpipe_size;
-use rustix::process::{PidfdFlags, Signal, pidfd_open};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use rustix::process::Signal;
 use tokio::net::unix::pipe;
 use tokio::select;
 
-use super::family::Family;
 use super::leader::Leader;
 use super::memory;
 use super::site::Site;
@@ -24,14 +19,34 @@ use crate::port::{BoxFuture, Exit, Pipe, Port, Release};
 /// between host and worker; the kernel takes the memory only while it is filled.
 const PIPE: usize = 256 * 1024;
 
+/// The host's ends of the pipes of a worker that speaks frames.
+pub(super) struct Frames {
+    pub(super) stdin: OwnedFd,
+    pub(super) stdout: OwnedFd,
+    /// What precedes the first frame.
+    pub(super) preamble: Vec<u8>,
+}
+
+impl Frames {
+    fn open(self) -> io::Result<Pipe> {
+        for pipe in [&self.stdin, &self.stdout] {
+            // An error means that this user's pipes hold as much as they may: it works without, at less speed.
+            let _ = fcntl_setpipe_size(pipe, PIPE);
+        }
+        Ok(Pipe {
+            reader: Box::new(pipe::Receiver::from_owned_fd(self.stdout)?),
+            writer: Box::new(pipe::Sender::from_owned_fd(self.stdin)?),
+            preamble: self.preamble,
+        })
+    }
+}
+
 /// The port of a child that leads a process group.
 #[derive(Debug)]
 pub(super) struct Child {
     leader: Leader,
     pid: u32,
-    /// Readable from the leader's exit on. `None` once released.
-    pidfd: Option<AsyncFd<OwnedFd>>,
-    pipe: Option<(pipe::Receiver, pipe::Sender, Vec<u8>)>,
+    pipe: Option<Pipe>,
     /// `None` once it has ended or the port is released.
     stderr: Option<Stderr>,
     exit: Option<Exit>,
@@ -40,36 +55,21 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Takes over a child that was spawned into a group of its own, with three pipes. Whatever fails drops the leader, and
-    /// with it the process.
-    pub(super) fn adopt(
-        worker: WorkerId,
-        child: process::Child,
-        family: Family,
+    /// Takes over a process by its stderr and, where it speaks frames, its stdin and stdout. Whatever fails drops the leader,
+    /// and with it the process.
+    pub(super) fn new(
+        name: String,
+        leader: Leader,
         site: Arc<Site>,
-        preamble: Vec<u8>,
+        stderr: OwnedFd,
+        frames: Option<Frames>,
     ) -> io::Result<Self> {
-        let pid = child.id();
-        let mut leader = Leader::new(child, family);
-        let pidfd = pidfd_open(leader.family().group.id(), PidfdFlags::empty())?;
-        // tokio 1.54 puts an unsafe constructor in this one's place, because not every `AsRawFd` keeps its descriptor
-        // open. An `OwnedFd` does.
-        #[allow(deprecated)]
-        let pidfd = AsyncFd::with_interest(pidfd, Interest::READABLE)?;
-        let missing = || io::Error::other("a pipe is missing");
-        let [stdin, stdout, stderr] = leader.take_pipes().ok_or_else(missing)?;
-        for pipe in [&stdin, &stdout] {
-            // An error means that this user's pipes hold as much as they may: it works without, at less speed.
-            let _ = fcntl_setpipe_size(pipe, PIPE);
-        }
-        let writer = pipe::Sender::from_owned_fd(stdin)?;
-        let reader = pipe::Receiver::from_owned_fd(stdout)?;
+        let pid = leader.id().as_raw_nonzero().get().cast_unsigned();
         let stderr = pipe::Receiver::from_owned_fd(stderr)?;
         Ok(Self {
+            stderr: Some(Stderr::new(name, pid, stderr)),
+            pipe: frames.map(Frames::open).transpose()?,
             pid,
-            pidfd: Some(pidfd),
-            pipe: Some((reader, writer, preamble)),
-            stderr: Some(Stderr::new(worker, pid, stderr)),
             leader,
             exit: None,
             _site: site,
@@ -80,16 +80,15 @@ impl Child {
         if let Some(exit) = &self.exit {
             return exit.clone();
         }
-        if let (Some(pidfd), Some(stderr)) = (&self.pidfd, &mut self.stderr) {
+        if let Some(stderr) = &mut self.stderr {
             select! {
                 biased;
-                // One that cannot be waited for any more is taken for an exit, which `waitid` confirms or not.
-                _ = pidfd.readable() => {}
+                () = self.leader.exit() => {}
                 never = stderr.drain() => match never {},
             }
         }
         let exit = Exit {
-            status: self.leader.status(self.pidfd.as_ref()),
+            status: self.leader.status().await,
             stderr: self
                 .stderr
                 .as_mut()
@@ -99,9 +98,9 @@ impl Child {
     }
 
     async fn release(&mut self) -> Release {
-        self.leader.kill_and_reap();
+        self.leader.kill_and_reap().await;
         let release = self.leader.family().end().await;
-        self.pidfd = None;
+        self.leader.close();
         self.pipe = None;
         self.stderr = None;
         release
@@ -122,12 +121,7 @@ impl Port for Child {
     }
 
     fn take_pipe(&mut self) -> Pipe {
-        let (reader, writer, preamble) = self.pipe.take().expect("the pipe is taken once");
-        Pipe {
-            reader: Box::new(reader),
-            writer: Box::new(writer),
-            preamble,
-        }
+        self.pipe.take().expect("the pipe is taken once")
     }
 
     fn terminate(&mut self) {

@@ -15,7 +15,8 @@ use crate::port::Release;
 #[derive(Debug)]
 pub(super) struct Family {
     pub(super) group: Group,
-    mark: Mark,
+    /// Its own. `None` for a zygote, whose mark is in what it forked too.
+    mark: Option<Mark>,
     /// Where there is one, nothing can leave it.
     cgroup: Option<Cgroup>,
 }
@@ -24,7 +25,7 @@ pub(super) struct Family {
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl Family {
-    pub(super) fn new(group: Group, mark: Mark, cgroup: Option<Cgroup>) -> Self {
+    pub(super) fn new(group: Group, mark: Option<Mark>, cgroup: Option<Cgroup>) -> Self {
         Self {
             group,
             mark,
@@ -48,7 +49,9 @@ impl Family {
                 confirmed: true,
             };
         }
-        let mark = self.mark.clone();
+        let Some(mark) = self.mark.clone() else {
+            return Release::default();
+        };
         // On a thread that may block, because reading an environment waits for a lock of that process.
         let swept = spawn_blocking(move || mark.sweep()).await;
         match swept {
@@ -66,6 +69,13 @@ impl Family {
         }
     }
 
+    /// Kills the group although its id may be another's by now. Blocks, as sweeping does.
+    pub(super) fn kill_orphans(&self) {
+        if let Some(mark) = &self.mark {
+            mark.sweep_group(self.group);
+        }
+    }
+
     /// As [`end`](Self::end), for a thread that may block. Waits for as long as a process takes to die of a kill.
     pub(super) fn end_blocking(&self) {
         if let Some(cgroup) = &self.cgroup {
@@ -75,7 +85,9 @@ impl Family {
                 thread::sleep(pause);
             }
         }
-        self.mark.sweep();
+        if let Some(mark) = &self.mark {
+            mark.sweep();
+        }
     }
 }
 

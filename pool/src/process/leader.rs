@@ -6,11 +6,17 @@ use std::process;
 use std::sync::Arc;
 use std::thread;
 
-use rustix::process::{Signal, WaitId, WaitIdOptions, WaitOptions, waitid, waitpid};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, pidfd_open, waitid, waitpid,
+};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::task::spawn_blocking;
 
 use super::family::Family;
 use super::group::Group;
+use super::zygote::Forked;
 use crate::port::ExitStatus;
 
 /// The first process of a group. While it is not reaped, the group's id is its own, and no signal can go astray.
@@ -18,52 +24,90 @@ use crate::port::ExitStatus;
 /// Dropped before that, it is killed with its group and reaped, and who has left the group is looked for.
 #[derive(Debug)]
 pub(super) struct Leader {
-    child: process::Child,
+    parent: Parent,
     family: Arc<Family>,
+    /// Readable from its exit on. `None` once reaped.
+    pidfd: Option<AsyncFd<OwnedFd>>,
     reaped: bool,
 }
 
-/// The group of a child that was spawned into one of its own. Kills the child where there is none.
-pub(super) fn group_of(child: &mut process::Child) -> io::Result<Group> {
-    match Group::new(child.id()) {
-        Some(group) => Ok(group),
-        None => {
+/// Whose child it is, and so to reap.
+#[derive(Debug)]
+pub(super) enum Parent {
+    Host(process::Child),
+    Zygote(Forked),
+}
+
+impl Parent {
+    /// The group of a child that leads one. Kills a child whose id cannot be that of a group.
+    pub(super) fn group(&mut self) -> io::Result<Group> {
+        let group = match self {
+            Self::Host(child) => Group::new(child.id()),
+            Self::Zygote(forked) => Group::new(forked.pid().as_raw_nonzero().get().cast_unsigned()),
+        };
+        group.ok_or_else(|| {
             // No system gives out such an id; a signal to it would reach this process's own group.
-            child.kill()?;
-            Err(io::Error::other("the child has no usable process id"))
-        }
+            if let Self::Host(child) = self {
+                let _ = child.kill();
+            }
+            io::Error::other("the child has no usable process id")
+        })
     }
 }
 
 impl Leader {
-    pub(super) fn new(child: process::Child, family: Family) -> Self {
-        Self {
-            child,
+    pub(super) fn new(parent: Parent, family: Family) -> io::Result<Self> {
+        let mut leader = Self {
+            parent,
             family: Arc::new(family),
+            pidfd: None,
             reaped: false,
-        }
+        };
+        let pidfd = pidfd_open(leader.id(), PidfdFlags::empty())?;
+        // tokio 1.54 puts an unsafe constructor in this one's place, because not every `AsRawFd` keeps its descriptor
+        // open. An `OwnedFd` does.
+        #[allow(deprecated)]
+        let pidfd = AsyncFd::with_interest(pidfd, Interest::READABLE)?;
+        leader.pidfd = Some(pidfd);
+        Ok(leader)
+    }
+
+    pub(super) fn id(&self) -> Pid {
+        self.family.group.id()
     }
 
     pub(super) fn family(&self) -> &Family {
         &self.family
     }
 
-    pub(super) fn take_pipes(&mut self) -> Option<[OwnedFd; 3]> {
-        let stdin = self.child.stdin.take()?.into();
-        let stdout = self.child.stdout.take()?.into();
-        let stderr = self.child.stderr.take()?.into();
-        Some([stdin, stdout, stderr])
+    /// Waits for its exit. One that cannot be waited for any more is taken for one that has exited, which `status` confirms
+    /// or not. Cancel safe.
+    pub(super) async fn exit(&self) {
+        if let Some(pidfd) = &self.pidfd {
+            let _ = pidfd.readable().await;
+        }
     }
 
+    /// Signals its group.
     pub(super) fn signal(&self, signal: Signal) {
-        if !self.reaped {
+        let safe = match &self.parent {
+            // Also when it has exited: it is reaped here and nowhere else.
+            Parent::Host(_) => !self.reaped,
+            // Once it has exited, nobody knows whether the zygote, whose zombie it is to be, is there.
+            Parent::Zygote(_) => self.pidfd.as_ref().is_some_and(is_alive),
+        };
+        if safe {
             self.family.group.signal(signal);
         }
     }
 
-    /// Reads how the leader ended, and leaves it a zombie: as long as it is one, nobody else can get its group's id.
-    pub(super) fn status(&self, pidfd: Option<&AsyncFd<OwnedFd>>) -> ExitStatus {
+    /// How it ended, once it has. It stays a zombie: as long as it is one, nobody else can get its group's id.
+    pub(super) async fn status(&self) -> ExitStatus {
+        if let Parent::Zygote(forked) = &self.parent {
+            return forked.status().await;
+        }
         let peek = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        let pidfd = self.pidfd.as_ref();
         let status = pidfd.and_then(|pidfd| waitid(WaitId::PidFd(pidfd.as_fd()), peek).ok()?);
         match status.map(|status| (status.exit_status(), status.terminating_signal())) {
             Some((_, Some(signal))) => ExitStatus::Signal(signal),
@@ -73,12 +117,34 @@ impl Leader {
         }
     }
 
-    /// The group first, while the leader still holds its id; then the leader.
-    pub(super) fn kill_and_reap(&mut self) {
-        self.signal(Signal::KILL);
-        // An error means that there is nothing left to wait for.
-        self.reaped = !matches!(self.child.try_wait(), Ok(None));
+    /// The group first, while the leader still holds its id; then the leader, which has exited. Cancel safe.
+    pub(super) async fn kill_and_reap(&mut self) {
+        match &mut self.parent {
+            Parent::Host(child) => {
+                self.family.group.signal(Signal::KILL);
+                // An error means that there is nothing left to wait for.
+                self.reaped = !matches!(child.try_wait(), Ok(None));
+            }
+            Parent::Zygote(forked) => {
+                if !forked.kill_and_reap().await {
+                    // It may be reaped, and its id another's. So one by one, each known by its mark.
+                    let family = Arc::clone(&self.family);
+                    let _ = spawn_blocking(move || family.kill_orphans()).await;
+                }
+                self.reaped = true;
+            }
+        }
     }
+
+    /// Lets go of the last descriptor.
+    pub(super) fn close(&mut self) {
+        self.pidfd = None;
+    }
+}
+
+fn is_alive(pidfd: &AsyncFd<OwnedFd>) -> bool {
+    let mut exited = [PollFd::new(pidfd, PollFlags::IN)];
+    poll(&mut exited, Some(&Timespec::default())) == Ok(0)
 }
 
 impl Drop for Leader {
@@ -86,13 +152,19 @@ impl Drop for Leader {
         if self.reaped {
             return;
         }
-        self.kill_and_reap();
-        let (leader, reaped) = (self.family.group.id(), self.reaped);
+        self.signal(Signal::KILL);
+        let dying = match &mut self.parent {
+            Parent::Host(child) => {
+                matches!(child.try_wait(), Ok(None)).then_some(self.family.group.id())
+            }
+            // It is the zygote's to reap, which is told so when this is dropped.
+            Parent::Zygote(_) => None,
+        };
         let family = Arc::clone(&self.family);
         // It dies of the kill within moments, but this may run on a thread that must not wait.
         let reaper = thread::Builder::new().name("ostler-reaper".to_owned());
         let _ = reaper.spawn(move || {
-            if !reaped {
+            if let Some(leader) = dying {
                 let _ = waitpid(Some(leader), WaitOptions::empty());
             }
             family.end_blocking();

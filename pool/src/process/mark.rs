@@ -12,7 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use ostler::WorkerId;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, getpgid, pidfd_open, pidfd_send_signal};
+
+use super::group::Group;
 
 /// The variable. A worker that is itself the host of a pool hands on its own mark with those of its workers.
 pub(super) const VARIABLE: &str = "OSTLER_MARK";
@@ -36,6 +38,10 @@ impl Mark {
         Self(format!("{}{}.{};", self.0, worker.slot, worker.generation))
     }
 
+    pub(super) fn of_zygote(&self) -> Self {
+        Self(format!("{}zygote;", self.0))
+    }
+
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -55,55 +61,65 @@ impl Mark {
         value
     }
 
-    /// Kills whoever bears this mark: how many processes that were, or none left to be found after all.
+    /// Kills whoever bears this mark: how many processes that were, and whether any was left in the end.
     ///
     /// Blocks for as long as it takes to read the environment of every process, and at most half a second more.
     pub(super) fn sweep(&self) -> Swept {
-        let mut killed = HashSet::new();
-        for round in 0..ROUNDS {
-            let bearers = self.bearers();
-            if bearers.is_empty() {
-                return Swept {
-                    killed: killed.len(),
-                    clean: true,
-                };
-            }
-            for (pid, pidfd) in bearers {
-                // An error means that it is gone already.
-                let _ = pidfd_send_signal(pidfd, Signal::KILL);
-                killed.insert(pid);
-            }
-            thread::sleep(Duration::from_millis(1 << round));
-        }
-        Swept {
-            killed: killed.len(),
-            clean: false,
-        }
+        sweep(|pid| bears(pid, &self.0))
     }
 
-    /// Those alive: a zombie has no environment any more.
-    fn bearers(&self) -> Vec<(Pid, OwnedFd)> {
-        let Ok(processes) = fs::read_dir("/proc") else {
-            return Vec::new();
-        };
-        let pids = processes.flatten().filter_map(|process| {
-            let pid = process.file_name().to_str()?.parse().ok()?;
-            Pid::from_raw(pid)
-        });
-        pids.filter_map(|pid| {
-            self.is_borne_by(pid).then_some(())?;
-            let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-            // Once more, because the id may have become another's before it was held on to.
-            self.is_borne_by(pid).then_some((pid, pidfd))
-        })
-        .collect()
+    /// Kills whoever is in the group, and bears the mark of this worker's pool. For one whose id may be another's by now.
+    pub(super) fn sweep_group(&self, group: Group) -> Swept {
+        let pool = &self.0[..=self.0.find(':').expect("a mark begins with its pool's")];
+        // In this order, because threads of the kernel have no group, which is asked for in vain.
+        sweep(|pid| bears(pid, pool) && getpgid(Some(pid)) == Ok(group.id()))
     }
+}
 
-    fn is_borne_by(&self, pid: Pid) -> bool {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let mark = self.0.as_bytes();
-        environment.windows(mark.len()).any(|text| text == mark)
+fn sweep(is_meant: impl Fn(Pid) -> bool) -> Swept {
+    let mut killed = HashSet::new();
+    for round in 0..ROUNDS {
+        let found = find(&is_meant);
+        if found.is_empty() {
+            return Swept {
+                killed: killed.len(),
+                clean: true,
+            };
+        }
+        for (pid, pidfd) in found {
+            // An error means that it is gone already.
+            let _ = pidfd_send_signal(pidfd, Signal::KILL);
+            killed.insert(pid);
+        }
+        thread::sleep(Duration::from_millis(1 << round));
     }
+    Swept {
+        killed: killed.len(),
+        clean: false,
+    }
+}
+
+fn find(is_meant: impl Fn(Pid) -> bool) -> Vec<(Pid, OwnedFd)> {
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids = processes.flatten().filter_map(|process| {
+        let pid = process.file_name().to_str()?.parse().ok()?;
+        Pid::from_raw(pid)
+    });
+    pids.filter_map(|pid| {
+        is_meant(pid).then_some(())?;
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        // Once more, because the id may have become another's before it was held on to.
+        is_meant(pid).then_some((pid, pidfd))
+    })
+    .collect()
+}
+
+/// Whether a process is alive and has the mark in its environment. A zombie has no environment any more.
+fn bears(pid: Pid, mark: &str) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    (environment.windows(mark.len())).any(|text| text == mark.as_bytes())
 }
 
 /// What a sweep came to.

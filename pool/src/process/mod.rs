@@ -20,7 +20,9 @@ mod memory;
 mod program;
 mod sentinel;
 mod site;
+mod spawn;
 mod stderr;
+mod zygote;
 
 pub use limits::Resource;
 pub use program::Program;

@@ -1,24 +1,17 @@
 //! What is to be run in each worker.
 
 use std::ffi::OsString;
-use std::io;
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ostler::WorkerId;
-use tokio::runtime::Handle;
 
 use super::cgroup::Cgroup;
-use super::child::Child;
-use super::family::Family;
 use super::find;
 use super::inherited;
-use super::leader::group_of;
 use super::limits::{Limits, Resource};
-use super::mark::{self, Mark};
 use super::site::Site;
+use super::zygote::Zygote;
 use crate::port::{BoxFuture, OpenError, Opener, Port};
 
 /// A program that speaks the frame protocol on its stdin and stdout. One process of it runs for each worker.
@@ -31,17 +24,19 @@ use crate::port::{BoxFuture, OpenError, Opener, Port};
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Program {
-    program: OsString,
-    args: Vec<OsString>,
-    env: Vec<(OsString, OsString)>,
-    env_clear: bool,
-    current_dir: Option<PathBuf>,
-    preamble: Vec<u8>,
-    limits: Limits,
-    cgroup: Option<PathBuf>,
-    sentinel: bool,
+    pub(super) program: OsString,
+    pub(super) args: Vec<OsString>,
+    pub(super) env: Vec<(OsString, OsString)>,
+    pub(super) env_clear: bool,
+    pub(super) current_dir: Option<PathBuf>,
+    pub(super) preamble: Vec<u8>,
+    pub(super) limits: Limits,
+    pub(super) cgroup: Option<PathBuf>,
+    pub(super) sentinel: bool,
+    /// With the argument that makes a process one.
+    pub(super) zygote: Option<(&'static str, Arc<Zygote>)>,
     /// From the time on when the pool is built.
-    site: Option<Arc<Site>>,
+    pub(super) site: Option<Arc<Site>>,
 }
 
 impl Program {
@@ -58,6 +53,7 @@ impl Program {
             limits: Limits::default(),
             cgroup: None,
             sentinel: true,
+            zygote: None,
             site: None,
         }
     }
@@ -139,51 +135,19 @@ impl Program {
         self
     }
 
-    fn spawn(&self, site: &Arc<Site>, worker: WorkerId) -> Result<Child, OpenError> {
-        let failed = |error: io::Error| OpenError::Spawn {
-            program: site.path.display().to_string(),
-            reason: error.to_string(),
-        };
-        // Checked before there is a process: what comes after the spawn needs a runtime.
-        Handle::try_current().map_err(|error| failed(io::Error::other(error)))?;
-        site.keep_sentinel()?;
-        let mark = site.mark.of_worker(worker);
-        let cgroup = (self.cgroup.as_ref()).map(|parent| Cgroup::create(parent, &mark.name()));
-        let cgroup = cgroup.transpose().map_err(failed)?;
-        let mut child = self.command(&site.path, &mark).spawn().map_err(failed)?;
-        let group = group_of(&mut child).map_err(failed)?;
-        let added = cgroup
-            .as_ref()
-            .map_or(Ok(()), |cgroup| cgroup.add(group.id()));
-        let family = Family::new(group, mark, cgroup);
-        // From here on, whatever fails drops the child, and with it everything.
-        let site = Arc::clone(site);
-        let child =
-            Child::adopt(worker, child, family, site, self.preamble.clone()).map_err(failed)?;
-        added.map_err(failed)?;
-        self.limits.apply(group.id())?;
-        Ok(child)
+    /// Has the workers forked by a process that is started with this argument more, and speaks with this host as
+    /// `zygote::control` says.
+    pub(crate) fn zygote(mut self, argument: &'static str) -> Self {
+        self.zygote = Some((argument, Arc::default()));
+        self
     }
 
-    fn command(&self, path: &Path, mark: &Mark) -> Command {
-        let mut command = Command::new(path);
-        command.args(&self.args);
-        if self.env_clear {
-            command.env_clear();
-        }
-        command.envs(self.env.iter().map(|(name, value)| (name, value)));
-        command.env(mark::VARIABLE, mark.value());
-        if let Some(directory) = &self.current_dir {
-            command.current_dir(directory);
-        }
-        // A group of its own, and no `pre_exec`: with it std would fork, which takes 80 ms in a host of 1 GiB where
-        // `posix_spawn` takes under one.
-        command.process_group(0);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
+    /// The program of which the zygote itself is a process.
+    pub(super) fn of_zygote(&self) -> Self {
+        let mut program = self.clone();
+        let argument = program.zygote.take().map(|(argument, _)| argument);
+        program.args.extend(argument.map(Into::into));
+        program
     }
 }
 
@@ -209,16 +173,21 @@ impl Opener for Program {
     fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
         Box::pin(async move {
             let site = self.site.as_ref().expect("it was prepared before");
-            let child = self.spawn(site, worker)?;
+            let child = self.start(site, worker).await?;
             Ok(Box::new(child) as Box<dyn Port>)
         })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
-            if let Some(site) = &self.site {
-                site.close().await;
+            let Some(site) = &self.site else { return };
+            if let Some((_, zygote)) = &self.zygote {
+                zygote.close().await;
+                // What has left a forked worker without starting another program has its zygote's environment, in which
+                // nothing tells it from other workers. Now none of them is left.
+                site.sweep().await;
             }
+            site.close().await;
         })
     }
 }

@@ -1,9 +1,12 @@
 //! What the workers of one pool have in common.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::mark::Mark;
+use tokio::task::spawn_blocking;
+
+use super::mark::{Mark, Swept};
 use super::sentinel::{Sentinel, Watch};
 use crate::port::OpenError;
 
@@ -27,9 +30,28 @@ impl Site {
         })
     }
 
+    /// The operating system refused to start a process of the program.
+    pub(super) fn refused(&self, error: io::Error) -> OpenError {
+        OpenError::Spawn {
+            program: self.path.display().to_string(),
+            reason: error.to_string(),
+        }
+    }
+
     /// Sees to it that there is a sentinel, if there is to be one, before there is anything to watch over.
     pub(super) fn keep_sentinel(&self) -> Result<(), OpenError> {
         self.sentinel().as_mut().map_or(Ok(()), Sentinel::keep)
+    }
+
+    /// Kills whatever bears the mark of the pool.
+    pub(super) async fn sweep(&self) {
+        let mark = self.mark.clone();
+        let swept = spawn_blocking(move || mark.sweep()).await;
+        if let Ok(Swept { killed, .. }) = swept
+            && killed > 0
+        {
+            tracing::warn!(target: "ostler::pool", killed, "workers had left processes behind, which were killed");
+        }
     }
 
     /// Lets the sentinel go. Nothing of the pool is alive any more.

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::io::ErrorKind;
 
-use ostler::WorkerId;
 use tokio::net::unix::pipe;
 
 use crate::port::STDERR_TAIL;
@@ -18,7 +17,8 @@ const LAST_WORDS: usize = 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Stderr {
-    worker: WorkerId,
+    /// Whose it is, for the log.
+    worker: String,
     pid: u32,
     pipe: pipe::Receiver,
     /// The line that is not complete yet, at most [`LINE`] bytes.
@@ -34,7 +34,7 @@ enum Taken {
 }
 
 impl Stderr {
-    pub(super) fn new(worker: WorkerId, pid: u32, pipe: pipe::Receiver) -> Self {
+    pub(super) fn new(worker: String, pid: u32, pipe: pipe::Receiver) -> Self {
         Self {
             worker,
             pid,
@@ -102,7 +102,7 @@ impl Stderr {
 
     fn log(&self, line: &[u8]) {
         let line = String::from_utf8_lossy(line);
-        let (worker, pid) = (self.worker, self.pid);
+        let (worker, pid) = (&self.worker, self.pid);
         tracing::info!(target: "ostler::stderr", %worker, pid, "{}", line.trim_end());
     }
 }

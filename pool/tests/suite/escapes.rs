@@ -30,19 +30,22 @@ async fn daemon(pool: &Pool, verb: &str) -> u32 {
     String::from_utf8(pid).unwrap().parse().unwrap()
 }
 
-/// P3, P5: a daemon that a worker has started, in a session of its own and an orphan, ends with the worker, and the report
-/// says so.
+/// P3, P5: daemons that a worker has started, in sessions of their own and orphans, end with the worker, and the report
+/// says so: one that runs another program, and one that was only forked.
 #[tokio::test]
 async fn a_daemon_ends_with_its_worker() {
     let pool = pool(hostile()).build().unwrap();
-    let daemon = daemon(&pool, "daemon").await;
-    assert!(is_alive(daemon));
+    let daemons = [
+        daemon(&pool, "daemon").await,
+        daemon(&pool, "forked_daemon").await,
+    ];
+    assert_eq!(daemons.map(is_alive), [true, true]);
     let report = pool.shutdown().await;
-    assert!(!is_alive(daemon));
+    assert_eq!(daemons.map(is_alive), [false, false]);
     let end = &report.workers[0];
-    assert_eq!((end.escaped, end.confirmed), (1, false));
+    assert_eq!((end.escaped, end.confirmed), (2, false));
     assert!(
-        report.to_string().contains("1 escaped processes killed"),
+        report.to_string().contains("2 escaped processes killed"),
         "{report}"
     );
 }

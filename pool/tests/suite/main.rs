@@ -23,3 +23,4 @@ mod timeline;
 mod tracing;
 mod upkeep;
 mod waiting;
+mod zygote;

@@ -1,0 +1,121 @@
+//! The socket between this host and a zygote: lines of text, with descriptors beside some of them.
+//!
+//! ```text
+//! host    fork <mark>     with the worker's stdin, stdout and stderr
+//! zygote  forked <pid>    it leads a group of its own
+//!         failed <reason>
+//! host    status <pid>    of one that has exited
+//! zygote  code <number>   or: signal <number>, unknown
+//! host    reap <pid>
+//! zygote  reaped          its group was killed before
+//! ```
+//!
+//! The zygote's first line is `ready`. It ends when the socket does.
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net;
+use std::time::Duration;
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+/// How long a zygote may take to answer. To fork takes it milliseconds; one that does not is stopped, or worse.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The longest line.
+const LINE: usize = 1024;
+
+#[derive(Debug)]
+pub(super) struct Control {
+    socket: UnixStream,
+    /// What has arrived of the next line.
+    line: Vec<u8>,
+}
+
+impl Control {
+    /// A socket, and the end of it that is the zygote's.
+    pub(super) fn new() -> io::Result<(Self, OwnedFd)> {
+        let (host, zygote) = net::UnixStream::pair()?;
+        host.set_nonblocking(true)?;
+        let control = Self {
+            socket: UnixStream::from_std(host)?,
+            line: Vec::new(),
+        };
+        Ok((control, zygote.into()))
+    }
+
+    /// Sends what precedes the lines.
+    pub(super) async fn preamble(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.socket.writable().await?;
+            match self.socket.try_write(bytes) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a line with descriptors, and waits for the line that answers it.
+    pub(super) async fn ask(&mut self, line: &str, descriptors: &[OwnedFd]) -> io::Result<String> {
+        let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer to `{line}`"));
+        let answer = async {
+            self.send(line, descriptors).await?;
+            self.receive().await
+        };
+        timeout(PATIENCE, answer).await.map_err(|_| late())?
+    }
+
+    async fn send(&self, line: &str, descriptors: &[OwnedFd]) -> io::Result<()> {
+        let line = format!("{line}\n");
+        let descriptors: Vec<_> = descriptors.iter().map(OwnedFd::as_fd).collect();
+        let send = || {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+            let mut beside = SendAncillaryBuffer::new(&mut space);
+            if !descriptors.is_empty() {
+                beside.push(SendAncillaryMessage::ScmRights(&descriptors));
+            }
+            let line = [IoSlice::new(line.as_bytes())];
+            Ok(sendmsg(
+                &self.socket,
+                &line,
+                &mut beside,
+                SendFlags::NOSIGNAL,
+            )?)
+        };
+        // The socket is empty whenever a line is sent, so that it takes the line as a whole.
+        let sent = self.socket.async_io(Interest::WRITABLE, send).await?;
+        if sent == line.len() {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::WriteZero.into())
+        }
+    }
+
+    /// The next line. Cancel safe.
+    pub(super) async fn receive(&mut self) -> io::Result<String> {
+        let mut buffer = [0; LINE];
+        loop {
+            if let Some(end) = self.line.iter().position(|&byte| byte == b'\n') {
+                let line = String::from_utf8_lossy(&self.line[..end]).into_owned();
+                self.line.drain(..=end);
+                return Ok(line);
+            }
+            if self.line.len() > LINE {
+                return Err(io::Error::other("a line without an end"));
+            }
+            self.socket.readable().await?;
+            match self.socket.try_read(&mut buffer) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => self.line.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Are workers that a zygote forks like any others, and is a pool none the worse when its zygote dies?
+
+use std::time::Duration;
+use std::{env, fs};
+
+use ostler_pool::ostler::worker::Rung;
+use ostler_pool::{Builder, CallError, ExitStatus, Pool, Python};
+use rustix::process::Signal;
+use tokio::runtime::Runtime;
+
+use crate::books::{Books, alone, is_alive, leaves_nothing, modules, until};
+use crate::rig::{self, signal};
+
+fn zygote(target: &str) -> Python {
+    Python::function(target).path(modules()).zygote()
+}
+
+fn built(python: Python) -> Builder {
+    let moment = Duration::from_millis(1);
+    Pool::builder(python)
+        .size(2)
+        .restart_backoff(moment, moment)
+        .checkout_timeout(Duration::from_secs(60))
+        .call_timeout(Duration::from_secs(60))
+}
+
+async fn ask(pool: &Pool, request: &str) -> String {
+    String::from_utf8(pool.call(request.as_bytes()).await.unwrap()).unwrap()
+}
+
+/// The zygote's process id: the parent of a worker that it forked.
+async fn zygote_of(pool: &Pool) -> u32 {
+    ask(pool, "parent").await.parse().unwrap()
+}
+
+/// `setup` has run once, in the zygote, and each worker has what it left to it.
+#[test]
+fn setup_runs_once_for_all() {
+    if !alone("zygote::setup_runs_once_for_all") {
+        return;
+    }
+    leaves_nothing(async || {
+        let pool = built(zygote("with_setup:whose")).size(3).build().unwrap();
+        let mut leases = Vec::new();
+        for _ in 0..3 {
+            leases.push(pool.checkout().await.unwrap());
+        }
+        let mut makers = Vec::new();
+        for lease in &mut leases {
+            let said = String::from_utf8(lease.call(b"").await.unwrap()).unwrap();
+            let [maker, parent, own, times] = said.split(' ').collect::<Vec<_>>()[..] else {
+                panic!("{said}")
+            };
+            assert_eq!((maker, times), (parent, "1"));
+            assert_eq!(own, lease.pid().unwrap().to_string());
+            makers.push(maker.to_owned());
+        }
+        makers.dedup();
+        assert_eq!(makers.len(), 1);
+        drop(leases);
+        let report = pool.shutdown().await;
+        for end in &report.workers {
+            assert_eq!(
+                (end.rung, end.status),
+                (Some(Rung::Ask), Some(ExitStatus::Code(0)))
+            );
+        }
+    });
+}
+
+/// C4, P5: a killed worker fails its one call with its signal or its code, is reaped, and is replaced from the same zygote.
+#[test]
+fn a_killed_worker_is_forked_anew() {
+    if !alone("zygote::a_killed_worker_is_forked_anew") {
+        return;
+    }
+    leaves_nothing(async || {
+        let pool = built(zygote("hostile:run")).build().unwrap();
+        let mother = zygote_of(&pool).await;
+        for _ in 0..10 {
+            let mut lease = pool.checkout().await.unwrap();
+            let pid = lease.pid().unwrap();
+            let (call, ()) = tokio::join!(lease.call(b"sleep 1000"), async {
+                signal(pid, Signal::KILL)
+            });
+            match call {
+                Err(CallError::WorkerExited { exit, .. }) => {
+                    assert_eq!(exit.status, ExitStatus::Signal(9));
+                }
+                other => panic!("{other:?}"),
+            }
+            until("the reap", || !fs::exists(format!("/proc/{pid}")).unwrap());
+        }
+        match pool.call(b"exit 3").await {
+            Err(CallError::WorkerExited { exit, .. }) => assert_eq!(
+                (exit.status, exit.stderr.as_str()),
+                (ExitStatus::Code(3), "the last words\n")
+            ),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(zygote_of(&pool).await, mother);
+        rig::until(&pool, |status| status.serving() == 2).await;
+        let counters = pool.shutdown().await.counters;
+        assert_eq!(
+            (counters.exited, counters.opened, counters.released),
+            (11, 13, 13)
+        );
+    });
+}
+
+/// P3, P4: the group of a forked worker ends with it, whatever it started, and so does its daemon.
+#[tokio::test]
+async fn a_forked_worker_ends_with_its_group() {
+    let pool = built(zygote("hostile:run")).size(1).build().unwrap();
+    let file = env::temp_dir().join(format!("ostler-forked-{}", std::process::id()));
+    let request = format!("exit_with_grandchild {}", file.display());
+    match pool.call(request.as_bytes()).await {
+        Err(CallError::WorkerExited { exit, .. }) => assert_eq!(exit.status, ExitStatus::Code(4)),
+        other => panic!("{other:?}"),
+    }
+    let orphan: u32 = fs::read_to_string(&file).unwrap().parse().unwrap();
+    fs::remove_file(&file).unwrap();
+    until("the orphan's end", || !is_alive(orphan));
+    let kept: u32 = ask(&pool, "grandchild").await.parse().unwrap();
+    let daemon: u32 = ask(&pool, "daemon").await.parse().unwrap();
+    assert!(is_alive(kept) && is_alive(daemon));
+    let report = pool.shutdown().await;
+    assert!(!is_alive(kept) && !is_alive(daemon));
+    assert_eq!(report.workers[0].escaped, 1);
+}
+
+/// P11: one that ignores everything is killed like any other.
+#[tokio::test]
+async fn an_immortal_forked_worker_is_killed() {
+    let moment = Duration::from_millis(50);
+    let pool = built(zygote("hostile:run"))
+        .size(1)
+        .stop_grace(moment, moment);
+    let pool = pool.build().unwrap();
+    assert_eq!(pool.call(b"immortal").await.unwrap(), b"immortal");
+    let report = pool.shutdown().await;
+    let end = &report.workers[0];
+    assert_eq!(
+        (end.rung, end.status),
+        (Some(Rung::Kill), Some(ExitStatus::Signal(9)))
+    );
+}
+
+/// P7: a forked worker holds its three pipes and nothing of its siblings, its zygote or its host.
+#[tokio::test]
+async fn a_forked_worker_holds_its_own_descriptors() {
+    let pool = built(zygote("hostile:run")).size(3).build().unwrap();
+    let mut leases = Vec::new();
+    for _ in 0..3 {
+        leases.push(pool.checkout().await.unwrap());
+    }
+    let mut pipes = Vec::new();
+    for lease in &mut leases {
+        let listing = String::from_utf8(lease.call(b"descriptors").await.unwrap()).unwrap();
+        let mut own: Vec<_> = listing.lines().map(str::to_owned).collect();
+        own.sort();
+        own.dedup();
+        assert_eq!(own.len(), 4, "{listing}");
+        assert_eq!(own[0], "/dev/null", "{listing}");
+        assert!(own[1..].iter().all(|t| t.starts_with("pipe:")), "{listing}");
+        pipes.extend(own.drain(1..));
+    }
+    pipes.sort();
+    pipes.dedup();
+    assert_eq!(pipes.len(), 9, "three each, and none shared");
+    drop(leases);
+    pool.shutdown().await;
+}
+
+/// A zygote that dies costs no worker and no call: what it forked serves on, what starts meanwhile is spawned, and the next
+/// zygote forks again. Of the orphans, groups and all, nothing is left either.
+#[test]
+fn a_dead_zygote_is_replaced() {
+    if !alone("zygote::a_dead_zygote_is_replaced") {
+        return;
+    }
+    leaves_nothing(async || {
+        let pool = built(zygote("hostile:run")).build().unwrap();
+        rig::until(&pool, |status| status.serving() == 2).await;
+        let first = zygote_of(&pool).await;
+        let grandchild: u32 = ask(&pool, "grandchild").await.parse().unwrap();
+        signal(first, Signal::KILL);
+        until("the zygote's end", || !is_alive(first));
+        // Both were forked by it, and both serve.
+        let before = pool.status();
+        let mut leases = [
+            pool.checkout().await.unwrap(),
+            pool.checkout().await.unwrap(),
+        ];
+        for lease in &mut leases {
+            assert_ne!(
+                lease.call(b"parent").await.unwrap(),
+                first.to_string().as_bytes()
+            );
+        }
+        assert_eq!(pool.status().counters.opened, before.counters.opened);
+        for mut lease in leases {
+            match lease.call(b"exit 3").await {
+                Err(CallError::WorkerExited { exit, .. }) => {
+                    assert_eq!(exit.status, ExitStatus::Unknown);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        until("the orphans' end", || !is_alive(grandchild));
+        // Sooner or later, workers are forked again.
+        let me = std::process::id().to_string();
+        loop {
+            let mut lease = pool.checkout().await.unwrap();
+            let parent = String::from_utf8(lease.call(b"parent").await.unwrap()).unwrap();
+            if parent != me {
+                break;
+            }
+            pool.recycle(lease.worker());
+        }
+        let counters = pool.shutdown().await.counters;
+        assert_eq!(counters.opened, counters.released);
+    });
+}
+
+/// L5: a worker that a stopped zygote forks when nobody waits for it any more ends at once, and is reaped.
+#[test]
+fn a_late_fork_leaves_nothing() {
+    if !alone("zygote::a_late_fork_leaves_nothing") {
+        return;
+    }
+    leaves_nothing(async || {
+        let pool = built(zygote("hostile:run"))
+            .size(1)
+            .start_timeout(Duration::from_millis(300))
+            .build()
+            .unwrap();
+        let mother = zygote_of(&pool).await;
+        let forked = || {
+            let children = fs::read_to_string(format!("/proc/{mother}/task/{mother}/children"));
+            children.unwrap().split_whitespace().count()
+        };
+        signal(mother, Signal::STOP);
+        let given_up = pool.status().counters.released;
+        pool.resize(2).unwrap();
+        rig::until(&pool, |status| status.counters.released > given_up).await;
+        signal(mother, Signal::CONT);
+        rig::until(&pool, |status| status.serving() == 2).await;
+        until("the end of the late ones", || forked() == 2);
+        assert_eq!(zygote_of(&pool).await, mother);
+        pool.shutdown().await;
+    });
+}
+
+/// P5: a process that has left a forked worker without starting a program ends with the pool.
+#[tokio::test]
+async fn a_forked_daemon_ends_with_the_pool() {
+    let pool = built(zygote("hostile:run")).build().unwrap();
+    let daemon: u32 = ask(&pool, "forked_daemon").await.parse().unwrap();
+    assert!(is_alive(daemon));
+    pool.shutdown().await;
+    assert!(!is_alive(daemon));
+}
+
+/// A zygote that cannot be one, because of a thread, leaves the pool as it would be without.
+#[tokio::test]
+async fn a_module_with_a_thread_is_not_forked() {
+    let pool = built(zygote("with_thread:parent")).size(1).build().unwrap();
+    assert_eq!(ask(&pool, "").await, std::process::id().to_string());
+    pool.shutdown().await;
+}
+
+/// What is wrong with a module is told by the worker that is spawned in its place.
+#[tokio::test]
+async fn a_zygote_that_cannot_start_hides_nothing() {
+    let pool = built(zygote("broken_setup:function"))
+        .crash_loop(1)
+        .build()
+        .unwrap();
+    let error = pool.checkout().await.unwrap_err().to_string();
+    assert!(
+        error.ends_with("refused to start: OSError: no model"),
+        "{error}"
+    );
+    pool.shutdown().await;
+}
+
+/// P14: what a zygote forked ends with its host, and so does the zygote.
+#[test]
+fn a_zygote_ends_with_its_host() {
+    const ROLE: &str = "OSTLER_TEST_ZYGOTE_HOST";
+    if let Some(path) = env::var_os(ROLE) {
+        Runtime::new().unwrap().block_on(async {
+            let python = zygote("hostile:run").sentinel(false);
+            let pool = built(python).size(1).build().unwrap();
+            let zygote = zygote_of(&pool).await;
+            let mut lease = pool.checkout().await.unwrap();
+            let unfinished = format!("{}.unfinished", path.display());
+            fs::write(&unfinished, format!("{zygote} {}", lease.pid().unwrap())).unwrap();
+            fs::rename(unfinished, path).unwrap();
+            let _ = lease.call(b"spin").await;
+        });
+        return;
+    }
+    let path = env::temp_dir().join(format!("ostler-zygote-host-{}", std::process::id()));
+    let mut host = std::process::Command::new(env::current_exe().unwrap())
+        .args(["zygote::a_zygote_ends_with_its_host", "--exact"])
+        .env(ROLE, &path)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the host's worker", || path.exists());
+    let pids = fs::read_to_string(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    host.kill().unwrap();
+    host.wait().unwrap();
+    let pids: Vec<u32> = pids.split(' ').map(|pid| pid.parse().unwrap()).collect();
+    until("the end of both", || !pids.iter().any(|&pid| is_alive(pid)));
+}
+
+/// P5: a pool that is dropped with its runtime leaves neither its zygote nor what that forked.
+#[test]
+fn a_dropped_pool_leaves_no_zygote() {
+    if !alone("zygote::a_dropped_pool_leaves_no_zygote") {
+        return;
+    }
+    let before = Books::take();
+    let runtime = Runtime::new().unwrap();
+    let (pool, pids) = runtime.block_on(async {
+        let pool = built(zygote("hostile:run")).size(1).build().unwrap();
+        let zygote = zygote_of(&pool).await;
+        let worker = pool.checkout().await.unwrap().pid().unwrap();
+        (pool, [zygote, worker])
+    });
+    drop(runtime);
+    drop(pool);
+    until("clean books", || {
+        Books::take() == before && !pids.iter().any(|&pid| is_alive(pid))
+    });
+}
