@@ -191,6 +191,12 @@ pub enum OpenError {
         /// What is allowed, or what the operating system said.
         reason: String,
     },
+    /// An option asks for what this operating system does not have.
+    #[error("the option `{option}` of the program needs Linux")]
+    Unsupported {
+        /// The option.
+        option: &'static str,
+    },
     /// The sentinel, which ends what a killed host leaves behind, cannot be started.
     #[error("no sentinel can watch over the pool: {reason}; do without it by `sentinel(false)`")]
     Sentinel {

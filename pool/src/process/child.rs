@@ -4,7 +4,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::Signal;
 use tokio::net::unix::pipe;
 use tokio::select;
@@ -13,6 +12,7 @@ use super::leader::Leader;
 use super::memory;
 use super::site::Site;
 use super::stderr::Stderr;
+use super::system::enlarge_pipe;
 use crate::port::{BoxFuture, Exit, Pipe, Port, Release};
 
 /// Bytes that the pipes of the frames hold. From 64 KiB frames up, more than the system's 64 KiB saves most of the switches
@@ -30,8 +30,7 @@ pub(super) struct Frames {
 impl Frames {
     fn open(self) -> io::Result<Pipe> {
         for pipe in [&self.stdin, &self.stdout] {
-            // An error means that this user's pipes hold as much as they may: it works without, at less speed.
-            let _ = fcntl_setpipe_size(pipe, PIPE);
+            enlarge_pipe(pipe, PIPE);
         }
         Ok(Pipe {
             reader: Box::new(pipe::Receiver::from_owned_fd(self.stdout)?),

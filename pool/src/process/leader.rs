@@ -1,21 +1,15 @@
 //! The first process of a worker, from the spawn to the reap.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::process;
 use std::sync::Arc;
 use std::thread;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, pidfd_open, waitid, waitpid,
-};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-use tokio::task::spawn_blocking;
+use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 
 use super::family::Family;
 use super::group::Group;
+use super::system::Watched;
 use super::zygote::Forked;
 use crate::port::ExitStatus;
 
@@ -26,8 +20,8 @@ use crate::port::ExitStatus;
 pub(super) struct Leader {
     parent: Parent,
     family: Arc<Family>,
-    /// Readable from its exit on. `None` once reaped.
-    pidfd: Option<AsyncFd<OwnedFd>>,
+    /// `None` once the port is released.
+    watched: Option<Watched>,
     reaped: bool,
 }
 
@@ -60,15 +54,10 @@ impl Leader {
         let mut leader = Self {
             parent,
             family: Arc::new(family),
-            pidfd: None,
+            watched: None,
             reaped: false,
         };
-        let pidfd = pidfd_open(leader.id(), PidfdFlags::empty())?;
-        // tokio 1.54 puts an unsafe constructor in this one's place, because not every `AsRawFd` keeps its descriptor
-        // open. An `OwnedFd` does.
-        #[allow(deprecated)]
-        let pidfd = AsyncFd::with_interest(pidfd, Interest::READABLE)?;
-        leader.pidfd = Some(pidfd);
+        leader.watched = Some(Watched::new(leader.id())?);
         Ok(leader)
     }
 
@@ -80,11 +69,10 @@ impl Leader {
         &self.family
     }
 
-    /// Waits for its exit. One that cannot be waited for any more is taken for one that has exited, which `status` confirms
-    /// or not. Cancel safe.
+    /// Waits for its exit. Cancel safe.
     pub(super) async fn exit(&self) {
-        if let Some(pidfd) = &self.pidfd {
-            let _ = pidfd.readable().await;
+        if let Some(watched) = &self.watched {
+            watched.exited().await;
         }
     }
 
@@ -93,8 +81,8 @@ impl Leader {
         let safe = match &self.parent {
             // Also when it has exited: it is reaped here and nowhere else.
             Parent::Host(_) => !self.reaped,
-            // Once it has exited, nobody knows whether the zygote, whose zombie it is to be, is there.
-            Parent::Zygote(_) => self.pidfd.as_ref().is_some_and(is_alive),
+            // Once that has exited, nobody knows whether the zygote, whose zombie it is to be, is there.
+            Parent::Zygote(_) => self.watched.as_ref().is_some_and(Watched::is_alive),
         };
         if safe {
             self.family.group.signal(signal);
@@ -103,17 +91,9 @@ impl Leader {
 
     /// How it ended, once it has. It stays a zombie: as long as it is one, nobody else can get its group's id.
     pub(super) async fn status(&self) -> ExitStatus {
-        if let Parent::Zygote(forked) = &self.parent {
-            return forked.status().await;
-        }
-        let peek = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        let pidfd = self.pidfd.as_ref();
-        let status = pidfd.and_then(|pidfd| waitid(WaitId::PidFd(pidfd.as_fd()), peek).ok()?);
-        match status.map(|status| (status.exit_status(), status.terminating_signal())) {
-            Some((_, Some(signal))) => ExitStatus::Signal(signal),
-            Some((Some(code), _)) => ExitStatus::Code(code),
-            // Somebody else in this process has reaped it.
-            _ => ExitStatus::Unknown,
+        match &self.parent {
+            Parent::Host(_) => (self.watched.as_ref()).map_or(ExitStatus::Unknown, Watched::status),
+            Parent::Zygote(forked) => forked.status().await,
         }
     }
 
@@ -129,7 +109,7 @@ impl Leader {
                 if !forked.kill_and_reap().await {
                     // It may be reaped, and its id another's. So one by one, each known by its mark.
                     let family = Arc::clone(&self.family);
-                    let _ = spawn_blocking(move || family.kill_orphans()).await;
+                    let _ = tokio::task::spawn_blocking(move || family.kill_orphans()).await;
                 }
                 self.reaped = true;
             }
@@ -138,13 +118,8 @@ impl Leader {
 
     /// Lets go of the last descriptor.
     pub(super) fn close(&mut self) {
-        self.pidfd = None;
+        self.watched = None;
     }
-}
-
-fn is_alive(pidfd: &AsyncFd<OwnedFd>) -> bool {
-    let mut exited = [PollFd::new(pidfd, PollFlags::IN)];
-    poll(&mut exited, Some(&Timespec::default())) == Ok(0)
 }
 
 impl Drop for Leader {

@@ -2,8 +2,9 @@
 
 use std::io;
 
-use rustix::process::{Pid, Rlimit, prlimit, setpriority_pgrp};
+use rustix::process::{Pid, setpriority_pgrp};
 
+use super::system;
 use crate::port::OpenError;
 
 // The stack is not among them: an exec that is still under way would undo it.
@@ -64,23 +65,19 @@ impl Limits {
 
     /// Applies them to a process that has just been spawned, and leads a group.
     pub(super) fn apply(&self, leader: Pid) -> Result<(), OpenError> {
-        let failed =
-            |option: &str, value: &dyn ToString, error: rustix::io::Errno| OpenError::Limit {
-                option: option.to_owned(),
-                value: value.to_string(),
-                reason: io::Error::from(error).to_string(),
-            };
+        let failed = |option: &str, value: &dyn ToString, error: io::Error| OpenError::Limit {
+            option: option.to_owned(),
+            value: value.to_string(),
+            reason: error.to_string(),
+        };
         for (resource, most) in &self.resources {
-            let limit = Rlimit {
-                current: Some(*most),
-                maximum: Some(*most),
-            };
-            prlimit(Some(leader), resource.of_system(), limit)
+            system::limit(leader, resource.of_system(), *most)
                 .map_err(|error| failed(&format!("limit {resource:?}"), most, error))?;
         }
         if let Some(nice) = self.nice {
             // Of the group, because the kernel would take the process for its main thread.
-            setpriority_pgrp(Some(leader), nice).map_err(|error| failed("nice", &nice, error))?;
+            setpriority_pgrp(Some(leader), nice)
+                .map_err(|error| failed("nice", &nice, error.into()))?;
         }
         Ok(())
     }

@@ -6,15 +6,15 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::os::fd::OwnedFd;
 use std::process;
 use std::thread;
 use std::time::Duration;
 
 use ostler::WorkerId;
-use rustix::process::{Pid, PidfdFlags, Signal, getpgid, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, getpgid};
 
 use super::group::Group;
+use super::system::kill_if;
 
 /// The variable. A worker that is itself the host of a pool hands on its own mark with those of its workers.
 pub(super) const VARIABLE: &str = "OSTLER_MARK";
@@ -79,18 +79,14 @@ impl Mark {
 fn sweep(is_meant: impl Fn(Pid) -> bool) -> Swept {
     let mut killed = HashSet::new();
     for round in 0..ROUNDS {
-        let found = find(&is_meant);
+        let found: Vec<Pid> = processes().filter(|&pid| kill_if(pid, &is_meant)).collect();
         if found.is_empty() {
             return Swept {
                 killed: killed.len(),
                 clean: true,
             };
         }
-        for (pid, pidfd) in found {
-            // An error means that it is gone already.
-            let _ = pidfd_send_signal(pidfd, Signal::KILL);
-            killed.insert(pid);
-        }
+        killed.extend(found);
         thread::sleep(Duration::from_millis(1 << round));
     }
     Swept {
@@ -99,21 +95,9 @@ fn sweep(is_meant: impl Fn(Pid) -> bool) -> Swept {
     }
 }
 
-fn find(is_meant: impl Fn(Pid) -> bool) -> Vec<(Pid, OwnedFd)> {
-    let Ok(processes) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    let pids = processes.flatten().filter_map(|process| {
-        let pid = process.file_name().to_str()?.parse().ok()?;
-        Pid::from_raw(pid)
-    });
-    pids.filter_map(|pid| {
-        is_meant(pid).then_some(())?;
-        let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-        // Once more, because the id may have become another's before it was held on to.
-        is_meant(pid).then_some((pid, pidfd))
-    })
-    .collect()
+fn processes() -> impl Iterator<Item = Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
 }
 
 /// Whether a process is alive and has the mark in its environment. A zombie has no environment any more.

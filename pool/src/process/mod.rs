@@ -2,11 +2,6 @@
 //!
 //! Every system call of the pool is made in this folder. It knows neither phases nor frames.
 
-#[cfg(not(target_os = "linux"))]
-compile_error!(
-    "ostler-pool needs Linux: exits are watched through pidfds, which no other system has"
-);
-
 mod cgroup;
 mod child;
 mod family;
@@ -22,6 +17,7 @@ mod sentinel;
 mod site;
 mod spawn;
 mod stderr;
+mod system;
 mod zygote;
 
 pub use limits::Resource;

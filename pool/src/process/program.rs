@@ -11,6 +11,7 @@ use super::find;
 use super::inherited;
 use super::limits::{Limits, Resource};
 use super::site::Site;
+use super::system::IS_LINUX;
 use super::zygote::Zygote;
 use crate::port::{BoxFuture, OpenError, Opener, Port};
 
@@ -125,7 +126,7 @@ impl Program {
         self
     }
 
-    /// Whether a sentinel watches over the workers: a small process, a shell that sleeps, which ends what this process
+    /// On Linux: whether a sentinel watches over the workers: a small process, a shell that sleeps, which ends what this process
     /// leaves behind if it is killed. Default: yes.
     ///
     /// It kills what has not left by itself a second after this process has ended. Workers that end with their input, as
@@ -166,7 +167,10 @@ impl Opener for Program {
         }
         let path = find::program(&self.program)?;
         inherited::warn();
-        self.site = Some(Arc::new(Site::new(path, self.sentinel)?));
+        if self.zygote.is_some() && !IS_LINUX {
+            return Err(OpenError::Unsupported { option: "zygote" });
+        }
+        self.site = Some(Arc::new(Site::new(path, self.sentinel && IS_LINUX)?));
         Ok(())
     }
 

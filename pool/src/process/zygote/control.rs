@@ -18,10 +18,12 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net;
 use std::time::Duration;
 
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, sendmsg};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
+
+use crate::process::system::NO_SIGNAL;
 
 /// How long a zygote may take to answer. To fork takes it milliseconds; one that does not is stopped, or worse.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -81,12 +83,7 @@ impl Control {
                 beside.push(SendAncillaryMessage::ScmRights(&descriptors));
             }
             let line = [IoSlice::new(line.as_bytes())];
-            Ok(sendmsg(
-                &self.socket,
-                &line,
-                &mut beside,
-                SendFlags::NOSIGNAL,
-            )?)
+            Ok(sendmsg(&self.socket, &line, &mut beside, NO_SIGNAL)?)
         };
         // The socket is empty whenever a line is sent, so that it takes the line as a whole.
         let sent = self.socket.async_io(Interest::WRITABLE, send).await?;

@@ -1,0 +1,36 @@
+//! What is asked of the operating system in one way on Linux, and in another elsewhere.
+//!
+//! Linux comes first. On other systems a worker's end is seen by `SIGCHLD`, its group is all that ends with it, and what needs
+//! more than that is refused when the pool is built.
+
+#[cfg(not(unix))]
+compile_error!("ostler-pool needs Unix: process groups, and pipes that can be polled");
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+pub(super) use self::linux::{NO_SIGNAL, Watched, enlarge_pipe, kill_if, limit};
+
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+#[cfg(not(target_os = "linux"))]
+pub(super) use self::elsewhere::{NO_SIGNAL, Watched, enlarge_pipe, kill_if, limit};
+
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+use crate::port::ExitStatus;
+
+/// Whether processes can be asked about in `/proc`, and held on to: what marks, sentinels and zygotes need.
+pub(super) const IS_LINUX: bool = cfg!(target_os = "linux");
+
+/// How a child ended, if it has. It stays a zombie: as long as it is one, nobody else can get its group's id.
+fn status_of(child: WaitId<'_>) -> ExitStatus {
+    let peek = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+    let status = waitid(child, peek).ok().flatten();
+    match status.map(|status| (status.exit_status(), status.terminating_signal())) {
+        Some((_, Some(signal))) => ExitStatus::Signal(signal),
+        Some((Some(code), _)) => ExitStatus::Code(code),
+        // Somebody else in this process has reaped it.
+        _ => ExitStatus::Unknown,
+    }
+}
