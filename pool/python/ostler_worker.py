@@ -287,6 +287,8 @@ class Zygote:
     def _reap(self, child):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
+        # It may have left its group.
+        os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         return "reaped"
 

@@ -86,13 +86,12 @@ impl Child {
                 never = stderr.drain() => match never {},
             }
         }
-        let exit = Exit {
-            status: self.leader.status().await,
-            stderr: self
-                .stderr
-                .as_mut()
-                .map_or_else(String::new, Stderr::last_words),
+        let stderr = match &mut self.stderr {
+            Some(stderr) => stderr.last_words().await,
+            None => String::new(),
         };
+        let status = self.leader.status().await;
+        let exit = Exit { status, stderr };
         self.exit.insert(exit).clone()
     }
 

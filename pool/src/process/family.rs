@@ -92,7 +92,7 @@ impl Family {
 }
 
 /// Polls until `is` holds: what the kernel has no other way to tell.
-async fn until(is: impl Fn() -> bool) {
+pub(super) async fn until(mut is: impl FnMut() -> bool) {
     let mut pause = Duration::from_millis(1);
     while !is() {
         sleep(pause).await;

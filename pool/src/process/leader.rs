@@ -5,9 +5,9 @@ use std::process;
 use std::sync::Arc;
 use std::thread;
 
-use rustix::process::{Pid, Signal, WaitOptions, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, getpgid, kill_process, waitpid};
 
-use super::family::Family;
+use super::family::{Family, until};
 use super::group::Group;
 use super::system::Watched;
 use super::zygote::Forked;
@@ -86,6 +86,10 @@ impl Leader {
         };
         if safe {
             self.family.group.signal(signal);
+            if getpgid(Some(self.id())) != Ok(self.id()) {
+                // It has joined the group of one of its children.
+                let _ = kill_process(self.id(), signal);
+            }
         }
     }
 
@@ -102,8 +106,10 @@ impl Leader {
         match &mut self.parent {
             Parent::Host(child) => {
                 self.family.group.signal(Signal::KILL);
-                // An error means that there is nothing left to wait for.
-                self.reaped = !matches!(child.try_wait(), Ok(None));
+                // Not at once where somebody traces it: it is his first. An error means that there is nothing left to wait
+                // for.
+                until(|| !matches!(child.try_wait(), Ok(None))).await;
+                self.reaped = true;
             }
             Parent::Zygote(forked) => {
                 if !forked.kill_and_reap().await {

@@ -5,6 +5,7 @@ use std::future::pending;
 use std::io::ErrorKind;
 
 use tokio::net::unix::pipe;
+use tokio::task::yield_now;
 
 use crate::port::STDERR_TAIL;
 
@@ -46,19 +47,23 @@ impl Stderr {
 
     /// Takes output as it comes, and goes on waiting after its end: that is no sign of the worker's. Cancel safe.
     pub(super) async fn drain(&mut self) -> Infallible {
-        while self.pipe.readable().await.is_ok() && !matches!(self.take(), Taken::End) {}
+        while self.pipe.readable().await.is_ok() && !matches!(self.take(), Taken::End) {
+            // There may always be more, and the task has other things to do.
+            yield_now().await;
+        }
         self.finish();
         pending().await
     }
 
-    /// What is left once the worker has exited, and the tail of it all.
-    pub(super) fn last_words(&mut self) -> String {
+    /// What is left once the worker has exited, and the tail of it all. Cancel safe.
+    pub(super) async fn last_words(&mut self) -> String {
         let mut most = LAST_WORDS;
         while let Taken::Bytes(count) = self.take() {
             most = most.saturating_sub(count);
             if most == 0 {
                 break;
             }
+            yield_now().await;
         }
         self.finish();
         String::from_utf8_lossy(&self.tail).into_owned()

@@ -37,7 +37,7 @@ impl Watched {
 
     /// How it ended. It stays a zombie.
     pub(in crate::process) fn status(&self) -> ExitStatus {
-        status_of(WaitId::Pid(self.0))
+        status_of(WaitId::Pid(self.0)).unwrap_or(ExitStatus::Unknown)
     }
 }
 

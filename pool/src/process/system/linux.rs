@@ -1,5 +1,6 @@
 //! Linux: processes are held on to by descriptors.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -17,7 +18,10 @@ use crate::port::ExitStatus;
 
 /// Holds on to a process by a descriptor, which is readable from its exit on.
 #[derive(Debug)]
-pub(in crate::process) struct Watched(AsyncFd<OwnedFd>);
+pub(in crate::process) struct Watched {
+    process: Pid,
+    pidfd: AsyncFd<OwnedFd>,
+}
 
 impl Watched {
     pub(in crate::process) fn new(process: Pid) -> io::Result<Self> {
@@ -26,23 +30,39 @@ impl Watched {
         // open. An `OwnedFd` does.
         #[allow(deprecated)]
         let pidfd = AsyncFd::with_interest(pidfd, Interest::READABLE)?;
-        Ok(Self(pidfd))
+        Ok(Self { process, pidfd })
     }
 
     /// Waits for its exit. One that cannot be waited for any more is taken for one that has exited, which its status
     /// confirms or not. Cancel safe.
     pub(in crate::process) async fn exited(&self) {
-        let _ = self.0.readable().await;
+        let _ = self.pidfd.readable().await;
     }
 
     pub(in crate::process) fn is_alive(&self) -> bool {
-        let mut exited = [PollFd::new(&self.0, PollFlags::IN)];
+        let mut exited = [PollFd::new(&self.pidfd, PollFlags::IN)];
         poll(&mut exited, Some(&Timespec::default())) == Ok(0)
     }
 
     /// How it ended, if it is a child of this process. It stays a zombie.
     pub(in crate::process) fn status(&self) -> ExitStatus {
-        status_of(WaitId::PidFd(self.0.as_fd()))
+        let status = status_of(WaitId::PidFd(self.pidfd.as_fd()));
+        status
+            .or_else(|| status_of_traced(self.process))
+            .unwrap_or(ExitStatus::Unknown)
+    }
+}
+
+/// How a process ended that somebody traces, as a debugger does: as long as it does, the parent is not told.
+fn status_of_traced(process: Pid) -> Option<ExitStatus> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    // The last field, counted from the state: as `wait` has it, and 0 also where it may not be seen.
+    let status: i32 = fields.split_ascii_whitespace().nth(49)?.parse().ok()?;
+    match (status & 0x7f, status >> 8) {
+        (0, 0) => None,
+        (0, code) => Some(ExitStatus::Code(code)),
+        (signal, _) => Some(ExitStatus::Signal(signal)),
     }
 }
 

@@ -23,14 +23,11 @@ use crate::port::ExitStatus;
 /// Whether processes can be asked about in `/proc`, and held on to: what marks, sentinels and zygotes need.
 pub(super) const IS_LINUX: bool = cfg!(target_os = "linux");
 
-/// How a child ended, if it has. It stays a zombie: as long as it is one, nobody else can get its group's id.
-fn status_of(child: WaitId<'_>) -> ExitStatus {
+/// How a child ended, if it has, and nobody has reaped it. It stays a zombie: as long as it is one, nobody else can get its
+/// group's id.
+fn status_of(child: WaitId<'_>) -> Option<ExitStatus> {
     let peek = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-    let status = waitid(child, peek).ok().flatten();
-    match status.map(|status| (status.exit_status(), status.terminating_signal())) {
-        Some((_, Some(signal))) => ExitStatus::Signal(signal),
-        Some((Some(code), _)) => ExitStatus::Code(code),
-        // Somebody else in this process has reaped it.
-        _ => ExitStatus::Unknown,
-    }
+    let status = waitid(child, peek).ok()??;
+    let signal = status.terminating_signal().map(ExitStatus::Signal);
+    signal.or(status.exit_status().map(ExitStatus::Code))
 }
