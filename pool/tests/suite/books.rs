@@ -1,38 +1,37 @@
 //! The operating system's own books: processes and descriptors, not what the pool thinks of them.
 
-use std::fs;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use std::{fmt, fs};
 
 use tokio::runtime::Runtime;
+
+use crate::procfs::Process;
 
 /// How long something may take that takes moments. No test passes sooner or later because of it.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What this process has: its children, zombies included, and its open descriptors.
-#[derive(Debug, PartialEq, Eq)]
+/// What this process has: its children, zombies included, and its open descriptors: what they are, not their numbers.
+///
+/// A pool has a child of its own beside its workers, so that not every child is one while a pool lives.
+#[derive(Debug)]
 pub(crate) struct Books {
-    pub(crate) children: Vec<u32>,
+    pub(crate) children: Vec<Process>,
     pub(crate) descriptors: Vec<String>,
 }
 
 impl Books {
     pub(crate) fn take() -> Self {
         let me = std::process::id();
-        let mut children: Vec<u32> = pids().filter(|&pid| parent(pid) == Some(me)).collect();
-        children.sort_unstable();
+        let mut children = Process::all();
+        children.retain(|process| process.parent == me);
         let descriptors = fs::read_dir("/proc/self/fd").expect("this process has descriptors");
-        // What a descriptor is, and not its number: one of them is this listing's own.
+        let target = |path| Some(fs::read_link(path).ok()?.display().to_string());
         let mut descriptors: Vec<String> = descriptors
-            .filter_map(|entry| {
-                Some(
-                    fs::read_link(entry.ok()?.path())
-                        .ok()?
-                        .display()
-                        .to_string(),
-                )
-            })
+            .filter_map(|entry| target(entry.ok()?.path()))
+            // This listing's own.
             .filter(|target| !target.starts_with("/proc/"))
             .collect();
         descriptors.sort();
@@ -41,11 +40,75 @@ impl Books {
             descriptors,
         }
     }
+
+    /// What is there now and was not when these books were taken, with what is in the process groups of `leaders`.
+    pub(crate) fn left(&self, leaders: &BTreeSet<u32>) -> Left {
+        let now = Self::take();
+        let was_there = |child: &Process| self.children.iter().any(|old| old.pid == child.pid);
+        let mut descriptors = now.descriptors;
+        for known in &self.descriptors {
+            if let Some(at) = descriptors.iter().position(|found| found == known) {
+                descriptors.swap_remove(at);
+            }
+        }
+        let members = Process::all()
+            .into_iter()
+            .filter(|process| leaders.contains(&process.group));
+        let (members, zombies) = members.partition(Process::is_alive);
+        Left {
+            children: now
+                .children
+                .into_iter()
+                .filter(|child| !was_there(child))
+                .collect(),
+            members,
+            zombies,
+            descriptors,
+        }
+    }
+}
+
+/// What something has left behind.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) children: Vec<Process>,
+    /// Of the groups, alive.
+    pub(crate) members: Vec<Process>,
+    /// Of the groups, ended and not collected.
+    pub(crate) zombies: Vec<Process>,
+    pub(crate) descriptors: Vec<String>,
+}
+
+impl Left {
+    /// A zombie of a group that is no child of this process does not count: whose it is may never collect it, as the
+    /// first process of a container often does not.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.children.is_empty() && self.members.is_empty() && self.descriptors.is_empty()
+    }
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let processes = [
+            ("child", &self.children),
+            ("member", &self.members),
+            ("zombie", &self.zombies),
+        ];
+        for (what, processes) in processes {
+            for process in processes {
+                writeln!(f, "  {what}: {process}")?;
+            }
+        }
+        for descriptor in &self.descriptors {
+            writeln!(f, "  descriptor: {descriptor}")?;
+        }
+        Ok(())
+    }
 }
 
 /// Whether the process is there and not a zombie.
 pub(crate) fn is_alive(pid: u32) -> bool {
-    stat(pid).is_some_and(|fields| fields[0] != "Z" && fields[0] != "X")
+    Process::read(pid).is_some_and(|process| process.is_alive())
 }
 
 /// Polls until `is` holds. What it waits for has no other way to tell.
@@ -91,26 +154,23 @@ pub(crate) fn leaves_nothing(test: impl AsyncFnOnce()) {
     let before = Books::take();
     assert!(before.children.is_empty(), "{before:?}");
     runtime.block_on(test());
-    until("clean books", || Books::take() == before);
+    until_nothing_is_left(&before, &BTreeSet::new());
+}
+
+/// Polls until everything is as when the books were taken, and nothing of the groups of `leaders` is alive.
+pub(crate) fn until_nothing_is_left(before: &Books, leaders: &BTreeSet<u32>) {
+    let since = Instant::now();
+    loop {
+        let left = before.left(leaders);
+        if left.is_nothing() {
+            return;
+        }
+        assert!(since.elapsed() < DEADLINE, "left behind:\n{left}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Where the Python modules of this suite are.
 pub(crate) fn modules() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite"))
-}
-
-fn pids() -> impl Iterator<Item = u32> {
-    let entries = fs::read_dir("/proc").expect("there is a /proc");
-    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-}
-
-fn parent(pid: u32) -> Option<u32> {
-    stat(pid)?[1].parse().ok()
-}
-
-/// The fields of `/proc/<pid>/stat` from the state on.
-fn stat(pid: u32) -> Option<Vec<String>> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, fields) = stat.rsplit_once(')')?;
-    Some(fields.split_whitespace().map(str::to_owned).collect())
 }

@@ -2,11 +2,12 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
-use std::{env, fs, thread};
+use std::{env, thread};
 
 use tokio::runtime::Runtime;
 
 use crate::books::{is_alive, until};
+use crate::procfs::Process;
 use crate::rig::hostile;
 
 /// P1: a worker outlives the thread that it was spawned from.
@@ -64,19 +65,12 @@ fn workers_end_with_their_host() {
         .map(|pids| pids.split(' ').map(|pid| pid.parse().unwrap()).collect())
         .next()
         .expect("the host names its workers");
-    until("a spinning worker", || cpu_ticks(pids[0]) > 10);
+    until("a spinning worker", || {
+        Process::read(pids[0]).is_some_and(|worker| worker.ticks > 10)
+    });
     host.kill().unwrap();
     host.wait().unwrap();
     until("the end of both", || {
         !is_alive(pids[0]) && !is_alive(pids[1])
     });
-}
-
-/// The processor time that a process has used, in ticks.
-fn cpu_ticks(pid: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let user = stat
-        .rsplit_once(')')
-        .and_then(|(_, fields)| fields.split_whitespace().nth(11));
-    user.and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
 }

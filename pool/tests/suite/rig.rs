@@ -3,6 +3,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use ostler_pool::ostler::supervisor::Reason;
@@ -55,6 +57,21 @@ pub(crate) fn hostile() -> Builder {
         .restart_backoff(Duration::from_millis(1), Duration::from_millis(20))
         .checkout_timeout(Duration::from_secs(60))
         .call_timeout(Duration::from_secs(60))
+}
+
+/// The interpreter itself: what `PATH` has for it may be a script that takes longer than Python to start.
+pub(crate) fn interpreter() -> &'static str {
+    static INTERPRETER: OnceLock<String> = OnceLock::new();
+    INTERPRETER.get_or_init(|| {
+        let says = Command::new("python3")
+            .args(["-c", "import sys; print(sys.executable)"])
+            .output()
+            .expect("there is a Python");
+        String::from_utf8(says.stdout)
+            .expect("its path is text")
+            .trim()
+            .to_owned()
+    })
 }
 
 /// Signals a worker, whose process is there.

@@ -1,0 +1,354 @@
+//! Workers that misbehave in a call: it has exactly one outcome, and no other call has to do with it.
+
+use std::time::Duration;
+
+use ostler_pool::{Builder, CallError, ExitStatus};
+
+use super::{Cage, caged};
+use crate::rig::until;
+
+const MIB: usize = 1 << 20;
+
+fn same(builder: Builder) -> Builder {
+    builder
+}
+
+/// Long enough for a good worker on a busy machine to answer.
+fn hurried(builder: Builder) -> Builder {
+    builder.call_timeout(Duration::from_secs(1))
+}
+
+/// One request, and what the pool then says of it: counted as one worker that exited, or one that was stopped.
+fn outcome(name: &str, options: fn(Builder) -> Builder, request: &str, expected: Expected<'_>) {
+    caged(name, "good", options, async |cage| {
+        let result = cage.call(request).await;
+        expected.check(result);
+        if matches!(expected, Expected::LastReply(_)) {
+            // The answer comes before the exit, and the worker may be leased in between.
+            until(&cage.pool, |status| status.counters.exited == 1).await;
+        }
+        let counters = cage.shut_down().await.counters;
+        let exited = matches!(expected, Expected::Exits(..) | Expected::LastReply(_));
+        let counted = (counters.exited, counters.faulted);
+        assert_eq!(counted, (u64::from(exited), u64::from(!exited)));
+        assert_eq!(
+            counters.opened, 3,
+            "two, and one in the place of the worker that is gone"
+        );
+    });
+}
+
+enum Expected<'a> {
+    /// `WorkerExited`, with a status and with the end of stderr.
+    Exits(ExitStatus, &'a str),
+    /// `Protocol`, with what the worker did, and whether it can have seen the whole request.
+    Breaks(&'a str, bool),
+    /// `TimedOut`, with the request written.
+    TimesOut,
+    /// The reply, from a worker that is given to nobody afterwards.
+    Reply(&'a [u8]),
+    /// The reply, from a worker that has then exited.
+    LastReply(&'a [u8]),
+}
+
+impl Expected<'_> {
+    fn check(&self, result: Result<Vec<u8>, CallError>) {
+        match (self, result) {
+            (
+                Self::Exits(status, words),
+                Err(CallError::WorkerExited {
+                    exit,
+                    request_written,
+                    ..
+                }),
+            ) => {
+                let known = (exit.status, exit.stderr.as_str(), request_written);
+                assert_eq!(known, (*status, *words, true));
+            }
+            (
+                Self::Breaks(says, whole),
+                Err(CallError::Protocol {
+                    problem,
+                    request_written,
+                    ..
+                }),
+            ) => {
+                assert_eq!((problem.as_str(), request_written), (*says, *whole));
+            }
+            (
+                Self::TimesOut,
+                Err(CallError::TimedOut {
+                    request_written, ..
+                }),
+            ) => {
+                assert!(request_written);
+            }
+            (Self::Reply(body) | Self::LastReply(body), Ok(reply)) => assert_eq!(reply, *body),
+            (_, other) => panic!("{other:?}"),
+        }
+    }
+}
+
+/// C4: a worker that exits without an answer fails its one call.
+#[test]
+fn exits() {
+    let gone = Expected::Exits(ExitStatus::Code(3), "the last words\n");
+    outcome("calls::exits", same, "exit 3", gone);
+}
+
+/// C4: half an answer is none.
+#[test]
+fn exits_in_the_middle_of_an_answer() {
+    let name = "calls::exits_in_the_middle_of_an_answer";
+    let gone = Expected::Exits(ExitStatus::Code(5), "in the middle\n");
+    outcome(name, same, "exit_partial 5", gone);
+}
+
+/// C4: an answer that was whole before the exit counts, and the exit is nobody's error.
+#[test]
+fn exits_after_its_answer() {
+    outcome(
+        "calls::exits_after_its_answer",
+        same,
+        "exit_after",
+        Expected::LastReply(b"and gone"),
+    );
+}
+
+/// P3: an exit shows though grandchildren hold the pipes.
+#[test]
+fn leaves_grandchildren_that_hold_its_output() {
+    let name = "calls::leaves_grandchildren_that_hold_its_output";
+    let gone = Expected::Exits(ExitStatus::Code(4), "orphaned\n");
+    outcome(name, same, "grandchildren", gone);
+}
+
+/// C4: a worker that is ended for its size, as the kernel does when memory runs out, says which signal it was.
+#[test]
+fn is_killed_while_huge() {
+    let gone = Expected::Exits(ExitStatus::Signal(9), "");
+    outcome("calls::is_killed_while_huge", same, "huge 128", gone);
+}
+
+/// C1: a worker that is stopped in a call has the call's deadline, and then the kill that no stopped process escapes.
+#[test]
+fn hangs_under_a_stop_signal() {
+    outcome(
+        "calls::hangs_under_a_stop_signal",
+        hurried,
+        "hang",
+        Expected::TimesOut,
+    );
+}
+
+/// P2: so has one that spins.
+#[test]
+fn spins() {
+    outcome("calls::spins", hurried, "spin", Expected::TimesOut);
+}
+
+/// P8: so has one that never stops writing to stderr, which keeps nobody from stopping it.
+#[test]
+fn floods_stderr_for_ever() {
+    let name = "calls::floods_stderr_for_ever";
+    outcome(name, hurried, "flood_for_ever", Expected::TimesOut);
+}
+
+/// P3: a worker that closes its output and lives cannot answer any more.
+#[test]
+fn closes_its_output() {
+    let says = "it closed its output and went on living";
+    outcome(
+        "calls::closes_its_output",
+        same,
+        "close_stdout",
+        Expected::Breaks(says, true),
+    );
+}
+
+/// P13: bytes that are no frame are the end of a worker.
+#[test]
+fn writes_garbage() {
+    let says = "it sent a frame of 4294504938 bytes, and the limit is 67108864";
+    outcome(
+        "calls::writes_garbage",
+        same,
+        "garbage",
+        Expected::Breaks(says, true),
+    );
+}
+
+/// P13: so is the claim of 4 GiB.
+#[test]
+fn claims_a_frame_of_4_gib() {
+    let says = "it sent a frame of 4294967295 bytes, and the limit is 67108864";
+    let name = "calls::claims_a_frame_of_4_gib";
+    outcome(name, same, "claim 4294967295", Expected::Breaks(says, true));
+}
+
+/// P13: so is the claim of less than a frame's head.
+#[test]
+fn claims_a_frame_of_3_bytes() {
+    let says = "it sent a frame of 3 bytes, too short for a kind and an id";
+    let name = "calls::claims_a_frame_of_3_bytes";
+    outcome(name, same, "claim 3", Expected::Breaks(says, true));
+}
+
+/// P13: a claim within the limit that is never made good has the call's deadline.
+#[test]
+fn claims_a_frame_that_never_comes() {
+    let name = "calls::claims_a_frame_that_never_comes";
+    outcome(name, hurried, "claim 67108864", Expected::TimesOut);
+}
+
+/// C1: a worker that answers twice at once has answered; nobody is given it again.
+#[test]
+fn answers_twice() {
+    outcome(
+        "calls::answers_twice",
+        same,
+        "twice",
+        Expected::Reply(b"once"),
+    );
+}
+
+/// C1: an answer to a request that was not asked is fatal to the worker.
+#[test]
+fn answers_with_an_old_id() {
+    let says = "it answered request 0, which was not asked";
+    outcome(
+        "calls::answers_with_an_old_id",
+        same,
+        "old_id",
+        Expected::Breaks(says, true),
+    );
+}
+
+/// P9: what a worker prints to its output before it answers is no frame: `50% ` is 892349728 bytes.
+#[test]
+fn prints_before_its_answer() {
+    let says = "it sent a frame of 892347680 bytes, and the limit is 67108864";
+    outcome(
+        "calls::prints_before_its_answer",
+        same,
+        "print",
+        Expected::Breaks(says, true),
+    );
+}
+
+/// C3: an error that cannot be read is no answer.
+#[test]
+fn answers_with_an_unreadable_error() {
+    let says = "it sent an error that cannot be read";
+    let name = "calls::answers_with_an_unreadable_error";
+    outcome(name, same, "malformed_error", Expected::Breaks(says, true));
+}
+
+/// C1: nor is a frame of another kind.
+#[test]
+fn answers_with_another_kind() {
+    let says = "it answered with a frame of kind 128";
+    let name = "calls::answers_with_another_kind";
+    outcome(name, same, "other_kind", Expected::Breaks(says, true));
+}
+
+/// C5: nor is an answer to a request that the worker has not read.
+#[test]
+fn answers_before_it_has_read() {
+    let says = "it answered before it had read the request";
+    let name = "calls::answers_before_it_has_read";
+    let request = format!("early_reply {}", "x".repeat(MIB));
+    outcome(name, same, &request, Expected::Breaks(says, false));
+}
+
+/// An answer is one however it arrives, and the worker goes on serving.
+#[test]
+fn answers_a_byte_at_a_time() {
+    caged(
+        "calls::answers_a_byte_at_a_time",
+        "good",
+        same,
+        async |cage| {
+            assert_eq!(cage.call("slowly").await.unwrap(), b"drop by drop");
+            unharmed(cage).await;
+        },
+    );
+}
+
+/// P8: tens of megabytes on stderr without a newline hold up neither the worker nor the host.
+#[test]
+fn floods_stderr() {
+    caged("calls::floods_stderr", "good", same, async |cage| {
+        assert_eq!(cage.call("flood 32").await.unwrap(), b"flooded");
+        unharmed(cage).await;
+    });
+}
+
+/// No worker was lost.
+async fn unharmed(cage: &Cage) {
+    let counters = cage.shut_down().await.counters;
+    let counted = (counters.opened, counters.exited, counters.faulted);
+    assert_eq!(counted, (2, 0, 0));
+}
+
+/// C1: the second answer to a request is never taken for the first one to the next.
+#[test]
+fn answers_the_last_request_again() {
+    let name = "calls::answers_the_last_request_again";
+    next_call_fails(name, "again", "it answered request 1, which was not asked");
+}
+
+/// C1, P9: what is printed after an answer is not taken for the next one.
+#[test]
+fn prints_after_its_answer() {
+    let name = "calls::prints_after_its_answer";
+    caged(name, "good", same, async |cage| {
+        // The print comes with the answer or after it, while the worker is idle.
+        let mut lease = cage.lease().await;
+        assert_eq!(lease.call(b"print_after").await.unwrap(), b"done");
+        let says = "it sent a frame of 1685024357 bytes, and the limit is 67108864";
+        Expected::Breaks(says, true).check(lease.call(b"many 3").await);
+    });
+}
+
+/// C1: neither is a second answer to the handshake.
+#[test]
+fn is_ready_twice() {
+    caged("calls::is_ready_twice", "ready_twice", same, async |cage| {
+        let (mut one, mut other) = (cage.lease().await, cage.lease().await);
+        let answers = [one.call(b"many 3").await, other.call(b"many 3").await];
+        let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+        let (good, bad) = (good.into_iter().next(), bad.into_iter().next());
+        assert_eq!(good.unwrap().unwrap(), b"mmm");
+        let says = "it answered request 0, which was not asked";
+        Expected::Breaks(says, true).check(bad.unwrap());
+    });
+}
+
+/// One call that is answered, and the next one on the same worker, which is told what the worker did.
+fn next_call_fails(name: &str, request: &str, says: &str) {
+    caged(name, "good", same, async |cage| {
+        let mut lease = cage.lease().await;
+        assert_eq!(lease.call(request.as_bytes()).await.unwrap(), b"once");
+        Expected::Breaks(says, true).check(lease.call(b"many 3").await);
+        let over = lease.call(b"many 3").await;
+        assert!(matches!(over, Err(CallError::LeaseOver { .. })), "{over:?}");
+    });
+}
+
+/// C5: a worker that has closed its input answers nothing more, and cannot have seen the request.
+#[test]
+fn closes_its_input() {
+    caged("calls::closes_its_input", "good", hurried, async |cage| {
+        let mut lease = cage.lease().await;
+        let pid = lease.pid().unwrap();
+        assert_eq!(lease.call(b"close_stdin").await.unwrap(), b"deaf");
+        match lease.call(b"many 3").await {
+            Err(CallError::TimedOut {
+                request_written, ..
+            }) => assert!(!request_written),
+            other => panic!("{other:?}"),
+        }
+        cage.is_gone(pid).await;
+    });
+}

@@ -1,0 +1,56 @@
+//! Workers that do not want to end: the ladder has the last word, whatever they leave behind.
+
+use ostler_pool::ostler::worker::Rung;
+use ostler_pool::{Builder, ExitStatus, ShutdownReport};
+
+use super::caged;
+
+fn same(builder: Builder) -> Builder {
+    builder
+}
+
+/// One request, which is answered, and how the worker that was asked ends in the shutdown.
+fn ends(name: &str, requests: &[&str], rung: Rung, status: ExitStatus) {
+    caged(name, "good", same, async |cage| {
+        let mut lease = cage.lease().await;
+        let worker = lease.worker();
+        for request in requests {
+            lease.call(request.as_bytes()).await.unwrap();
+        }
+        drop(lease);
+        let ShutdownReport { workers, .. } = cage.shut_down().await;
+        let end = workers.iter().find(|end| end.worker == worker).unwrap();
+        assert_eq!((end.rung, end.status), (Some(rung), Some(status)));
+    });
+}
+
+/// P11: a worker that ignores the end of its input is ended by `SIGTERM`.
+#[test]
+fn ignores_the_end_of_its_input() {
+    let name = "ends::ignores_the_end_of_its_input";
+    ends(name, &["ignore_end"], Rung::Term, ExitStatus::Signal(15));
+}
+
+/// P11: one that ignores that as well is killed.
+#[test]
+fn ignores_the_end_of_its_input_and_term() {
+    let name = "ends::ignores_the_end_of_its_input_and_term";
+    let requests = ["ignore_end", "ignore_term"];
+    ends(name, &requests, Rung::Kill, ExitStatus::Signal(9));
+}
+
+/// P3, P11: one that answers each `SIGTERM` with a new process is killed with all of them.
+#[test]
+fn forks_when_it_is_to_end() {
+    let name = "ends::forks_when_it_is_to_end";
+    ends(name, &["fork_on_term"], Rung::Kill, ExitStatus::Signal(9));
+}
+
+/// P4: a process that forks and exits again and again is caught with its group.
+#[test]
+fn leaves_a_chain_of_forks() {
+    let name = "ends::leaves_a_chain_of_forks";
+    caged(name, "good", same, async |cage| {
+        assert_eq!(cage.call("fork_chain").await.unwrap(), b"running");
+    });
+}

@@ -1,0 +1,126 @@
+/* What a worker does that Python cannot: dies of a bad pointer, is traced, ends its first thread, never stops to take a breath.
+ *
+ *     menagerie START MARKER
+ *
+ * As menagerie.py: the one that creates MARKER starts as START says, and later ones are good. Each request is a verb. */
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { HELLO = 1, CALL, SHUTDOWN, PING, READY = 128, REPLY, ERROR, PONG };
+
+static void read_all(void *into, size_t count) {
+    for (char *at = into; count > 0;) {
+        ssize_t piece = read(0, at, count);
+        if (piece <= 0) _exit(0);
+        at += piece;
+        count -= piece;
+    }
+}
+
+static void answer(uint8_t kind, uint32_t id, const void *body, uint32_t size) {
+    unsigned char frame[9 + 64];
+    uint32_t length = htonl(5 + size);
+    memcpy(frame, &length, 4);
+    frame[4] = kind;
+    memcpy(frame + 5, &id, 4); /* As it came, in the order of the network. */
+    memcpy(frame + 9, body, size);
+    if (write(1, frame, 9 + size) < 0) _exit(1);
+}
+
+/* Leaves behind a process that traces this one, in the same group, and waits until it does. */
+static void be_traced_by_a_child(void) {
+    int traced[2];
+    if (pipe(traced) < 0) _exit(77);
+    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+    pid_t parent = getpid();
+    if (fork() == 0) {
+        if (ptrace(PTRACE_SEIZE, parent, 0, 0) < 0) _exit(77);
+        if (write(traced[1], "!", 1) < 0) _exit(77);
+        for (;;) pause();
+    }
+    close(traced[1]);
+    char done;
+    if (read(traced[0], &done, 1) < 1) _exit(77);
+    close(traced[0]);
+}
+
+static void serve(void);
+
+static void *serve_on(void *unused) {
+    (void)unused;
+    serve();
+    return NULL;
+}
+
+static void act(const char *verb, uint32_t id) {
+    char body[64];
+    if (strcmp(verb, "pid") == 0) {
+        answer(REPLY, id, body, snprintf(body, sizeof body, "%d", getpid()));
+    } else if (strcmp(verb, "segfault") == 0) {
+        struct rlimit none = {0, 0};
+        setrlimit(RLIMIT_CORE, &none);
+        *(volatile int *)NULL = 1;
+    } else if (strcmp(verb, "flood_for_ever") == 0) {
+        static char noise[1 << 16];
+        memset(noise, 'x', sizeof noise);
+        /* With company, so that the pipe is full again before it has been read. */
+        for (int more = 0; more < 2; more++)
+            if (fork() == 0) break;
+        while (write(2, noise, sizeof noise) > 0) {}
+    } else if (strcmp(verb, "be_traced") == 0) {
+        be_traced_by_a_child();
+        answer(REPLY, id, "traced", 6);
+    } else if (strcmp(verb, "end_first_thread") == 0) {
+        pthread_t other;
+        answer(REPLY, id, "ended", 5);
+        if (pthread_create(&other, NULL, serve_on, NULL) != 0) _exit(77);
+        pthread_exit(NULL);
+    } else {
+        _exit(99);
+    }
+}
+
+static void serve(void) {
+    for (;;) {
+        struct { unsigned char length[4], kind, id[4]; } head;
+        char body[64] = "";
+        uint32_t length, id;
+        read_all(&head, sizeof head);
+        memcpy(&length, head.length, 4);
+        memcpy(&id, head.id, 4);
+        length = ntohl(length) - 5;
+        if (length >= sizeof body) _exit(98);
+        read_all(body, length);
+        if (head.kind == SHUTDOWN) exit(0);
+        else if (head.kind == PING) answer(PONG, id, "", 0);
+        else if (head.kind == HELLO) answer(READY, id, "\0\0\0\1", 4);
+        else act(body, id);
+    }
+}
+
+int main(int count, char **args) {
+    if (count != 3) return 64;
+    int marker = strcmp(args[1], "good") == 0 ? -1 : open(args[2], O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+    if (marker >= 0) {
+        dprintf(marker, "%d", getpid());
+        close(marker);
+        if (strcmp(args[1], "traced") == 0) {
+            /* From here on the host is this process's debugger, and does not know. */
+            ptrace(PTRACE_TRACEME, 0, 0, 0);
+            raise(SIGSTOP);
+        }
+    }
+    serve();
+}

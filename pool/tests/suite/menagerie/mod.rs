@@ -1,0 +1,169 @@
+//! Does the pool survive a worker that does what no worker should?
+//!
+//! Each test lets one worker misbehave in one way, says what becomes of the start or call concerned, and ends with the same
+//! count: the pool is back at its size, every worker answers, and nothing is left after the shutdown.
+
+mod calls;
+mod ends;
+mod native;
+mod starts;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{env, fs};
+
+use futures_util::future::join_all;
+use ostler_pool::{Builder, CallError, Lease, Pool, Program, ShutdownReport, StartError};
+use tokio::runtime;
+
+use crate::books::{Books, alone, is_alive, modules, until_nothing_is_left};
+use crate::procfs::Process;
+use crate::rig::{interpreter, until};
+
+/// How many workers a pool of the menagerie has.
+const SIZE: usize = 2;
+
+/// What every process that a test has to do with is known by.
+const MARK: &str = "OSTLER_TEST_MENAGERIE";
+
+/// A pool and all that is known of its processes.
+struct Cage {
+    pool: Pool,
+    /// The workers that were seen, each the leader of a group.
+    leaders: RefCell<BTreeSet<u32>>,
+    marker: PathBuf,
+    ended: Cell<bool>,
+}
+
+/// Runs a test on a pool of hand-written workers, the first of which starts as `start` says; then counts what is left.
+///
+/// `name` is the test's path below this module, as `cargo test` prints it.
+fn caged(
+    name: &str,
+    start: &str,
+    options: impl FnOnce(Builder) -> Builder,
+    test: impl AsyncFnOnce(&Cage),
+) {
+    let program = || {
+        Program::new(interpreter())
+            .args(["-I", "-S"])
+            .arg(modules().join("menagerie/menagerie.py"))
+            .arg(start)
+            .arg(marker())
+    };
+    caged_program(name, program, options, test);
+}
+
+/// As [`caged`], with another program.
+fn caged_program(
+    name: &str,
+    program: impl FnOnce() -> Program,
+    options: impl FnOnce(Builder) -> Builder,
+    test: impl AsyncFnOnce(&Cage),
+) {
+    if !alone(&format!("menagerie::{name}")) {
+        return;
+    }
+    let me = std::process::id().to_string();
+    let moment = Duration::from_millis(50);
+    let program = program().env(MARK, &me);
+    // One thread for everything: a task that does not give way is felt by all others.
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let before = Books::take();
+    let leaders = runtime.block_on(async {
+        let builder = Pool::builder(program)
+            .size(SIZE)
+            .surge(SIZE)
+            .stop_grace(moment, moment)
+            .restart_backoff(Duration::from_millis(1), Duration::from_millis(20))
+            .checkout_timeout(Duration::from_secs(60))
+            .call_timeout(Duration::from_secs(60));
+        let cage = Cage {
+            pool: options(builder).build().unwrap(),
+            leaders: RefCell::default(),
+            marker: marker(),
+            ended: Cell::new(false),
+        };
+        test(&cage).await;
+        cage.open().await
+    });
+    // No waiting for the workers: the report came after the last of their groups was empty.
+    let left = before.left(&leaders);
+    assert!(left.members.is_empty(), "left behind:\n{left}");
+    let marked = Process::marked(&format!("{MARK}={me}"));
+    let marked: Vec<String> = marked.iter().map(Process::to_string).collect();
+    assert_eq!(marked, [""; 0]);
+    until_nothing_is_left(&before, &leaders);
+}
+
+/// The file that tells the first worker from those that come later.
+fn marker() -> PathBuf {
+    env::temp_dir().join(format!("ostler-menagerie-{}", std::process::id()))
+}
+
+impl Cage {
+    /// A worker, whose process is remembered.
+    async fn lease(&self) -> Lease {
+        let lease = self.pool.checkout().await.unwrap();
+        self.leaders.borrow_mut().extend(lease.pid());
+        lease
+    }
+
+    /// One call, on any worker, which is then let go.
+    async fn call(&self, request: &str) -> Result<Vec<u8>, CallError> {
+        self.lease().await.call(request.as_bytes()).await
+    }
+
+    /// How the start failed that did. There must have been one.
+    async fn failed_start(&self) -> Arc<StartError> {
+        until(&self.pool, |status| status.last_failure.is_some()).await;
+        let worker = fs::read_to_string(&self.marker).expect("somebody was the first");
+        let worker = worker.parse().expect("it left its process id");
+        self.leaders.borrow_mut().insert(worker);
+        self.pool.status().last_failure.unwrap()
+    }
+
+    /// Waits until the process of a worker is gone.
+    async fn is_gone(&self, worker: u32) {
+        until(&self.pool, |_| !is_alive(worker)).await;
+    }
+
+    /// Checks that as many workers serve as are to, and that each of them answers.
+    async fn is_back_at_size(&self) {
+        until(&self.pool, |status| status.serving() == SIZE).await;
+        let mut leases = join_all((0..SIZE).map(|_| self.lease())).await;
+        for lease in &mut leases {
+            let pid = lease.pid().unwrap().to_string();
+            assert_eq!(lease.call(b"pid").await.unwrap(), pid.as_bytes());
+        }
+    }
+
+    /// The end of each test. All workers that were seen.
+    async fn open(self) -> BTreeSet<u32> {
+        self.shut_down().await;
+        let _ = fs::remove_file(&self.marker);
+        self.leaders.into_inner()
+    }
+
+    /// Shuts the pool down, which must be at its size. The second time, it is the first one's report.
+    async fn shut_down(&self) -> ShutdownReport {
+        if !self.ended.replace(true) {
+            self.is_back_at_size().await;
+        }
+        let workers = self.pool.status().workers;
+        self.leaders
+            .borrow_mut()
+            .extend(workers.iter().filter_map(|worker| worker.pid));
+        let report = self.pool.shutdown().await;
+        assert_eq!(report.unreleased, []);
+        assert_eq!(report.counters.opened, report.counters.released);
+        assert_eq!((report.counters.refused, report.counters.gave_up), (0, 0));
+        report
+    }
+}

@@ -1,0 +1,99 @@
+//! Workers that misbehave as only a native program can.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+use std::{env, fs};
+
+use ostler_pool::ostler::worker::Rung;
+use ostler_pool::{Builder, CallError, ExitStatus, Program, StartError};
+
+use super::{Cage, caged_program, marker};
+use crate::books::{alone, is_alive, modules};
+
+/// As [`caged`](super::caged), with the program in C. Without a compiler the test says so and does nothing, unless
+/// `OSTLER_REQUIRE_TOOLS` is set.
+fn caged_native(name: &str, start: &str, test: impl AsyncFnOnce(&Cage)) {
+    if !alone(&format!("menagerie::{name}")) {
+        return;
+    }
+    let Some(path) = compiled() else {
+        assert!(
+            env::var_os("OSTLER_REQUIRE_TOOLS").is_none(),
+            "there is no `cc`"
+        );
+        eprintln!("skipped: there is no `cc` to build the worker with");
+        return;
+    };
+    let program = || Program::new(&path).arg(start).arg(marker());
+    caged_program(name, program, hurried, test);
+    fs::remove_file(path).unwrap();
+}
+
+fn hurried(builder: Builder) -> Builder {
+    let moment = Duration::from_secs(2);
+    builder.start_timeout(moment).call_timeout(moment)
+}
+
+/// The program, if there is a compiler.
+fn compiled() -> Option<PathBuf> {
+    let name = format!("ostler-menagerie-native-{}", std::process::id());
+    let path = env::temp_dir().join(name);
+    let status = Command::new("cc")
+        .args(["-O1", "-pthread", "-Wall", "-Werror", "-o"])
+        .arg(&path)
+        .arg(modules().join("menagerie/menagerie.c"))
+        .status()
+        .ok()?;
+    assert!(status.success(), "`cc` cannot build the worker: {status}");
+    Some(path)
+}
+
+/// C4: a worker that dies of a bad pointer fails its one call, with the signal.
+#[test]
+fn dies_of_a_bad_pointer() {
+    caged_native("native::dies_of_a_bad_pointer", "good", async |cage| {
+        match cage.call("segfault").await {
+            Err(CallError::WorkerExited { exit, .. }) => {
+                assert_eq!(exit.status, ExitStatus::Signal(11));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(cage.shut_down().await.counters.exited, 1);
+    });
+}
+
+/// L5: a worker that makes its host its debugger, and stops, is still one that did not start in time.
+#[test]
+fn is_traced_by_its_host() {
+    caged_native("native::is_traced_by_its_host", "traced", async |cage| {
+        let failure = cage.failed_start().await;
+        assert!(matches!(*failure, StartError::TimedOut { .. }), "{failure}");
+    });
+}
+
+/// P5: a process whose first thread has ended before the others is not over. It answers, and ends as it is told.
+#[test]
+fn ends_its_first_thread() {
+    caged_native("native::ends_its_first_thread", "good", async |cage| {
+        let mut lease = cage.lease().await;
+        let (pid, worker) = (lease.pid().unwrap(), lease.worker());
+        assert_eq!(lease.call(b"end_first_thread").await.unwrap(), b"ended");
+        assert_eq!(
+            lease.call(b"pid").await.unwrap(),
+            pid.to_string().as_bytes()
+        );
+        assert!(is_alive(pid));
+        drop(lease);
+        let report = cage.shut_down().await;
+        let end = report
+            .workers
+            .iter()
+            .find(|end| end.worker == worker)
+            .unwrap();
+        assert_eq!(
+            (end.rung, end.status),
+            (Some(Rung::Ask), Some(ExitStatus::Code(0)))
+        );
+    });
+}

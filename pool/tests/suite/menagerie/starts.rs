@@ -1,0 +1,141 @@
+//! Workers that misbehave before they have served: a start fails, another one fills its slot, and no client notices.
+
+use std::time::Duration;
+
+use ostler_pool::{Builder, ExitStatus, StartError};
+
+use super::{Cage, caged};
+
+/// Long enough for a good worker to start on a busy machine; if not, the next one does.
+const START: Duration = Duration::from_secs(1);
+
+fn hurried(builder: Builder) -> Builder {
+    builder.start_timeout(START)
+}
+
+fn same(builder: Builder) -> Builder {
+    builder
+}
+
+/// The first worker exits at its start, with this status and these words.
+fn exits(name: &str, start: &str, status: ExitStatus, words: &str) {
+    caged(name, start, same, async |cage| {
+        match &*cage.failed_start().await {
+            StartError::Exited { exit, .. } => {
+                assert_eq!((exit.status, exit.stderr.as_str()), (status, words));
+            }
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+/// The first worker answers the handshake with something else.
+fn breaks(name: &str, start: &str, says: &str) {
+    caged(name, start, same, async |cage| {
+        match &*cage.failed_start().await {
+            StartError::Protocol { problem, .. } => assert_eq!(problem, says),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+/// The first worker is not ready in time, and is not left running.
+async fn times_out(cage: &Cage) {
+    match &*cage.failed_start().await {
+        StartError::TimedOut { after, .. } => assert_eq!(*after, START),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// L5, L9: a worker that never answers the handshake has its deadline.
+#[test]
+fn never_answers_the_handshake() {
+    caged(
+        "starts::never_answers_the_handshake",
+        "mute",
+        hurried,
+        times_out,
+    );
+}
+
+/// L5: neither does one that is stopped before it has begun, and that no `SIGTERM` reaches.
+#[test]
+fn is_stopped_before_the_handshake() {
+    caged(
+        "starts::is_stopped_before_the_handshake",
+        "stop",
+        hurried,
+        times_out,
+    );
+}
+
+/// L5: nor one that does not even listen.
+#[test]
+fn closes_its_input_before_the_handshake() {
+    caged(
+        "starts::closes_its_input_before_the_handshake",
+        "deaf",
+        hurried,
+        times_out,
+    );
+}
+
+/// L9: a worker that exits during the handshake is a failed start, with its code and its last words.
+#[test]
+fn exits_during_the_handshake() {
+    let name = "starts::exits_during_the_handshake";
+    exits(name, "exit", ExitStatus::Code(3), "no licence\n");
+}
+
+/// L9: an exit with 0 is a failed start too.
+#[test]
+fn exits_well_during_the_handshake() {
+    let name = "starts::exits_well_during_the_handshake";
+    exits(name, "exit_zero", ExitStatus::Code(0), "");
+}
+
+/// L9: half a frame before the exit changes nothing.
+#[test]
+fn exits_with_half_a_handshake() {
+    let name = "starts::exits_with_half_a_handshake";
+    exits(name, "exit_partial", ExitStatus::Code(4), "half a word\n");
+}
+
+/// P3: nor does a grandchild that holds its pipes, which dies with its group.
+#[test]
+fn leaves_a_grandchild_at_its_start() {
+    let name = "starts::leaves_a_grandchild_at_its_start";
+    exits(name, "grandchild", ExitStatus::Code(5), "left somebody\n");
+}
+
+/// P13: a worker that answers the handshake with bytes that are no frame has broken it.
+#[test]
+fn starts_with_garbage() {
+    let says = "it sent a frame of 4294504938 bytes, and the limit is 67108864";
+    breaks("starts::starts_with_garbage", "garbage", says);
+}
+
+/// L9: so has one that answers before it was asked.
+#[test]
+fn answers_before_it_is_asked() {
+    let says = "it answered request 7, which was not asked";
+    breaks("starts::answers_before_it_is_asked", "early", says);
+}
+
+/// L9: so has one that refuses with an error whose strings are longer than itself.
+#[test]
+fn refuses_with_an_unreadable_error() {
+    let says = "it refused to start with an error that cannot be read";
+    breaks(
+        "starts::refuses_with_an_unreadable_error",
+        "refuse_malformed",
+        says,
+    );
+}
+
+/// L9: so has one that speaks another version.
+#[test]
+fn speaks_another_version() {
+    let says = "it speaks another version of the protocol";
+    breaks("starts::speaks_another_version", "other_version", says);
+}

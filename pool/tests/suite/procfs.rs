@@ -1,0 +1,79 @@
+//! Processes as `/proc` tells of them.
+
+use std::fmt;
+use std::fs;
+
+/// One process at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    pub(crate) parent: u32,
+    pub(crate) group: u32,
+    state: char,
+    threads: u32,
+    /// The processor time that it has used, in ticks.
+    pub(crate) ticks: u64,
+}
+
+impl Process {
+    /// `None` if there is no such process, not even a zombie.
+    pub(crate) fn read(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name in parentheses may hold anything, so that the fields are counted from its end.
+        let (_, fields) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+        Some(Self {
+            pid,
+            state: fields[0].chars().next()?,
+            parent: fields[1].parse().ok()?,
+            group: fields[2].parse().ok()?,
+            threads: fields[17].parse().ok()?,
+            ticks: fields[11].parse().ok()?,
+        })
+    }
+
+    /// Every process that there is, by its pid.
+    pub(crate) fn all() -> Vec<Self> {
+        let entries = fs::read_dir("/proc").expect("there is a /proc");
+        let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let mut all: Vec<Self> = pids.filter_map(Self::read).collect();
+        all.sort_unstable_by_key(|process| process.pid);
+        all
+    }
+
+    /// Those that are alive and were started with `variable`, as `NAME=value`, in their environment: it is inherited, whatever
+    /// parent, group or session a process comes to have.
+    pub(crate) fn marked(variable: &str) -> Vec<Self> {
+        let carries = |process: &Self| {
+            let environment =
+                fs::read(format!("/proc/{}/environ", process.pid)).unwrap_or_default();
+            let mut variables = environment.split(|&byte| byte == 0);
+            variables.any(|other| other == variable.as_bytes())
+        };
+        let mut marked = Self::all();
+        marked.retain(|process| process.is_alive() && carries(process));
+        marked
+    }
+
+    /// Whether it runs or could: it is not a zombie. One whose first thread has ended before the others only looks like one.
+    pub(crate) fn is_alive(&self) -> bool {
+        !matches!(self.state, 'Z' | 'X' | 'x') || self.threads > 1
+    }
+}
+
+/// What one needs to know of a process that should not be there.
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            pid,
+            parent,
+            group,
+            state,
+            ..
+        } = self;
+        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).replace('\0', " ");
+        let command: String = command.chars().take(100).collect();
+        write!(f, "{state} pid {pid} of {parent}, group {group}: {command}")
+    }
+}
