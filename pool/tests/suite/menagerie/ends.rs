@@ -4,6 +4,7 @@ use ostler_pool::ostler::worker::Rung;
 use ostler_pool::{Builder, ExitStatus, ShutdownReport};
 
 use super::caged;
+use crate::books::is_alive;
 
 fn same(builder: Builder) -> Builder {
     builder
@@ -52,5 +53,19 @@ fn leaves_a_chain_of_forks() {
     let name = "ends::leaves_a_chain_of_forks";
     caged(name, "good", same, async |cage| {
         assert_eq!(cage.call("fork_chain").await.unwrap(), b"running");
+    });
+}
+
+/// A process that forked twice and made itself a session is ended with its worker.
+#[test]
+#[ignore = "nothing finds a process that has left its worker's group yet"]
+fn escapes_into_a_session_of_its_own() {
+    let name = "ends::escapes_into_a_session_of_its_own";
+    caged(name, "good", same, async |cage| {
+        let escaped = cage.call("escape").await.unwrap();
+        let escaped: u32 = std::str::from_utf8(&escaped).unwrap().parse().unwrap();
+        assert!(is_alive(escaped));
+        cage.shut_down().await;
+        cage.is_gone(escaped).await;
     });
 }
