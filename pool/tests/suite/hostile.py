@@ -75,6 +75,15 @@ def grandchild(_):
     return str(subprocess.Popen(["sleep", "1000"]).pid).encode()
 
 
+def wait_for_subprocess(_):
+    subprocess.run(["sleep", "1000"], check=True)
+
+
+def hold_the_interpreter(_):
+    """A loop in C that lets no other thread of this interpreter run."""
+    return str(sum(range(10**15))).encode()
+
+
 def exit_with_grandchild(path):
     """As `grandchild`, with the id written to a file; and the worker is gone before it answers."""
     child = subprocess.Popen(["sleep", "1000"])

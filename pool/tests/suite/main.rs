@@ -7,6 +7,7 @@ mod environment;
 mod escapes;
 mod health;
 mod hosts;
+mod hosts_die;
 mod intake;
 mod menagerie;
 mod options;

@@ -9,6 +9,8 @@ pub(crate) struct Process {
     pub(crate) pid: u32,
     pub(crate) parent: u32,
     pub(crate) group: u32,
+    /// When it was started, in ticks since the system was. With the pid, it names a process for good.
+    pub(crate) started: u64,
     state: char,
     threads: u32,
     /// The processor time that it has used, in ticks.
@@ -29,6 +31,7 @@ impl Process {
             group: fields[2].parse().ok()?,
             threads: fields[17].parse().ok()?,
             ticks: fields[11].parse().ok()?,
+            started: fields[19].parse().ok()?,
         })
     }
 
@@ -39,6 +42,21 @@ impl Process {
         let mut all: Vec<Self> = pids.filter_map(Self::read).collect();
         all.sort_unstable_by_key(|process| process.pid);
         all
+    }
+
+    /// Those below `ancestor`, however deep, as long as nobody between has ended.
+    pub(crate) fn descendants(ancestor: u32) -> Vec<Self> {
+        let all = Self::all();
+        let mut below = vec![ancestor];
+        let mut found = Vec::new();
+        while let Some(parent) = below.pop() {
+            let children = all.iter().filter(|process| process.parent == parent);
+            for child in children {
+                below.push(child.pid);
+                found.push(child.clone());
+            }
+        }
+        found
     }
 
     /// Those that are alive and were started with `variable`, as `NAME=value`, in their environment: it is inherited, whatever
@@ -58,6 +76,11 @@ impl Process {
     /// Whether it runs or could: it is not a zombie. One whose first thread has ended before the others only looks like one.
     pub(crate) fn is_alive(&self) -> bool {
         !matches!(self.state, 'Z' | 'X' | 'x') || self.threads > 1
+    }
+
+    /// Whether the very same process is still alive.
+    pub(crate) fn lives_on(&self) -> bool {
+        Self::read(self.pid).is_some_and(|now| now.started == self.started && now.is_alive())
     }
 }
 

@@ -2,6 +2,7 @@
 //! and in its order; and a pool of real workers that do what they are told, for better or worse.
 
 use std::future::Future;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::pin::Pin;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -94,4 +95,28 @@ pub(crate) fn assert_session_ended(call: Result<Vec<u8>, CallError>) {
         matches!(call, Err(CallError::Checkout(CheckoutError::SessionEnded))),
         "{call:?}"
     );
+}
+
+/// Numbers that look random and follow from a seed: SplitMix64.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A seed for a test to print, or the one that `OSTLER_TEST_SEED` repeats.
+    pub(crate) fn fresh_seed() -> u64 {
+        let given = std::env::var("OSTLER_TEST_SEED").ok();
+        let given = given.map(|seed| seed.parse().expect("a seed is a number"));
+        given.unwrap_or_else(|| RandomState::new().build_hasher().finish())
+    }
+
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit
+    }
 }
