@@ -21,29 +21,34 @@ use super::find;
 use super::mark::Mark;
 use crate::port::OpenError;
 
-/// Waits for a word. `over`: nothing is left to be done. `now`: sweep. None at all: the host is gone, and what can leave by
-/// itself has a second for it.
+/// Waits for a word. `over`: nothing is left to be done. `now`: kill who is left. None at all: the host is gone, and who can
+/// leave by himself has a second for it.
 ///
 /// The search is repeated until it finds nobody, because a process may start another one while it is being killed. What the
 /// shell itself starts bears no mark.
-const SCRIPT: &str = r#"
+const SCRIPT: &str = r#"# ostler's sentinel: ends what its host leaves behind
 trap '' HUP INT QUIT TERM USR1 USR2
-exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- 2>/dev/null
+find_bearers() {
+    bearers=$(grep -lsF -e "$mark" /proc/[0-9]*/environ)
+    [ "$bearers" ] || exit
+}
+mark=$1
 read -r word
-case "$word" in
-over) exit ;;
-now) ;;
-*) sleep 1 ;;
-esac
+[ "$word" = over ] && exit
+looks=0
+while [ ! "$word" ] && [ $((looks += 1)) -le 5 ]; do
+    find_bearers
+    sleep 0.2 || sleep 1
+done
 rounds=0
 while [ $((rounds += 1)) -le 50 ]; do
-    bearers=$(grep -lsF -e "$1" /proc/[0-9]*/environ)
-    [ "$bearers" ] || exit
+    find_bearers
     for bearer in $bearers; do
         bearer=${bearer#/proc/}
         kill -KILL "${bearer%/environ}"
     done
-done 2>/dev/null
+done
 "#;
 
 /// How to start one.

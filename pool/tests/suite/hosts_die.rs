@@ -72,14 +72,12 @@ fn nothing_survives_its_host() {
 
 /// P14: nor does what a worker started and waits for.
 #[test]
-#[ignore = "nothing ends the subprocess of a worker that ends by itself yet"]
 fn no_subprocess_survives_its_host() {
     survivors("no_subprocess_survives_its_host", 8, &[Does::Subprocess]);
 }
 
 /// P14: nor does a worker whose own watcher never gets to run.
 #[test]
-#[ignore = "nothing ends a worker yet whose interpreter is held by a loop in C"]
 fn no_held_interpreter_survives_its_host() {
     survivors(
         "no_held_interpreter_survives_its_host",

@@ -58,15 +58,13 @@ fn leaves_a_chain_of_forks() {
 
 /// P4: a worker that moves to the group of its child is found and ended there, and its child with it.
 #[test]
-#[ignore = "fails: a worker that joins another group is signalled by nobody, and outlives its pool"]
 fn leaves_its_group() {
     let name = "ends::leaves_its_group";
-    ends(name, &["leave_group"], Rung::Kill, ExitStatus::Signal(9));
+    ends(name, &["leave_group"], Rung::Term, ExitStatus::Signal(15));
 }
 
 /// A process that forked twice and made itself a session is ended with its worker.
 #[test]
-#[ignore = "nothing finds a process that has left its worker's group yet"]
 fn escapes_into_a_session_of_its_own() {
     let name = "ends::escapes_into_a_session_of_its_own";
     caged(name, "good", same, async |cage| {

@@ -78,7 +78,6 @@ fn is_traced_by_its_host() {
 
 /// P5: a worker with a debugger on it is reaped like any other when its process is killed.
 #[test]
-#[ignore = "fails: the status of a worker with a tracer on it is not waited for, and becomes `Unknown`"]
 fn is_killed_under_a_debugger() {
     caged_native("native::is_killed_under_a_debugger", "good", async |cage| {
         let mut lease = cage.lease().await;
@@ -123,7 +122,6 @@ fn ends_its_first_thread() {
 /// P8: a worker that writes to stderr faster than the log takes it keeps neither its own call's deadline nor other workers
 /// waiting.
 #[test]
-#[ignore = "fails: a task that drains stderr does not give way as long as there is more to read"]
 fn floods_stderr_faster_than_the_log() {
     let name = "native::floods_stderr_faster_than_the_log";
     caged_native(name, "good", async |cage| {
