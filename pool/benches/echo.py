@@ -1,4 +1,4 @@
-"""The least that a worker can be: answers the handshake and pings, and echoes every request. The benchmark's peer."""
+"""The least that a worker can be: answers the handshake and pings, and echoes every request, a stream's as its one part. The benchmark's peer."""
 
 import os
 import struct
@@ -24,6 +24,9 @@ while True:
     body = read(length - 5)
     if kind == 3:
         break
-    answer = {1: 128, 2: 129, 4: 131}[kind]
+    if kind == 5:
+        write(struct.pack(">IBI", length, 132, request) + body)
+        body = b""
+    answer = {1: 128, 2: 129, 4: 131, 5: 129}[kind]
     body = struct.pack(">I", 1) if kind == 1 else body
     write(memoryview(struct.pack(">IBI", 5 + len(body), answer, request) + body))

@@ -7,24 +7,32 @@ The host writes frames to this process's stdin and reads frames from its stdout.
     u32 big-endian   request id
     ...              body
 
-    host to worker   1 hello      id 0, body: protocol version and frame limit, each u32
+    host to worker   1 hello      id 0, body: protocol version and frame limit, each u32; what follows is to be ignored
                      2 call       body: the request
                      3 shutdown   id 0, no body
                      4 ping       id as a call's, no body: is the worker well? Never while a call is under way
+                     5 stream     id as a call's, body: the request, whose answer may come in parts
     worker to host   128 ready    id 0, body: protocol version; the answer to hello, after setup() has run
-                     129 reply    the call's id, body: the result
-                     130 error    the call's or ping's id, or 0 when the start failed; body: the exception's type, its
-                                  message and the traceback, each a u32 length and UTF-8
+                     129 reply    the call's id, body: the result; or the stream's id, no body: it was the last part
+                     130 error    the call's, stream's or ping's id, or 0 when the start failed; body: the exception's
+                                  type, its message and the traceback, each a u32 length and UTF-8
                      131 pong     the ping's id, no body: the worker is well
+                     132 part     the stream's id, body: a part of the result
 
 A ping is answered by a pong, after the function health() of the user's module has run, if there is one. What that
 raises is answered as an error with the ping's id, and the worker goes on serving. What it returns does not matter.
+
+A stream is answered by the items of what the function returns, if that is an iterator (as a generator is): each is a
+part, sent as soon as it is there. Where the host does not read, the write waits, and so does the generator. Whatever
+ends the stream, the iterator is closed, if it can be, so that the `finally` blocks of a generator run. A result that is
+no iterator is the one part. An asynchronous generator is no iterator.
 
 Needs nothing but the standard library of Python 3.9 or later.
 """
 
 import contextlib
 import fcntl
+import functools
 import importlib
 import json
 import os
@@ -38,9 +46,14 @@ import time
 import traceback
 
 VERSION = 1
-HELLO, CALL, SHUTDOWN, PING, READY, REPLY, ERROR, PONG = 1, 2, 3, 4, 128, 129, 130, 131
+HELLO, CALL, SHUTDOWN, PING, STREAM = 1, 2, 3, 4, 5
+READY, REPLY, ERROR, PONG, PART = 128, 129, 130, 131, 132
 HEADER = struct.Struct(">IBI")
 KIND_AND_ID = 5
+# The longest hello that is read, which is longer than those that are sent, so that more can be said in it one day.
+MAX_HELLO = 1024
+# What `next` is to return at the end of an iterator.
+END = object()
 
 # How often the watcher looks whether the parent is still the one that started this process, in seconds.
 PARENT_POLL = 1.0
@@ -60,7 +73,7 @@ class Channel:
         os.dup2(null, 0)
         os.close(null)
         os.dup2(2, 1)
-        self.max_frame = KIND_AND_ID + 8
+        self.max_frame = MAX_HELLO
 
     def read(self):
         """The next frame as (kind, id, body), or None when the host has closed its end."""
@@ -167,27 +180,52 @@ def healthy():
     pass
 
 
-def as_bytes(function):
-    def handle(body):
-        result = function(body)
-        if not isinstance(result, (bytes, bytearray, memoryview)):
-            raise TypeError(f"the function returned {type(result).__qualname__}, and must return bytes")
-        return bytes(result)
-
-    return handle
+def as_bytes(result):
+    if not isinstance(result, (bytes, bytearray, memoryview)):
+        raise TypeError(f"the function returned {type(result).__qualname__}, and must return bytes")
+    return bytes(result)
 
 
-def as_json(function):
-    def handle(body):
-        result = function(json.loads(body))
-        return json.dumps(result, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-
-    return handle
+def as_json(result):
+    return json.dumps(result, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
-def serve(channel, watcher, handle, health):
-    """Answers calls and pings until the host says that it is over, or is gone."""
-    most = channel.max_frame - KIND_AND_ID
+def answers(function, is_json, most):
+    """How a call and a stream are answered, if `most` bytes fit into a frame: two functions of the request."""
+    read, write = (json.loads, as_json) if is_json else (bytes, as_bytes)
+
+    def call(body):
+        result = function(read(body))
+        try:
+            packed = write(result)
+        except TypeError:
+            if hasattr(result, "__next__"):
+                raise TypeError(f"the function returned a {type(result).__qualname__}: call it as a stream") from None
+            raise
+        if len(packed) > most:
+            raise ValueError(f"a reply of {len(packed)} bytes, where at most {most} are allowed")
+        return packed
+
+    def stream(body, send):
+        result = function(read(body))
+        if not hasattr(result, "__next__"):
+            result = iter((result,))
+        try:
+            while (item := next(result, END)) is not END:
+                packed = write(item)
+                if len(packed) > most:
+                    raise ValueError(f"a part of {len(packed)} bytes, where at most {most} are allowed")
+                send(packed)
+        finally:
+            close = getattr(result, "close", None)
+            if callable(close):
+                close()
+
+    return call, stream
+
+
+def serve(channel, watcher, call, stream, health):
+    """Answers calls, streams and pings until the host says that it is over, or is gone."""
     while True:
         frame = channel.read()
         if frame is None:
@@ -196,17 +234,18 @@ def serve(channel, watcher, handle, health):
             watcher.dismissed = True
             return
         kind, request, body = frame
-        if kind not in (CALL, PING):
-            fail(f"a frame of kind {kind} where a call or a ping was expected")
+        if kind not in (CALL, STREAM, PING):
+            fail(f"a frame of kind {kind} where a call, a stream or a ping was expected")
         try:
+            answer, result = REPLY, b""
             with watcher:
-                if kind == PING:
-                    health()
-                    answer, result = PONG, b""
+                if kind == CALL:
+                    result = call(body)
+                elif kind == STREAM:
+                    stream(body, functools.partial(channel.write, PART, request))
                 else:
-                    answer, result = REPLY, handle(body)
-            if len(result) > most:
-                raise ValueError(f"a reply of {len(result)} bytes, where at most {most} are allowed")
+                    health()
+                    answer = PONG
         except Exception as error:
             channel.write_error(request, error)
         else:
@@ -313,21 +352,21 @@ def work(target, speaks_json, loaded):
     if hello is None:
         return 0
     kind, _, body = hello
-    if kind != HELLO or len(body) != 8:
+    if kind != HELLO or len(body) < 8:
         fail("the first frame is not a hello")
-    version, channel.max_frame = struct.unpack(">II", body)
+    version, channel.max_frame = struct.unpack_from(">II", body)
     if version != VERSION:
         fail(f"the host speaks version {version} of the protocol, and this worker {VERSION}")
     try:
         with watcher:
             function, health = loaded or load(target)
-        handle = as_json(function) if speaks_json else as_bytes(function)
+        call, stream = answers(function, speaks_json, channel.max_frame - KIND_AND_ID)
     except Exception as error:
         channel.write_error(0, error)
         return 1
     channel.write(READY, 0, struct.pack(">I", VERSION))
     try:
-        serve(channel, watcher, handle, health)
+        serve(channel, watcher, call, stream, health)
     except BrokenPipeError:
         # The host closed its end while a reply was on its way: nobody is left to tell.
         pass

@@ -7,6 +7,8 @@
 //! ...              body
 //! ```
 //!
+//! One request is under way at a time, and each frame of its answer has its id.
+//!
 //! The length prefix is that of Erlang's `{:packet, 4}`.
 
 use std::ops::Range;
@@ -21,14 +23,20 @@ pub(crate) mod kind {
     pub(crate) const SHUTDOWN: u8 = 3;
     /// Host to worker, no body: are you well? Answered by `PONG` or `ERROR` with its id.
     pub(crate) const PING: u8 = 4;
+    /// Host to worker: a request whose answer may come in parts. Answered by any number of `PART` and then a `REPLY`
+    /// without a body, or at any point by `ERROR`, all with its id. There is no flow control but the pipe: a worker that
+    /// is not read blocks as it writes.
+    pub(crate) const STREAM: u8 = 5;
     /// Worker to host, id 0: the protocol's version, `u32`.
     pub(crate) const READY: u8 = 128;
-    /// Worker to host: the result of a call.
+    /// Worker to host: the result of a call; without a body, the end of a stream.
     pub(crate) const REPLY: u8 = 129;
-    /// Worker to host: a call, the start or a probe failed. Type, message and traceback, each a `u32` length and UTF-8.
+    /// Worker to host: a call, a stream, the start or a probe failed. Type, message and traceback, each a `u32` length and UTF-8.
     pub(crate) const ERROR: u8 = 130;
     /// Worker to host, no body: the answer to `PING` of a worker that is well.
     pub(crate) const PONG: u8 = 131;
+    /// Worker to host: a part of the answer to `STREAM`.
+    pub(crate) const PART: u8 = 132;
 }
 
 /// The version of the protocol that `HELLO` and `READY` name.

@@ -294,7 +294,7 @@ pub enum CallError {
     #[cfg(feature = "json")]
     #[error("the {what} of the call is not the expected JSON: {source}")]
     Json {
-        /// `request` or `reply`.
+        /// `request`, `reply` or `part`.
         what: &'static str,
         /// What is wrong with it.
         source: serde_json::Error,

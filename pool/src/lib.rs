@@ -23,7 +23,7 @@
 //!
 //! # Cargo features
 //!
-//! - `json` (default): [`Pool::call_json`] and [`Lease::call_json`].
+//! - `json` (default): [`Pool::call_json`], [`Lease::call_json`] and [`Parts::next_json`].
 
 mod builder;
 mod client;
@@ -46,7 +46,7 @@ pub use error::{
     BuildError, CallError, CheckoutError, Occupancy, RemoteError, RollingError, StartError,
 };
 pub use events::{EventError, Events};
-pub use lease::Lease;
+pub use lease::{Lease, Parts};
 pub use ostler::{self, InvalidOption, Phase, PublicPhase, WorkerId};
 pub use pool::Pool;
 pub use port::{BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, Release, STDERR_TAIL};

@@ -8,6 +8,7 @@ import queue
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -172,6 +173,37 @@ def silence(_):
             if fd > 2 and writes:
                 os.close(fd)
     time.sleep(1000)
+
+
+def fill(words):
+    """Yields so many blocks of so many bytes, and keeps in mind how far it came and whether it was closed."""
+    blocks, size = map(int, words.split())
+    kept.clear()
+    try:
+        for number in range(blocks):
+            kept.append(str(number))
+            yield b"b" * size
+    finally:
+        kept.append("closed")
+
+
+def ahead(words):
+    """Yields so many blocks of so many bytes. How many have been asked for, it writes to the file that is named."""
+    blocks, size, path = words.split()
+    with open(path, "wb") as file:
+        for number in range(int(blocks)):
+            os.pwrite(file.fileno(), struct.pack(">Q", number + 1), 0)
+            yield b"b" * int(size)
+
+
+def fail_later(words):
+    yield b"a part"
+    raise LookupError(words)
+
+
+def recall(_):
+    """What has been remembered so far."""
+    return " ".join(kept).encode()
 
 
 kept = []

@@ -22,6 +22,7 @@ mod sessions;
 mod shutdown;
 mod sim;
 mod starts;
+mod streams;
 mod timeline;
 mod tracing;
 mod upkeep;

@@ -268,6 +268,12 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> ExitStatus {
                 let _ = answer(&mut pipe, 129, id, b"farewell").await;
                 return ExitStatus::Code(0);
             }
+            (2, _, b"part") => answer(&mut pipe, 132, id, b"of a call").await,
+            (5, _, request) => match stream(&mut pipe, id, request).await {
+                Ok(true) => continue,
+                Ok(false) => return ExitStatus::Code(3),
+                Err(error) => Err(error),
+            },
             (2, _, b"garbage") => pipe.write_all(&[0xff; 32]).await,
             (2, _, echo) => answer(&mut pipe, 129, id, echo).await,
             _ => break,
@@ -277,6 +283,32 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> ExitStatus {
         }
     }
     ExitStatus::Code(0)
+}
+
+/// Answers a request in parts: the letters of its second word, and then what its first word says. False: it exits.
+async fn stream(pipe: &mut DuplexStream, id: &[u8], request: &[u8]) -> std::io::Result<bool> {
+    let request = std::str::from_utf8(request).expect("a text");
+    let (verb, letters) = request.split_once(' ').expect("two words");
+    for letter in letters.bytes() {
+        if verb == "ponder" {
+            sleep(Duration::from_secs(5)).await;
+        }
+        answer(pipe, 132, id, &[letter]).await?;
+    }
+    match verb {
+        "spell" | "ponder" => answer(pipe, 129, id, b"").await?,
+        "raise" => answer(pipe, 130, id, &error("ValueError", "no")).await?,
+        "talk" => answer(pipe, 129, id, b"the end").await?,
+        "encore" => {
+            answer(pipe, 129, id, b"").await?;
+            answer(pipe, 132, id, b"more").await?;
+        }
+        "pong" => answer(pipe, 131, id, b"").await?,
+        "hang" => {}
+        "exit" => return Ok(false),
+        other => panic!("there is no {other}"),
+    }
+    Ok(true)
 }
 
 async fn answer(pipe: &mut DuplexStream, kind: u8, id: &[u8], body: &[u8]) -> std::io::Result<()> {

@@ -1,0 +1,293 @@
+//! Does an answer that comes in parts arrive whole, in order and no faster than it is taken, and end in one way?
+//!
+//! The real driver on simulated ports, and real Python. See [`sim`](crate::sim) and `hostile.py`.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use ostler_pool::{CallError, ExitStatus, Lease, Parts, Pool, Python};
+use tokio::time::sleep;
+
+use crate::books::until;
+use crate::rig::{begin, end, hostile, pool};
+use crate::sim::Sim;
+
+/// The parts, as one text, and how the stream ended.
+async fn text(parts: &mut Parts<'_>) -> (String, Result<(), CallError>) {
+    let mut text = String::new();
+    while let Some(part) = parts.next().await {
+        match part {
+            Ok(part) => text.push_str(std::str::from_utf8(&part).unwrap()),
+            Err(error) => return (text, Err(error)),
+        }
+    }
+    (text, Ok(()))
+}
+
+async fn stream(lease: &mut Lease, request: &str) -> (String, Result<(), CallError>) {
+    text(&mut lease.stream(request.as_bytes()).unwrap()).await
+}
+
+/// Parts come in order, none at all is fine too, and each stream counts as the one exchange that it is.
+#[tokio::test(start_paused = true)]
+async fn parts_arrive_in_order() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    for letters in ["abc", "", "z"] {
+        let (parts, ended) = stream(&mut lease, &format!("spell {letters}")).await;
+        assert_eq!((parts.as_str(), ended.is_ok()), (letters, true));
+    }
+    assert_eq!(lease.call(b"a call").await.unwrap(), b"a call");
+    drop(lease);
+    let counters = pool.status().counters;
+    assert_eq!((counters.exchanges, counters.faulted), (4, 0));
+    assert_eq!(sim.books().opened, 1);
+    end(&pool, &sim).await;
+}
+
+/// C3: an error ends a stream after whatever parts, is told once, and leaves lease and worker as good as before.
+#[tokio::test(start_paused = true)]
+async fn an_exception_ends_a_stream_and_costs_nothing() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).error_threshold(2).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    let mut parts = lease.stream(b"raise ab").unwrap();
+    let (before, ended) = text(&mut parts).await;
+    assert_eq!(before, "ab");
+    match ended {
+        Err(CallError::Raised { source, .. }) => assert_eq!(source.to_string(), "ValueError: no"),
+        other => panic!("{other:?}"),
+    }
+    assert!(parts.next().await.is_none());
+    drop(parts);
+    assert_eq!(lease.call(b"next").await.unwrap(), b"next");
+    drop(lease);
+    let counters = pool.status().counters;
+    assert_eq!((counters.exchanges, counters.faulted), (2, 0));
+    assert_eq!(sim.books().opened, 1);
+    end(&pool, &sim).await;
+}
+
+/// C1: a stream that is dropped before its end costs its worker, at once; one that is begun and never read as well.
+#[tokio::test(start_paused = true)]
+async fn an_abandoned_stream_costs_its_worker() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    for (taken, faulted) in [(1, 1), (0, 2)] {
+        let mut lease = pool.checkout().await.unwrap();
+        let mut parts = lease.stream(b"spell abc").unwrap();
+        for _ in 0..taken {
+            assert_eq!(parts.next().await.unwrap().unwrap(), b"a");
+        }
+        drop(parts);
+        assert_eq!(pool.status().counters.faulted, faulted);
+        assert!(matches!(
+            lease.stream(b"spell abc"),
+            Err(CallError::LeaseOver { .. })
+        ));
+    }
+    assert_eq!(pool.call(b"next").await.unwrap(), b"next");
+    assert_eq!(pool.status().counters.exchanges, 1);
+    end(&pool, &sim).await;
+}
+
+/// The deadline is each part's own: what the client does between two parts does not count, nor do the other parts.
+#[tokio::test(start_paused = true)]
+async fn the_deadline_is_that_of_each_part() {
+    let sim = Sim::default();
+    let limit = Duration::from_secs(7);
+    let pool = pool(&sim, 1).call_timeout(limit).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    // Five seconds for each part, of which there are three; and a client that takes its time.
+    let mut parts = lease.stream(b"ponder abc").unwrap();
+    for letter in [b"a", b"b", b"c"] {
+        assert_eq!(parts.next().await.unwrap().unwrap(), letter);
+        sleep(Duration::from_secs(20)).await;
+    }
+    assert!(parts.next().await.is_none());
+    drop(parts);
+    let (parts, ended) = stream(&mut lease, "hang a").await;
+    assert_eq!(parts, "a");
+    assert!(
+        matches!(ended, Err(CallError::TimedOut { after, request_written: true, .. }) if after == limit),
+        "{ended:?}"
+    );
+    assert_eq!(pool.status().counters.faulted, 1);
+    drop(lease);
+    end(&pool, &sim).await;
+}
+
+/// Waiting for a part can be given up and taken up again, and nothing is lost.
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_part_is_cancel_safe() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    let mut parts = lease.stream(b"ponder abc").unwrap();
+    begin(&mut pin!(parts.next())).await;
+    sleep(Duration::from_secs(6)).await;
+    begin(&mut pin!(async {
+        parts.next().await.unwrap().unwrap();
+        parts.next().await
+    }))
+    .await;
+    let (rest, ended) = text(&mut parts).await;
+    assert_eq!((rest.as_str(), ended.is_ok()), ("bc", true));
+    drop(parts);
+    drop(lease);
+    end(&pool, &sim).await;
+}
+
+/// C1: a part in answer to a call, a body in the end of a stream, an answer to something else, and a part after the end
+/// break the protocol, and the worker is replaced.
+#[tokio::test(start_paused = true)]
+async fn what_is_no_stream_breaks_the_protocol() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let problem = |ended| match ended {
+        Err(CallError::Protocol { problem, .. }) => problem,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        problem(pool.call(b"part").await.map(drop)),
+        "it answered with a frame of kind 132"
+    );
+    for (request, told) in [
+        ("talk a", "it ended a stream with a reply that has a body"),
+        ("pong a", "it answered with a frame of kind 131"),
+    ] {
+        let mut lease = pool.checkout().await.unwrap();
+        let (parts, ended) = stream(&mut lease, request).await;
+        assert_eq!((parts.as_str(), problem(ended).as_str()), ("a", told));
+    }
+    let mut lease = pool.checkout().await.unwrap();
+    let (parts, ended) = stream(&mut lease, "encore a").await;
+    assert_eq!((parts.as_str(), ended.is_ok()), ("a", true));
+    drop(lease);
+    assert_eq!(pool.call(b"next").await.unwrap(), b"next");
+    assert_eq!((sim.books().opened, pool.status().counters.faulted), (5, 4));
+    end(&pool, &sim).await;
+}
+
+/// C4: what a worker sent before it died still reaches a client that takes its time, and then its end does.
+#[tokio::test(start_paused = true)]
+async fn parts_outlive_their_worker() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    // More than the pipe holds: the rest fits into it as soon as the host has read once.
+    let letters = "abcdefgh".repeat(1000);
+    let mut parts = lease.stream(format!("exit {letters}").as_bytes()).unwrap();
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(pool.status().counters.exited, 0);
+    assert_eq!(parts.next().await.unwrap().unwrap(), b"a");
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(pool.status().counters.exited, 1);
+    let (rest, ended) = text(&mut parts).await;
+    assert_eq!(rest, letters[1..]);
+    match ended {
+        Err(CallError::WorkerExited { exit, .. }) => assert_eq!(exit.status, ExitStatus::Code(3)),
+        other => panic!("{other:?}"),
+    }
+    drop(parts);
+    drop(lease);
+    end(&pool, &sim).await;
+}
+
+/// A Python generator is a stream: its items are the parts, and what it raises ends it.
+#[tokio::test]
+async fn a_generator_is_a_stream() {
+    let pool = hostile().size(1).max_frame(2048).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    let (parts, ended) = stream(&mut lease, "fill 3 2").await;
+    assert_eq!((parts.as_str(), ended.is_ok()), ("bbbbbb", true));
+    assert_eq!(lease.call(b"recall").await.unwrap(), b"0 1 2 closed");
+    // What is no iterator is one part.
+    let (parts, ended) = stream(&mut lease, "many 3").await;
+    assert_eq!((parts.as_str(), ended.is_ok()), ("mmm", true));
+    let raised = |ended| match ended {
+        Err(CallError::Raised { source, .. }) => source.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let (parts, ended) = stream(&mut lease, "fail_later badly").await;
+    assert_eq!(
+        (parts.as_str(), raised(ended).as_str()),
+        ("a part", "LookupError: badly")
+    );
+    let (_, ended) = stream(&mut lease, "fill 2 2044").await;
+    assert_eq!(
+        raised(ended),
+        "ValueError: a part of 2044 bytes, where at most 2043 are allowed"
+    );
+    assert_eq!(lease.call(b"recall").await.unwrap(), b"0 closed");
+    assert_eq!(
+        raised(lease.call(b"fill 3 2").await.map(drop)),
+        "TypeError: the function returned a generator: call it as a stream"
+    );
+    drop(lease);
+    let counters = pool.status().counters;
+    assert_eq!((counters.opened, counters.exchanges), (1, 7));
+    pool.shutdown().await;
+}
+
+/// With JSON, each item is a value of its own.
+#[tokio::test]
+async fn a_part_can_be_json() {
+    let target = Python::function("builtins:iter").json();
+    let pool = Pool::builder(target).size(1).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    let mut parts = lease.stream(b"[\"a\", 2, null]").unwrap();
+    assert_eq!(parts.next_json::<String>().await.unwrap().unwrap(), "a");
+    let part = parts.next_json::<String>().await.unwrap();
+    assert!(
+        matches!(part, Err(CallError::Json { what: "part", .. })),
+        "{part:?}"
+    );
+    assert_eq!(
+        parts.next_json::<Option<u8>>().await.unwrap().unwrap(),
+        None
+    );
+    assert!(parts.next_json::<u8>().await.is_none());
+    drop(parts);
+    drop(lease);
+    pool.shutdown().await;
+}
+
+/// A worker that is faster than its client waits in its write, however much there is to come: what it is ahead fits
+/// into a pipe and the buffer that the host reads into.
+#[tokio::test]
+async fn a_fast_worker_waits_for_a_slow_client() {
+    const PART: usize = 1000;
+    const PIPE: usize = 256 * 1024;
+    let scratch = std::env::temp_dir().join(format!("ostler-ahead-{}", std::process::id()));
+    let made = || match std::fs::read(&scratch).map(TryFrom::try_from) {
+        Ok(Ok(count)) => usize::try_from(u64::from_be_bytes(count)).unwrap(),
+        _ => 0,
+    };
+    let pool = hostile().size(1).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    let request = format!("ahead 1000000 {PART} {}", scratch.display());
+    let mut parts = lease.stream(request.as_bytes()).unwrap();
+    let mut taken = 0;
+    for _ in 0..3 {
+        for _ in 0..200 {
+            assert_eq!(parts.next().await.unwrap().unwrap().len(), PART);
+            taken += 1;
+        }
+        until("a full pipe", || (made() - taken) * PART > PIPE / 2);
+        let (mut before, mut still) = (0, 0);
+        until("a worker that stands still", || {
+            let now = made();
+            still = if now == before { still + 1 } else { 0 };
+            before = now;
+            still == 20
+        });
+        let ahead = (made() - taken) * PART;
+        assert!(ahead <= 2 * PIPE + 2 * PART, "{ahead}");
+    }
+    drop(parts);
+    drop(lease);
+    pool.shutdown().await;
+    std::fs::remove_file(&scratch).unwrap();
+}
