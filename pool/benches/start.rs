@@ -1,0 +1,66 @@
+//! How long does a worker take from its opening to being ready, spawned and forked from a zygote?
+//!
+//! Both pools run the same module, which imports much of the standard library. The ratio of the medians is the figure;
+//! absolute times are the machine's.
+//!
+//! ```text
+//! cargo bench --bench start
+//! ```
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ostler_pool::ostler::trace::Event;
+use ostler_pool::{Phase, Pool, Python};
+
+const ROUNDS: usize = 30;
+
+#[tokio::main]
+async fn main() {
+    let python = || {
+        Python::function("imports:nothing")
+            .path(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches"))
+    };
+    let spawned = starts(python()).await;
+    let forked = starts(python().zygote()).await;
+    println!("from opened to ready, median of {ROUNDS} starts\n");
+    println!("spawned  {:8.2} ms", millis(spawned));
+    println!(
+        "forked   {:8.2} ms  {:.3}x",
+        millis(forked),
+        forked.as_secs_f64() / spawned.as_secs_f64()
+    );
+}
+
+/// Replaces a worker again and again: the median time that its replacement took to be ready.
+async fn starts(python: Python) -> Duration {
+    let pool = Pool::builder(python).size(1).build().expect("a pool");
+    let mut events = pool.events();
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        let lease = pool.checkout().await.expect("a worker");
+        pool.recycle(lease.worker());
+        drop(lease);
+        let (replacement, since) = loop {
+            if let Event::Opened { worker } = events.next().await.expect("an event") {
+                break (worker, Instant::now());
+            }
+        };
+        loop {
+            if let Event::Moved(moved) = events.next().await.expect("an event")
+                && (moved.worker, moved.to) == (replacement, Phase::Ready)
+            {
+                break times.push(since.elapsed());
+            }
+        }
+    }
+    pool.shutdown().await;
+    // The first start is the zygote's too.
+    times.remove(0);
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn millis(time: Duration) -> f64 {
+    1e3 * time.as_secs_f64()
+}
