@@ -145,6 +145,7 @@ pub(crate) fn alone(name: &str) -> bool {
         said.contains("1 passed"),
         "`{name}` is not the name of a test"
     );
+    print!("{said}");
     false
 }
 

@@ -3,6 +3,7 @@
 mod books;
 mod calls;
 mod count;
+mod endurance;
 mod environment;
 mod escapes;
 mod health;
@@ -21,6 +22,7 @@ mod rig;
 mod sessions;
 mod shutdown;
 mod sim;
+mod spawning;
 mod starts;
 mod streams;
 mod timeline;

@@ -100,3 +100,12 @@ impl fmt::Display for Process {
         write!(f, "{state} pid {pid} of {parent}, group {group}: {command}")
     }
 }
+
+/// The resident bytes of this process.
+pub(crate) fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("this process has a status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kib: u64 = kib.and_then(|kib| kib.parse().ok()).expect("it has a size");
+    kib << 10
+}

@@ -1,0 +1,304 @@
+//! Do small losses add up? Thousands of calls, starts and ends, with the same count before and after.
+//!
+//! Each test has a short form, and a long one of the same body that is run on demand:
+//! `cargo test --release -p ostler-pool --test suite -- --ignored endurance --nocapture`.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use ostler_pool::{Builder, CallError, ExitStatus, Lease, Pool, Program};
+use rustix::process::Signal;
+use tokio::runtime::Runtime;
+
+use crate::books::{Books, alone, leaves_nothing, modules, until_nothing_is_left};
+use crate::procfs::resident;
+use crate::rig::{Random, interpreter, signal, until};
+
+/// How many clients, more than there are workers.
+const CLIENTS: u64 = 12;
+const WORKERS: usize = 8;
+
+/// What a host may have grown by when nothing leaks: what its allocator keeps, and pages of its program.
+const GROWTH: u64 = 8 << 20;
+
+/// Something that a worker suffers or does instead of its work, and that its call must then say.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Kill,
+    Stop,
+    Spin,
+    Exit,
+    ExitPartial,
+    Grandchildren,
+    Garbage,
+    CloseStdout,
+    Flood,
+    Twice,
+}
+
+const ACTS: [Act; 10] = [
+    Act::Kill,
+    Act::Stop,
+    Act::Spin,
+    Act::Exit,
+    Act::ExitPartial,
+    Act::Grandchildren,
+    Act::Garbage,
+    Act::CloseStdout,
+    Act::Flood,
+    Act::Twice,
+];
+
+/// What the pool is to have counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    granted: u64,
+    exchanges: u64,
+    exited: u64,
+    faulted: u64,
+}
+
+impl Act {
+    fn request(self) -> &'static [u8] {
+        match self {
+            Self::Kill | Self::Stop => b"many 10",
+            Self::Spin => b"spin",
+            Self::Exit => b"exit 3",
+            Self::ExitPartial => b"exit_partial 5",
+            Self::Grandchildren => b"grandchildren",
+            Self::Garbage => b"garbage",
+            Self::CloseStdout => b"close_stdout",
+            Self::Flood => b"flood 1",
+            Self::Twice => b"twice",
+        }
+    }
+
+    /// Performs it on a worker, checks the call's outcome, and counts it.
+    async fn perform(self, lease: &mut Lease, tally: &mut Tally) {
+        let pid = lease.pid().unwrap();
+        match self {
+            Self::Kill => signal(pid, Signal::KILL),
+            Self::Stop => signal(pid, Signal::STOP),
+            _ => {}
+        }
+        match (self, lease.call(self.request()).await) {
+            (Self::Kill, Err(CallError::WorkerExited { exit, .. })) => {
+                assert_eq!(exit.status, ExitStatus::Signal(9));
+                tally.exited += 1;
+            }
+            (
+                Self::Exit | Self::ExitPartial | Self::Grandchildren,
+                Err(CallError::WorkerExited { exit, .. }),
+            ) => {
+                let expected = match self {
+                    Self::Exit => (3, "the last words\n"),
+                    Self::ExitPartial => (5, "in the middle\n"),
+                    _ => (4, "orphaned\n"),
+                };
+                let (code, words) = expected;
+                assert_eq!(exit.status, ExitStatus::Code(code));
+                // It may have flooded its stderr before.
+                assert!(exit.stderr.ends_with(words), "not the last: {words}");
+                tally.exited += 1;
+            }
+            (
+                Self::Stop | Self::Spin,
+                Err(CallError::TimedOut {
+                    request_written, ..
+                }),
+            ) => {
+                assert!(request_written);
+                tally.faulted += 1;
+            }
+            (Self::Garbage, Err(CallError::Protocol { problem, .. })) => {
+                assert!(
+                    problem.starts_with("it sent a frame of 4294504938 bytes"),
+                    "{problem}"
+                );
+                tally.faulted += 1;
+            }
+            (Self::CloseStdout, Err(CallError::Protocol { problem, .. })) => {
+                assert_eq!(problem, "it closed its output and went on living");
+                tally.faulted += 1;
+            }
+            (Self::Flood, Ok(reply)) => {
+                assert_eq!(reply, b"flooded");
+                tally.exchanges += 1;
+            }
+            (Self::Twice, Ok(reply)) => {
+                assert_eq!(reply, b"once");
+                tally.exchanges += 1;
+                tally.faulted += 1;
+            }
+            (act, other) => panic!("{act:?}: {other:?}"),
+        }
+    }
+}
+
+/// C4, L4: under twelve clients and an act of violence in every twentieth call, each call has the outcome that fits, the
+/// figures add up, and nothing is left or grows.
+#[test]
+fn violence_leaves_nothing() {
+    violence("violence_leaves_nothing", 1_000);
+}
+
+/// C4, L4: the same for ten thousand calls.
+#[test]
+#[ignore = "takes a minute"]
+fn ten_thousand_calls_leave_nothing() {
+    violence("ten_thousand_calls_leave_nothing", 10_000);
+}
+
+fn violence(name: &str, calls: u64) {
+    if !alone(&format!("endurance::{name}")) {
+        return;
+    }
+    let seed = Random::fresh_seed();
+    println!("seed {seed}");
+    leaves_nothing(async || {
+        let since = Instant::now();
+        let pool = workers()
+            .size(WORKERS)
+            .surge(WORKERS)
+            .max_worker_requests(None)
+            .call_timeout(Duration::from_secs(2))
+            .build()
+            .unwrap();
+        let mut tally = attack(&pool, seed, calls / 10).await;
+        let warm = figures_at_rest(&pool).await;
+        tally = tally.and(attack(&pool, !seed, calls - calls / 10).await);
+        let worn = figures_at_rest(&pool).await;
+        let report = pool.shutdown().await;
+        assert_eq!(report.unreleased, []);
+        let counters = report.counters;
+        let counted = Tally {
+            granted: counters.granted,
+            exchanges: counters.exchanges,
+            exited: counters.exited,
+            faulted: counters.faulted,
+        };
+        assert_eq!(counted, tally);
+        let replaced = tally.exited + tally.faulted;
+        let opened = WORKERS as u64 + replaced;
+        let ports = (counters.opened, counters.started, counters.released);
+        assert_eq!(ports, (opened, opened, opened));
+        println!(
+            "{} calls, {replaced} workers lost ({} exited, {} stopped), in {:.1} s; host {} -> {} KiB, {} -> {} \
+             descriptors",
+            tally.granted,
+            tally.exited,
+            tally.faulted,
+            since.elapsed().as_secs_f64(),
+            warm.0 >> 10,
+            worn.0 >> 10,
+            warm.1,
+            worn.1
+        );
+        assert_eq!(worn.1, warm.1);
+        assert!(worn.0 < warm.0 + GROWTH);
+    });
+}
+
+/// So many calls, and what they were.
+async fn attack(pool: &Pool, seed: u64, calls: u64) -> Tally {
+    let client = async |client: u64| {
+        // Each client has numbers of its own, so that they do not depend on who is first.
+        let mut random = Random::new(seed ^ (client << 32));
+        let mut tally = Tally::default();
+        let share = calls / CLIENTS + u64::from(client < calls % CLIENTS);
+        for _ in 0..share {
+            let mut lease = pool.checkout().await.unwrap();
+            tally.granted += 1;
+            if random.below(20) == 0 {
+                let act = ACTS[random.below(ACTS.len() as u64) as usize];
+                act.perform(&mut lease, &mut tally).await;
+            } else {
+                let size = random.below(2000);
+                let reply = lease.call(format!("many {size}").as_bytes()).await.unwrap();
+                assert_eq!(reply.len() as u64, size);
+                tally.exchanges += 1;
+            }
+        }
+        tally
+    };
+    let tallies = join_all((0..CLIENTS).map(client)).await;
+    tallies.into_iter().fold(Tally::default(), Tally::and)
+}
+
+impl Tally {
+    fn and(self, other: Self) -> Self {
+        Self {
+            granted: self.granted + other.granted,
+            exchanges: self.exchanges + other.exchanges,
+            exited: self.exited + other.exited,
+            faulted: self.faulted + other.faulted,
+        }
+    }
+}
+
+/// The host's resident bytes and number of descriptors, once all workers serve and none is on its way out.
+async fn figures_at_rest(pool: &Pool) -> (u64, usize) {
+    until(pool, |status| {
+        status.serving() == status.size && status.workers.len() == status.size
+    })
+    .await;
+    (resident(), Books::take().descriptors.len())
+}
+
+fn workers() -> Builder {
+    let script = modules().join("menagerie/menagerie.py");
+    let program = Program::new(interpreter()).args(["-I", "-S"]);
+    let moment = Duration::from_millis(50);
+    Pool::builder(program.arg(script).args(["good", "-"]))
+        .restart_backoff(Duration::from_millis(1), Duration::from_millis(20))
+        .checkout_timeout(Duration::from_secs(60))
+        .stop_grace(moment, moment)
+}
+
+/// L4: pools that are built, used and shut down, one after the other, leave nothing and do not make their host grow.
+#[test]
+fn pools_come_and_go() {
+    cycles("pools_come_and_go", 50);
+}
+
+/// L4: a thousand of them neither.
+#[test]
+#[ignore = "takes a minute"]
+fn a_thousand_pools_come_and_go() {
+    cycles("a_thousand_pools_come_and_go", 1_000);
+}
+
+fn cycles(name: &str, cycles: usize) {
+    if !alone(&format!("endurance::{name}")) {
+        return;
+    }
+    let runtime = Runtime::new().unwrap();
+    let since = Instant::now();
+    let mut warm = (Books::take(), resident());
+    for cycle in 0..cycles {
+        let size = 1 + cycle % 2;
+        runtime.block_on(async {
+            let pool = workers().size(size).build().unwrap();
+            assert_eq!(pool.call(b"many 3").await.unwrap(), b"mmm");
+            let report = pool.shutdown().await;
+            assert_eq!(report.unreleased, []);
+            let counters = report.counters;
+            let counted = (counters.opened, counters.released, counters.exchanges);
+            assert_eq!(counted, (size as u64, size as u64, 1));
+        });
+        until_nothing_is_left(&warm.0, &BTreeSet::new());
+        if cycle == cycles / 10 {
+            warm = (Books::take(), resident());
+        }
+    }
+    let worn = resident();
+    println!(
+        "{cycles} pools in {:.1} s; host {} -> {} KiB, {} descriptors",
+        since.elapsed().as_secs_f64(),
+        warm.1 >> 10,
+        worn >> 10,
+        warm.0.descriptors.len()
+    );
+    assert!(worn < warm.1 + GROWTH);
+}
