@@ -24,6 +24,7 @@ mod shutdown;
 mod sim;
 mod spawning;
 mod starts;
+mod starved;
 mod streams;
 mod timeline;
 mod tracing;

@@ -1,0 +1,98 @@
+//! Does a host that runs out of descriptors lose anything by it?
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use ostler_pool::{OpenError, Opener as _, Program, StartError, WorkerId};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use tokio::runtime::Runtime;
+
+use crate::books::{Books, alone, leaves_nothing, until_nothing_is_left};
+use crate::rig::{hostile, signal, until};
+
+/// Lets this process have so many more descriptors than it has now, while `run` runs.
+fn with_spare<T>(descriptors: u64, run: impl FnOnce() -> T) -> T {
+    let before = getrlimit(Resource::Nofile);
+    let numbers = fs::read_dir("/proc/self/fd").unwrap();
+    let numbers = numbers.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let taken: BTreeSet<u64> = numbers.map(|number| number.parse().unwrap()).collect();
+    // The limit is on their numbers. One more is free than was asked for: the listing's own.
+    let free = (0..).filter(|number| !taken.contains(number));
+    let mut limits = free.skip(usize::try_from(descriptors).unwrap());
+    let limit = Rlimit {
+        current: limits.next(),
+        maximum: before.maximum,
+    };
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let result = run();
+    setrlimit(Resource::Nofile, before).unwrap();
+    result
+}
+
+/// P5, P6: wherever a spawn fails for want of a descriptor, it says so and leaves nothing.
+#[test]
+fn a_spawn_that_fails_halfway_leaves_nothing() {
+    if !alone("starved::a_spawn_that_fails_halfway_leaves_nothing") {
+        return;
+    }
+    let runtime = Runtime::new().unwrap();
+    let _guard = runtime.enter();
+    let mut program = Program::new("sleep").arg("1000");
+    program.prepare().unwrap();
+    let worker = WorkerId {
+        slot: 0,
+        generation: 1,
+    };
+    let before = Books::take();
+    let mut outcomes = Vec::new();
+    for spare in 0..16 {
+        let outcome = with_spare(spare, || program.open(worker).map(drop));
+        if let Err(error) = &outcome {
+            let OpenError::Spawn { reason, .. } = error else {
+                panic!("{error:?}")
+            };
+            assert_eq!(reason, "Too many open files (os error 24)");
+        }
+        outcomes.push(outcome.is_ok());
+        until_nothing_is_left(&before, &BTreeSet::new());
+    }
+    assert!(!outcomes[0] && outcomes[15], "{outcomes:?}");
+    assert!(outcomes.is_sorted(), "{outcomes:?}");
+}
+
+/// L13: a pool whose host has no descriptors left goes on trying, and is back at its size when there are some again.
+#[test]
+fn a_pool_outlives_a_want_of_descriptors() {
+    if !alone("starved::a_pool_outlives_a_want_of_descriptors") {
+        return;
+    }
+    leaves_nothing(async || {
+        let pool = hostile().size(2).build().unwrap();
+        until(&pool, |status| status.serving() == 2).await;
+        let before = getrlimit(Resource::Nofile);
+        let none = Rlimit {
+            current: Some(3),
+            maximum: before.maximum,
+        };
+        setrlimit(Resource::Nofile, none).unwrap();
+        let lost = pool.checkout().await.unwrap();
+        signal(lost.pid().unwrap(), Signal::KILL);
+        until(&pool, |status| {
+            status.last_failure.as_ref().is_some_and(is_want)
+        })
+        .await;
+        drop(lost);
+        // The other one serves on.
+        assert_eq!(pool.call(b"sleep 0").await.unwrap(), b"slept");
+        setrlimit(Resource::Nofile, before).unwrap();
+        until(&pool, |status| status.serving() == 2).await;
+        let counters = pool.shutdown().await.counters;
+        assert_eq!((counters.started, counters.exited), (3, 1));
+        assert_eq!(counters.opened, counters.released);
+    });
+}
+
+fn is_want(error: &std::sync::Arc<StartError>) -> bool {
+    matches!(&**error, StartError::Open { source: OpenError::Spawn { reason, .. }, .. }
+        if reason == "Too many open files (os error 24)")
+}
