@@ -1,5 +1,9 @@
 //! Workers that do not want to end: the ladder has the last word, whatever they leave behind.
 
+use std::fs;
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::net::UnixListener;
+
 use ostler_pool::ostler::worker::Rung;
 use ostler_pool::{Builder, ExitStatus, ShutdownReport};
 
@@ -52,7 +56,20 @@ fn forks_when_it_is_to_end() {
 fn leaves_a_chain_of_forks() {
     let name = "ends::leaves_a_chain_of_forks";
     caged(name, "good", same, async |cage| {
-        assert_eq!(cage.call("fork_chain").await.unwrap(), b"running");
+        // It is too quick to be seen in /proc. Its end is that of the connection which it holds.
+        let path = cage.marker.with_extension("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let request = format!("fork_chain {}", path.display());
+        assert_eq!(cage.call(&request).await.unwrap(), b"running");
+        fs::remove_file(&path).unwrap();
+        let (mut line, _) = listener.accept().unwrap();
+        line.set_nonblocking(true).unwrap();
+        assert_eq!(
+            line.read(&mut [0]).unwrap_err().kind(),
+            ErrorKind::WouldBlock
+        );
+        cage.shut_down().await;
+        assert_eq!(line.read(&mut [0]).unwrap(), 0);
     });
 }
 

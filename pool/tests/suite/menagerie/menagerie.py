@@ -9,6 +9,7 @@ arguments.
 
 import os
 import signal
+import socket
 import struct
 import sys
 import time
@@ -177,8 +178,10 @@ def do_fork_on_term(_, __):
     return do_ignore_end(_, __)
 
 
-def do_fork_chain(_, __):
-    """Leaves behind a process that is never the same for long."""
+def do_fork_chain(_, path):
+    """Leaves behind a process that is never the same for long. What all of them hold is a connection to the path."""
+    line = socket.socket(socket.AF_UNIX)
+    line.connect(path.decode())
 
     def chain():
         until = time.monotonic() + 60
@@ -186,6 +189,7 @@ def do_fork_chain(_, __):
             pass
 
     child(chain)
+    line.close()
     return b"running"
 
 
