@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 /// A process group, by the id of its leader.
@@ -28,8 +29,8 @@ impl Group {
     /// Whether no process of the group is alive. Zombies are not: they hold nothing, and whose they are may never
     /// collect them, as the first process of a container often does not.
     pub(super) fn is_empty(self) -> bool {
-        // Signal 0 only asks, so that this is safe after the reap too.
-        test_kill_process_group(self.0).is_err() || !self.any_alive()
+        // Signal 0 only asks, so that this is safe after the reap too. One that may not be asked is there all the same.
+        test_kill_process_group(self.0) == Err(Errno::SRCH) || !self.any_alive()
     }
 
     fn any_alive(self) -> bool {
@@ -53,7 +54,9 @@ fn is_alive_in(stat: &str, group: i32) -> bool {
     let mut fields = fields.split_ascii_whitespace();
     let state = fields.next().unwrap_or("X");
     let member = fields.nth(1).and_then(|id| id.parse().ok()) == Some(group);
-    member && !matches!(state, "Z" | "X" | "x")
+    // A process whose first thread has ended looks like a zombie, although others of its threads go on.
+    let threads = fields.nth(14).and_then(|count| count.parse().ok());
+    member && (!matches!(state, "Z" | "X" | "x") || threads > Some(1))
 }
 
 #[cfg(test)]
@@ -76,5 +79,8 @@ mod tests {
         assert!(!is_alive_in("7 (a) b) Z 1 42 7 0 -1", 42));
         assert!(!is_alive_in("7 (a) b) S 42 43 7 0 -1", 42));
         assert!(!is_alive_in("", 42));
+        let threads = |count| format!("7 (a) Z 1 42 7 0 -1 4 5 6 7 8 9 0 1 2 20 0 {count} 0 1");
+        assert!(!is_alive_in(&threads(1), 42));
+        assert!(is_alive_in(&threads(2), 42));
     }
 }

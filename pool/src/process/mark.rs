@@ -78,20 +78,22 @@ impl Mark {
 
 fn sweep(is_meant: impl Fn(Pid) -> bool) -> Swept {
     let mut killed = HashSet::new();
+    // Twice in a row, because a look takes a while, and a process may fork and exit behind its back.
+    let mut empty_looks = 0;
     for round in 0..ROUNDS {
         let found: Vec<Pid> = processes().filter(|&pid| kill_if(pid, &is_meant)).collect();
-        if found.is_empty() {
-            return Swept {
-                killed: killed.len(),
-                clean: true,
-            };
+        empty_looks = if found.is_empty() { empty_looks + 1 } else { 0 };
+        if empty_looks == 2 {
+            break;
         }
-        killed.extend(found);
-        thread::sleep(Duration::from_millis(1 << round));
+        if !found.is_empty() {
+            killed.extend(found);
+            thread::sleep(Duration::from_millis(1 << round));
+        }
     }
     Swept {
         killed: killed.len(),
-        clean: false,
+        clean: empty_looks == 2,
     }
 }
 

@@ -127,7 +127,7 @@ async fn spawn(program: &Program) -> Duration {
         generation: 1,
     };
     let since = Instant::now();
-    let mut port = program.open(worker).unwrap();
+    let mut port = program.open(worker).await.unwrap();
     let took = since.elapsed();
     port.exited().await;
     port.released().await;

@@ -36,8 +36,8 @@ fn a_spawn_that_fails_halfway_leaves_nothing() {
         return;
     }
     let runtime = Runtime::new().unwrap();
-    let _guard = runtime.enter();
-    let mut program = Program::new("sleep").arg("1000");
+    // The sentinel would be left, until the program is closed.
+    let mut program = Program::new("sleep").arg("1000").sentinel(false);
     program.prepare().unwrap();
     let worker = WorkerId {
         slot: 0,
@@ -46,7 +46,9 @@ fn a_spawn_that_fails_halfway_leaves_nothing() {
     let before = Books::take();
     let mut outcomes = Vec::new();
     for spare in 0..16 {
-        let outcome = with_spare(spare, || program.open(worker).map(drop));
+        let outcome = with_spare(spare, || {
+            runtime.block_on(async { program.open(worker).await.map(drop) })
+        });
         if let Err(error) = &outcome {
             let OpenError::Spawn { reason, .. } = error else {
                 panic!("{error:?}")
