@@ -24,6 +24,8 @@ while True:
     body = read(length - 5)
     if kind == 3:
         break
+    if kind == 6:
+        continue
     if kind == 5:
         write(struct.pack(">IBI", length, 132, request) + body)
         body = b""

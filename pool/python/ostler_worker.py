@@ -7,11 +7,13 @@ The host writes frames to this process's stdin and reads frames from its stdout.
     u32 big-endian   request id
     ...              body
 
-    host to worker   1 hello      id 0, body: protocol version and frame limit, each u32; what follows is to be ignored
+    host to worker   1 hello      id 0, body: protocol version, frame limit and flags, each u32. Flag 1: cancels may come.
+                                  The flags may be missing, and there may be more, which is to be ignored
                      2 call       body: the request
                      3 shutdown   id 0, no body
                      4 ping       id as a call's, no body: is the worker well? Never while a call is under way
                      5 stream     id as a call's, body: the request, whose answer may come in parts
+                     6 cancel     id of what is under way or was answered last, no body: its answer is no longer wanted
     worker to host   128 ready    id 0, body: protocol version; the answer to hello, after setup() has run
                      129 reply    the call's id, body: the result; or the stream's id, no body: it was the last part
                      130 error    the call's, stream's or ping's id, or 0 when the start failed; body: the exception's
@@ -26,6 +28,9 @@ A stream is answered by the items of what the function returns, if that is an it
 part, sent as soon as it is there. Where the host does not read, the write waits, and so does the generator. Whatever
 ends the stream, the iterator is closed, if it can be, so that the `finally` blocks of a generator run. A result that is
 no iterator is the one part. An asynchronous generator is no iterator.
+
+A cancel raises `Cancelled` in the function that runs, once, and closes a generator. The exchange then ends as it would
+have otherwise: with an error, or with a reply if the function caught that. A cancel that comes too late is ignored.
 
 Needs nothing but the standard library of Python 3.9 or later.
 """
@@ -46,8 +51,9 @@ import time
 import traceback
 
 VERSION = 1
-HELLO, CALL, SHUTDOWN, PING, STREAM = 1, 2, 3, 4, 5
+HELLO, CALL, SHUTDOWN, PING, STREAM, CANCEL = 1, 2, 3, 4, 5, 6
 READY, REPLY, ERROR, PONG, PART = 128, 129, 130, 131, 132
+MAY_CANCEL = 1
 HEADER = struct.Struct(">IBI")
 KIND_AND_ID = 5
 # The longest hello that is read, which is longer than those that are sent, so that more can be said in it one day.
@@ -57,6 +63,8 @@ END = object()
 
 # How often the watcher looks whether the parent is still the one that started this process, in seconds.
 PARENT_POLL = 1.0
+# How often it looks for a cancel of what runs, if any may come, in seconds.
+CANCEL_POLL = 0.05
 # How long an idle worker may take to leave by itself once its host is gone, in seconds.
 LEAVE_GRACE = 1.0
 
@@ -124,7 +132,9 @@ class Channel:
 
 
 class Watcher(threading.Thread):
-    """Ends this process when its host is gone. Code that runs inside `with watcher` gets no notice."""
+    """Ends this process when its host is gone. Code that runs inside `with watcher` gets no notice. And has an eye on
+    cancels, once there is a `cancellation`.
+    """
 
     def __init__(self, descriptor, forked):
         super().__init__(name="ostler-watcher", daemon=True)
@@ -135,25 +145,107 @@ class Watcher(threading.Thread):
         self.busy = False
         # Whether the host has said that it is over: then it sees to the end itself, as long as it is there.
         self.dismissed = False
+        self.cancellation = None
+        self.pause = CANCEL_POLL
 
     def __enter__(self):
         self.busy = True
 
     def __exit__(self, *_):
         self.busy = False
+        if self.cancellation:
+            self.cancellation.end()
 
     def run(self):
         poll = select.poll()
         # No event is asked for: a hang-up is reported all the same, and a frame does not wake this thread.
         poll.register(self.descriptor, 0)
-        while not poll.poll(PARENT_POLL * 1000) and (self.forked or os.getppid() == self.parent):
-            pass
+        while not poll.poll(self.pause * 1000) and (self.forked or os.getppid() == self.parent):
+            if self.cancellation:
+                self.cancellation.look()
         if not self.busy:
             # The main thread sees the end of the input too, and runs what was registered for the exit.
             time.sleep(LEAVE_GRACE)
         while self.dismissed and os.getppid() == self.parent:
             time.sleep(PARENT_POLL)
         os._exit(1)
+
+
+class Cancelled(BaseException):
+    """Nobody wants the result of what runs. No Exception, so that code which handles those does not swallow it."""
+
+    # In errors it has its bare name. There is no module to import it from.
+    __module__ = "builtins"
+
+    def __init__(self):
+        super().__init__("nobody wants the result any more")
+
+
+class Cancellation:
+    """Interrupts what the main thread runs when the host cancels it: the watcher's thread reads the cancel, and has a
+    signal sent to the main thread, whose handler raises `Cancelled`.
+
+    Two rules keep frames and exceptions from going astray. The watcher's thread reads only under the lock, and while a
+    request is `running`; the main thread says under the lock that none is any more, and only then answers and reads. So
+    the watcher never takes the next request. And the handler raises only while it is `armed`, which it ends by that. All of
+    that time is spent inside a `guard`, so that whoever calls a guarded function, and nobody else, is to expect `Cancelled`.
+    """
+
+    def __init__(self, channel):
+        self.channel = channel
+        self.lock = threading.Lock()
+        self.running = None
+        # What is running, once it is cancelled.
+        self.cancelled = None
+        self.armed = False
+        # What was running when the watcher's thread last looked.
+        self.seen = None
+        self.input = select.poll()
+        self.input.register(channel.input, select.POLLIN)
+        self.main = threading.get_ident()
+        # By default this signal is ignored, and nothing else is likely to send it.
+        signal.signal(signal.SIGURG, self.interrupt)
+
+    def end(self):
+        with self.lock:
+            self.running = self.cancelled = None
+
+    def guard(self, function):
+        def guarded(*arguments):
+            try:
+                self.armed = True
+                if self.cancelled is not None:
+                    raise Cancelled
+                return function(*arguments)
+            finally:
+                # Interrupted just before this, it is done already.
+                self.armed = False
+
+        return guarded
+
+    def interrupt(self, *_):
+        if self.armed and self.cancelled is not None:
+            self.armed = False
+            raise Cancelled
+
+    def look(self):
+        with self.lock:
+            # What has only just begun is left alone: most calls are over before anybody could cancel them.
+            before, self.seen = self.seen, self.running
+            if self.running is None or self.running != before:
+                return
+            if self.cancelled is None and self.input.poll(0):
+                frame = self.channel.read()
+                if frame is None:
+                    return
+                kind, request, _ = frame
+                if kind != CANCEL:
+                    fail(f"a frame of kind {kind} while request {self.running} was under way")
+                if request == self.running:
+                    self.cancelled = request
+            if self.cancelled is not None:
+                # Time and again, as a signal that comes directly before a system call does not interrupt that.
+                signal.pthread_kill(self.main, signal.SIGURG)
 
 
 def fail(problem):
@@ -180,6 +272,10 @@ def healthy():
     pass
 
 
+def unguarded(function):
+    return function
+
+
 def as_bytes(result):
     if not isinstance(result, (bytes, bytearray, memoryview)):
         raise TypeError(f"the function returned {type(result).__qualname__}, and must return bytes")
@@ -190,7 +286,7 @@ def as_json(result):
     return json.dumps(result, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
-def answers(function, is_json, most):
+def answers(function, is_json, most, guard):
     """How a call and a stream are answered, if `most` bytes fit into a frame: two functions of the request."""
     read, write = (json.loads, as_json) if is_json else (bytes, as_bytes)
 
@@ -206,12 +302,14 @@ def answers(function, is_json, most):
             raise ValueError(f"a reply of {len(packed)} bytes, where at most {most} are allowed")
         return packed
 
+    begin, advance = guard(lambda body: function(read(body))), guard(next)
+
     def stream(body, send):
-        result = function(read(body))
+        result = begin(body)
         if not hasattr(result, "__next__"):
             result = iter((result,))
         try:
-            while (item := next(result, END)) is not END:
+            while (item := advance(result, END)) is not END:
                 packed = write(item)
                 if len(packed) > most:
                     raise ValueError(f"a part of {len(packed)} bytes, where at most {most} are allowed")
@@ -221,7 +319,7 @@ def answers(function, is_json, most):
             if callable(close):
                 close()
 
-    return call, stream
+    return guard(call), stream
 
 
 def serve(channel, watcher, call, stream, health):
@@ -234,8 +332,13 @@ def serve(channel, watcher, call, stream, health):
             watcher.dismissed = True
             return
         kind, request, body = frame
+        if kind == CANCEL:
+            # Of a request that has been answered.
+            continue
         if kind not in (CALL, STREAM, PING):
             fail(f"a frame of kind {kind} where a call, a stream or a ping was expected")
+        if watcher.cancellation:
+            watcher.cancellation.running = request
         try:
             answer, result = REPLY, b""
             with watcher:
@@ -246,7 +349,7 @@ def serve(channel, watcher, call, stream, health):
                 else:
                     health()
                     answer = PONG
-        except Exception as error:
+        except (Exception, Cancelled) as error:
             channel.write_error(request, error)
         else:
             channel.write(answer, request, result)
@@ -354,19 +457,25 @@ def work(target, speaks_json, loaded):
     kind, _, body = hello
     if kind != HELLO or len(body) < 8:
         fail("the first frame is not a hello")
-    version, channel.max_frame = struct.unpack_from(">II", body)
+    version, channel.max_frame, flags = struct.unpack_from(">III", body + bytes(4))
     if version != VERSION:
         fail(f"the host speaks version {version} of the protocol, and this worker {VERSION}")
+    guard = unguarded
+    if flags & MAY_CANCEL:
+        watcher.cancellation = Cancellation(channel)
+        guard = watcher.cancellation.guard
+    else:
+        watcher.pause = PARENT_POLL
     try:
         with watcher:
             function, health = loaded or load(target)
-        call, stream = answers(function, speaks_json, channel.max_frame - KIND_AND_ID)
+        call, stream = answers(function, speaks_json, channel.max_frame - KIND_AND_ID, guard)
     except Exception as error:
         channel.write_error(0, error)
         return 1
     channel.write(READY, 0, struct.pack(">I", VERSION))
     try:
-        serve(channel, watcher, call, stream, health)
+        serve(channel, watcher, call, stream, guard(health))
     except BrokenPipeError:
         # The host closed its end while a reply was on its way: nobody is left to tell.
         pass

@@ -15,7 +15,8 @@ use std::ops::Range;
 
 /// What a frame says. Those from the host have the highest bit clear, those from the worker have it set.
 pub(crate) mod kind {
-    /// Host to worker, id 0: the protocol's version and the frame limit, each `u32`. Answered by `READY` or `ERROR`.
+    /// Host to worker, id 0: the protocol's version, the frame limit and flags, each `u32`. Answered by `READY` or
+    /// `ERROR`. A worker ignores what follows the frame limit, if it has no use for it.
     pub(crate) const HELLO: u8 = 1;
     /// Host to worker: a request. Answered by `REPLY` or `ERROR` with its id.
     pub(crate) const CALL: u8 = 2;
@@ -27,6 +28,10 @@ pub(crate) mod kind {
     /// without a body, or at any point by `ERROR`, all with its id. There is no flow control but the pipe: a worker that
     /// is not read blocks as it writes.
     pub(crate) const STREAM: u8 = 5;
+    /// Host to worker, no body: the answer to the `CALL`, `STREAM` or `PING` of this id is no longer wanted. The worker ends
+    /// the exchange all the same, and may do so sooner. Sent once at most, after the request was sent as a whole, and so
+    /// possibly after it was answered: then it is ignored. A worker that never looks at it is a correct worker.
+    pub(crate) const CANCEL: u8 = 6;
     /// Worker to host, id 0: the protocol's version, `u32`.
     pub(crate) const READY: u8 = 128;
     /// Worker to host: the result of a call; without a body, the end of a stream.
@@ -41,6 +46,9 @@ pub(crate) mod kind {
 
 /// The version of the protocol that `HELLO` and `READY` name.
 pub(crate) const VERSION: u32 = 1;
+
+/// The flag of `HELLO` that says that `CANCEL` may come. A worker need not look for it otherwise.
+pub(crate) const MAY_CANCEL: u32 = 1;
 
 const LENGTH: usize = 4;
 const KIND_AND_ID: usize = 5;

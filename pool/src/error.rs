@@ -246,8 +246,9 @@ pub enum CallError {
         /// Whether the worker may have seen the whole request. If not, it cannot have acted on it.
         request_written: bool,
     },
-    /// The worker did not answer within `call_timeout`. It is stopped and replaced.
-    #[error("worker {worker} did not answer within {after:?}, and is replaced")]
+    /// The worker did not answer within `call_timeout`. It is stopped and replaced, unless it ends the call within the
+    /// pool's `cancel_grace`.
+    #[error("worker {worker} did not answer within {after:?}, and the call was given up")]
     TimedOut {
         /// The worker.
         worker: WorkerId,
@@ -284,7 +285,7 @@ pub enum CallError {
         /// The largest request in bytes.
         max: usize,
     },
-    /// An earlier call on this lease was dropped, timed out or failed, and its worker is being replaced.
+    /// An earlier call on this lease was dropped, timed out or failed, and its worker is no longer this client's.
     #[error("the lease on worker {worker} is over: an earlier call on it did not end well")]
     LeaseOver {
         /// The worker.

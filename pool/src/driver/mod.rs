@@ -30,6 +30,8 @@ use crate::status::{PoolStatus, WorkerEnd};
 pub(crate) struct Limits {
     pub(crate) checkout_timeout: Duration,
     pub(crate) call_timeout: Duration,
+    /// `None`: workers get no chance to end what was given up.
+    pub(crate) cancel_grace: Option<Duration>,
     pub(crate) max_frame: u32,
 }
 
@@ -225,6 +227,12 @@ impl Driver {
     pub(crate) async fn closed(&self) {
         // The sender is this driver's own, so that it cannot be gone.
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
+    /// Runs a task on the pool's runtime, whoever asks for it and from wherever. Where that runtime is gone, the task is
+    /// dropped.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
     }
 
     /// A timer of the pool's runtime, which a client may poll from any other.

@@ -153,7 +153,7 @@ impl<'a> Exchange<'a> {
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
         if let Some(fault) = self.fault {
-            self.lease.settle(Some(fault));
+            self.lease.give_up(self.asked, fault);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A worker, for one client's own use.
 
 mod exchange;
+mod mercy;
 mod parts;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use ostler::supervisor::{Fault, Input};
 use ostler::{LeaseId, WorkerId};
 
 use self::exchange::Exchange;
+use self::mercy::Mercy;
 pub use self::parts::Parts;
 use crate::codec::kind;
 use crate::driver::Driver;
@@ -20,7 +22,9 @@ use crate::wire::Wire;
 ///
 /// Made by [`Pool::checkout`](crate::Pool::checkout). Dropped, it goes back to the pool and to the client that has
 /// waited longest. If an exchange on it did not end well (its future was dropped, it timed out, the worker broke the
-/// protocol), the worker cannot be given to anyone: it is stopped and replaced at once, and the lease is over.
+/// protocol), the worker cannot be given to anyone: it is stopped and replaced at once, and the lease is over. Where the pool
+/// has a [`cancel_grace`](crate::Builder::cancel_grace), a worker that ends a dropped or timed-out exchange in that time is
+/// kept, though not for this lease.
 ///
 /// Dropping a lease never blocks and needs no runtime.
 pub struct Lease {
@@ -64,7 +68,9 @@ impl Lease {
     /// # Cancel safety
     ///
     /// Not cancel safe in that the reply is lost: dropped before it is ready, the call counts as abandoned, and the
-    /// worker is stopped and replaced. No other client ever sees the late reply.
+    /// worker is stopped and replaced, unless it ends the call within the pool's
+    /// [`cancel_grace`](crate::Builder::cancel_grace). Either way the lease is over, and no other client ever sees the
+    /// late reply.
     ///
     /// # Errors
     ///
@@ -128,6 +134,30 @@ impl Lease {
             what: "reply",
             source,
         })
+    }
+
+    /// Ends the lease with an exchange under way: at once, or after the worker got its chance to end that.
+    fn give_up(&mut self, asked: u8, fault: Fault) {
+        let grace = match fault {
+            Fault::Abandoned | Fault::TimedOut => self.driver.limits.cancel_grace,
+            _ => None,
+        };
+        match grace {
+            Some(grace) if self.wire.cancel() => {
+                self.over = true;
+                let mercy = Mercy {
+                    driver: Arc::clone(&self.driver),
+                    wire: Arc::clone(&self.wire),
+                    lease: self.id,
+                    asked,
+                    exchanges: self.exchanges,
+                    errors: self.errors,
+                    fault: Some(fault),
+                };
+                self.driver.spawn(mercy.run(grace));
+            }
+            _ => self.settle(Some(fault)),
+        }
     }
 
     /// Tells the pool how the lease ended. The first word counts.

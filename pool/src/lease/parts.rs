@@ -13,7 +13,8 @@ use crate::error::CallError;
 /// read into (as much again, or one part that is larger), and then waits.
 ///
 /// Taken to its end, a stream is one exchange, like a call. Dropped before, it is abandoned like a call: the worker is
-/// stopped and replaced, and nobody ever sees what it sends later.
+/// stopped and replaced, unless it ends the stream within the pool's [`cancel_grace`](crate::Builder::cancel_grace). What
+/// it sends meanwhile is thrown away.
 ///
 /// Where a `futures::Stream` is needed, `unfold` makes one:
 ///

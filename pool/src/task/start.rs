@@ -26,7 +26,8 @@ impl Task {
                 Span::current().record("pid", port.pid());
                 self.port = Some(port);
                 let wire = Arc::clone(&self.wire);
-                self.handshake = Some(Box::pin(async move { wire.handshake().await }));
+                let may_cancel = self.driver.limits.cancel_grace.is_some();
+                self.handshake = Some(Box::pin(async move { wire.handshake(may_cancel).await }));
             }
             Err(source) => {
                 let worker = self.worker;

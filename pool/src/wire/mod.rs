@@ -69,10 +69,10 @@ impl Wire {
     }
 
     /// Sends `HELLO` and waits for what comes back to it. Cancel safe only in that a second one must not follow.
-    pub(crate) async fn handshake(&self) -> Result<Answer, Broken> {
-        let mut body = codec::VERSION.to_be_bytes().to_vec();
-        body.extend_from_slice(&self.max_frame.to_be_bytes());
-        self.lock().begin(kind::HELLO, 0, &body);
+    pub(crate) async fn handshake(&self, may_cancel: bool) -> Result<Answer, Broken> {
+        let flags = if may_cancel { codec::MAY_CANCEL } else { 0 };
+        let body = [codec::VERSION, self.max_frame, flags].map(u32::to_be_bytes);
+        self.lock().begin(kind::HELLO, 0, body.as_flattened());
         self.answer().await
     }
 
@@ -97,6 +97,18 @@ impl Wire {
     /// Cancel safe: what has not been given out yet can be waited for again.
     pub(crate) async fn answer(&self) -> Result<Answer, Broken> {
         poll_fn(|cx| self.lock().poll_answer(cx)).await
+    }
+
+    /// Tells the worker that the answer is no longer wanted, which [`answer`](Self::answer) is to wait for all the same:
+    /// true. False where it is of no use, because no exchange is under way, its request was not sent as a whole, or the
+    /// wire is closed.
+    pub(crate) fn cancel(&self) -> bool {
+        self.lock().cancel()
+    }
+
+    /// Waits until the last frame was handed to the pipe, or cannot be.
+    pub(crate) async fn sent(&self) {
+        poll_fn(|cx| self.lock().poll_sent(cx)).await;
     }
 
     /// Asks the worker whether it is well, and waits for its answer: `PONG`, or an `ERROR` with what is wrong.

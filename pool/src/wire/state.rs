@@ -29,6 +29,8 @@ pub(super) struct State {
     current: Option<u32>,
     /// Whether its answer comes in parts.
     streams: bool,
+    /// Whether what is being sent is a `CANCEL`.
+    cancels: bool,
     last_id: u32,
     /// Who waits for the answer. There is one client at a time.
     waker: Option<Waker>,
@@ -46,6 +48,7 @@ impl State {
             preamble: Vec::new(),
             current: None,
             streams: false,
+            cancels: false,
             last_id: 0,
             waker: None,
         }
@@ -70,6 +73,23 @@ impl State {
         codec::encode(kind, id, body, &mut self.outgoing);
         self.current = Some(id);
         self.streams = kind == kind::STREAM;
+        self.cancels = false;
+    }
+
+    /// Begins to send a `CANCEL`, as [`Wire::cancel`](super::Wire::cancel) says.
+    pub(super) fn cancel(&mut self) -> bool {
+        let Some(id) = self.current else {
+            return false;
+        };
+        // Half a request has no id that the worker could know, and what follows it would be taken for its rest.
+        if self.pipe.is_none() || !self.is_sent() {
+            return false;
+        }
+        self.outgoing.clear();
+        self.sent = 0;
+        codec::encode(kind::CANCEL, id, &[], &mut self.outgoing);
+        self.cancels = true;
+        true
     }
 
     /// Sends what the pipe takes without waiting.
@@ -89,7 +109,7 @@ impl State {
 
     /// Closes the wire, as [`Wire::close`](super::Wire::close) says: what is to be dropped and woken without the lock.
     pub(super) fn close(&mut self, end: End, farewell: bool) -> (Option<Pipe>, Option<Waker>) {
-        if farewell && self.current.is_none() {
+        if farewell && self.current.is_none() && self.is_sent() {
             self.begin(kind::SHUTDOWN, 0, &[]);
             self.send_at_once();
             self.current = None;
@@ -115,7 +135,8 @@ impl State {
         let sending = self.poll_send(cx);
         if let Poll::Ready(answer) = self.poll_receive(cx) {
             if let Ok(answer) = &answer {
-                if sending.is_pending() {
+                // What is late is no answer to the `CANCEL`, and may well come before it is read.
+                if sending.is_pending() && !self.cancels {
                     let early = String::from("it answered before it had read the request");
                     return Poll::Ready(Err(Broken::Protocol(early)));
                 }
@@ -129,6 +150,14 @@ impl State {
             return Poll::Ready(Err(Broken::Closed(end.clone())));
         }
         self.wait(cx)
+    }
+
+    /// Ready once the frame is sent, or cannot be.
+    pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.poll_send(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => self.wait(cx),
+        }
     }
 
     fn wait<T>(&mut self, cx: &Context<'_>) -> Poll<T> {

@@ -1,8 +1,10 @@
 """Functions that a worker had better not have. Each takes and returns bytes."""
 
 import atexit
+import collections
 import contextlib
 import fcntl
+import itertools
 import os
 import queue
 import resource
@@ -196,9 +198,57 @@ def ahead(words):
             yield b"b" * int(size)
 
 
+def dawdle(words):
+    """Answers with the number after so many milliseconds, in steps, some of which are interrupted and some are not."""
+    number, millis = words.split()
+    end = time.monotonic() + int(millis) / 1000
+    while (left := end - time.monotonic()) > 0:
+        if int(number) % 2:
+            time.sleep(left)
+    return number.encode()
+
+
+def absorb(words):
+    """Answers with the words, although it is cancelled."""
+    try:
+        time.sleep(1000)
+    except BaseException as error:
+        kept.append(repr(error))
+    return words.encode()
+
+
+def drip(_):
+    """Yields once and then takes for ever; keeps in mind that it was closed."""
+    try:
+        yield b"a drop"
+        time.sleep(1000)
+    finally:
+        kept.append("closed")
+
+
+def deaf(_):
+    """Is not to be interrupted by the signal that cancels."""
+    signal.signal(signal.SIGURG, signal.SIG_IGN)
+    time.sleep(1000)
+
+
+def compute(_):
+    """Does not return to the interpreter."""
+    collections.deque(itertools.repeat(0), maxlen=0)
+
+
 def fail_later(words):
     yield b"a part"
     raise LookupError(words)
+
+
+def forget(_):
+    kept.clear()
+    return b""
+
+
+def is_urgent_handled(_):
+    return str(callable(signal.getsignal(signal.SIGURG))).encode()
 
 
 def recall(_):

@@ -2,6 +2,7 @@
 
 mod books;
 mod calls;
+mod cancels;
 mod count;
 mod endurance;
 mod environment;
@@ -10,6 +11,7 @@ mod health;
 mod hosts;
 mod hosts_die;
 mod intake;
+mod interrupts;
 mod menagerie;
 mod options;
 mod ports;

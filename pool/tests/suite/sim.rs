@@ -227,6 +227,8 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> ExitStatus {
     if script == Script::ExitsAtOnce {
         return ExitStatus::Code(3);
     }
+    // The last request, which a cancel may follow.
+    let mut asked = Vec::new();
     while let Ok(length) = pipe.read_u32().await {
         let mut frame = vec![0; length as usize];
         if pipe.read_exact(&mut frame).await.is_err() {
@@ -234,6 +236,14 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> ExitStatus {
         }
         let (head, body) = frame.split_at(5);
         let id = &head[1..];
+        if head[0] == 6 {
+            match cancelled(&mut pipe, id, &asked).await {
+                Ok(true) => continue,
+                Ok(false) => return ExitStatus::Code(3),
+                Err(_) => break,
+            }
+        }
+        asked = frame.clone();
         let pause = match (head[0], script, body) {
             (1, Script::Slow, _) => 60,
             (2, _, b"think") => 15,
@@ -243,7 +253,13 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> ExitStatus {
             sleep(Duration::from_millis(pause)).await;
         }
         let answered = match (head[0], script, body) {
-            (1, Script::Mute, _) | (2, _, b"hang") | (4, Script::Deaf, _) => continue,
+            (1, Script::Mute, _)
+            | (
+                2,
+                _,
+                b"hang" | b"heed" | b"finish" | b"late" | b"stray" | b"twice over" | b"leave",
+            )
+            | (4, Script::Deaf, _) => continue,
             (4, Script::Unhealthy, _) => {
                 answer(&mut pipe, 130, id, &error("RuntimeError", "scripted")).await
             }
@@ -285,6 +301,36 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> ExitStatus {
     ExitStatus::Code(0)
 }
 
+/// What the cancel of `asked` makes the worker do, if that is not answered yet. False: it exits.
+async fn cancelled(pipe: &mut DuplexStream, id: &[u8], asked: &[u8]) -> std::io::Result<bool> {
+    assert_eq!(
+        id,
+        &asked[1..5],
+        "only what was asked last can be cancelled"
+    );
+    let cancelled = frame_of(130, id, &error("Cancelled", "scripted"));
+    match (asked[0], &asked[5..]) {
+        (2, b"heed") => pipe.write_all(&cancelled).await?,
+        (2, b"finish") => answer(pipe, 129, id, b"finished").await?,
+        (2, b"late") => {
+            sleep(Duration::from_secs(10)).await;
+            answer(pipe, 129, id, b"late").await?;
+        }
+        (2, b"stray") => answer(pipe, 129, &[9; 4], b"stray").await?,
+        (2, b"twice over") => {
+            pipe.write_all(&[cancelled.clone(), cancelled].concat())
+                .await?
+        }
+        (2, b"leave") => return Ok(false),
+        (5, request) if request.starts_with(b"heed ") => {
+            answer(pipe, 132, id, b"one more").await?;
+            pipe.write_all(&cancelled).await?;
+        }
+        _ => {}
+    }
+    Ok(true)
+}
+
 /// Answers a request in parts: the letters of its second word, and then what its first word says. False: it exits.
 async fn stream(pipe: &mut DuplexStream, id: &[u8], request: &[u8]) -> std::io::Result<bool> {
     let request = std::str::from_utf8(request).expect("a text");
@@ -304,7 +350,10 @@ async fn stream(pipe: &mut DuplexStream, id: &[u8], request: &[u8]) -> std::io::
             answer(pipe, 132, id, b"more").await?;
         }
         "pong" => answer(pipe, 131, id, b"").await?,
-        "hang" => {}
+        "hang" | "heed" => {}
+        "flood" => loop {
+            answer(pipe, 132, id, b"more").await?;
+        },
         "exit" => return Ok(false),
         other => panic!("there is no {other}"),
     }

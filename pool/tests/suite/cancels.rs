@@ -1,0 +1,287 @@
+//! Does a worker that ends what its client gave up serve on, and only such a worker?
+//!
+//! The real driver on simulated ports. See [`sim`](crate::sim).
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use ostler_pool::ostler::Phase;
+use ostler_pool::{Builder, CallError, Pool};
+use tokio::time::{Instant, sleep};
+
+use crate::rig::{begin, end, pool, until};
+use crate::sim::{Script, Sim};
+
+const GRACE: Duration = Duration::from_secs(20);
+
+fn merciful(sim: &Sim) -> Builder {
+    pool(sim, 1)
+        .cancel_grace(GRACE)
+        .checkout_timeout(Duration::from_secs(60))
+}
+
+/// Makes a call and drops it, with its request written.
+async fn abandon(pool: &Pool, request: &[u8]) {
+    let mut lease = pool.checkout().await.unwrap();
+    begin(&mut pin!(lease.call(request))).await;
+}
+
+/// Calls answered, leases that ended badly, and workers opened so far.
+fn counts(pool: &Pool) -> (u64, u64, u64) {
+    let counters = pool.status().counters;
+    (counters.exchanges, counters.faulted, counters.opened)
+}
+
+/// C1: a worker that ends an abandoned call in time, with an error or with a reply, serves on; its answer reaches nobody
+/// and counts as one, and not as an error.
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_heeds_is_kept() {
+    let sim = Sim::default();
+    let pool = merciful(&sim).error_threshold(1).build().unwrap();
+    for (round, request) in (1..).zip([b"heed".as_slice(), b"finish", b"late"]) {
+        abandon(&pool, request).await;
+        assert_eq!(pool.call(b"next").await.unwrap(), b"next");
+        assert_eq!(counts(&pool), (2 * round, 0, 1));
+    }
+    end(&pool, &sim).await;
+}
+
+/// C1: a reply that was in the pipe before the call was dropped is the dropped call's, and the cancel that comes after it
+/// is nobody's.
+#[tokio::test(start_paused = true)]
+async fn a_reply_on_its_way_is_taken_away() {
+    let sim = Sim::default();
+    let pool = merciful(&sim).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    let mut call = Box::pin(lease.call(b"answered"));
+    begin(&mut call.as_mut()).await;
+    sleep(Duration::from_secs(1)).await;
+    drop(call);
+    drop(lease);
+    assert_eq!(pool.call(b"next").await.unwrap(), b"next");
+    assert_eq!(counts(&pool), (2, 0, 1));
+    end(&pool, &sim).await;
+}
+
+/// C1: once the grace has passed the worker is replaced, and an answer that comes then does not save it.
+#[tokio::test(start_paused = true)]
+async fn a_late_reply_does_not_rehabilitate() {
+    for (request, grace) in [(b"hang".as_slice(), 20), (b"late", 9)] {
+        let sim = Sim::new([Script::Stubborn]);
+        let grace = Duration::from_secs(grace);
+        let pool = pool(&sim, 1)
+            .cancel_grace(grace)
+            .checkout_timeout(2 * grace)
+            .build()
+            .unwrap();
+        let mut lease = pool.checkout().await.unwrap();
+        begin(&mut pin!(lease.call(request))).await;
+        let since = Instant::now();
+        until(&pool, |status| status.counters.faulted == 1).await;
+        let passed = since.elapsed();
+        assert!(
+            passed >= grace && passed < grace + Duration::from_millis(10),
+            "{passed:?}"
+        );
+        // It ignores all but a kill, so that there is time for it to answer.
+        assert_eq!(pool.call(b"next").await.unwrap(), b"next");
+        assert_eq!(counts(&pool), (1, 1, 2));
+        drop(lease);
+        end(&pool, &sim).await;
+    }
+}
+
+/// C1: a worker that breaks the protocol as it is cancelled, or ends the exchange twice, is replaced at once.
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_answers_wrongly_is_replaced() {
+    let sim = Sim::default();
+    let pool = merciful(&sim).build().unwrap();
+    for (round, request) in (1..).zip([b"stray".as_slice(), b"twice over"]) {
+        let since = Instant::now();
+        abandon(&pool, request).await;
+        assert_eq!(pool.call(b"next").await.unwrap(), b"next");
+        assert!(since.elapsed() < GRACE);
+        assert_eq!(counts(&pool), (round, round, round + 1));
+    }
+    end(&pool, &sim).await;
+}
+
+/// C1: a call that times out tells its client so at once; its lease is over although the worker is kept, and dropping it
+/// later takes nothing away from the worker's next client.
+#[tokio::test(start_paused = true)]
+async fn a_timed_out_call_is_told_at_once() {
+    let sim = Sim::default();
+    let limit = Duration::from_secs(7);
+    let pool = merciful(&sim).call_timeout(limit).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    let since = Instant::now();
+    let error = lease.call(b"late").await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            CallError::TimedOut {
+                request_written: true,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    assert_eq!(
+        error.to_string(),
+        "worker 0.1 did not answer within 7s, and the call was given up"
+    );
+    assert_eq!(since.elapsed(), limit);
+    assert_eq!(pool.status().workers[0].phase, Phase::Busy);
+    let over = lease.call(b"again").await;
+    assert!(matches!(over, Err(CallError::LeaseOver { .. })), "{over:?}");
+    let mut next = pool.checkout().await.unwrap();
+    assert_eq!(next.worker(), lease.worker());
+    drop(lease);
+    assert_eq!(next.call(b"next").await.unwrap(), b"next");
+    drop(next);
+    assert_eq!(counts(&pool), (2, 0, 1));
+    end(&pool, &sim).await;
+}
+
+/// C1: a stream is cancelled as a call is; the parts that were on their way are thrown away.
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_cancelled_as_well() {
+    let sim = Sim::default();
+    let pool = merciful(&sim).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    let mut parts = lease.stream(b"heed abc").unwrap();
+    assert_eq!(parts.next().await.unwrap().unwrap(), b"a");
+    drop(parts);
+    drop(lease);
+    assert_eq!(pool.call(b"next").await.unwrap(), b"next");
+    assert_eq!(counts(&pool), (2, 0, 1));
+    end(&pool, &sim).await;
+}
+
+/// C1: a worker that goes on with its parts as if nothing were is replaced, however fast they come. On a real clock, which
+/// is not stopped by a worker that never rests.
+#[tokio::test]
+async fn parts_without_end_do_not_put_off_the_grace() {
+    let sim = Sim::default();
+    let grace = Duration::from_millis(50);
+    let pool = pool(&sim, 1).cancel_grace(grace).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    let mut parts = lease.stream(b"flood a").unwrap();
+    assert_eq!(parts.next().await.unwrap().unwrap(), b"a");
+    drop(parts);
+    drop(lease);
+    assert_eq!(pool.call(b"next").await.unwrap(), b"next");
+    assert_eq!(counts(&pool), (1, 1, 2));
+    end(&pool, &sim).await;
+}
+
+/// C1: there is no mercy where the request was not written as a whole: nothing could be told apart any more.
+#[tokio::test(start_paused = true)]
+async fn half_a_request_gets_no_mercy() {
+    let sim = Sim::default();
+    let pool = merciful(&sim).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    assert!(lease.call(&[b'x'; 1 << 20]).now_or_never().is_none());
+    assert_eq!(pool.status().counters.faulted, 1);
+    drop(lease);
+    assert_eq!(pool.call(b"next").await.unwrap(), b"next");
+    assert_eq!(counts(&pool), (1, 1, 2));
+    end(&pool, &sim).await;
+}
+
+/// A session stays with the worker that is kept.
+#[tokio::test(start_paused = true)]
+async fn a_session_survives_what_it_gave_up() {
+    let sim = Sim::default();
+    let pool = merciful(&sim).build().unwrap();
+    let session = pool.session("one").unwrap();
+    assert_eq!(session.call(b"first").await.unwrap(), b"first");
+    let worker = session.worker().unwrap();
+    begin(&mut pin!(session.call(b"late"))).await;
+    assert_eq!(session.call(b"next").await.unwrap(), b"next");
+    assert_eq!(session.worker(), Some(worker));
+    session.end();
+    end(&pool, &sim).await;
+}
+
+/// C4: a worker that exits during the grace has exited, and did nothing worse.
+#[tokio::test(start_paused = true)]
+async fn an_exit_ends_the_grace() {
+    let sim = Sim::default();
+    let pool = merciful(&sim).build().unwrap();
+    let since = Instant::now();
+    abandon(&pool, b"leave").await;
+    assert_eq!(pool.call(b"next").await.unwrap(), b"next");
+    assert!(since.elapsed() < GRACE);
+    assert_eq!(counts(&pool), (1, 0, 2));
+    assert_eq!(pool.status().counters.exited, 1);
+    end(&pool, &sim).await;
+}
+
+/// A shutdown waits for what is being cancelled as for any call: for its end, or until its own time is over.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_for_the_cancelled() {
+    for (request, answered, least, most) in [(b"late".as_slice(), 1, 10, 12), (b"hang", 0, 15, 30)]
+    {
+        let sim = Sim::default();
+        let pool = pool(&sim, 1)
+            .cancel_grace(Duration::from_secs(3600))
+            .shutdown_timeout(Duration::from_secs(30))
+            .build()
+            .unwrap();
+        abandon(&pool, request).await;
+        let report = pool.shutdown().await;
+        let took = report.took;
+        assert!((least..=most).contains(&took.as_secs()), "{took:?}");
+        assert_eq!(report.unreleased, []);
+        assert_eq!(
+            (report.counters.exchanges, report.counters.faulted),
+            (answered, 0)
+        );
+        assert_eq!((sim.books().open, pool.status().workers.len()), (0, 0));
+    }
+}
+
+/// C2: what is given up is settled once with or without a runtime: before the pool's one is gone, after it, and in between.
+#[test]
+fn a_lost_runtime_settles_what_is_cancelled() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    for drop_first in [true, false] {
+        let sim = Sim::default();
+        let home = runtime();
+        let pool = home.block_on(async { merciful(&sim).build().unwrap() });
+        let mut lease = home.block_on(pool.checkout()).unwrap();
+        let mut call = Box::pin(lease.call(b"hang"));
+        home.block_on(begin(&mut call.as_mut()));
+        if drop_first {
+            // Nobody drives the pool's runtime now, and this thread has none.
+            drop(call);
+            assert_eq!(pool.status().workers[0].phase, Phase::Busy);
+            drop(home);
+        } else {
+            drop(home);
+            drop(call);
+        }
+        drop(lease);
+        let status = pool.status();
+        assert_eq!((status.workers.len(), sim.books().open), (0, 0));
+        assert_eq!((status.counters.opened, status.counters.released), (1, 1));
+        assert_eq!(status.counters.exchanges, 0);
+    }
+}
+
+/// Without the option, a call that is given up costs its worker at once, whatever the worker would have done.
+#[tokio::test(start_paused = true)]
+async fn there_is_no_mercy_unless_it_is_asked_for() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    begin(&mut pin!(lease.call(b"heed"))).await;
+    assert_eq!(pool.status().counters.faulted, 1);
+    drop(lease);
+    end(&pool, &sim).await;
+}

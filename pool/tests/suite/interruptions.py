@@ -1,0 +1,54 @@
+"""Interrupts calls of the Python runtime, whose file is the argument, again and again as they begin and end. Says that
+all went well.
+
+The cancel comes from a timer, which strikes once for each call: at any point of it, or after it.
+"""
+
+import importlib.util
+import random
+import signal
+import sys
+
+CALLS = 20_000
+
+spec = importlib.util.spec_from_file_location("ostler_worker", sys.argv[1])
+worker = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(worker)
+cancellation = worker.Cancellation(worker.Channel())
+
+
+def strike(*_):
+    if cancellation.running is not None:
+        cancellation.cancelled = cancellation.running
+    cancellation.interrupt()
+
+
+def work(number):
+    for _ in range(number % 50):
+        pass
+    return number
+
+
+guarded = cancellation.guard(work)
+signal.signal(signal.SIGALRM, strike)
+interrupted = returned = 0
+try:
+    for number in range(CALLS):
+        cancellation.running = number
+        signal.setitimer(signal.ITIMER_REAL, 1e-6 + random.random() * 2e-5)
+        try:
+            result = guarded(number)
+        except worker.Cancelled:
+            interrupted += 1
+        else:
+            assert result == number
+            returned += 1
+        # As the runtime does before it answers: here and from here on nothing may be raised.
+        cancellation.end()
+except worker.Cancelled:
+    sys.exit(f"it escaped from call {number}")
+finally:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+assert returned + interrupted == CALLS
+assert returned > 100 and interrupted > 100, (returned, interrupted)
+print("well", file=sys.stderr)

@@ -1,0 +1,192 @@
+//! Does the Python runtime interrupt what is cancelled, and nothing else?
+//!
+//! Real Python: see `hostile.py`. How the pool takes it is asked in [`cancels`](crate::cancels).
+
+use std::pin::pin;
+use std::process::Command;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use ostler_pool::{Builder, CallError, Lease, Pool};
+use tokio::time::timeout;
+
+use crate::books::modules;
+use crate::rig::{begin, hostile};
+
+/// Workers that get all the time that they need.
+fn patient() -> Builder {
+    hostile().size(1).cancel_grace(Duration::from_secs(60))
+}
+
+async fn text(lease: &mut Lease, request: &str) -> String {
+    String::from_utf8(lease.call(request.as_bytes()).await.unwrap()).unwrap()
+}
+
+/// Makes a call and drops it, with its request written.
+async fn abandon(pool: &Pool, request: &str) {
+    let mut lease = pool.checkout().await.unwrap();
+    begin(&mut pin!(lease.call(request.as_bytes()))).await;
+}
+
+/// C1: what sleeps, and what spins in Python, is interrupted; the process stays, and what it kept in its module.
+#[tokio::test]
+async fn a_python_function_is_interrupted() {
+    let pool = patient().build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    let pid = text(&mut lease, "pid").await;
+    assert_eq!(text(&mut lease, "remember one").await, "one");
+    drop(lease);
+    for request in ["sleep 1000", "spin"] {
+        abandon(&pool, request).await;
+    }
+    let mut lease = pool.checkout().await.unwrap();
+    assert_eq!(text(&mut lease, "pid").await, pid);
+    assert_eq!(text(&mut lease, "remember two").await, "one two");
+    drop(lease);
+    let counters = pool.status().counters;
+    assert_eq!(
+        (counters.opened, counters.faulted, counters.exchanges),
+        (1, 0, 6)
+    );
+    pool.shutdown().await;
+}
+
+/// C1: a call that times out is interrupted as well, and its session keeps its worker.
+#[tokio::test]
+async fn a_session_keeps_its_process() {
+    let pool = patient()
+        .call_timeout(Duration::from_millis(300))
+        .build()
+        .unwrap();
+    let session = pool.session("one").unwrap();
+    assert_eq!(session.call(b"remember one").await.unwrap(), b"one");
+    let slept = session.call(b"sleep 1000").await;
+    assert!(
+        matches!(slept, Err(CallError::TimedOut { .. })),
+        "{slept:?}"
+    );
+    assert_eq!(session.call(b"remember two").await.unwrap(), b"one two");
+    pool.shutdown().await;
+}
+
+/// A function that handles everything sees `Cancelled` once, and its reply goes nowhere.
+#[tokio::test]
+async fn a_function_may_handle_its_cancellation() {
+    let pool = patient().build().unwrap();
+    abandon(&pool, "absorb this").await;
+    let kept = pool.call(b"recall").await.unwrap();
+    assert_eq!(kept, b"Cancelled('nobody wants the result any more')");
+    pool.shutdown().await;
+}
+
+/// A generator is closed, so that its `finally` runs: whether it waits in itself, in the host's pipe, or for its next turn.
+#[tokio::test]
+async fn a_generator_is_closed() {
+    let pool = patient().build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    let pid = text(&mut lease, "pid").await;
+    drop(lease);
+    for request in ["drip", "fill 1000000 1000", "fill 1000000 100000"] {
+        let mut lease = pool.checkout().await.unwrap();
+        assert_eq!(text(&mut lease, "forget").await, "");
+        let mut parts = lease.stream(request.as_bytes()).unwrap();
+        parts.next().await.unwrap().unwrap();
+        drop(parts);
+        drop(lease);
+        let mut lease = pool.checkout().await.unwrap();
+        let kept = text(&mut lease, "recall").await;
+        assert_eq!(kept.rsplit(' ').next(), Some("closed"), "{request}: {kept}");
+        assert_eq!(kept.matches("closed").count(), 1);
+        assert_eq!(text(&mut lease, "pid").await, pid);
+    }
+    assert_eq!(pool.status().counters.faulted, 0);
+    pool.shutdown().await;
+}
+
+/// C1: what cannot be interrupted costs its worker when the grace has passed: code that does not return to the
+/// interpreter, and code that took the signal away.
+#[tokio::test]
+async fn what_does_not_listen_is_replaced() {
+    let moment = Duration::from_millis(100);
+    let pool = hostile()
+        .size(1)
+        .cancel_grace(moment)
+        .stop_grace(moment, moment)
+        .build()
+        .unwrap();
+    for (faulted, request) in [(1, "compute"), (2, "deaf")] {
+        let before = pool.call(b"pid").await.unwrap();
+        abandon(&pool, request).await;
+        assert_ne!(pool.call(b"pid").await.unwrap(), before);
+        assert_eq!(pool.status().counters.faulted, faulted);
+    }
+    pool.shutdown().await;
+}
+
+/// Without the option the signal is nobody's: a worker does not touch it.
+#[tokio::test]
+async fn the_signal_is_left_alone_unless_it_is_needed() {
+    for (grace, handled) in [(None, "False"), (Some(Duration::from_secs(1)), "True")] {
+        let pool = hostile().size(1).cancel_grace(grace).build().unwrap();
+        assert_eq!(
+            pool.call(b"is_urgent_handled").await.unwrap(),
+            handled.as_bytes()
+        );
+        pool.shutdown().await;
+    }
+}
+
+/// C1: calls that are given up at any moment, before they are looked at, as they end and after it, are each answered
+/// with their own reply or not at all; every worker lives, as it was.
+#[tokio::test]
+async fn calls_are_given_up_at_any_moment() {
+    const WORKERS: u64 = 4;
+    const CALLS: u64 = 60;
+    let pool = patient().size(4).build().unwrap();
+    let rounds = async |client: u64| {
+        let (mut answered, mut given_up) = (0, 0);
+        for round in 0..CALLS {
+            let number = client * CALLS + round;
+            // The worker looks every 50 ms whether what it has been doing is cancelled.
+            let takes = 20 + number * 7 % 120;
+            let waits = Duration::from_millis(10 + number * 13 % 120);
+            let mut lease = pool.checkout().await.unwrap();
+            let request = format!("dawdle {number} {takes}");
+            match timeout(waits, lease.call(request.as_bytes())).await {
+                Ok(reply) => {
+                    assert_eq!(reply.unwrap(), number.to_string().as_bytes());
+                    answered += 1;
+                }
+                Err(_) => given_up += 1,
+            }
+        }
+        (answered, given_up)
+    };
+    let outcomes = join_all((0..WORKERS).map(rounds)).await;
+    let (answered, given_up) = outcomes
+        .into_iter()
+        .fold((0, 0), |sum: (u64, u64), next: (u64, u64)| {
+            (sum.0 + next.0, sum.1 + next.1)
+        });
+    assert!(answered > 50 && given_up > 50, "{answered} {given_up}");
+    pool.drain().await;
+    let counters = pool.status().counters;
+    assert_eq!((counters.opened, counters.faulted), (WORKERS, 0));
+    assert_eq!(counters.exchanges, answered + given_up);
+    pool.shutdown().await;
+}
+
+/// The signal comes at every point of a call, and after it: `Cancelled` is raised once at most, and never outside of the
+/// function that is guarded.
+#[test]
+fn an_interruption_never_escapes() {
+    let script = modules().join("interruptions.py");
+    let runtime = concat!(env!("CARGO_MANIFEST_DIR"), "/python/ostler_worker.py");
+    let output = Command::new("python3")
+        .arg(script)
+        .arg(runtime)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), said.trim()), (Some(0), "well"));
+}
