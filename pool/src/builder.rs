@@ -194,6 +194,26 @@ impl Builder {
     /// In a Python worker, `Cancelled` is raised in the function, within a tenth of a second, by the signal `SIGURG`. It is
     /// no `Exception`, so that only `finally` and `except BaseException` see it. What does not return to the interpreter,
     /// such as a long computation in C, is not interrupted, and costs its worker when the grace has passed.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use ostler_pool::{CallError, Pool, Python};
+    ///
+    /// let pool = Pool::builder(Python::function("time:sleep").json())
+    ///     .size(1)
+    ///     .call_timeout(Duration::from_millis(200))
+    ///     .cancel_grace(Duration::from_secs(5))
+    ///     .build()?;
+    /// let mut lease = pool.checkout().await?;
+    /// assert!(matches!(lease.call(b"1000").await, Err(CallError::TimedOut { .. })));
+    /// // The lease is over, and its worker is there for the next client.
+    /// assert_eq!(pool.checkout().await?.worker(), lease.worker());
+    /// # drop(lease);
+    /// # pool.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn cancel_grace(mut self, grace: impl Into<Option<Duration>>) -> Self {
         self.cancel_grace = grace.into();
         self

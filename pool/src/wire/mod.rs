@@ -160,6 +160,7 @@ impl fmt::Debug for Wire {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
     use super::*;
@@ -244,5 +245,31 @@ mod tests {
             matches!(answer, Err(Broken::Closed(End::Stopped(Reason::Shutdown)))),
             "{answer:?}"
         );
+    }
+
+    /// C1: an exchange can be cancelled once its request is in the pipe, even if that has no room left for the cancel. It
+    /// ends with its answer all the same, and the wire is as good as before when the cancel is out too.
+    #[tokio::test]
+    async fn a_cancel_waits_for_room() {
+        let (wire, mut worker) = wire();
+        wire.begin(kind::CALL, &[b'x'; 1016]);
+        assert!(wire.answer().now_or_never().is_none());
+        assert!(!wire.cancel(), "a byte of the request is not in the pipe");
+        worker.read_u8().await.unwrap();
+        assert!(wire.answer().now_or_never().is_none());
+        assert!(wire.cancel());
+        let mut frame = Vec::new();
+        codec::encode(kind::REPLY, 1, b"late", &mut frame);
+        worker.write_all(&frame).await.unwrap();
+        assert_eq!(wire.answer().await.unwrap().body, b"late");
+        assert!(wire.sent().now_or_never().is_none());
+        let mut request = [0; 1024];
+        worker.read_exact(&mut request).await.unwrap();
+        wire.sent().await;
+        assert!(wire.is_clean());
+        let mut cancel = [0; 9];
+        worker.read_exact(&mut cancel).await.unwrap();
+        assert_eq!(cancel, [0, 0, 0, 5, kind::CANCEL, 0, 0, 0, 1]);
+        assert!(!wire.cancel(), "there is nothing to cancel any more");
     }
 }

@@ -203,7 +203,7 @@ def dawdle(words):
     number, millis = words.split()
     end = time.monotonic() + int(millis) / 1000
     while (left := end - time.monotonic()) > 0:
-        if int(number) % 2:
+        if int(number) % 4:
             time.sleep(left)
     return number.encode()
 

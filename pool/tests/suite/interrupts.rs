@@ -148,8 +148,8 @@ async fn calls_are_given_up_at_any_moment() {
         for round in 0..CALLS {
             let number = client * CALLS + round;
             // The worker looks every 50 ms whether what it has been doing is cancelled.
-            let takes = 20 + number * 7 % 120;
-            let waits = Duration::from_millis(10 + number * 13 % 120);
+            let takes = 10 + number * 7 % 100;
+            let waits = Duration::from_millis(10 + number * 13 % 100);
             let mut lease = pool.checkout().await.unwrap();
             let request = format!("dawdle {number} {takes}");
             match timeout(waits, lease.call(request.as_bytes())).await {
