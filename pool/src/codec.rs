@@ -1,4 +1,5 @@
-//! Frames: how requests and replies are laid out on a pipe. Knows bytes, and nothing of processes.
+//! Frames: how requests and replies are laid out on a pipe. Knows bytes, and nothing of processes. `PROTOCOL.md` is for those who
+//! write workers.
 //!
 //! ```text
 //! u32 big-endian   length of what follows: 5 + body

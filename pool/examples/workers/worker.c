@@ -1,0 +1,195 @@
+/* A worker in plain C. See ../../PROTOCOL.md for what it speaks.
+ *
+ *     cc -std=c99 -Wall -Wextra -Werror -o worker worker.c
+ *
+ * It sends every request back; `fail <why>` is answered with an error. A stream is answered with one part for each line.
+ */
+
+#define _POSIX_C_SOURCE 200809L
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    HELLO = 1, CALL = 2, SHUTDOWN = 3, PING = 4, STREAM = 5, CANCEL = 6,
+    READY = 128, REPLY = 129, ERROR = 130, PONG = 131, PART = 132
+};
+
+enum { VERSION = 1, PREFIX = 4, KIND_AND_ID = 5 };
+
+/* What frames come from and go to: descriptors that nothing else in this process knows. */
+static int from_host, to_host;
+
+/* Until the handshake says more. */
+static uint32_t max_frame = 1024;
+
+struct frame {
+    uint8_t kind;
+    uint32_t id;
+    uint32_t size;
+    uint8_t *body;
+};
+
+static void give_up(const char *why) {
+    fprintf(stderr, "worker: %s\n", why);
+    exit(2);
+}
+
+static uint32_t get_u32(const uint8_t *bytes) {
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+static void put_u32(uint8_t *bytes, uint32_t number) {
+    bytes[0] = (uint8_t)(number >> 24);
+    bytes[1] = (uint8_t)(number >> 16);
+    bytes[2] = (uint8_t)(number >> 8);
+    bytes[3] = (uint8_t)number;
+}
+
+/* Ends the process when the host has closed its end: it is over, or gone. */
+static void read_exactly(uint8_t *to, size_t count) {
+    while (count > 0) {
+        ssize_t got = read(from_host, to, count);
+        if (got == 0)
+            exit(0);
+        if (got < 0 && errno != EINTR)
+            give_up("the input cannot be read");
+        if (got > 0) {
+            to += got;
+            count -= (size_t)got;
+        }
+    }
+}
+
+/* A host that is gone ends the process here too, by SIGPIPE. */
+static void write_exactly(const uint8_t *bytes, size_t count) {
+    while (count > 0) {
+        ssize_t put = write(to_host, bytes, count);
+        if (put < 0 && errno != EINTR)
+            give_up("the output cannot be written");
+        if (put > 0) {
+            bytes += put;
+            count -= (size_t)put;
+        }
+    }
+}
+
+static struct frame receive(void) {
+    uint8_t head[PREFIX + KIND_AND_ID];
+    struct frame frame;
+    uint32_t length;
+
+    read_exactly(head, sizeof head);
+    length = get_u32(head);
+    if (length < KIND_AND_ID || length > max_frame)
+        give_up("a frame of a length that is not allowed");
+    frame.kind = head[PREFIX];
+    frame.id = get_u32(head + PREFIX + 1);
+    frame.size = length - KIND_AND_ID;
+    frame.body = malloc(frame.size + 1);
+    if (frame.body == NULL)
+        give_up("out of memory");
+    read_exactly(frame.body, frame.size);
+    frame.body[frame.size] = 0;
+    return frame;
+}
+
+static void answer(uint8_t kind, uint32_t id, const void *body, uint32_t size) {
+    uint8_t head[PREFIX + KIND_AND_ID];
+
+    put_u32(head, KIND_AND_ID + size);
+    head[PREFIX] = kind;
+    put_u32(head + PREFIX + 1, id);
+    write_exactly(head, sizeof head);
+    write_exactly(body, size);
+}
+
+/* An error is three texts, each with its length before it: the type, the message, and a traceback, which C has none of. */
+static void answer_error(uint32_t id, const char *type, const char *message) {
+    uint8_t body[1000];
+    const char *texts[3];
+    uint32_t size = 0;
+    int i;
+
+    texts[0] = type;
+    texts[1] = message;
+    texts[2] = "";
+    for (i = 0; i < 3; i++) {
+        /* Cut short, so that it fits into the smallest frame limit that a host may have. */
+        size_t length = strnlen(texts[i], 400);
+        put_u32(body + size, (uint32_t)length);
+        memcpy(body + size + 4, texts[i], length);
+        size += 4 + (uint32_t)length;
+    }
+    answer(ERROR, id, body, size);
+}
+
+static void answer_in_lines(const struct frame *request) {
+    const uint8_t *rest = request->body, *end = request->body + request->size;
+
+    while (rest < end) {
+        const uint8_t *newline = memchr(rest, '\n', (size_t)(end - rest));
+        const uint8_t *next = newline == NULL ? end : newline + 1;
+        answer(PART, request->id, rest, (uint32_t)(next - rest));
+        rest = next;
+    }
+    answer(REPLY, request->id, "", 0);
+}
+
+static void serve(const struct frame *request) {
+    const char *text = (const char *)request->body;
+
+    if (strncmp(text, "fail ", 5) == 0)
+        answer_error(request->id, "Refused", text + 5);
+    else if (request->kind == STREAM)
+        answer_in_lines(request);
+    else
+        answer(REPLY, request->id, request->body, request->size);
+}
+
+int main(void) {
+    uint8_t version[4];
+    struct frame frame;
+
+    /* From here on, a printf goes to the log, and reading stdin finds nothing. */
+    from_host = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+    to_host = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (from_host < 0 || to_host < 0 || freopen("/dev/null", "r", stdin) == NULL || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+        give_up("the descriptors cannot be arranged");
+
+    frame = receive();
+    if (frame.kind != HELLO || frame.size < 8)
+        give_up("the first frame is not a hello");
+    if (get_u32(frame.body) != VERSION)
+        give_up("the host speaks another version of the protocol");
+    max_frame = get_u32(frame.body + 4);
+    free(frame.body);
+    put_u32(version, VERSION);
+    answer(READY, 0, version, sizeof version);
+
+    for (;;) {
+        frame = receive();
+        switch (frame.kind) {
+        case CALL:
+        case STREAM:
+            serve(&frame);
+            break;
+        case PING:
+            answer(PONG, frame.id, "", 0);
+            break;
+        case CANCEL:
+            /* It comes too late: one request is served before the next frame is read. */
+            break;
+        case SHUTDOWN:
+            return 0;
+        default:
+            give_up("a frame of an unknown kind");
+        }
+        free(frame.body);
+    }
+}

@@ -1,0 +1,235 @@
+//! Is the protocol what its description says, for every worker?
+//!
+//! The conversations are those of `PROTOCOL.md`, read out of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
+
+use ostler_pool::{Opener as _, Python, WorkerId};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::books::modules;
+use crate::languages::{native, node};
+
+const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/PROTOCOL.md");
+
+/// One frame of a conversation, as it is written down.
+#[derive(Debug, Default)]
+struct Line {
+    from_host: bool,
+    bytes: Vec<u8>,
+    kind: String,
+}
+
+/// A conversation, and what a worker has to do so that it can be played with it.
+#[derive(Debug)]
+struct Conversation {
+    needs: String,
+    lines: Vec<Line>,
+}
+
+fn document() -> String {
+    fs::read_to_string(DOCUMENT).unwrap()
+}
+
+fn conversations() -> Vec<Conversation> {
+    let document = document();
+    let blocks = document.split("```frames").skip(1).map(|block| {
+        let (needs, rest) = block.split_once('\n').unwrap();
+        let (body, _) = rest.split_once("```").unwrap();
+        Conversation {
+            needs: needs.trim().to_owned(),
+            lines: lines(body),
+        }
+    });
+    blocks.collect()
+}
+
+fn lines(block: &str) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    for text in block.lines() {
+        let (direction, rest) = text.split_at(1);
+        let mut words = rest.split_whitespace().peekable();
+        let mut bytes = Vec::new();
+        while let Some(byte) = words.peek().and_then(|word| hex(word)) {
+            bytes.push(byte);
+            words.next();
+        }
+        match direction {
+            ">" | "<" => lines.push(Line {
+                from_host: direction == ">",
+                bytes,
+                kind: words.next().expect("the frame's kind").to_owned(),
+            }),
+            // More of the frame above.
+            _ => lines.last_mut().unwrap().bytes.extend(bytes),
+        }
+    }
+    lines
+}
+
+fn hex(word: &str) -> Option<u8> {
+    (word.len() == 2).then(|| u8::from_str_radix(word, 16).ok())?
+}
+
+/// The kinds of the document's table: their names and numbers, and whether they come from the host.
+fn kinds() -> BTreeMap<String, (u8, bool)> {
+    let document = document();
+    let rows = document.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, name, number, from, ..] = cells[..] else {
+            return None;
+        };
+        let name = name.strip_prefix('`')?.strip_suffix('`')?;
+        Some((name.to_owned(), (number.parse().ok()?, from == "host")))
+    });
+    rows.collect()
+}
+
+/// The kinds of the document are those of the code, by name and number.
+#[test]
+fn every_kind_is_described() {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/codec.rs");
+    let source = fs::read_to_string(source).unwrap();
+    let constants = source.lines().filter_map(|line| {
+        let (name, number) = line
+            .trim()
+            .strip_prefix("pub(crate) const ")?
+            .split_once(": u8 = ")?;
+        let number: u8 = number.strip_suffix(';')?.parse().ok()?;
+        Some((name.to_owned(), (number, number < 128)))
+    });
+    let in_code: BTreeMap<_, _> = constants.collect();
+    assert_eq!(in_code.len(), 11);
+    assert_eq!(kinds(), in_code);
+}
+
+/// Each frame that is written down is one: its length is right, and its kind is the one beside it.
+#[test]
+fn every_example_is_a_frame() {
+    let kinds = kinds();
+    let mut shown: BTreeMap<String, usize> = BTreeMap::new();
+    for line in conversations().iter().flat_map(|c| &c.lines) {
+        let (number, from_host) = kinds[&line.kind];
+        let length = u32::try_from(line.bytes.len() - 4).unwrap().to_be_bytes();
+        assert_eq!(line.bytes[..4], length, "{line:?}");
+        assert_eq!(
+            (line.bytes[4], line.from_host),
+            (number, from_host),
+            "{line:?}"
+        );
+        *shown.entry(line.kind.clone()).or_default() += 1;
+    }
+    let missing: Vec<_> = kinds
+        .keys()
+        .filter(|kind| !shown.contains_key(*kind))
+        .collect();
+    assert_eq!(missing, [""; 0], "kinds without an example");
+}
+
+/// Plays the conversations that a worker is up to, and checks every byte that it sends, and that it exits with 0.
+fn play(command: impl Fn() -> Command, abilities: &[&str]) {
+    let mut played = 0;
+    for conversation in conversations() {
+        if !conversation.needs.is_empty() && !abilities.contains(&conversation.needs.as_str()) {
+            continue;
+        }
+        let mut worker = command()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = worker.stdin.take().unwrap();
+        let mut stdout = worker.stdout.take().unwrap();
+        for line in &conversation.lines {
+            if line.from_host {
+                stdin.write_all(&line.bytes).unwrap();
+            } else {
+                let mut said = vec![0; line.bytes.len()];
+                stdout.read_exact(&mut said).unwrap();
+                assert_eq!(said, line.bytes, "instead of {line:?}");
+            }
+        }
+        // Its input has not ended yet: it leaves because it was told to.
+        let mut rest = Vec::new();
+        stdout.read_to_end(&mut rest).unwrap();
+        assert!(rest.is_empty(), "{rest:?}");
+        assert_eq!(worker.wait().unwrap().code(), Some(0));
+        drop(stdin);
+        played += 1;
+    }
+    assert!(played >= 4, "{played}");
+}
+
+/// The least worker of all speaks it.
+#[test]
+fn the_smallest_worker_speaks_it() {
+    let echo = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/echo.py");
+    play(
+        || {
+            let mut command = Command::new("python3");
+            command.arg(echo);
+            command
+        },
+        &[],
+    );
+}
+
+/// The worker in C speaks it.
+#[test]
+fn the_worker_in_c_speaks_it() {
+    if let Some(program) = native() {
+        play(|| Command::new(program), &["lines", "errors"]);
+    }
+}
+
+/// The worker in JavaScript speaks it. Its errors have a traceback, which is no example.
+#[test]
+fn the_worker_in_javascript_speaks_it() {
+    if let Some(script) = node() {
+        play(
+            || {
+                let mut command = Command::new("node");
+                command.arg(&script);
+                command
+            },
+            &["lines"],
+        );
+    }
+}
+
+/// The runtime for Python functions speaks it.
+#[tokio::test]
+async fn the_python_runtime_speaks_it() {
+    for conversation in conversations() {
+        if !conversation.needs.is_empty() {
+            continue;
+        }
+        let mut python = Python::function("hostile:echo").path(modules());
+        python.prepare().unwrap();
+        let worker = WorkerId {
+            slot: 0,
+            generation: 1,
+        };
+        let mut port = python.open(worker).await.unwrap();
+        let mut pipe = port.take_pipe();
+        let preamble = std::mem::take(&mut pipe.preamble);
+        pipe.writer.write_all(&preamble).await.unwrap();
+        for line in &conversation.lines {
+            if line.from_host {
+                pipe.writer.write_all(&line.bytes).await.unwrap();
+            } else {
+                let mut said = vec![0; line.bytes.len()];
+                pipe.reader.read_exact(&mut said).await.unwrap();
+                assert_eq!(said, line.bytes, "instead of {line:?}");
+            }
+        }
+        let mut rest = Vec::new();
+        pipe.reader.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.is_empty(), "{rest:?}");
+        assert_eq!(port.exited().await.status, ostler_pool::ExitStatus::Code(0));
+        port.released().await;
+    }
+}
