@@ -269,8 +269,9 @@ fn a_lost_runtime_settles_what_is_cancelled() {
         drop(lease);
         let status = pool.status();
         assert_eq!((status.workers.len(), sim.books().open), (0, 0));
-        assert_eq!((status.counters.opened, status.counters.released), (1, 1));
-        assert_eq!(status.counters.exchanges, 0);
+        // Where the runtime drops the waiting before the worker, there is a moment for a replacement to be ordered.
+        assert_eq!(status.counters.opened, status.counters.released);
+        assert_eq!((status.counters.granted, status.counters.exchanges), (1, 0));
     }
 }
 
