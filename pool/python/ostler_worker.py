@@ -53,6 +53,7 @@ import traceback
 VERSION = 1
 HELLO, CALL, SHUTDOWN, PING, STREAM, CANCEL = 1, 2, 3, 4, 5, 6
 READY, REPLY, ERROR, PONG, PART = 128, 129, 130, 131, 132
+REQUESTS = (CALL, STREAM, PING)
 MAY_CANCEL = 1
 HEADER = struct.Struct(">IBI")
 KIND_AND_ID = 5
@@ -324,21 +325,22 @@ def answers(function, is_json, most, guard):
 
 def serve(channel, watcher, call, stream, health):
     """Answers calls, streams and pings until the host says that it is over, or is gone."""
+    cancellation = watcher.cancellation
     while True:
         frame = channel.read()
         if frame is None:
             return
-        if frame[0] == SHUTDOWN:
-            watcher.dismissed = True
-            return
         kind, request, body = frame
-        if kind == CANCEL:
-            # Of a request that has been answered.
-            continue
-        if kind not in (CALL, STREAM, PING):
+        if kind not in REQUESTS:
+            if kind == SHUTDOWN:
+                watcher.dismissed = True
+                return
+            if kind == CANCEL:
+                # Of a request that has been answered.
+                continue
             fail(f"a frame of kind {kind} where a call, a stream or a ping was expected")
-        if watcher.cancellation:
-            watcher.cancellation.running = request
+        if cancellation:
+            cancellation.running = request
         try:
             answer, result = REPLY, b""
             with watcher:

@@ -64,7 +64,8 @@ impl Session {
     /// # Cancel safety
     ///
     /// As [`checkout`](Self::checkout) while it waits, as [`Lease::call`] then: an abandoned call costs the worker, and
-    /// with it all of its sessions.
+    /// with it all of its sessions, unless the worker ends it within the pool's
+    /// [`cancel_grace`](crate::Builder::cancel_grace).
     ///
     /// # Errors
     ///

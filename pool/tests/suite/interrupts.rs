@@ -86,7 +86,7 @@ async fn a_generator_is_closed() {
     let mut lease = pool.checkout().await.unwrap();
     let pid = text(&mut lease, "pid").await;
     drop(lease);
-    for request in ["drip", "fill 1000000 1000", "fill 1000000 100000"] {
+    for request in ["drip", "hold 1000000 1000", "fill 1000000 100000"] {
         let mut lease = pool.checkout().await.unwrap();
         assert_eq!(text(&mut lease, "forget").await, "");
         let mut parts = lease.stream(request.as_bytes()).unwrap();

@@ -215,7 +215,7 @@ async fn a_generator_is_a_stream() {
         (parts.as_str(), raised(ended).as_str()),
         ("a part", "LookupError: badly")
     );
-    let (_, ended) = stream(&mut lease, "fill 2 2044").await;
+    let (_, ended) = stream(&mut lease, "hold 2 2044").await;
     assert_eq!(
         raised(ended),
         "ValueError: a part of 2044 bytes, where at most 2043 are allowed"
