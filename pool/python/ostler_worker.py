@@ -244,8 +244,8 @@ class Cancellation:
                     fail(f"a frame of kind {kind} while request {self.running} was under way")
                 if request == self.running:
                     self.cancelled = request
-            if self.cancelled is not None:
-                # Time and again, as a signal that comes directly before a system call does not interrupt that.
+            if self.cancelled is not None and self.armed:
+                # Again and again until it is raised: a signal that comes just before a system call does not interrupt it.
                 signal.pthread_kill(self.main, signal.SIGURG)
 
 
