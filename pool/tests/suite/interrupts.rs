@@ -66,6 +66,7 @@ async fn a_session_keeps_its_process() {
         "{slept:?}"
     );
     assert_eq!(session.call(b"remember two").await.unwrap(), b"one two");
+    session.end();
     pool.shutdown().await;
 }
 
