@@ -42,6 +42,11 @@ sys.exit(worker['main'](*sys.argv[2:]))";
 /// raises fails the probe, and the worker goes on serving; what it returns does not matter. Like a call, it keeps the
 /// worker from anything else, so it had better be quick.
 ///
+/// What it returns to [`Lease::stream`](crate::Lease::stream) may be an iterator, such as a generator, each item of which
+/// is sent as a part. In a pool with a [`cancel_grace`](crate::Builder::cancel_grace), a call that its client gave up is
+/// interrupted by an exception, `Cancelled`, which is no `Exception`; a generator is closed. Code in C that does not look for
+/// signals goes on until the grace is over.
+///
 /// Python 3.9 or later. Modules are looked up in the working directory, in `PYTHONPATH` and so on, as for `python -c`.
 ///
 /// ```

@@ -9,8 +9,8 @@ use crate::error::CallError;
 
 /// The parts of an answer, as the worker produces them. Made by [`Lease::stream`].
 ///
-/// Nothing is read ahead: a worker whose parts nobody takes fills its pipe (64 KiB on Linux) and the buffer that it is
-/// read into (as much again, or one part that is larger), and then waits.
+/// Nothing is read ahead: a worker whose parts nobody takes fills its pipe (256 KiB on Linux) and the buffer that it is
+/// read into (64 KiB, or one part that is larger), and then waits.
 ///
 /// Taken to its end, a stream is one exchange, like a call. Dropped before, it is abandoned like a call: the worker is
 /// stopped and replaced, unless it ends the stream within the pool's [`cancel_grace`](crate::Builder::cancel_grace). What

@@ -109,6 +109,22 @@ fn a_killed_worker_is_forked_anew() {
     });
 }
 
+/// C1: a forked worker is interrupted like any other, and kept.
+#[tokio::test]
+async fn a_forked_worker_is_interrupted() {
+    let python = zygote("hostile:run");
+    let pool = built(python).size(1).cancel_grace(Duration::from_secs(60));
+    let pool = pool.build().unwrap();
+    assert_eq!(ask(&pool, "remember this").await, "this");
+    let mut lease = pool.checkout().await.unwrap();
+    let mut sleeps = Box::pin(lease.call(b"sleep 1000"));
+    rig::begin(&mut sleeps.as_mut()).await;
+    drop(sleeps);
+    drop(lease);
+    assert_eq!(ask(&pool, "remember that").await, "this that");
+    assert_eq!(pool.shutdown().await.counters.opened, 1);
+}
+
 /// P3, P4: the group of a forked worker ends with it, whatever it started, and so does its daemon.
 #[tokio::test]
 async fn a_forked_worker_ends_with_its_group() {
