@@ -211,6 +211,15 @@ impl fmt::Display for ShutdownReport {
                 None => writeln!(f)?,
             }
         }
+        let unconfirmed = |end: &&WorkerEnd| end.status.is_some() && !end.confirmed;
+        let unconfirmed = self.workers.iter().filter(unconfirmed).count();
+        if unconfirmed > 0 {
+            writeln!(
+                f,
+                "  not confirmed for {unconfirmed} workers, which had no control group: that nothing has left the group and \
+                 dropped its environment"
+            )?;
+        }
         for worker in &self.unreleased {
             writeln!(
                 f,

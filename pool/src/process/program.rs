@@ -17,6 +17,9 @@ use crate::port::{BoxFuture, OpenError, Opener, Port};
 
 /// A program that speaks the frame protocol on its stdin and stdout. One process of it runs for each worker.
 ///
+/// A worker gets three pipes, and of this process's other descriptors those that are not close-on-exec, as any child
+/// does. Everything that Rust and this crate open is; what is not, is named in a warning when the pool is built.
+///
 /// ```
 /// use ostler_pool::Program;
 ///

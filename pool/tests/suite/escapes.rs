@@ -44,10 +44,9 @@ async fn a_daemon_ends_with_its_worker() {
     assert_eq!(daemons.map(is_alive), [false, false]);
     let end = &report.workers[0];
     assert_eq!((end.escaped, end.confirmed), (2, false));
-    assert!(
-        report.to_string().contains("2 escaped processes killed"),
-        "{report}"
-    );
+    let text = report.to_string();
+    assert!(text.contains("2 escaped processes killed"), "{text}");
+    assert!(text.contains("not confirmed for 1 workers"), "{text}");
 }
 
 /// P4: what is killed in the name of one worker is not another's.
@@ -124,6 +123,7 @@ async fn nothing_leaves_a_control_group() {
     assert_eq!((is_alive(daemon), groups()), (false, 0));
     let end = &report.workers[0];
     assert_eq!((end.escaped, end.confirmed), (1, true));
+    assert!(!report.to_string().contains("not confirmed"), "{report}");
 }
 
 /// A directory that is no control group fails the build.

@@ -4,13 +4,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
 use std::sync::{Arc, Mutex};
 
+use ostler_pool::{Opener as _, Program};
+use rustix::io::{FdFlags, fcntl_setfd};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::set_default;
+use tracing::subscriber::{set_default, with_default};
 use tracing::{Event, Metadata, Subscriber};
 
+use crate::books::{alone, modules};
 use crate::rig::{end, pool, until};
 use crate::sim::Sim;
 
@@ -114,4 +119,25 @@ async fn spans_and_events_have_stable_names() {
         .filter(|(_, fields)| fields.get("worker").is_some_and(|worker| worker == "0.1"))
         .collect();
     assert_eq!(of_the_first[..5], expected);
+}
+
+/// P7: a descriptor that every worker would inherit is named when the pool is built. The others are not.
+#[test]
+fn what_is_inherited_is_warned_of() {
+    if !alone("tracing::what_is_inherited_is_warned_of") {
+        return;
+    }
+    let log = Log::default();
+    let unmarked = File::open(modules()).unwrap();
+    fcntl_setfd(&unmarked, FdFlags::empty()).unwrap();
+    let _marked = File::open(modules()).unwrap();
+    with_default(log.clone(), || Program::new("sh").prepare().unwrap());
+    let fields = BTreeMap::from([
+        ("fd", unmarked.as_raw_fd().to_string()),
+        ("file", modules().display().to_string()),
+    ]);
+    let warning = "ostler::pool is not close-on-exec, and will be inherited by every worker";
+    let mut lines = log.0.lock().unwrap().clone();
+    lines.retain(|(_, line)| line.get("file") == fields.get("file"));
+    assert_eq!(lines, [(warning.to_owned(), fields)]);
 }
