@@ -59,20 +59,18 @@ async fn limits_are_those_of_the_worker() {
         (Resource::OpenFiles, "RLIMIT_NOFILE", 78),
         (Resource::Processes, "RLIMIT_NPROC", 900),
     ];
-    let limited = limits
-        .iter()
-        .fold(hostile(), |python, &(resource, _, most)| {
+    for python in [hostile(), hostile().zygote()] {
+        let limited = limits.iter().fold(python, |python, &(resource, _, most)| {
             python.limit(resource, most)
         });
-    let pool = built(limited);
-    for (_, name, most) in limits {
-        let said = pool
-            .call(format!("limits {name}").as_bytes())
-            .await
-            .unwrap();
-        assert_eq!(String::from_utf8(said).unwrap(), format!("{most} {most}"));
+        let pool = built(limited);
+        for (_, name, most) in limits {
+            let said = pool.call(format!("limits {name}").as_bytes()).await;
+            let said = String::from_utf8(said.unwrap()).unwrap();
+            assert_eq!(said, format!("{most} {most}"));
+        }
+        pool.shutdown().await;
     }
-    pool.shutdown().await;
 }
 
 /// A worker that wants more memory than it may have is told so in its own language, and lives on.

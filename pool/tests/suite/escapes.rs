@@ -116,14 +116,17 @@ async fn nothing_leaves_a_control_group() {
             .filter(|entry| entry.file_name().to_string_lossy().starts_with(&own))
             .count()
     };
-    let pool = pool(hostile().cgroup(parent)).build().unwrap();
-    let daemon = daemon(&pool, "nameless_daemon").await;
-    assert_eq!((is_alive(daemon), groups()), (true, 1));
-    let report = pool.shutdown().await;
-    assert_eq!((is_alive(daemon), groups()), (false, 0));
-    let end = &report.workers[0];
-    assert_eq!((end.escaped, end.confirmed), (1, true));
-    assert!(!report.to_string().contains("not confirmed"), "{report}");
+    // A zygote has one of its own beside those of its workers.
+    for (python, count) in [(hostile(), 1), (hostile().zygote(), 2)] {
+        let pool = pool(python.cgroup(parent)).build().unwrap();
+        let daemon = daemon(&pool, "nameless_daemon").await;
+        assert_eq!((is_alive(daemon), groups()), (true, count));
+        let report = pool.shutdown().await;
+        assert_eq!((is_alive(daemon), groups()), (false, 0));
+        let end = &report.workers[0];
+        assert_eq!((end.escaped, end.confirmed), (1, true));
+        assert!(!report.to_string().contains("not confirmed"), "{report}");
+    }
 }
 
 /// A directory that is no control group fails the build.
