@@ -35,3 +35,4 @@ mod tracing;
 mod upkeep;
 mod waiting;
 mod zygote;
+mod zygote_dies;

@@ -1,22 +1,20 @@
-//! Are workers that a zygote forks like any others, and is a pool none the worse when its zygote dies?
+//! Are workers that a zygote forks like any others?
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 use std::{env, fs};
 
 use ostler_pool::ostler::worker::Rung;
 use ostler_pool::{Builder, CallError, ExitStatus, Pool, Python};
 use rustix::process::Signal;
-use tokio::runtime::Runtime;
 
-use crate::books::{Books, alone, is_alive, leaves_nothing, modules, until};
+use crate::books::{alone, is_alive, leaves_nothing, modules, until};
 use crate::rig::{self, signal};
 
-fn zygote(target: &str) -> Python {
+pub(crate) fn zygote(target: &str) -> Python {
     Python::function(target).path(modules()).zygote()
 }
 
-fn built(python: Python) -> Builder {
+pub(crate) fn built(python: Python) -> Builder {
     let moment = Duration::from_millis(1);
     Pool::builder(python)
         .size(2)
@@ -25,12 +23,12 @@ fn built(python: Python) -> Builder {
         .call_timeout(Duration::from_secs(60))
 }
 
-async fn ask(pool: &Pool, request: &str) -> String {
+pub(crate) async fn ask(pool: &Pool, request: &str) -> String {
     String::from_utf8(pool.call(request.as_bytes()).await.unwrap()).unwrap()
 }
 
 /// The zygote's process id: the parent of a worker that it forked.
-async fn zygote_of(pool: &Pool) -> u32 {
+pub(crate) async fn zygote_of(pool: &Pool) -> u32 {
     ask(pool, "parent").await.parse().unwrap()
 }
 
@@ -189,86 +187,6 @@ async fn a_forked_worker_holds_its_own_descriptors() {
     pool.shutdown().await;
 }
 
-/// A zygote that dies costs no worker and no call: what it forked serves on, what starts meanwhile is spawned, and the next
-/// zygote forks again. Of the orphans, groups and all, nothing is left either.
-#[test]
-fn a_dead_zygote_is_replaced() {
-    if !alone("zygote::a_dead_zygote_is_replaced") {
-        return;
-    }
-    leaves_nothing(async || {
-        let pool = built(zygote("hostile:run")).build().unwrap();
-        rig::until(&pool, |status| status.serving() == 2).await;
-        let first = zygote_of(&pool).await;
-        let grandchild: u32 = ask(&pool, "grandchild").await.parse().unwrap();
-        signal(first, Signal::KILL);
-        until("the zygote's end", || !is_alive(first));
-        // Both were forked by it, and both serve.
-        let before = pool.status();
-        let mut leases = [
-            pool.checkout().await.unwrap(),
-            pool.checkout().await.unwrap(),
-        ];
-        for lease in &mut leases {
-            assert_ne!(
-                lease.call(b"parent").await.unwrap(),
-                first.to_string().as_bytes()
-            );
-        }
-        assert_eq!(pool.status().counters.opened, before.counters.opened);
-        for mut lease in leases {
-            match lease.call(b"exit 3").await {
-                Err(CallError::WorkerExited { exit, .. }) => {
-                    assert_eq!(exit.status, ExitStatus::Unknown);
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-        until("the orphans' end", || !is_alive(grandchild));
-        // Sooner or later, workers are forked again.
-        let me = std::process::id().to_string();
-        loop {
-            let mut lease = pool.checkout().await.unwrap();
-            let parent = String::from_utf8(lease.call(b"parent").await.unwrap()).unwrap();
-            if parent != me {
-                break;
-            }
-            pool.recycle(lease.worker());
-        }
-        let counters = pool.shutdown().await.counters;
-        assert_eq!(counters.opened, counters.released);
-    });
-}
-
-/// L5: a worker that a stopped zygote forks when nobody waits for it any more ends at once, and is reaped.
-#[test]
-fn a_late_fork_leaves_nothing() {
-    if !alone("zygote::a_late_fork_leaves_nothing") {
-        return;
-    }
-    leaves_nothing(async || {
-        let pool = built(zygote("hostile:run"))
-            .size(1)
-            .start_timeout(Duration::from_millis(300))
-            .build()
-            .unwrap();
-        let mother = zygote_of(&pool).await;
-        let forked = || {
-            let children = fs::read_to_string(format!("/proc/{mother}/task/{mother}/children"));
-            children.unwrap().split_whitespace().count()
-        };
-        signal(mother, Signal::STOP);
-        let given_up = pool.status().counters.released;
-        pool.resize(2).unwrap();
-        rig::until(&pool, |status| status.counters.released > given_up).await;
-        signal(mother, Signal::CONT);
-        rig::until(&pool, |status| status.serving() == 2).await;
-        until("the end of the late ones", || forked() == 2);
-        assert_eq!(zygote_of(&pool).await, mother);
-        pool.shutdown().await;
-    });
-}
-
 /// P5: a process that has left a forked worker without starting a program ends with the pool.
 #[tokio::test]
 async fn a_forked_daemon_ends_with_the_pool() {
@@ -300,58 +218,4 @@ async fn a_zygote_that_cannot_start_hides_nothing() {
         "{error}"
     );
     pool.shutdown().await;
-}
-
-/// P14: what a zygote forked ends with its host, and so does the zygote.
-#[test]
-fn a_zygote_ends_with_its_host() {
-    const ROLE: &str = "OSTLER_TEST_ZYGOTE_HOST";
-    if let Some(path) = env::var_os(ROLE) {
-        Runtime::new().unwrap().block_on(async {
-            let python = zygote("hostile:run").sentinel(false);
-            let pool = built(python).size(1).build().unwrap();
-            let zygote = zygote_of(&pool).await;
-            let mut lease = pool.checkout().await.unwrap();
-            let unfinished = format!("{}.unfinished", path.display());
-            fs::write(&unfinished, format!("{zygote} {}", lease.pid().unwrap())).unwrap();
-            fs::rename(unfinished, path).unwrap();
-            let _ = lease.call(b"spin").await;
-        });
-        return;
-    }
-    let path = env::temp_dir().join(format!("ostler-zygote-host-{}", std::process::id()));
-    let mut host = std::process::Command::new(env::current_exe().unwrap())
-        .args(["zygote::a_zygote_ends_with_its_host", "--exact"])
-        .env(ROLE, &path)
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    until("the host's worker", || path.exists());
-    let pids = fs::read_to_string(&path).unwrap();
-    fs::remove_file(&path).unwrap();
-    host.kill().unwrap();
-    host.wait().unwrap();
-    let pids: Vec<u32> = pids.split(' ').map(|pid| pid.parse().unwrap()).collect();
-    until("the end of both", || !pids.iter().any(|&pid| is_alive(pid)));
-}
-
-/// P5: a pool that is dropped with its runtime leaves neither its zygote nor what that forked.
-#[test]
-fn a_dropped_pool_leaves_no_zygote() {
-    if !alone("zygote::a_dropped_pool_leaves_no_zygote") {
-        return;
-    }
-    let before = Books::take();
-    let runtime = Runtime::new().unwrap();
-    let (pool, pids) = runtime.block_on(async {
-        let pool = built(zygote("hostile:run")).size(1).build().unwrap();
-        let zygote = zygote_of(&pool).await;
-        let worker = pool.checkout().await.unwrap().pid().unwrap();
-        (pool, [zygote, worker])
-    });
-    drop(runtime);
-    drop(pool);
-    until("clean books", || {
-        before.left(&BTreeSet::new()).is_nothing() && !pids.iter().any(|&pid| is_alive(pid))
-    });
 }

@@ -1,0 +1,205 @@
+//! Is a pool none the worse when its zygote dies, is stopped, or outlives its host?
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+use std::{env, fs};
+
+use ostler_pool::{CallError, ExitStatus};
+use rustix::process::Signal;
+use tokio::runtime::Runtime;
+
+use crate::books::{Books, alone, is_alive, leaves_nothing, until};
+use crate::rig::{self, signal};
+use crate::zygote::{ask, built, zygote, zygote_of};
+
+/// A zygote that dies costs no worker and no call: what it forked serves on, what starts meanwhile is spawned, and the next
+/// zygote forks again. Of the orphans, groups and all, nothing is left either.
+#[test]
+fn a_dead_zygote_is_replaced() {
+    if !alone("zygote_dies::a_dead_zygote_is_replaced") {
+        return;
+    }
+    leaves_nothing(async || {
+        let pool = built(zygote("hostile:run")).build().unwrap();
+        rig::until(&pool, |status| status.serving() == 2).await;
+        let first = zygote_of(&pool).await;
+        let grandchild: u32 = ask(&pool, "grandchild").await.parse().unwrap();
+        signal(first, Signal::KILL);
+        until("the zygote's end", || !is_alive(first));
+        // Both were forked by it, and both serve.
+        let before = pool.status();
+        let mut leases = [
+            pool.checkout().await.unwrap(),
+            pool.checkout().await.unwrap(),
+        ];
+        for lease in &mut leases {
+            assert_ne!(
+                lease.call(b"parent").await.unwrap(),
+                first.to_string().as_bytes()
+            );
+        }
+        assert_eq!(pool.status().counters.opened, before.counters.opened);
+        for mut lease in leases {
+            match lease.call(b"exit 3").await {
+                Err(CallError::WorkerExited { exit, .. }) => {
+                    assert_eq!(exit.status, ExitStatus::Unknown);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        until("the orphans' end", || !is_alive(grandchild));
+        // Sooner or later, workers are forked again.
+        let me = std::process::id().to_string();
+        loop {
+            let mut lease = pool.checkout().await.unwrap();
+            let parent = String::from_utf8(lease.call(b"parent").await.unwrap()).unwrap();
+            if parent != me {
+                break;
+            }
+            pool.recycle(lease.worker());
+        }
+        let counters = pool.shutdown().await.counters;
+        assert_eq!(counters.opened, counters.released);
+    });
+}
+
+/// C4, L4: clients, kills of workers and kills of the zygote itself: each call has its one outcome, and nothing is left.
+#[test]
+fn violence_leaves_nothing() {
+    if !alone("zygote_dies::violence_leaves_nothing") {
+        return;
+    }
+    const CLIENTS: u64 = 6;
+    const CALLS: u64 = 40;
+    leaves_nothing(async || {
+        let pool = built(zygote("hostile:run"))
+            .size(3)
+            .surge(3)
+            .build()
+            .unwrap();
+        let me = std::process::id();
+        let client = async |client: u64| {
+            for number in 1..=CALLS {
+                let mut lease = pool.checkout().await.unwrap();
+                let size = client * 1000 + number;
+                let request = format!("many {size}");
+                match number % 10 {
+                    0 => {
+                        signal(lease.pid().unwrap(), Signal::KILL);
+                        match lease.call(request.as_bytes()).await {
+                            // Of one whose zygote was killed, nobody knows.
+                            Err(CallError::WorkerExited { exit, .. }) => assert!(
+                                [ExitStatus::Signal(9), ExitStatus::Unknown].contains(&exit.status)
+                            ),
+                            other => panic!("{other:?}"),
+                        }
+                        continue;
+                    }
+                    5 if client == 0 => {
+                        let parent = lease.call(b"parent").await.unwrap();
+                        let parent: u32 = String::from_utf8(parent).unwrap().parse().unwrap();
+                        // Its own, or by now the one that inherited the orphan.
+                        let children = Books::take().children;
+                        if parent != me && children.iter().any(|child| child.pid == parent) {
+                            signal(parent, Signal::KILL);
+                        }
+                    }
+                    _ => {}
+                }
+                let reply = lease.call(request.as_bytes()).await.unwrap();
+                assert_eq!(reply.len() as u64, size);
+            }
+        };
+        futures_util::future::join_all((0..CLIENTS).map(client)).await;
+        let counters = pool.shutdown().await.counters;
+        let kills = CLIENTS * CALLS / 10;
+        assert_eq!(
+            (counters.granted, counters.exited),
+            (CLIENTS * CALLS, kills)
+        );
+        assert_eq!(counters.opened, counters.released);
+    });
+}
+
+/// L5: a worker that a stopped zygote forks when nobody waits for it any more ends at once, and is reaped.
+#[test]
+fn a_late_fork_leaves_nothing() {
+    if !alone("zygote_dies::a_late_fork_leaves_nothing") {
+        return;
+    }
+    leaves_nothing(async || {
+        let pool = built(zygote("hostile:run"))
+            .size(1)
+            .start_timeout(Duration::from_millis(300))
+            .build()
+            .unwrap();
+        let mother = zygote_of(&pool).await;
+        let forked = || {
+            let children = fs::read_to_string(format!("/proc/{mother}/task/{mother}/children"));
+            children.unwrap().split_whitespace().count()
+        };
+        signal(mother, Signal::STOP);
+        let given_up = pool.status().counters.released;
+        pool.resize(2).unwrap();
+        rig::until(&pool, |status| status.counters.released > given_up).await;
+        signal(mother, Signal::CONT);
+        rig::until(&pool, |status| status.serving() == 2).await;
+        until("the end of the late ones", || forked() == 2);
+        assert_eq!(zygote_of(&pool).await, mother);
+        pool.shutdown().await;
+    });
+}
+
+/// P14: what a zygote forked ends with its host, and so does the zygote.
+#[test]
+fn a_zygote_ends_with_its_host() {
+    const ROLE: &str = "OSTLER_TEST_ZYGOTE_HOST";
+    if let Some(path) = env::var_os(ROLE) {
+        Runtime::new().unwrap().block_on(async {
+            let python = zygote("hostile:run").sentinel(false);
+            let pool = built(python).size(1).build().unwrap();
+            let zygote = zygote_of(&pool).await;
+            let mut lease = pool.checkout().await.unwrap();
+            let unfinished = format!("{}.unfinished", path.display());
+            fs::write(&unfinished, format!("{zygote} {}", lease.pid().unwrap())).unwrap();
+            fs::rename(unfinished, path).unwrap();
+            let _ = lease.call(b"spin").await;
+        });
+        return;
+    }
+    let path = env::temp_dir().join(format!("ostler-zygote-host-{}", std::process::id()));
+    let mut host = std::process::Command::new(env::current_exe().unwrap())
+        .args(["zygote_dies::a_zygote_ends_with_its_host", "--exact"])
+        .env(ROLE, &path)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the host's worker", || path.exists());
+    let pids = fs::read_to_string(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    host.kill().unwrap();
+    host.wait().unwrap();
+    let pids: Vec<u32> = pids.split(' ').map(|pid| pid.parse().unwrap()).collect();
+    until("the end of both", || !pids.iter().any(|&pid| is_alive(pid)));
+}
+
+/// P5: a pool that is dropped with its runtime leaves neither its zygote nor what that forked.
+#[test]
+fn a_dropped_pool_leaves_no_zygote() {
+    if !alone("zygote_dies::a_dropped_pool_leaves_no_zygote") {
+        return;
+    }
+    let before = Books::take();
+    let runtime = Runtime::new().unwrap();
+    let (pool, pids) = runtime.block_on(async {
+        let pool = built(zygote("hostile:run")).size(1).build().unwrap();
+        let zygote = zygote_of(&pool).await;
+        let worker = pool.checkout().await.unwrap().pid().unwrap();
+        (pool, [zygote, worker])
+    });
+    drop(runtime);
+    drop(pool);
+    until("clean books", || {
+        before.left(&BTreeSet::new()).is_nothing() && !pids.iter().any(|&pid| is_alive(pid))
+    });
+}
