@@ -8,7 +8,7 @@ use ostler_pool::{CallError, ExitStatus};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
-use crate::books::{Books, alone, is_alive, leaves_nothing, until};
+use crate::books::{Books, alone, is_alive, leaves_nothing, until, until_nothing_is_left};
 use crate::rig::{self, signal};
 use crate::zygote::{ask, built, zygote, zygote_of};
 
@@ -194,12 +194,16 @@ fn a_dropped_pool_leaves_no_zygote() {
     let (pool, pids) = runtime.block_on(async {
         let pool = built(zygote("hostile:run")).size(1).build().unwrap();
         let zygote = zygote_of(&pool).await;
+        let children = Books::take().children;
+        assert!(
+            children.iter().any(|child| child.pid == zygote),
+            "{zygote} of {children:?}"
+        );
         let worker = pool.checkout().await.unwrap().pid().unwrap();
         (pool, [zygote, worker])
     });
     drop(runtime);
     drop(pool);
-    until("clean books", || {
-        before.left(&BTreeSet::new()).is_nothing() && !pids.iter().any(|&pid| is_alive(pid))
-    });
+    // Each of them leads a group.
+    until_nothing_is_left(&before, &BTreeSet::from(pids));
 }
