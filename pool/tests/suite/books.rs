@@ -1,7 +1,7 @@
 //! The operating system's own books: processes and descriptors, not what the pool thinks of them.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{fmt, fs};
@@ -169,6 +169,13 @@ pub(crate) fn until_nothing_is_left(before: &Books, leaders: &BTreeSet<u32>) {
         assert!(since.elapsed() < DEADLINE, "left behind:\n{left}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// A path of this process's own, at which there is nothing: what an earlier one of its id may have left there is removed.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("ostler-{name}-{}", std::process::id()));
+    let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
+    path
 }
 
 /// Where the Python modules of this suite are.

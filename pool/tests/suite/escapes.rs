@@ -11,7 +11,7 @@ use ostler_pool::{Builder, Pool, Python};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
-use crate::books::{Books, alone, is_alive, leaves_nothing, modules, until};
+use crate::books::{Books, alone, is_alive, leaves_nothing, modules, scratch, until};
 use crate::rig::{self, signal};
 
 fn hostile() -> Python {
@@ -154,7 +154,7 @@ const ROLE: &str = "OSTLER_TEST_ESCAPES_HOST";
 
 /// A host with one worker that ends for nothing but a kill, and a daemon of the worker's: the ids of the two.
 fn immortal_host(test: &str, sentinel: bool) -> (Child, [u32; 2]) {
-    let pids = env::temp_dir().join(format!("ostler-escapes-{}-{sentinel}", process::id()));
+    let pids = scratch(&format!("escapes-{sentinel}"));
     let host = Command::new(env::current_exe().unwrap())
         .args([test, "--exact", "--nocapture"])
         .env(ROLE, &pids)

@@ -3,8 +3,8 @@
 //! Real processes, real kills. Where a test counts all that there is, it runs in a process of its own.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::time::Duration;
-use std::{env, fs};
 
 use ostler_pool::ostler::supervisor::Reason;
 use ostler_pool::ostler::worker::Rung;
@@ -12,7 +12,7 @@ use ostler_pool::{CallError, ExitStatus};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
-use crate::books::{Books, alone, is_alive, leaves_nothing, until, until_nothing_is_left};
+use crate::books::{Books, alone, is_alive, leaves_nothing, scratch, until, until_nothing_is_left};
 use crate::rig::{hostile, signal};
 
 fn number(reply: &[u8]) -> u32 {
@@ -141,7 +141,7 @@ async fn an_exit_is_told_with_its_last_words() {
 #[tokio::test]
 async fn a_grandchild_dies_with_its_group() {
     let pool = hostile().size(1).build().unwrap();
-    let file = env::temp_dir().join(format!("ostler-grandchild-{}", std::process::id()));
+    let file = scratch("grandchild");
     let request = format!("exit_with_grandchild {}", file.display());
     match pool.call(request.as_bytes()).await {
         Err(CallError::WorkerExited { exit, .. }) => assert_eq!(exit.status, ExitStatus::Code(4)),
@@ -231,7 +231,7 @@ async fn an_idle_worker_leaves_in_order() {
         .shutdown_timeout(10 * minute)
         .build()
         .unwrap();
-    let file = env::temp_dir().join(format!("ostler-at-exit-{}", std::process::id()));
+    let file = scratch("at-exit");
     let request = format!("at_exit {}", file.display());
     assert_eq!(pool.call(request.as_bytes()).await.unwrap(), b"registered");
     let report = pool.shutdown().await;

@@ -5,7 +5,7 @@ use std::{env, fs};
 
 use ostler_pool::{CheckoutError, OpenError, Pool, Program, StartError};
 
-use crate::books::{alone, leaves_nothing, modules};
+use crate::books::{alone, leaves_nothing, modules, scratch};
 
 /// P6: a program that cannot be started fails the build, or each start, with what is wrong and without a trace.
 #[test]
@@ -39,7 +39,7 @@ fn a_program_that_cannot_run_leaves_nothing() {
             "working directory `/no/such` is not a directory"
         );
         // Executable, and no program: only the kernel can tell.
-        let file = env::temp_dir().join(format!("ostler-no-program-{}", std::process::id()));
+        let file = scratch("no-program");
         fs::write(&file, [0; 64]).unwrap();
         fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let moment = Duration::from_millis(1);

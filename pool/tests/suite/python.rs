@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ostler_pool::{Builder, CallError, CheckoutError, Pool, Python, RemoteError};
 
-use crate::books::modules;
+use crate::books::{modules, scratch};
 
 fn python(target: &str) -> Builder {
     Pool::builder(Python::function(target).path(modules()))
@@ -164,7 +164,7 @@ async fn a_function_needs_a_module() {
 /// L20: a function gets the interpreter, the environment and the directories that it was given.
 #[tokio::test]
 async fn a_function_gets_what_it_was_given() {
-    let scratch = std::env::temp_dir().join(format!("ostler-python-{}", std::process::id()));
+    let scratch = scratch("python");
     std::fs::create_dir_all(&scratch).unwrap();
     // Not the interpreter itself, and found by its path: it leaves a mark for the worker to see.
     let interpreter = scratch.join("interpreter");

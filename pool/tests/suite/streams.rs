@@ -8,7 +8,7 @@ use std::time::Duration;
 use ostler_pool::{CallError, ExitStatus, Lease, Parts, Pool, Python};
 use tokio::time::sleep;
 
-use crate::books::until;
+use crate::books::{scratch, until};
 use crate::rig::{begin, end, hostile, pool};
 use crate::sim::Sim;
 
@@ -260,7 +260,7 @@ async fn a_part_can_be_json() {
 async fn a_fast_worker_waits_for_a_slow_client() {
     const PART: usize = 1000;
     const PIPE: usize = 256 * 1024;
-    let scratch = std::env::temp_dir().join(format!("ostler-ahead-{}", std::process::id()));
+    let scratch = scratch("ahead");
     let made = || match std::fs::read(&scratch).map(TryFrom::try_from) {
         Ok(Ok(count)) => usize::try_from(u64::from_be_bytes(count)).unwrap(),
         _ => 0,

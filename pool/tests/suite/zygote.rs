@@ -1,13 +1,13 @@
 //! Are workers that a zygote forks like any others?
 
+use std::fs;
 use std::time::Duration;
-use std::{env, fs};
 
 use ostler_pool::ostler::worker::Rung;
 use ostler_pool::{Builder, CallError, ExitStatus, Pool, Python};
 use rustix::process::Signal;
 
-use crate::books::{alone, is_alive, leaves_nothing, modules, until};
+use crate::books::{alone, is_alive, leaves_nothing, modules, scratch, until};
 use crate::rig::{self, signal};
 
 pub(crate) fn zygote(target: &str) -> Python {
@@ -127,7 +127,7 @@ async fn a_forked_worker_is_interrupted() {
 #[tokio::test]
 async fn a_forked_worker_ends_with_its_group() {
     let pool = built(zygote("hostile:run")).size(1).build().unwrap();
-    let file = env::temp_dir().join(format!("ostler-forked-{}", std::process::id()));
+    let file = scratch("forked");
     let request = format!("exit_with_grandchild {}", file.display());
     match pool.call(request.as_bytes()).await {
         Err(CallError::WorkerExited { exit, .. }) => assert_eq!(exit.status, ExitStatus::Code(4)),

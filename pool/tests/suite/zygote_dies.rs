@@ -8,7 +8,7 @@ use ostler_pool::{CallError, ExitStatus};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
-use crate::books::{Books, alone, is_alive, leaves_nothing, until, until_nothing_is_left};
+use crate::books::{Books, alone, is_alive, leaves_nothing, scratch, until, until_nothing_is_left};
 use crate::rig::{self, signal};
 use crate::zygote::{ask, built, zygote, zygote_of};
 
@@ -167,7 +167,7 @@ fn a_zygote_ends_with_its_host() {
         });
         return;
     }
-    let path = env::temp_dir().join(format!("ostler-zygote-host-{}", std::process::id()));
+    let path = scratch("zygote-host");
     let mut host = std::process::Command::new(env::current_exe().unwrap())
         .args(["zygote_dies::a_zygote_ends_with_its_host", "--exact"])
         .env(ROLE, &path)

@@ -10,16 +10,16 @@ mod starts;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use std::{env, fs};
 
 use futures_util::future::join_all;
 use ostler_pool::{Builder, CallError, Lease, Pool, Program, ShutdownReport, StartError};
 use tokio::runtime;
 
-use crate::books::{Books, alone, is_alive, modules, until_nothing_is_left};
+use crate::books::{Books, alone, is_alive, modules, scratch, until_nothing_is_left};
 use crate::procfs::Process;
 use crate::rig::{interpreter, until};
 
@@ -34,6 +34,7 @@ struct Cage {
     pool: Pool,
     /// The workers that were seen, each the leader of a group.
     leaders: RefCell<BTreeSet<u32>>,
+    /// The file that tells the first worker from those that come later: its process id.
     marker: PathBuf,
     ended: Cell<bool>,
 }
@@ -47,12 +48,12 @@ fn caged(
     options: impl FnOnce(Builder) -> Builder,
     test: impl AsyncFnOnce(&Cage),
 ) {
-    let program = || {
+    let program = |marker: &Path| {
         Program::new(interpreter())
             .args(["-I", "-S"])
             .arg(modules().join("menagerie/menagerie.py"))
             .arg(start)
-            .arg(marker())
+            .arg(marker)
     };
     caged_program(name, program, options, test);
 }
@@ -60,7 +61,7 @@ fn caged(
 /// As [`caged`], with another program.
 fn caged_program(
     name: &str,
-    program: impl FnOnce() -> Program,
+    program: impl FnOnce(&Path) -> Program,
     options: impl FnOnce(Builder) -> Builder,
     test: impl AsyncFnOnce(&Cage),
 ) {
@@ -69,7 +70,8 @@ fn caged_program(
     }
     let me = std::process::id().to_string();
     let moment = Duration::from_millis(50);
-    let program = program().env(MARK, &me);
+    let marker = scratch("menagerie");
+    let program = program(&marker).env(MARK, &me);
     // One thread for everything: a task that does not give way is felt by all others.
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
@@ -87,7 +89,7 @@ fn caged_program(
         let cage = Cage {
             pool: options(builder).build().unwrap(),
             leaders: RefCell::default(),
-            marker: marker(),
+            marker,
             ended: Cell::new(false),
         };
         test(&cage).await;
@@ -100,11 +102,6 @@ fn caged_program(
     let marked: Vec<String> = marked.iter().map(Process::to_string).collect();
     assert_eq!(marked, [""; 0]);
     until_nothing_is_left(&before, &leaders);
-}
-
-/// The file that tells the first worker from those that come later.
-fn marker() -> PathBuf {
-    env::temp_dir().join(format!("ostler-menagerie-{}", std::process::id()))
 }
 
 impl Cage {
@@ -123,9 +120,10 @@ impl Cage {
     /// How the start failed that did. There must have been one.
     async fn failed_start(&self) -> Arc<StartError> {
         until(&self.pool, |status| status.last_failure.is_some()).await;
-        let worker = fs::read_to_string(&self.marker).expect("somebody was the first");
-        let worker = worker.parse().expect("it left its process id");
-        self.leaders.borrow_mut().insert(worker);
+        // On a busy machine another one may have failed before it, for want of time.
+        let first = || fs::read_to_string(&self.marker).ok()?.parse::<u32>().ok();
+        until(&self.pool, |_| first().is_some()).await;
+        self.leaders.borrow_mut().extend(first());
         self.pool.status().last_failure.unwrap()
     }
 

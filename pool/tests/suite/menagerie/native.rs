@@ -1,6 +1,6 @@
 //! Workers that misbehave as only a native program can.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::Command;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use ostler_pool::{Builder, CallError, ExitStatus, Program, StartError};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use super::{Cage, caged_program, marker};
-use crate::books::{alone, is_alive, modules};
+use super::{Cage, caged_program};
+use crate::books::{alone, is_alive, modules, scratch};
 use crate::rig::signal;
 
 /// As [`caged`](super::caged), with the program in C. Without a compiler the test says so and does nothing, unless
@@ -29,7 +29,7 @@ fn caged_native(name: &str, start: &str, test: impl AsyncFnOnce(&Cage)) {
         eprintln!("skipped: there is no `cc` to build the worker with");
         return;
     };
-    let program = || Program::new(&path).arg(start).arg(marker());
+    let program = |marker: &Path| Program::new(&path).arg(start).arg(marker);
     caged_program(name, program, hurried, test);
     fs::remove_file(path).unwrap();
 }
@@ -41,8 +41,7 @@ fn hurried(builder: Builder) -> Builder {
 
 /// The program, if there is a compiler.
 fn compiled() -> Option<PathBuf> {
-    let name = format!("ostler-menagerie-native-{}", std::process::id());
-    let path = env::temp_dir().join(name);
+    let path = scratch("menagerie-native");
     let status = Command::new("cc")
         .args(["-O1", "-pthread", "-Wall", "-Werror", "-o"])
         .arg(&path)
