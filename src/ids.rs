@@ -7,6 +7,7 @@ use core::fmt;
 /// A slot's next worker has the next generation, so that whatever still comes in about the last one is recognised as
 /// late. Written `slot.generation`, as in `worker 3.17`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct WorkerId {
     /// The slot, counted from 0. A pool has `size + surge` of them.
     pub slot: usize,
@@ -22,6 +23,7 @@ impl fmt::Display for WorkerId {
 
 /// One lease: the worker, and which of its leases this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LeaseId {
     /// The worker that is leased.
     pub worker: WorkerId,
@@ -31,8 +33,10 @@ pub struct LeaseId {
 
 /// One client that asked for a lease. Chosen by the driver, and never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct WaiterId(pub u64);
 
 /// One session of a client. Chosen by the driver, and never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SessionId(pub u64);

@@ -9,6 +9,7 @@ use core::time::Duration;
 ///
 /// [`validate`](Policy::validate) says what each may be. The supervisor takes only a policy that has passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Policy {
     /// Workers kept serving. From 1 to [`MAX_SIZE`].
     pub size: usize,

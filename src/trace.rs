@@ -1,12 +1,16 @@
 //! What a pool did, in the words of the specification.
 
+use alloc::vec::Vec;
+
 use crate::WorkerId;
-use crate::supervisor::Reason;
+use crate::policy::Policy;
+use crate::supervisor::{self, Effect, Reason};
 use crate::worker::{Input, Phase};
 
 /// Something that happened to a worker. In the order in which these are given, they tell its whole life.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Event {
     /// The worker exists from now on, and is [`Initializing`](Phase::Initializing).
     Opened {
@@ -31,6 +35,7 @@ pub enum Event {
 
 /// One step of one worker: a row of the transition table that was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Transition {
     /// The worker: its slot and its generation.
     pub worker: WorkerId,
@@ -42,6 +47,30 @@ pub struct Transition {
     pub to: Phase,
     /// Why it is on its way out, once it is.
     pub reason: Option<Reason>,
+}
+
+/// What a trace begins with: how the pool was to be. [`Step`]s follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Head {
+    /// How a trace is written: [`VERSION`].
+    pub ostler_trace: u32,
+    /// What the pool decided by.
+    pub policy: Policy,
+}
+
+/// The version of what [`Head`] and [`Step`] look like when they are written.
+pub const VERSION: u32 = 1;
+
+/// One step of a pool: what it was told, and all that it ordered because of it. In their order, from the first one on, a
+/// pool's steps tell its whole life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Step {
+    /// `None` in the first one: a pool that opens orders its workers before it is told anything.
+    pub input: Option<supervisor::Input>,
+    /// In the order in which they were given.
+    pub effects: Vec<Effect>,
 }
 
 impl Event {

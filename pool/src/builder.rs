@@ -12,6 +12,7 @@ use crate::driver::{Driver, Limits};
 use crate::error::BuildError;
 use crate::pool::Pool;
 use crate::port::Opener;
+use crate::recorder::{Recorder, Sink};
 
 /// The smallest frame limit that leaves room for the handshake and a short error.
 const MIN_FRAME: usize = 1024;
@@ -31,6 +32,7 @@ pub struct Builder {
     call_timeout: Duration,
     cancel_grace: Option<Duration>,
     max_frame: usize,
+    record: Option<Sink>,
 }
 
 impl Builder {
@@ -43,6 +45,7 @@ impl Builder {
             call_timeout: Duration::from_secs(30),
             cancel_grace: None,
             max_frame: 64 << 20,
+            record: None,
         }
     }
 
@@ -239,6 +242,41 @@ impl Builder {
         self
     }
 
+    /// Writes down every step of the pool: a line of JSON for its policy, and one for each thing that happens with all that
+    /// the pool orders because of it. Whether the specification allows what was written is checked by
+    ///
+    /// ```text
+    /// cargo run --release --example check_trace FILE
+    /// ```
+    ///
+    /// in a checkout of ostler. There are no requests, replies or names of sessions in it.
+    ///
+    /// The lines are written on a thread of their own, and flushed whenever there is no next one. A pool never waits for
+    /// them: where they fall behind by some ten thousand steps, or cannot be written, the trace ends there, and is good up to
+    /// there. When [`Pool::shutdown`] returns, all of them are written.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use ostler_pool::{Pool, Python};
+    ///
+    /// let path = std::env::temp_dir().join("ostler-example.trace");
+    /// let python = Python::function("builtins:bytes");
+    /// let pool = Pool::builder(python).size(1).record(std::fs::File::create(&path)?).build()?;
+    /// pool.call(b"hello").await?;
+    /// pool.shutdown().await;
+    /// let trace = std::fs::read_to_string(&path)?;
+    /// assert!(trace.starts_with(r#"{"ostler_trace":1,"policy":{"size":1,"#));
+    /// assert!(trace.ends_with("\"Closed\"]}\n"));
+    /// # std::fs::remove_file(path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[cfg(feature = "record")]
+    pub fn record(mut self, to: impl std::io::Write + Send + 'static) -> Self {
+        self.record = Some(Sink::new(to));
+        self
+    }
+
     /// Checks the options and the program, and opens the pool. Its workers start on the runtime that this is called
     /// in; clients may come from anywhere, and at once.
     ///
@@ -263,11 +301,14 @@ impl Builder {
         let supervisor = Supervisor::new(self.policy, seed)?;
         self.opener.prepare()?;
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
+        let start = |sink| Recorder::start(supervisor.policy().clone(), sink);
+        let recorder = self.record.map(start).transpose()?;
         Ok(Pool::new(Driver::open(
             supervisor,
             self.opener,
             limits,
             runtime,
+            recorder,
         )))
     }
 }

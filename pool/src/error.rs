@@ -22,6 +22,9 @@ pub enum BuildError {
     /// `build` was called outside a tokio runtime. The pool's tasks run on the one that it is called in.
     #[error("a pool must be built inside a tokio runtime: call `build` from async code")]
     NoRuntime,
+    /// The thread that was to write the trace could not be started.
+    #[error("the thread that writes the trace cannot be started: {0}")]
+    Recorder(#[from] std::io::Error),
 }
 
 /// Why a client got no lease.

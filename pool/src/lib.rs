@@ -24,6 +24,7 @@
 //! # Cargo features
 //!
 //! - `json` (default): [`Pool::call_json`], [`Lease::call_json`] and [`Parts::next_json`].
+//! - `record`: `Builder::record`, which writes down every step of a pool, to be checked against the specification.
 
 mod builder;
 mod client;
@@ -36,6 +37,7 @@ mod pool;
 mod port;
 mod process;
 mod python;
+mod recorder;
 mod session;
 mod status;
 mod task;

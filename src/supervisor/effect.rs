@@ -11,6 +11,7 @@ use crate::{LeaseId, SessionId, WaiterId, WorkerId};
 /// An order of the supervisor's. Each says what answers it.
 #[must_use = "an effect that is not performed leaves somebody waiting"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Effect {
     /// An order about one worker, to be performed after all earlier ones about the same worker.
     Worker {
@@ -65,6 +66,7 @@ pub enum Effect {
 
 /// An order about one worker, for the task that owns its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Order {
     /// Open the port and make the handshake. Answered by [`PortFact`](super::PortFact) `Started` or `StartFailed`.
     Open,
@@ -100,6 +102,7 @@ pub enum Order {
 /// A timer. Each that is running has another name, so that one which elapsed while it was being cancelled is
 /// recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Timer {
     /// A deadline of one worker.
     Worker {
@@ -133,6 +136,7 @@ pub enum Timer {
 
 /// What is due in the life of a worker that serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Due {
     /// It is to be probed and measured. Comes again.
     Check,
@@ -146,6 +150,7 @@ pub enum Due {
 
 /// Why a session is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum SessionEnd {
     /// It was not opened.
     Refused(Refusal),
@@ -161,6 +166,7 @@ pub enum SessionEnd {
 
 /// How a rolling restart ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Rolled {
     /// How many workers were retired for it, or ended before it was their turn.
     pub replaced: usize,
@@ -170,6 +176,7 @@ pub struct Rolled {
 
 /// Why a client gets no lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Refusal {
     /// As many clients wait as may.
     QueueFull,

@@ -7,6 +7,7 @@ use crate::{LeaseId, SessionId, WaiterId, WorkerId};
 
 /// A fact about the pool, fed to [`Supervisor::handle`](super::Supervisor::handle).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Input {
     /// A client wants a lease. Answered by [`Grant`](super::Effect::Grant) or [`Refuse`](super::Effect::Refuse), at
     /// once or later, exactly once, unless it gives up first.
@@ -93,6 +94,7 @@ pub enum Input {
 
 /// What can happen to a port. The task that owns it reports these in the order in which they happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum PortFact {
     /// The worker answered the handshake.
     Started,
@@ -106,6 +108,7 @@ pub enum PortFact {
 
 /// How a lease ended that did not end between two whole exchanges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Fault {
     /// The client dropped it, or the call on it, in the middle of an exchange.
     Abandoned,
@@ -117,6 +120,7 @@ pub enum Fault {
 
 /// A limit that a worker can reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Limit {
     /// `max_worker_age`.
     Age,
@@ -130,6 +134,7 @@ pub enum Limit {
 
 /// Why a worker is on its way out. The first reason stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Reason {
     /// Its start failed.
     StartFailed,

@@ -14,6 +14,7 @@ use super::perform::Deferred;
 use super::{Answer, Driver, Shutdown};
 use crate::error::{CheckoutError, Occupancy, RollingError, StartError};
 use crate::lease::Lease;
+use crate::recorder::Recorder;
 use crate::status::{PoolStatus, Probe, WorkerStatus};
 use crate::wire::Wire;
 
@@ -32,6 +33,7 @@ pub(super) struct Inner {
     pub(super) draining: Vec<oneshot::Sender<()>>,
     pub(super) shutdown: Option<Shutdown>,
     pub(super) log: Log,
+    pub(super) recorder: Option<Recorder>,
 }
 
 /// What the driver knows of a worker.
@@ -82,7 +84,7 @@ impl Sessions {
 }
 
 impl Inner {
-    pub(super) fn new(supervisor: Supervisor) -> Self {
+    pub(super) fn new(supervisor: Supervisor, recorder: Option<Recorder>) -> Self {
         Self {
             supervisor,
             clients: HashMap::new(),
@@ -95,6 +97,7 @@ impl Inner {
             draining: Vec::new(),
             shutdown: None,
             log: Log::default(),
+            recorder,
         }
     }
 

@@ -23,6 +23,7 @@ pub(crate) use self::log::Read;
 use crate::error::{CheckoutError, Occupancy, RollingError, StartError};
 use crate::lease::Lease;
 use crate::port::Opener;
+use crate::recorder::Recorder;
 use crate::status::{PoolStatus, WorkerEnd};
 
 /// The limits that concern the driver and not the core.
@@ -75,16 +76,17 @@ impl Driver {
         opener: Box<dyn Opener>,
         limits: Limits,
         runtime: Handle,
+        recorder: Option<Recorder>,
     ) -> Arc<Self> {
         let driver = Arc::new(Self {
-            inner: Mutex::new(Inner::new(supervisor)),
+            inner: Mutex::new(Inner::new(supervisor, recorder)),
             opener,
             limits,
             runtime,
             closed: watch::Sender::new(false),
             news: Notify::new(),
         });
-        let opening = driver.sort(&mut driver.lock());
+        let opening = driver.sort(&mut driver.lock(), None);
         driver.perform(opening);
         driver
     }

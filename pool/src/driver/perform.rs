@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ostler::WorkerId;
 use ostler::supervisor::{Effect, Illegal, Input, Rolled, Timer};
-use ostler::trace::{Event, Transition};
+use ostler::trace::{Event, Step, Transition};
 use ostler::worker::Phase;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
@@ -45,17 +45,22 @@ pub(super) enum Deferred {
 impl Driver {
     pub(super) fn decide(self: &Arc<Self>, inner: &mut Inner, input: Input) -> Vec<Deferred> {
         let handled = inner.supervisor.handle(input);
-        let mut deferred = self.sort(inner);
+        let mut deferred = self.sort(inner, Some(input));
         if let Err(illegal) = handled {
             deferred.push(Deferred::Complain(illegal));
         }
         deferred
     }
 
-    /// Takes the effects, puts each worker's orders into its queue, and gives back what is to be done without the lock.
-    pub(super) fn sort(self: &Arc<Self>, inner: &mut Inner) -> Vec<Deferred> {
+    /// Takes the effects of `input`, puts each worker's orders into its queue, and gives back what is to be done without the
+    /// lock. A pool that opens has effects without an input.
+    pub(super) fn sort(self: &Arc<Self>, inner: &mut Inner, input: Option<Input>) -> Vec<Deferred> {
         let mut deferred = Vec::new();
         let effects: Vec<Effect> = inner.supervisor.take_effects().collect();
+        if let Some(recorder) = &mut inner.recorder {
+            let effects = effects.clone();
+            recorder.take(Step { input, effects });
+        }
         for effect in effects {
             match effect {
                 Effect::Worker { worker, order } => deferred.push(inner.queue(worker, order, self)),
@@ -127,7 +132,16 @@ impl Driver {
         let closing = Closing(Arc::clone(self));
         self.runtime.spawn(async move {
             closing.0.opener.close().await;
+            closing.0.finish_record().await;
         });
+    }
+
+    /// Nothing happens any more that is worth recording.
+    async fn finish_record(&self) {
+        let recorder = self.lock().recorder.take();
+        if let Some(recorder) = recorder {
+            let _ = tokio::task::spawn_blocking(|| recorder.finish()).await;
+        }
     }
 
     fn start_timer(self: &Arc<Self>, timer: Timer, after: Duration) {
