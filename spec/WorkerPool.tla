@@ -439,7 +439,8 @@ SetIntake(to) == /\ intake' = to
                  /\ size' = size /\ stage' = stage
                  /\ WorkersStay /\ ClientsStay /\ SessionsStay /\ RestartsStay
 
-Pause  == "Pauses" \in Happens /\ intake = "Open" /\ SetIntake("Paused")
+\* Whoever wants it paused while it is will be told once more when nobody is left.
+Pause  == "Pauses" \in Happens /\ intake # "Paused" /\ SetIntake("Paused")
 Resume == "Pauses" \in Happens /\ intake # "Open" /\ SetIntake("Open")
 
 Resize(n) == /\ "Resizes" \in Happens /\ Count(In({"absent"})) + Count(Staff) >= n

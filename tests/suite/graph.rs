@@ -6,8 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::fs;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use ostler::Policy;
@@ -18,7 +16,8 @@ use tla_checker::checker::format_value;
 
 use crate::graph_explore::{Graph, World};
 use crate::graph_step::Happening;
-use crate::spec_support::{Model, assert_same, beside_the_spec};
+use crate::spec_model;
+use crate::spec_support::{Model, assert_same};
 
 /// The small pools that are explored, each for what may go wrong in it.
 fn worlds() -> [(&'static str, World); 5] {
@@ -234,41 +233,16 @@ fn base(action: impl AsRef<str>) -> String {
 
 /// The specification, of a pool like the one that was explored.
 fn model(name: &str, world: &World, graph: &Graph) -> Model {
-    let name = format!("Graph{name}");
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-        .join(&name)
-        .with_extension("tla");
-    let named = |prefix: &str, count| {
-        let names = (1..=count).map(|n| format!("\"{prefix}{n}\""));
-        format!("{{{}}}", names.collect::<Vec<_>>().join(", "))
+    let around = spec_model::World {
+        workers: graph.workers,
+        clients: world.clients,
+        sessions: world.sessions,
+        sizes: world.sizes.iter().copied().collect(),
     };
-    let sizes: Vec<String> = world.sizes.iter().map(ToString::to_string).collect();
-    let policy = &world.policy;
-    let module = format!(
-        "---- MODULE {name} ----\nEXTENDS WorkerPool\nThere == 1..{}\n====\n",
-        graph.workers
-    );
-    let constants = [
-        "Cell <- Table".into(),
-        "EntryRung <- EntryRungs".into(),
-        "NextRung <- NextRungs".into(),
-        format!("Size = {}", policy.size),
-        format!("Surge = {}", policy.surge),
-        format!("MaxStarting = {}", policy.max_starting),
-        format!("MaxWaiting = {}", policy.max_waiting),
-        format!("MaxSessions = {}", policy.max_sessions),
-        format!("CrashLoop = {}", policy.crash_loop),
-        "Workers <- There".into(),
-        format!("Clients = {}", named("c", world.clients)),
-        format!("Sessions = {}", named("s", world.sessions)),
-        format!("Sizes = {{{}}}", sizes.join(", ")),
-        "Happens <- Doings".into(),
-    ];
-    let cfg = format!(
-        "SPECIFICATION Spec\nCONSTANTS\n{}\nINVARIANT TypeOK\n",
-        constants.join("\n")
-    );
-    fs::write(&path, module).expect("the module can be written");
-    fs::write(path.with_extension("cfg"), cfg).expect("the configuration can be written");
-    Model::load(&beside_the_spec(&path)).unwrap_or_else(|problem| panic!("{name}: {problem}"))
+    spec_model::model(
+        &format!("Graph{name}"),
+        "WorkerPool",
+        &world.policy,
+        &around,
+    )
 }

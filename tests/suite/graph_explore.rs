@@ -148,10 +148,13 @@ impl World {
         if !serving.is_empty() {
             all.push(Happening::RecycleAll);
         }
-        all.push(match node.supervisor.is_paused() {
-            true => Happening::Resume,
-            false => Happening::Pause,
-        });
+        if node.supervisor.is_paused() {
+            all.push(Happening::Resume);
+        }
+        // To be told once more.
+        if !node.supervisor.is_paused() || node.drained {
+            all.push(Happening::Pause);
+        }
         let size = node.supervisor.policy().size;
         let others = self.sizes.iter().filter(|other| **other != size);
         all.extend(others.map(|other| Happening::Resize(*other)));

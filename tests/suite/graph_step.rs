@@ -167,7 +167,10 @@ impl Happening {
             H::Looks => return vec![elapsed(Timer::Sessions); 5],
             H::Recycle(worker) => Input::Recycle { worker },
             H::RecycleAll => Input::RecycleAll,
-            H::Pause => Input::Pause,
+            H::Pause => {
+                node.drained = false;
+                Input::Pause
+            }
             H::Resume => {
                 node.drained = false;
                 Input::Resume

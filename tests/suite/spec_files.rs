@@ -1,8 +1,8 @@
 //! The files of the specification, as text: what the checker does not say of a module that it has loaded.
 
 use std::collections::VecDeque;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use tla_checker::{parser, stdlib};
 
@@ -60,7 +60,7 @@ pub(crate) fn spec_dir() -> PathBuf {
 /// The checker looks for extended modules only where it found the first one.
 pub(crate) fn beside_the_spec(path: &Path) -> PathBuf {
     let name = path.file_stem().expect("a module has a name");
-    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let dir = scratch().join(name);
     fs::create_dir_all(&dir).expect("a directory for the module can be made");
     let own = fs::read_dir(spec_dir()).expect("spec/ can be read");
     let own = own.map(|entry| entry.expect("spec/ can be read").path());
@@ -73,6 +73,11 @@ pub(crate) fn beside_the_spec(path: &Path) -> PathBuf {
         fs::copy(&file, to).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     }
     dir.join(name).with_extension("tla")
+}
+
+/// Where modules may be written: below the target directory for a test, of which an example knows nothing.
+pub(crate) fn scratch() -> PathBuf {
+    option_env!("CARGO_TARGET_TMPDIR").map_or_else(env::temp_dir, PathBuf::from)
 }
 
 pub(crate) fn read(path: &Path) -> Result<String, String> {

@@ -208,6 +208,14 @@ impl Model {
         }
     }
 
+    /// A state for people, a line for each variable.
+    pub(crate) fn tell(&self, state: &State) -> String {
+        let lines = self.spec.vars.iter().zip(&state.values);
+        lines
+            .map(|(name, value)| format!("  {name} = {}\n", format_value(value)))
+            .collect()
+    }
+
     /// The value of an expression without variables.
     pub(crate) fn eval(&self, expr: &str) -> Value {
         self.eval_with(expr, self.env.clone())

@@ -1,0 +1,56 @@
+//! `spec/WorkerPool.tla` for the pool that a test is about.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use ostler::Policy;
+
+use crate::spec_files::scratch;
+use crate::spec_support::{Model, beside_the_spec};
+
+/// Who there is around the pool.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) workers: usize,
+    pub(crate) clients: usize,
+    pub(crate) sessions: usize,
+    /// The sizes that the pool may be given.
+    pub(crate) sizes: BTreeSet<usize>,
+}
+
+/// `module`, one that has the constants of `WorkerPool`, with those of this policy and this world. `name` is to be given once.
+pub(crate) fn model(name: &str, module: &str, policy: &Policy, world: &World) -> Model {
+    let path = scratch().join(name).with_extension("tla");
+    let named = |prefix: &str, count| {
+        let names = (1..=count).map(|n| format!("\"{prefix}{n}\""));
+        format!("{{{}}}", names.collect::<Vec<_>>().join(", "))
+    };
+    let sizes: Vec<String> = world.sizes.iter().map(ToString::to_string).collect();
+    let text = format!(
+        "---- MODULE {name} ----\nEXTENDS {module}\nThere == 1..{}\n====\n",
+        world.workers
+    );
+    let constants = [
+        "Cell <- Table".into(),
+        "EntryRung <- EntryRungs".into(),
+        "NextRung <- NextRungs".into(),
+        format!("Size = {}", policy.size),
+        format!("Surge = {}", policy.surge),
+        format!("MaxStarting = {}", policy.max_starting),
+        format!("MaxWaiting = {}", policy.max_waiting),
+        format!("MaxSessions = {}", policy.max_sessions),
+        format!("CrashLoop = {}", policy.crash_loop),
+        "Workers <- There".into(),
+        format!("Clients = {}", named("c", world.clients)),
+        format!("Sessions = {}", named("s", world.sessions)),
+        format!("Sizes = {{{}}}", sizes.join(", ")),
+        "Happens <- Doings".into(),
+    ];
+    let cfg = format!(
+        "SPECIFICATION Spec\nCONSTANTS\n{}\nINVARIANT TypeOK\n",
+        constants.join("\n")
+    );
+    fs::write(&path, text).expect("the module can be written");
+    fs::write(path.with_extension("cfg"), cfg).expect("the configuration can be written");
+    Model::load(&beside_the_spec(&path)).unwrap_or_else(|problem| panic!("{name}: {problem}"))
+}

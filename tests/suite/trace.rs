@@ -1,0 +1,306 @@
+//! Is what a real pool does a behaviour of `spec/WorkerPool.tla`?
+//!
+//! A pool of Python workers is recorded while clients come, call, cancel and keep sessions, and while workers are killed,
+//! stopped, recycled and fail to start; then the trace is followed in the specification step by step.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{env, fs};
+
+use ostler::trace::{Head, Step};
+use ostler::{Phase, WorkerId};
+use ostler_pool::{Pool, Python, StartError, WorkerStatus};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::runtime::Runtime;
+use tokio::time::{sleep, timeout};
+
+use crate::random::Random;
+use crate::spec_support::{Model, assert_same};
+use crate::trace_check::{Follower, check, parse};
+use crate::trace_tampered::TAMPERINGS;
+
+const CLIENTS: u64 = 10;
+
+/// Files of one test, in a directory of its own.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = env::temp_dir().join(format!("ostler-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).expect("a directory can be made");
+        Self(path)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// How workers start from now on.
+    fn mood(&self, mood: &str) {
+        let unfinished = self.file("unfinished");
+        fs::write(&unfinished, mood).expect("a file can be written");
+        fs::rename(unfinished, self.file("mood")).expect("a file can be renamed");
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A pool that is recorded, with limits that are soon reached.
+fn pool(scratch: &Scratch) -> Pool {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = Python::function("moody:run")
+        .path(root.join("tests/suite"))
+        .path(root.join("pool/tests/suite"))
+        .env("MOOD", scratch.file("mood"));
+    let millis = Duration::from_millis;
+    Pool::builder(python)
+        .size(4)
+        .surge(2)
+        .max_waiting(4)
+        .max_sessions(3)
+        .session_idle_timeout(millis(200))
+        .max_worker_requests(60)
+        .error_threshold(2)
+        .min_worker_life(millis(10))
+        .health_check_interval(millis(40))
+        .health_check_timeout(millis(100))
+        .health_failure_threshold(2)
+        .start_timeout(Duration::from_secs(2))
+        .restart_backoff(millis(5), millis(300))
+        .stop_grace(millis(50), millis(50))
+        .shutdown_timeout(millis(300))
+        .checkout_timeout(Duration::from_secs(5))
+        .call_timeout(millis(500))
+        .record(fs::File::create(scratch.file("trace")).expect("a file can be made"))
+        .build()
+        .expect("the pool can be built")
+}
+
+/// What clients do who are in no hurry, and what befalls the workers meanwhile. Outcomes are nobody's concern here: the trace has
+/// them all.
+async fn client(pool: Pool, seed: u64, rounds: u64) {
+    let mut random = Random::new(seed);
+    for _ in 0..rounds {
+        let number = random.below(3);
+        match random.below(100) {
+            0..2 => drop(signal(random.below(4), &pool, Signal::KILL)),
+            2..4 => drop(signal(random.below(4), &pool, Signal::STOP)),
+            4..6 => {
+                if let Some(worker) = pool.status().workers.first() {
+                    pool.recycle(worker.worker);
+                }
+            }
+            6 => drop(pool.recycle_all()),
+            7..9 => pool
+                .resize(3 + usize::try_from(number).expect("a small number"))
+                .expect("a size"),
+            9 => {
+                drop(pool.drain());
+                tokio::task::yield_now().await;
+                drop(pool.drain());
+                pool.resume();
+            }
+            10..13 => drop(timeout(Duration::ZERO, pool.checkout()).await),
+            13..16 => drop(timeout(Duration::from_micros(300), pool.call(b"sleep 1")).await),
+            16..19 => drop(pool.call(b"fail twice").await),
+            19 => drop(pool.call(b"exit 3").await),
+            20 => drop(pool.call(b"immortal").await),
+            21 => drop(pool.call(b"sicken").await),
+            22..34 => {
+                if let Ok(session) = pool.session(&format!("session {number}")) {
+                    let _ = session.call(b"pid").await;
+                    if number == 0 {
+                        session.end();
+                    }
+                }
+            }
+            _ => {
+                for _ in 0..8 {
+                    if let Ok(mut lease) = pool.checkout().await {
+                        for _ in 0..=number {
+                            let _ = lease.call(b"pid").await;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Signals a worker that serves, if there are so many: which one.
+fn signal(which: u64, pool: &Pool, signal: Signal) -> Option<WorkerId> {
+    let mut workers = pool.status().workers;
+    workers.retain(|worker| matches!(worker.phase, Phase::Ready | Phase::Busy));
+    let known = workers.get(usize::try_from(which).expect("a small number"))?;
+    let pid = Pid::from_raw(known.pid?.cast_signed()).expect("a process id");
+    let _ = kill_process(pid, signal);
+    Some(known.worker)
+}
+
+fn serves(pool: &Pool, worker: WorkerId) -> bool {
+    let workers = pool.status().workers;
+    let of = |known: &WorkerStatus| {
+        known.worker == worker && matches!(known.phase, Phase::Ready | Phase::Busy)
+    };
+    workers.iter().any(of)
+}
+
+/// A whole life, with everything in it.
+async fn live(scratch: &Scratch, seed: u64) {
+    scratch.mood("well");
+    let pool = pool(scratch);
+    let clients = (0..CLIENTS).map(|number| tokio::spawn(client(pool.clone(), seed ^ number, 120)));
+    for client in clients.collect::<Vec<_>>() {
+        client.await.expect("a client does not panic");
+    }
+    until(&pool, |pool| pool.status().serving() >= 3).await;
+    assert!(pool.drain().await);
+    pool.resume();
+    // An idle worker that answers no probe; another one, if that was replaced for something else.
+    let missed = pool.status().counters.missed_probes;
+    while pool.status().counters.missed_probes < missed + 2 {
+        let Some(stopped) = signal(0, &pool, Signal::STOP) else {
+            sleep(Duration::from_millis(1)).await;
+            continue;
+        };
+        until(&pool, |pool| !serves(pool, stopped)).await;
+    }
+    // One that says it is not well.
+    let mut lease = pool.checkout().await.expect("a worker");
+    let worker = lease.worker();
+    lease.call(b"sicken").await.expect("an answer");
+    drop(lease);
+    until(&pool, |pool| !serves(pool, worker)).await;
+    // From now on no start succeeds: the rolling restart gives up, and then, with nobody left, so does the pool.
+    until(&pool, |pool| pool.status().serving() >= 3).await;
+    let lost = pool.session("lost").expect("a session");
+    let _ = lost.call(b"pid").await;
+    scratch.mood("refuse");
+    assert!(pool.recycle_all().await.is_err());
+    until(&pool, |pool| {
+        for which in 0..4 {
+            let _ = signal(which, pool, Signal::KILL);
+        }
+        pool.status().serving() == 0
+    })
+    .await;
+    assert!(lost.call(b"pid").await.is_err());
+    assert!(pool.call(b"pid").await.is_err());
+    // All positions are held back for a while, and then there are fewer of them.
+    pool.resize(5).expect("a size");
+    until(&pool, |pool| pool.status().workers.is_empty()).await;
+    pool.resize(1).expect("a size");
+    scratch.mood("dawdle");
+    let too_late = |failure: &StartError| matches!(failure, StartError::TimedOut { .. });
+    until(&pool, |pool| {
+        pool.status()
+            .last_failure
+            .is_some_and(|failure| too_late(&failure))
+    })
+    .await;
+    scratch.mood("well");
+    pool.resize(2).expect("a size");
+    until(&pool, |pool| pool.status().serving() == 2).await;
+    // The end comes while a session is open, a call goes on for too long, and somebody waits.
+    let kept = pool.session("kept").expect("a session");
+    kept.call(b"pid").await.expect("an answer");
+    let (one, other) = (pool.call(b"sleep 1000"), pool.call(b"sleep 1000"));
+    let waits = pool.checkout();
+    let shutdown = async {
+        until(&pool, |pool| pool.status().waiting == 1).await;
+        pool.shutdown().await
+    };
+    let (_, _, _, report) = tokio::join!(one, other, waits, shutdown);
+    assert_eq!(report.unreleased, []);
+}
+
+async fn until(pool: &Pool, is: impl Fn(&Pool) -> bool) {
+    for _ in 0..60_000 {
+        if is(pool) {
+            return;
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    panic!("never came: {}", pool.status());
+}
+
+/// A trace of a whole life.
+fn recorded(name: &str, seed: u64) -> (Head, Vec<Step>) {
+    let scratch = Scratch::new(name);
+    Runtime::new()
+        .expect("a runtime")
+        .block_on(live(&scratch, seed));
+    let text = fs::read_to_string(scratch.file("trace")).expect("the trace was written");
+    parse(&text).expect("the trace can be read")
+}
+
+/// T5: ten thousand steps of real pools under load, with kills, failed starts, sessions, resizing and shutdowns, are all allowed, and
+/// are of every kind that the specification knows.
+#[test]
+fn what_real_pools_do_is_allowed() {
+    let seed = Random::fresh_seed();
+    println!("seed {seed}");
+    let known = Model::with("WorkerPool", "PoolLarge");
+    let known = known.action_names().into_iter().map(base).collect();
+    let (mut steps, mut actions, mut taken) = (0, 0, BTreeSet::new());
+    // One life is enough for the count, and nearly always for the kinds.
+    for life in 0..5 {
+        let (head, trace) = recorded("trace", seed.wrapping_add(life));
+        let allowed = check(&head, &trace).unwrap_or_else(|refused| panic!("{refused}"));
+        println!("{allowed}");
+        assert!(allowed.closed);
+        steps += allowed.steps;
+        actions += allowed.actions.values().sum::<usize>();
+        taken.extend(allowed.actions.into_keys());
+        if actions >= 10_000 && taken == known {
+            break;
+        }
+    }
+    println!("{steps} steps, which are {actions} of the specification");
+    assert!(actions >= 10_000);
+    assert_same(&taken, &known, "actions in the traces");
+}
+
+/// An action's name, without what it is about.
+fn base(action: &str) -> String {
+    action.split('(').next().unwrap_or_default().to_owned()
+}
+
+/// T5: a trace that was tampered with is refused at the step that is wrong, in whatever way that is.
+#[test]
+fn what_no_pool_may_do_is_refused() {
+    /// How often each is tried in one life.
+    const OFTEN: usize = 20;
+    let seed = Random::fresh_seed();
+    println!("seed {seed}");
+    let (head, trace) = recorded("tampered", seed);
+    let mut follower = Follower::new(&head, &trace);
+    let mut tried = [0; TAMPERINGS.len()];
+    for (n, step) in trace.iter().enumerate() {
+        for ((what, tamper), tried) in TAMPERINGS.iter().zip(&mut tried) {
+            if *tried == OFTEN {
+                continue;
+            }
+            let Some(tampered) = tamper(follower.mirror(), step) else {
+                continue;
+            };
+            *tried += 1;
+            let refused = follower.allows(&tampered).err();
+            let refused = refused.unwrap_or_else(|| panic!("{what}: allowed, {tampered:?}"));
+            assert_eq!(refused.line, n + 2, "{what}: {refused}");
+        }
+        follower
+            .follow(step)
+            .unwrap_or_else(|refused| panic!("{refused}"));
+    }
+    for ((what, _), tried) in TAMPERINGS.iter().zip(tried) {
+        println!("{tried:3} times {what}");
+    }
+    assert!(tried.iter().all(|tried| *tried > 0));
+}
