@@ -24,6 +24,7 @@
 //! # Cargo features
 //!
 //! - `json` (default): [`Pool::call_json`], [`Lease::call_json`] and [`Parts::next_json`].
+//! - `testing`: simulated workers, and means to look for what is left behind.
 //! - `record`: `Builder::record`, which writes down every step of a pool, to be checked against the specification.
 
 mod builder;
@@ -41,6 +42,8 @@ mod recorder;
 mod session;
 mod status;
 mod task;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod wire;
 
 pub use builder::Builder;

@@ -33,7 +33,7 @@ pub trait Opener: fmt::Debug + Send + Sync + 'static {
     /// Opens the port of `worker`: spawns its process. The handshake is the driver's.
     ///
     /// Called after `prepare`, inside the pool's runtime, on the task that will own the port, so it must not block for
-    /// longer than a spawn takes. Dropped when the worker is not wanted any more.
+    /// longer than a spawn takes. Never twice with the same worker, so that its name can mark what belongs to it. Dropped when the worker is not wanted any more.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ use ostler_pool::{CallError, ExitStatus};
 use tokio::time::Instant;
 
 use crate::rig::{begin, end, pool};
-use crate::sim::{Books, Sim};
+use ostler_pool::testing::{Sim, SimBooks as Books};
 
 /// The plain way through: a reply for a request, a worker for many calls, and a report at the end.
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use ostler_pool::{Builder, CallError, Pool};
 use tokio::time::{Instant, sleep};
 
 use crate::rig::{begin, end, pool, until};
-use crate::sim::{Script, Sim};
+use ostler_pool::testing::{Script, Sim};
 
 const GRACE: Duration = Duration::from_secs(20);
 

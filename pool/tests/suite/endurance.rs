@@ -3,7 +3,6 @@
 //! Each test has a short form, and a long one of the same body that is run on demand:
 //! `cargo test --release -p ostler-pool --test suite -- --ignored endurance --nocapture`.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -11,9 +10,9 @@ use ostler_pool::{Builder, CallError, ExitStatus, Lease, Pool, Program};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
-use crate::books::{Books, alone, leaves_nothing, modules, until_nothing_is_left};
-use crate::procfs::resident;
+use crate::books::{Books, alone, leaves_nothing, modules};
 use crate::rig::{Random, interpreter, signal, until};
+use ostler_pool::testing::resident;
 
 /// How many clients, more than there are workers.
 const CLIENTS: u64 = 12;
@@ -287,7 +286,7 @@ fn cycles(name: &str, cycles: usize) {
             let counted = (counters.opened, counters.released, counters.exchanges);
             assert_eq!(counted, (size as u64, size as u64, 1));
         });
-        until_nothing_is_left(&warm.0, &BTreeSet::new());
+        warm.0.until_nothing_is_left(&[]);
         if cycle == cycles / 10 {
             warm = (Books::take(), resident());
         }

@@ -10,7 +10,7 @@ use ostler_pool::{Builder, Phase, Pool};
 use tokio::time::{Instant, sleep};
 
 use crate::rig::{begin, end, pool, until};
-use crate::sim::{Script, Sim};
+use ostler_pool::testing::{Script, Sim};
 
 /// One worker that is probed every 30 s, give or take a tenth, and has 5 s to answer.
 fn watched(sim: &Sim) -> Builder {

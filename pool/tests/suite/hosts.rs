@@ -7,8 +7,8 @@ use std::{env, thread};
 use tokio::runtime::Runtime;
 
 use crate::books::{is_alive, until};
-use crate::procfs::Process;
 use crate::rig::hostile;
+use ostler_pool::testing::Process;
 
 /// P1: a worker outlives the thread that it was spawned from.
 #[test]

@@ -16,8 +16,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 
 use crate::books::modules;
-use crate::procfs::Process;
 use crate::rig::{Random, interpreter};
+use ostler_pool::testing::Process;
 
 /// Tells a host what its workers are to do.
 const ROLE: &str = "OSTLER_TEST_HOST_DOES";

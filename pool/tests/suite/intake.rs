@@ -11,7 +11,7 @@ use ostler_pool::{CheckoutError, EventError, Phase};
 use tokio::time::sleep;
 
 use crate::rig::{begin, end, pool, until};
-use crate::sim::Sim;
+use ostler_pool::testing::Sim;
 
 /// L4: a pool that is made smaller gives up idle workers first and no lease; made larger, it starts what is missing.
 #[tokio::test(start_paused = true)]

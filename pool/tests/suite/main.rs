@@ -1,8 +1,10 @@
 //! The verification suite of the pool: one module per question.
 
+mod acts;
 mod books;
 mod calls;
 mod cancels;
+mod contract;
 mod count;
 mod endurance;
 mod environment;
@@ -17,7 +19,6 @@ mod menagerie;
 mod options;
 mod ports;
 mod processes;
-mod procfs;
 mod programs;
 mod protocol;
 mod python;
@@ -25,7 +26,6 @@ mod recycling;
 mod rig;
 mod sessions;
 mod shutdown;
-mod sim;
 mod spawning;
 mod starts;
 mod starved;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ostler_pool::{Builder, CallError, Lease, Pool, StartError};
 
 use crate::rig::pool;
-use crate::sim::{Books, Sim};
+use ostler_pool::testing::{Sim, SimBooks as Books};
 
 /// L20: an option out of its range fails the build, by its name, with its value and its range.
 #[tokio::test]

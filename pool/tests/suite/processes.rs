@@ -2,7 +2,6 @@
 //!
 //! Real processes, real kills. Where a test counts all that there is, it runs in a process of its own.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use ostler_pool::{CallError, ExitStatus};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
-use crate::books::{Books, alone, is_alive, leaves_nothing, scratch, until, until_nothing_is_left};
+use crate::books::{Books, alone, is_alive, leaves_nothing, scratch, until};
 use crate::rig::{hostile, signal};
 
 fn number(reply: &[u8]) -> u32 {
@@ -39,7 +38,7 @@ fn a_shutdown_leaves_nothing() {
         assert_eq!(pool.shutdown().await.unreleased, []);
     });
     // No waiting here: the report came after the last process was reaped and the last descriptor closed.
-    let left = before.left(&BTreeSet::new());
+    let left = before.left(&[]);
     assert!(left.is_nothing(), "left behind:\n{left}");
 }
 
@@ -65,7 +64,7 @@ fn a_dropped_pool_leaves_nothing() {
     assert_eq!(pool.status().workers.len(), 0);
     // The handle of a pool keeps its runtime's own descriptors.
     drop(pool);
-    until_nothing_is_left(&before, &BTreeSet::new());
+    before.until_nothing_is_left(&[]);
 }
 
 /// C4, P5: a killed worker fails its one call with its signal, and the pool is back at its size with clean books.

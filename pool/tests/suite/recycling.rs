@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::count::Count;
 use crate::rig::{end, pool, until};
-use crate::sim::{Script, Sim};
+use ostler_pool::testing::{Script, Sim};
 
 /// A pool that recycles for nothing but what a test asks for.
 fn steady(sim: &Sim, size: usize) -> Builder {

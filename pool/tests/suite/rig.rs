@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{sleep, timeout};
 
 use crate::books::modules;
-use crate::sim::Sim;
+use ostler_pool::testing::Sim;
 
 pub(crate) fn pool(sim: &Sim, size: usize) -> Builder {
     Pool::builder(sim.clone()).size(size)

@@ -11,7 +11,7 @@ use ostler_pool::{CallError, CheckoutError, Phase};
 use tokio::time::{Instant, sleep};
 
 use crate::rig::{assert_session_ended, begin, end, lost, pool, until};
-use crate::sim::Sim;
+use ostler_pool::testing::Sim;
 
 /// The calls of a session run on one worker, whatever else the pool does; sessions spread over the workers.
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use ostler_pool::{CallError, CheckoutError, Lease, Pool};
 use tokio::time::{Instant, sleep};
 
 use crate::rig::{begin, pool, until};
-use crate::sim::{Books, Script, Sim};
+use ostler_pool::testing::{Script, Sim, SimBooks as Books};
 
 /// L18: shutdown begins before it is polled, refuses who waits and who comes, and is the same one when repeated.
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use ostler_pool::{CallError, CheckoutError};
 use tokio::time::Instant;
 
 use crate::rig::{begin, end, pool, until};
-use crate::sim::{Script, Sim};
+use ostler_pool::testing::{Script, Sim};
 
 /// L5, L9: however a start ends, its slot learns of it, and is filled by the next one.
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use ostler_pool::{OpenError, Opener as _, Program, StartError, WorkerId};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 
-use crate::books::{Books, alone, leaves_nothing, until_nothing_is_left};
+use crate::books::{Books, alone, leaves_nothing};
 use crate::rig::{hostile, signal, until};
 
 /// Lets this process have so many more descriptors than it has now, while `run` runs.
@@ -56,7 +56,7 @@ fn a_spawn_that_fails_halfway_leaves_nothing() {
             assert_eq!(reason, "Too many open files (os error 24)");
         }
         outcomes.push(outcome.is_ok());
-        until_nothing_is_left(&before, &BTreeSet::new());
+        before.until_nothing_is_left(&[]);
     }
     assert!(!outcomes[0] && outcomes[15], "{outcomes:?}");
     assert!(outcomes.is_sorted(), "{outcomes:?}");

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::books::{scratch, until};
 use crate::rig::{begin, end, hostile, pool};
-use crate::sim::Sim;
+use ostler_pool::testing::Sim;
 
 /// The parts, as one text, and how the stream ended.
 async fn text(parts: &mut Parts<'_>) -> (String, Result<(), CallError>) {

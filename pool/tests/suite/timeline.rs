@@ -12,7 +12,7 @@ use ostler_pool::{PublicPhase, WorkerId};
 use tokio::time::sleep;
 
 use crate::rig::{end, pool, until};
-use crate::sim::{Script, Sim};
+use ostler_pool::testing::{Script, Sim};
 
 /// How much time a character is.
 const TICK: Duration = Duration::from_millis(5);

@@ -17,7 +17,7 @@ use tracing::{Event, Metadata, Subscriber};
 
 use crate::books::{alone, modules};
 use crate::rig::{end, pool, until};
-use crate::sim::Sim;
+use ostler_pool::testing::Sim;
 
 /// Keeps what is logged: target, message or span's name, and fields.
 #[derive(Clone, Debug, Default)]

@@ -9,7 +9,7 @@ use ostler_pool::Pool;
 use tokio::time::Instant;
 
 use crate::rig::{begin, end, pool, until};
-use crate::sim::Sim;
+use ostler_pool::testing::Sim;
 
 /// L7: clients are served in the order in which they came, and a lease goes straight to the next of them.
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,5 @@
 //! Is a pool none the worse when its zygote dies, is stopped, or outlives its host?
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 use std::{env, fs};
 
@@ -8,7 +7,7 @@ use ostler_pool::{CallError, ExitStatus};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
-use crate::books::{Books, alone, is_alive, leaves_nothing, scratch, until, until_nothing_is_left};
+use crate::books::{Books, alone, is_alive, leaves_nothing, scratch, until};
 use crate::rig::{self, signal};
 use crate::zygote::{ask, built, zygote, zygote_of};
 
@@ -207,5 +206,5 @@ fn a_dropped_pool_leaves_no_zygote() {
     drop(runtime);
     drop(pool);
     // Each of them leads a group.
-    until_nothing_is_left(&before, &BTreeSet::from(pids));
+    before.until_nothing_is_left(&pids);
 }

@@ -19,9 +19,9 @@ use futures_util::future::join_all;
 use ostler_pool::{Builder, CallError, Lease, Pool, Program, ShutdownReport, StartError};
 use tokio::runtime;
 
-use crate::books::{Books, alone, is_alive, modules, scratch, until_nothing_is_left};
-use crate::procfs::Process;
+use crate::books::{Books, alone, is_alive, modules, scratch};
 use crate::rig::{interpreter, until};
+use ostler_pool::testing::Process;
 
 /// How many workers a pool of the menagerie has.
 const SIZE: usize = 2;
@@ -78,7 +78,7 @@ fn caged_program(
         .build()
         .unwrap();
     let before = Books::take();
-    let leaders = runtime.block_on(async {
+    let leaders: Vec<u32> = runtime.block_on(async {
         let builder = Pool::builder(program)
             .size(SIZE)
             .surge(SIZE)
@@ -93,7 +93,7 @@ fn caged_program(
             ended: Cell::new(false),
         };
         test(&cage).await;
-        cage.open().await
+        cage.open().await.into_iter().collect()
     });
     // No waiting for the workers: the report came after the last of their groups was empty.
     let left = before.left(&leaders);
@@ -101,7 +101,7 @@ fn caged_program(
     let marked = Process::marked(&format!("{MARK}={me}"));
     let marked: Vec<String> = marked.iter().map(Process::to_string).collect();
     assert_eq!(marked, [""; 0]);
-    until_nothing_is_left(&before, &leaders);
+    before.until_nothing_is_left(&leaders);
 }
 
 impl Cage {

@@ -5,21 +5,25 @@ use std::fs;
 
 /// One process at one moment.
 #[derive(Clone, Debug)]
-pub(crate) struct Process {
-    pub(crate) pid: u32,
-    pub(crate) parent: u32,
-    pub(crate) group: u32,
+pub struct Process {
+    /// Its id.
+    pub pid: u32,
+    /// The id of its parent.
+    pub parent: u32,
+    /// The id of its process group.
+    pub group: u32,
     /// When it was started, in ticks since the system was. With the pid, it names a process for good.
-    pub(crate) started: u64,
+    pub started: u64,
     state: char,
     threads: u32,
     /// The processor time that it has used, in ticks.
-    pub(crate) ticks: u64,
+    pub ticks: u64,
 }
 
 impl Process {
     /// `None` if there is no such process, not even a zombie.
-    pub(crate) fn read(pid: u32) -> Option<Self> {
+    #[must_use]
+    pub fn read(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name in parentheses may hold anything, so that the fields are counted from its end.
         let (_, fields) = stat.rsplit_once(')')?;
@@ -36,7 +40,12 @@ impl Process {
     }
 
     /// Every process that there is, by its pid.
-    pub(crate) fn all() -> Vec<Self> {
+    ///
+    /// # Panics
+    ///
+    /// Where there is no `/proc`.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
         let entries = fs::read_dir("/proc").expect("there is a /proc");
         let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let mut all: Vec<Self> = pids.filter_map(Self::read).collect();
@@ -45,7 +54,8 @@ impl Process {
     }
 
     /// Those below `ancestor`, however deep, as long as nobody between has ended.
-    pub(crate) fn descendants(ancestor: u32) -> Vec<Self> {
+    #[must_use]
+    pub fn descendants(ancestor: u32) -> Vec<Self> {
         let all = Self::all();
         let mut below = vec![ancestor];
         let mut found = Vec::new();
@@ -61,7 +71,8 @@ impl Process {
 
     /// Those that are alive and were started with `variable`, as `NAME=value`, in their environment: it is inherited, whatever
     /// parent, group or session a process comes to have.
-    pub(crate) fn marked(variable: &str) -> Vec<Self> {
+    #[must_use]
+    pub fn marked(variable: &str) -> Vec<Self> {
         let carries = |process: &Self| {
             let environment =
                 fs::read(format!("/proc/{}/environ", process.pid)).unwrap_or_default();
@@ -74,12 +85,14 @@ impl Process {
     }
 
     /// Whether it runs or could: it is not a zombie. One whose first thread has ended before the others only looks like one.
-    pub(crate) fn is_alive(&self) -> bool {
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
         !matches!(self.state, 'Z' | 'X' | 'x') || self.threads > 1
     }
 
     /// Whether the very same process is still alive.
-    pub(crate) fn lives_on(&self) -> bool {
+    #[must_use]
+    pub fn lives_on(&self) -> bool {
         Self::read(self.pid).is_some_and(|now| now.started == self.started && now.is_alive())
     }
 }
@@ -102,7 +115,12 @@ impl fmt::Display for Process {
 }
 
 /// The resident bytes of this process.
-pub(crate) fn resident() -> u64 {
+///
+/// # Panics
+///
+/// Where there is no `/proc`.
+#[must_use]
+pub fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("this process has a status");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));

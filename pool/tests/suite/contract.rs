@@ -1,0 +1,196 @@
+//! Does the process port keep the contract that a pool relies on, and is a port that breaks it found out?
+
+use std::future::ready;
+use std::mem;
+
+use ostler_pool::testing::{Script, Sim, check_port};
+use ostler_pool::{
+    BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, Program, Python, Release, WorkerId,
+};
+
+use crate::books::{alone, leaves_nothing, modules};
+use crate::rig::interpreter;
+
+/// The port of a process keeps its contract: spawned, forked, and speaking frames by itself. Nothing is left.
+#[test]
+fn the_process_port_keeps_its_contract() {
+    if !alone("contract::the_process_port_keeps_its_contract") {
+        return;
+    }
+    let echo = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/echo.py");
+    leaves_nothing(async || {
+        check_port(Program::new(interpreter()).arg(echo))
+            .await
+            .unwrap()
+    });
+    let python = || Python::function("hostile:echo").path(modules());
+    leaves_nothing(async || check_port(python()).await.unwrap());
+    leaves_nothing(async || check_port(python().zygote()).await.unwrap());
+}
+
+/// So does the simulated one.
+#[tokio::test(start_paused = true)]
+async fn the_simulated_port_keeps_its_contract() {
+    let sim = Sim::default();
+    check_port(sim.clone()).await.unwrap();
+    assert_eq!(sim.books().open, 0);
+}
+
+/// A way to break the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flaw {
+    AnswersNothing,
+    ExitsTooSoon,
+    ChangesItsMind,
+    Immortal,
+    RemembersItsMemory,
+    LeaksWhenDropped,
+    ReleasesNothing,
+}
+
+/// Ports of another opener, with a flaw.
+#[derive(Debug)]
+struct Flawed<O>(O, Flaw);
+
+impl<O: Opener> Opener for Flawed<O> {
+    fn prepare(&mut self) -> Result<(), OpenError> {
+        self.0.prepare()
+    }
+
+    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+        Box::pin(async move {
+            let port = Some(self.0.open(worker).await?);
+            let (flaw, exits) = (self.1, 0);
+            Ok(Box::new(FlawedPort { port, flaw, exits }) as Box<dyn Port>)
+        })
+    }
+}
+
+#[derive(Debug)]
+struct FlawedPort {
+    /// `None` while it is dropped.
+    port: Option<Box<dyn Port>>,
+    flaw: Flaw,
+    exits: usize,
+}
+
+impl FlawedPort {
+    fn port(&mut self) -> &mut dyn Port {
+        &mut **self.port.as_mut().expect("it is not dropped")
+    }
+}
+
+impl Port for FlawedPort {
+    fn pid(&self) -> Option<u32> {
+        self.port.as_ref().and_then(|port| port.pid())
+    }
+
+    fn memory(&self) -> Option<u64> {
+        (self.flaw == Flaw::RemembersItsMemory).then_some(1)
+    }
+
+    fn take_pipe(&mut self) -> Pipe {
+        let pipe = self.port().take_pipe();
+        match self.flaw {
+            Flaw::AnswersNothing => Pipe {
+                reader: Box::new(tokio::io::empty()),
+                ..pipe
+            },
+            _ => pipe,
+        }
+    }
+
+    fn terminate(&mut self) {
+        self.port().terminate();
+    }
+
+    fn kill(&mut self) {
+        if self.flaw != Flaw::Immortal {
+            self.port().kill();
+        }
+    }
+
+    fn exited(&mut self) -> BoxFuture<'_, Exit> {
+        self.exits += 1;
+        let imagined = match (self.flaw, self.exits) {
+            (Flaw::ExitsTooSoon, _) => Some(0),
+            (Flaw::ChangesItsMind, exits) if exits > 3 => i32::try_from(exits).ok(),
+            _ => None,
+        };
+        match imagined.map(ExitStatus::Code) {
+            Some(status) => Box::pin(ready(Exit {
+                status,
+                stderr: String::new(),
+            })),
+            None => self.port().exited(),
+        }
+    }
+
+    fn released(&mut self) -> BoxFuture<'_, Release> {
+        match self.flaw {
+            Flaw::ReleasesNothing => Box::pin(ready(Release::default())),
+            _ => self.port().released(),
+        }
+    }
+}
+
+impl Drop for FlawedPort {
+    fn drop(&mut self) {
+        if self.flaw == Flaw::LeaksWhenDropped {
+            mem::forget(self.port.take());
+        }
+    }
+}
+
+/// Each way to break the contract is found, by the promise that is broken.
+#[tokio::test(start_paused = true)]
+async fn a_flawed_port_is_found_out() {
+    let flaws = [
+        (
+            Flaw::AnswersNothing,
+            "the pipe gives what the worker writes",
+        ),
+        (
+            Flaw::ExitsTooSoon,
+            "`exited` waits as long as the worker lives, and may be dropped",
+        ),
+        (Flaw::ChangesItsMind, "`exited` says the same each time"),
+        (Flaw::Immortal, "`kill` ends the worker"),
+        (
+            Flaw::RemembersItsMemory,
+            "`memory` is unknown after the exit",
+        ),
+        (
+            Flaw::LeaksWhenDropped,
+            "a port that is dropped leaves nothing alive",
+        ),
+    ];
+    for (flaw, promise) in flaws {
+        let breach = check_port(Flawed(Sim::default(), flaw)).await.unwrap_err();
+        assert_eq!(breach.promise, promise, "{flaw:?}: {breach}");
+    }
+    let never = [Script::Good, Script::Unreleasable];
+    let breach = check_port(Sim::new(never)).await.unwrap_err();
+    assert_eq!(
+        breach.promise,
+        "`released` may be dropped and called again, and ends"
+    );
+    let breach = check_port(Sim::new([Script::Unopenable]))
+        .await
+        .unwrap_err();
+    assert_eq!(breach.promise, "`open` opens a port");
+}
+
+/// So is one of a real process that leaves a zombie.
+#[tokio::test]
+async fn a_zombie_is_found_out() {
+    let echo = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/echo.py");
+    let program = Program::new(interpreter()).arg(echo);
+    let breach = check_port(Flawed(program, Flaw::ReleasesNothing))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        breach.promise,
+        "`released` leaves neither the process nor a zombie"
+    );
+}
