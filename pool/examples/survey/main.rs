@@ -49,6 +49,9 @@ struct Args {
     /// Replace a worker after it has parsed about N files.
     #[arg(long, value_name = "N", default_value = "300")]
     recycle_every: NonZero<u64>,
+    /// Write every step of the pool to this file, to be checked against the specification with `check_trace`.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// Print one JSON object and nothing else.
     #[arg(long)]
     json: bool,
@@ -95,6 +98,10 @@ async fn survey(args: &Args) -> Result<(), Box<dyn Error>> {
     if args.kill_every.is_some() {
         // These crashes are ours, and say nothing of the program: there is no need to start it ever more seldom.
         pool = pool.restart_backoff(Duration::from_millis(1), Duration::from_millis(20));
+    }
+    if let Some(file) = &args.record {
+        let failed = |error| format!("{}: {error}", file.display());
+        pool = pool.record(std::fs::File::create(file).map_err(failed)?);
     }
     let pool = pool.build()?;
     let survey = Survey {
