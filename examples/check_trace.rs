@@ -42,7 +42,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match trace_check::check(&head, &steps) {
+    let checked = trace_check::check(&head, &steps);
+    let _ = fs::remove_dir_all(spec_files::scratch());
+    match checked {
         Ok(allowed) => {
             print!("{allowed}");
             ExitCode::SUCCESS

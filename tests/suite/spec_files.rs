@@ -75,9 +75,13 @@ pub(crate) fn beside_the_spec(path: &Path) -> PathBuf {
     dir.join(name).with_extension("tla")
 }
 
-/// Where modules may be written: below the target directory for a test, of which an example knows nothing.
+/// Where modules may be written: below the target directory for a test. An example knows nothing of that, and has a directory
+/// for itself.
 pub(crate) fn scratch() -> PathBuf {
-    option_env!("CARGO_TARGET_TMPDIR").map_or_else(env::temp_dir, PathBuf::from)
+    let own = || env::temp_dir().join(format!("ostler-spec-{}", std::process::id()));
+    let directory = option_env!("CARGO_TARGET_TMPDIR").map_or_else(own, PathBuf::from);
+    fs::create_dir_all(&directory).expect("a directory for modules can be made");
+    directory
 }
 
 pub(crate) fn read(path: &Path) -> Result<String, String> {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ostler::policy::{MAX_SIZE, Policy};
 use ostler::supervisor::Input;
@@ -119,7 +120,9 @@ impl Follower {
     /// `steps` are those that are to come: for the names that they need.
     pub(crate) fn new(head: &Head, steps: &[Step]) -> Self {
         let world = world(&head.policy, steps);
-        let model = model("Trace", "WorkerPoolTrace", &head.policy, &world);
+        static TRACES: AtomicUsize = AtomicUsize::new(1);
+        let name = format!("Trace{}", TRACES.fetch_add(1, Ordering::Relaxed));
+        let model = model(&name, "WorkerPoolTrace", &head.policy, &world);
         let here = Place {
             mirror: Mirror::new(&head.policy),
             states: model.initial(),
