@@ -1,7 +1,7 @@
 //! Does the real [`Supervisor`](ostler::Supervisor) do what `spec/WorkerPool.tla` allows, and all of it?
 //!
 //! Small pools are explored in every order of events. Each step that the code takes is told in the actions of the
-//! specification (`graph_step`), each state in its variables (`graph_node`), and the specification is asked whether those
+//! specification (`trace_mirror`), each state in its variables (`graph_node`), and the specification is asked whether those
 //! actions lead from the one state to the other.
 
 use std::collections::BTreeSet;

@@ -8,8 +8,9 @@ use ostler::Policy;
 use ostler::supervisor::PortFact;
 use ostler::worker::{Phase, Rung};
 
-use crate::graph_node::{Client, Node};
+use crate::graph_node::Node;
 use crate::graph_step::Happening;
+use crate::trace_mirror::Client;
 
 /// A small pool, and how much may happen to it.
 #[derive(Clone, Debug)]
@@ -54,8 +55,7 @@ impl World {
             self.sessions,
             self.trouble,
         );
-        let mut opening = Vec::new();
-        first.follow(Happening::Resume, &mut opening);
+        first.follow(None);
         let mut graph = Graph {
             states: Vec::new(),
             steps: Vec::new(),
@@ -81,7 +81,7 @@ impl World {
         number(&mut graph, first, &mut unexplored);
         while let Some(node) = unexplored.pop_front() {
             graph.nodes += 1;
-            assert!(node.workers.len() < workers, "{node:?}");
+            assert!(node.mirror.workers.len() < workers, "{node:?}");
             let from = number(&mut graph, node.clone(), &mut unexplored);
             for happening in self.happenings(&node) {
                 let (next, actions) = node.step(happening);
@@ -108,12 +108,12 @@ impl World {
     }
 
     fn of_clients(&self, node: &Node, all: &mut Vec<Happening>) {
-        let open = |s: &usize| node.sessions[*s].is_some();
+        let open = |s: &usize| node.mirror.sessions[*s].is_some();
         let sessions: Vec<usize> = (0..self.sessions).filter(open).collect();
-        for (c, client) in node.clients.iter().enumerate() {
+        for (c, client) in node.mirror.clients.iter().enumerate() {
             match client {
                 // Clients are alike, so that it is enough to let the first come who can.
-                Client::Free if node.clients[..c].contains(&Client::Free) => {}
+                Client::Free if node.mirror.clients[..c].contains(&Client::Free) => {}
                 Client::Free => {
                     all.push(Happening::Checkout(c, None));
                     let of_sessions = sessions.iter().map(|s| Happening::Checkout(c, Some(*s)));
@@ -121,18 +121,20 @@ impl World {
                 }
                 Client::Waits(..) => all.push(Happening::GiveUp(c)),
                 Client::Holds(..) => all.extend([Happening::Checkin(c), Happening::Fault(c)]),
+                Client::Outside(_) => unreachable!("whoever comes in vain is told at once"),
             }
         }
         all.extend(sessions.iter().map(|s| Happening::EndSession(*s)));
         // The specification gives a session's name to another one only when nobody uses it any more.
         let free = |s: &usize| {
             let names = |client: &Client| match client {
-                Client::Free => false,
+                Client::Free | Client::Outside(_) => false,
                 Client::Waits(_, session) | Client::Holds(_, session) => *session == Some(*s),
             };
-            !open(s) && !node.clients.iter().any(names)
+            !open(s) && !node.mirror.clients.iter().any(names)
         };
-        let closed = (0..self.sessions).filter(free);
+        // Sessions are alike, too.
+        let closed = (0..self.sessions).find(free);
         all.extend(closed.map(Happening::OpenSession));
         if !sessions.is_empty() {
             all.push(Happening::Looks);
@@ -152,7 +154,7 @@ impl World {
             all.push(Happening::Resume);
         }
         // To be told once more.
-        if !node.supervisor.is_paused() || node.drained {
+        if !node.supervisor.is_paused() || node.mirror.drained {
             all.push(Happening::Pause);
         }
         let size = node.supervisor.policy().size;
@@ -165,7 +167,7 @@ impl World {
 }
 
 fn of_workers(node: &Node, all: &mut Vec<Happening>) {
-    for worker in &node.workers {
+    for worker in node.mirror.workers.iter().flatten() {
         let (id, phase) = (worker.id, node.phase(worker.id));
         let fact = |fact| Happening::Port(id, fact);
         match (worker.port, phase) {
@@ -185,14 +187,19 @@ fn of_workers(node: &Node, all: &mut Vec<Happening>) {
             all.push(Happening::Check(id));
         }
     }
-    for &lease in &node.probes {
+    for &lease in &node.mirror.probes {
         all.extend([
             Happening::Probed(lease, true),
             Happening::Probed(lease, false),
             Happening::ProbeElapses(lease),
         ]);
     }
-    all.extend(node.pauses.iter().map(|pause| Happening::PauseEnds(*pause)));
+    all.extend(
+        node.mirror
+            .pauses
+            .iter()
+            .map(|pause| Happening::PauseEnds(*pause)),
+    );
 }
 
 impl Node {

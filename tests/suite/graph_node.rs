@@ -4,54 +4,17 @@
 
 use std::fmt::Write as _;
 
-use ostler::supervisor::{Supervisor, Timer};
+use ostler::supervisor::Supervisor;
 use ostler::worker::Phase;
-use ostler::{LeaseId, Policy, SessionId, WaiterId, WorkerId};
+use ostler::{Policy, WorkerId};
 
-/// What a client wants, or has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Client {
-    Free,
-    Waits(WaiterId, Option<usize>),
-    Holds(LeaseId, Option<usize>),
-}
-
-/// What has become of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Session {
-    pub(crate) id: SessionId,
-    /// The worker of its first lease.
-    pub(crate) home: Option<WorkerId>,
-    /// Whether that is gone.
-    pub(crate) lost: bool,
-}
-
-/// A worker that there is or has been.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Worker {
-    pub(crate) id: WorkerId,
-    pub(crate) port: &'static str,
-    /// The deadline of its machine that runs.
-    pub(crate) timer: Option<Timer>,
-}
+use crate::trace_mirror::{Client, Mirror, Worker, client_name, session_name};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) supervisor: Supervisor,
-    /// In the order in which they were opened. The first is worker 1 of the specification.
-    pub(crate) workers: Vec<Worker>,
-    pub(crate) clients: Vec<Client>,
-    pub(crate) sessions: Vec<Option<Session>>,
-    /// The clients that wait, the first to come at the head.
-    pub(crate) queue: Vec<usize>,
-    /// Leases of the health monitor.
-    pub(crate) probes: Vec<LeaseId>,
-    /// Pauses that run.
-    pub(crate) pauses: Vec<Timer>,
-    /// Failed starts since the last one that did not.
-    pub(crate) failed: u32,
-    pub(crate) drained: bool,
-    pub(crate) closed: bool,
+    /// What is around it. Workers that are gone are never forgotten here.
+    pub(crate) mirror: Mirror,
     /// How many names have been given out.
     pub(crate) names: u64,
     /// How much may still go wrong. What an exploration stops at; the pool knows nothing of it.
@@ -60,45 +23,26 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new(policy: Policy, clients: usize, sessions: usize, trouble: usize) -> Self {
+        let mut mirror = Mirror::new(&policy);
+        mirror.clients = vec![Client::Free; clients];
+        mirror.sessions = vec![None; sessions];
         Self {
             supervisor: Supervisor::new(policy, 1).expect("a valid policy"),
-            workers: Vec::new(),
-            clients: vec![Client::Free; clients],
-            sessions: vec![None; sessions],
-            queue: Vec::new(),
-            probes: Vec::new(),
-            pauses: Vec::new(),
-            failed: 0,
-            drained: false,
-            closed: false,
+            mirror,
             names: 0,
             trouble,
         }
     }
 
     /// The number of a worker in the specification.
-    pub(crate) fn number(&self, id: WorkerId) -> usize {
-        let known = self.workers.iter().position(|worker| worker.id == id);
-        1 + known.expect("a worker is opened before anything else happens to it")
-    }
-
-    pub(crate) fn worker_mut(&mut self, id: WorkerId) -> &mut Worker {
-        let number = self.number(id);
-        &mut self.workers[number - 1]
+    fn number(&self, id: WorkerId) -> usize {
+        let number = self.mirror.number(id);
+        number.expect("a worker is opened before anything else happens to it")
     }
 
     pub(crate) fn phase(&self, id: WorkerId) -> Phase {
         let view = self.supervisor.workers().find(|view| view.worker == id);
         view.map_or(Phase::Terminated, |view| view.phase)
-    }
-
-    /// The clients and sessions by their names in the specification.
-    pub(crate) fn client_name(client: usize) -> String {
-        format!("\"c{}\"", client + 1)
-    }
-
-    pub(crate) fn session_name(session: usize) -> String {
-        format!("\"s{}\"", session + 1)
     }
 
     /// The state of the specification that this is: each of its variables, from what the code shows of itself and what
@@ -117,7 +61,7 @@ impl Node {
             ("marked", self.marked()),
             (
                 "queue",
-                tuple(self.queue.iter().map(|c| Self::client_name(*c))),
+                tuple(self.mirror.queue.iter().map(|c| client_name(*c))),
             ),
             ("asked", self.of_clients()),
             ("leases", self.leases()),
@@ -127,13 +71,8 @@ impl Node {
             ),
             ("home", self.of_sessions(Self::session_home)),
             ("size", self.supervisor.policy().size.to_string()),
-            ("cooling", self.pauses.len().to_string()),
-            (
-                "failed",
-                self.failed
-                    .min(self.supervisor.policy().crash_loop)
-                    .to_string(),
-            ),
+            ("cooling", self.mirror.pauses.len().to_string()),
+            ("failed", self.mirror.failed().to_string()),
             ("intake", quoted(self.intake())),
             ("stage", quoted(self.stage())),
         ]
@@ -145,6 +84,10 @@ impl Node {
         rung.map_or("none", |rung| rung.name())
     }
 
+    fn worker(&self, n: usize) -> Option<&Worker> {
+        self.mirror.workers.get(n)?.as_ref()
+    }
+
     fn marked(&self) -> String {
         let marked = self.supervisor.workers().filter(|view| {
             view.marked.is_some() && matches!(view.phase, Phase::Ready | Phase::Busy)
@@ -153,22 +96,27 @@ impl Node {
     }
 
     fn leases(&self) -> String {
-        let clients = self
-            .clients
+        let clients =
+            self.mirror
+                .clients
+                .iter()
+                .enumerate()
+                .filter_map(|(c, client)| match client {
+                    Client::Holds(lease, _) => Some((client_name(c), *lease)),
+                    _ => None,
+                });
+        let probes = self
+            .mirror
+            .probes
             .iter()
-            .enumerate()
-            .filter_map(|(c, client)| match client {
-                Client::Holds(lease, _) => Some((Self::client_name(c), *lease)),
-                _ => None,
-            });
-        let probes = self.probes.iter().map(|lease| (quoted("monitor"), *lease));
+            .map(|lease| (quoted("monitor"), *lease));
         set(clients
             .chain(probes)
             .map(|(holder, lease)| format!("<<{holder}, {}>>", self.number(lease.worker))))
     }
 
     fn intake(&self) -> &'static str {
-        match (self.supervisor.is_paused(), self.drained) {
+        match (self.supervisor.is_paused(), self.mirror.drained) {
             (false, _) => "Open",
             (true, false) => "Paused",
             (true, true) => "Drained",
@@ -176,7 +124,7 @@ impl Node {
     }
 
     fn stage(&self) -> &'static str {
-        match (self.supervisor.is_closing(), self.closed) {
+        match (self.supervisor.is_closing(), self.mirror.closed) {
             (false, _) => "Open",
             (true, false) => "Closing",
             (true, true) => "Closed",
@@ -184,7 +132,7 @@ impl Node {
     }
 
     pub(crate) fn session_state(&self, session: usize) -> &'static str {
-        match self.sessions[session] {
+        match self.mirror.sessions[session] {
             None => "closed",
             Some(known) if self.supervisor.session_worker(known.id).is_some() => "bound",
             Some(known) if known.lost => "lost",
@@ -193,7 +141,7 @@ impl Node {
     }
 
     fn session_home(&self, session: usize) -> String {
-        let known = self.sessions[session];
+        let known = self.mirror.sessions[session];
         let home = known.and_then(|known| self.supervisor.session_worker(known.id));
         home.map_or(0, |home| self.number(home)).to_string()
     }
@@ -204,26 +152,26 @@ impl Node {
         absent: &'static str,
         value: impl Fn(&Worker) -> &'static str,
     ) -> String {
-        let values = (0..workers).map(|n| quoted(self.workers.get(n).map_or(absent, &value)));
+        let values = (0..workers).map(|n| quoted(self.worker(n).map_or(absent, &value)));
         format!("[w \\in Workers |-> {}[w]]", tuple(values))
     }
 
     fn of_clients(&self) -> String {
-        let asked = self.clients.iter().map(|client| match client {
-            Client::Free => quoted("nothing"),
+        let asked = self.mirror.clients.iter().map(|client| match client {
+            Client::Free | Client::Outside(_) => quoted("nothing"),
             Client::Waits(_, session) | Client::Holds(_, session) => {
-                session.map_or_else(|| quoted("any"), Self::session_name)
+                session.map_or_else(|| quoted("any"), session_name)
             }
         });
         cases(
             "c \\in Clients",
             "c",
-            asked.enumerate().map(|(c, v)| (Self::client_name(c), v)),
+            asked.enumerate().map(|(c, v)| (client_name(c), v)),
         )
     }
 
     fn of_sessions(&self, value: impl Fn(&Self, usize) -> String) -> String {
-        let values = (0..self.sessions.len()).map(|s| (Self::session_name(s), value(self, s)));
+        let values = (0..self.mirror.sessions.len()).map(|s| (session_name(s), value(self, s)));
         cases("s \\in Sessions", "s", values)
     }
 }

@@ -79,6 +79,7 @@ fn world(policy: &Policy, steps: &[Step]) -> World {
             // The specification will not come further either.
             break;
         }
+        mirror.forget();
         if let Some(Input::Resize { size }) = step.input {
             sizes.insert(size.clamp(1, MAX_SIZE));
         }
@@ -171,14 +172,14 @@ impl Follower {
         let told = mirror
             .step(step)
             .map_err(|problem| refused(Vec::new(), problem))?;
-        match self.reached(&told) {
+        match self.reached(&told, &mirror.forget()) {
             Ok(states) => Ok((Place { mirror, states }, told.actions)),
             Err(problem) => Err(refused(told.actions, problem)),
         }
     }
 
-    /// The states that a step may lead to.
-    fn reached(&self, told: &Told) -> Result<Vec<State>, String> {
+    /// The states that a step may lead to, once it is forgotten who is gone.
+    fn reached(&self, told: &Told, forgotten: &[String]) -> Result<Vec<State>, String> {
         let mut reached = self.take(self.here.states.clone(), &told.actions)?;
         for claim in told.claims.iter().map(String::as_str).chain(["Settled"]) {
             let holds = |state: &State| self.model.eval_in(state, claim) == Value::Bool(true);
@@ -192,7 +193,7 @@ impl Follower {
             }
             reached = agreeing;
         }
-        self.take(reached, &told.forgotten)
+        self.take(reached, forgotten)
     }
 
     fn take(&self, mut from: Vec<State>, actions: &[String]) -> Result<Vec<State>, String> {

@@ -19,6 +19,7 @@ impl Mirror {
             Effect::Trace(event) => self.event(input, event, told)?,
             Effect::Grant { waiter, lease } => {
                 let (c, session) = self.waiting(waiter)?;
+                self.leave(c);
                 self.clients[c] = Client::Holds(lease, session);
                 if let Some(known) = session.and_then(|s| self.sessions[s].as_mut()) {
                     known.home = Some(lease.worker);
@@ -47,7 +48,10 @@ impl Mirror {
                 self.drained = true;
                 told.actions.push("SayDrained".into());
             }
-            Effect::Closed => told.actions.push("Close".into()),
+            Effect::Closed => {
+                self.closed = true;
+                told.actions.push("Close".into());
+            }
             Effect::StartTimer { timer, .. } => {
                 if let Timer::Restart { .. } = timer {
                     self.pauses.push(timer);
@@ -84,8 +88,8 @@ impl Mirror {
                 self.workers[n] = Some(Worker {
                     id: worker,
                     phase: Phase::Initializing,
+                    port: "opening",
                     timer: None,
-                    exited: false,
                 });
                 told.actions.push(format!("Start({})", n + 1));
             }
@@ -126,6 +130,7 @@ impl Mirror {
         told.claims.push(format!("phase[{n}] = \"{to}\""));
         let retired = moved.input == worker::Input::Retire;
         match (moved.input, moved.reason) {
+            (worker::Input::Started, _) => self.failed = 0,
             (worker::Input::SessionsEnded, _) => told.actions.push(format!("EndDrain({n})")),
             (_, Some(Reason::Recycled | Reason::Limit(_))) if retired => {
                 told.actions.push(format!("RetireReplaced({n})"));
@@ -150,6 +155,9 @@ impl Mirror {
                 told.actions.push(format!("ProbeMissed({n})"));
             }
             _ => {}
+        }
+        if from == Phase::Initializing && to == Phase::Stopping && !retired {
+            self.failed += 1;
         }
         if to == Phase::Stopping && from != Phase::Stopping {
             for (s, session) in self.sessions.iter_mut().enumerate() {
@@ -177,7 +185,7 @@ impl Mirror {
             return Ok(None);
         }
         let (c, _) = self.waiting(waiter)?;
-        self.clients[c] = Client::Free;
+        self.leave(c);
         Ok(match refusal {
             Refusal::QueueFull => Some(format!("RefuseFull({})", client_name(c))),
             Refusal::CrashLoop | Refusal::Closed => Some(format!("Refuse({})", client_name(c))),

@@ -14,26 +14,33 @@ use ostler::{LeaseId, SessionId, WaiterId, WorkerId};
 #[derive(Clone, Debug)]
 pub(crate) struct Mirror {
     max_sessions: usize,
+    crash_loop: u32,
     /// By their numbers in the specification, which begin with 1. A number is free when its worker is forgotten.
     pub(crate) workers: Vec<Option<Worker>>,
     pub(crate) clients: Vec<Client>,
+    /// The clients that wait, the first to come at the head.
+    pub(crate) queue: Vec<usize>,
     pub(crate) sessions: Vec<Option<Session>>,
     /// Leases of the health monitor.
     pub(crate) probes: Vec<LeaseId>,
     /// Pauses that run.
     pub(crate) pauses: Vec<Timer>,
+    /// Failed starts since the last one that did not.
+    pub(crate) failed: u32,
     pub(crate) paused: bool,
     pub(crate) drained: bool,
     pub(crate) closing: bool,
+    pub(crate) closed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) phase: Phase,
+    /// As the specification has it.
+    pub(crate) port: &'static str,
     /// The deadline of its machine that runs.
     pub(crate) timer: Option<Timer>,
-    pub(crate) exited: bool,
 }
 
 /// What a client wants, or has, with its session.
@@ -62,8 +69,6 @@ pub(crate) struct Told {
     pub(crate) actions: Vec<String>,
     /// What must be true after it.
     pub(crate) claims: Vec<String>,
-    /// Workers that are gone for good.
-    pub(crate) forgotten: Vec<String>,
 }
 
 /// How much of everything there is at one time: what the specification needs names for.
@@ -78,14 +83,18 @@ impl Mirror {
     pub(crate) fn new(policy: &Policy) -> Self {
         Self {
             max_sessions: policy.max_sessions,
+            crash_loop: policy.crash_loop,
             workers: Vec::new(),
             clients: Vec::new(),
+            queue: Vec::new(),
             sessions: Vec::new(),
             probes: Vec::new(),
             pauses: Vec::new(),
+            failed: 0,
             paused: false,
             drained: false,
             closing: false,
+            closed: false,
         }
     }
 
@@ -131,22 +140,42 @@ impl Mirror {
             ));
         }
         told.claims.extend(self.claims());
-        self.forget(&mut told);
         Ok(told)
     }
 
-    /// What must be true of those around the pool, of whom it tells each at most once that something is over.
-    fn claims(&self) -> [String; 3] {
-        let waits = |(c, client): (usize, &Client)| {
-            matches!(client, Client::Waits(..)).then(|| client_name(c))
-        };
-        let waiting: Vec<String> = self.clients.iter().enumerate().filter_map(waits).collect();
+    /// What must be true of the pool and those around it.
+    fn claims(&self) -> [String; 6] {
+        let waiting: Vec<String> = self.queue.iter().map(|c| client_name(*c)).collect();
         let open = self.sessions.iter().flatten().count();
         [
-            format!("cooling = {}", self.pauses.len()),
-            format!("Waiting = {{{}}}", waiting.join(", ")),
+            format!("queue = << {} >>", waiting.join(", ")),
             format!("Count({{s \\in Sessions : session[s] # \"closed\"}}) = {open}"),
+            format!("cooling = {}", self.pauses.len()),
+            format!("failed = {}", self.failed()),
+            format!("intake = \"{}\"", self.intake()),
+            format!("stage = \"{}\"", self.stage()),
         ]
+    }
+
+    /// As far as the specification counts them.
+    pub(crate) fn failed(&self) -> u32 {
+        self.failed.min(self.crash_loop)
+    }
+
+    pub(crate) fn intake(&self) -> &'static str {
+        match (self.paused, self.drained) {
+            (false, _) => "Open",
+            (true, false) => "Paused",
+            (true, true) => "Drained",
+        }
+    }
+
+    pub(crate) fn stage(&self) -> &'static str {
+        match (self.closing, self.closed) {
+            (false, _) => "Open",
+            (true, false) => "Closing",
+            (true, true) => "Closed",
+        }
     }
 
     /// The action that an input is, before the pool settles. `None` where it changes nothing, as when it comes too late.
@@ -156,7 +185,7 @@ impl Mirror {
             Input::GaveUp { waiter } => self
                 .client(|client| matches!(client, Client::Waits(w, _) if w == waiter))
                 .map(|c| {
-                    self.clients[c] = Client::Free;
+                    self.leave(c);
                     format!("GiveUp({})", client_name(c))
                 }),
             Input::LeaseEnded { lease, fault, .. } => self.lets_go(lease, fault.is_some())?,
@@ -220,6 +249,7 @@ impl Mirror {
             }
         };
         self.clients[c] = client;
+        self.queue.push(c);
         Some(action)
     }
 
@@ -246,12 +276,16 @@ impl Mirror {
     fn hears(&mut self, worker: WorkerId, fact: PortFact) -> Option<String> {
         let n = self.number(worker).ok()?;
         let known = self.workers[n - 1].as_mut()?;
-        let is_late = match fact {
-            PortFact::Started | PortFact::StartFailed => known.phase != Phase::Initializing,
-            PortFact::Exited => std::mem::replace(&mut known.exited, true),
-            PortFact::Released => false,
+        let (is_late, port) = match fact {
+            PortFact::Started => (known.phase != Phase::Initializing, "open"),
+            PortFact::StartFailed => (known.phase != Phase::Initializing, "broken"),
+            PortFact::Exited => (known.port == "exited", "exited"),
+            PortFact::Released => (false, "released"),
         };
-        (!is_late).then(|| format!("{fact:?}({n})"))
+        (!is_late).then(|| {
+            known.port = port;
+            format!("{fact:?}({n})")
+        })
     }
 
     fn elapses(&mut self, timer: Timer) -> Result<Option<String>, String> {
@@ -304,8 +338,15 @@ impl Mirror {
         Some(format!("OpenSession({})", session_name(s)))
     }
 
-    /// Forgets workers that are gone and that nobody holds any more.
-    fn forget(&mut self, told: &mut Told) {
+    /// The client waits no longer.
+    pub(crate) fn leave(&mut self, c: usize) {
+        self.queue.retain(|waiting| *waiting != c);
+        self.clients[c] = Client::Free;
+    }
+
+    /// Forgets workers that are gone and that nobody holds any more: in the words of the specification.
+    pub(crate) fn forget(&mut self) -> Vec<String> {
+        let mut forgotten = Vec::new();
         for (n, worker) in self.workers.iter_mut().enumerate() {
             let holds = |client: &Client, id| matches!(client, Client::Holds(lease, _) if lease.worker == id);
             if let Some(Worker {
@@ -316,9 +357,10 @@ impl Mirror {
                 && !self.clients.iter().any(|client| holds(client, id))
             {
                 *worker = None;
-                told.forgotten.push(format!("Forget({})", n + 1));
+                forgotten.push(format!("Forget({})", n + 1));
             }
         }
+        forgotten
     }
 
     /// The number of a worker in the specification.
