@@ -142,6 +142,12 @@ impl Decoder {
         );
     }
 
+    /// How much it holds, in bytes.
+    #[cfg(feature = "testing")]
+    pub(crate) fn memory(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Whether everything that has arrived was given out.
     pub(crate) fn is_empty(&self) -> bool {
         self.unread.is_empty()

@@ -1,5 +1,10 @@
 //! The verification suite of the core: one module per question.
 
+mod fuzz;
+#[path = "../../fuzz/bodies/supervisor_events.rs"]
+mod fuzz_supervisor_events;
+#[path = "../../fuzz/bodies/worker_inputs.rs"]
+mod fuzz_worker_inputs;
 mod graph;
 mod graph_explore;
 mod graph_node;
@@ -25,4 +30,5 @@ mod trace_effects;
 mod trace_mirror;
 mod trace_tampered;
 mod world;
+mod world_actions;
 mod world_checks;

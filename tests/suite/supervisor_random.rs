@@ -6,36 +6,11 @@
 use std::time::Duration;
 
 use ostler::Policy;
-use ostler::supervisor::{Fault, Input, PortFact};
+use ostler::supervisor::PortFact;
 use proptest::prelude::*;
 
 use crate::world::World;
-
-/// Something that happens. The index chooses among those to whom it can.
-#[derive(Clone, Copy, Debug)]
-enum Action {
-    Checkout,
-    GiveUp(usize),
-    Checkin(usize),
-    Fault(usize),
-    Port(usize, PortFact),
-    Elapse(usize),
-    ElapseLate(usize),
-    ElapseUpkeep(usize),
-    /// An exchange that the worker answers with an error.
-    Error(usize),
-    Probed(usize, bool),
-    Measured(usize, u64),
-    OpenSession,
-    EndSession(usize),
-    CheckoutFor(usize),
-    Recycle(usize),
-    RecycleAll,
-    Pause,
-    Resume,
-    Resize(usize),
-    Shutdown,
-}
+use crate::world_actions::{Action, act, end};
 
 fn action() -> impl Strategy<Value = Action> {
     let which = any::<usize>();
@@ -87,99 +62,6 @@ fn policy() -> impl Strategy<Value = Policy> {
     })
 }
 
-/// One of `candidates`, if there are any.
-fn pick<T>(which: usize, candidates: impl IntoIterator<Item = T>) -> Option<T> {
-    let mut candidates: Vec<T> = candidates.into_iter().collect();
-    (!candidates.is_empty()).then(|| candidates.swap_remove(which % candidates.len()))
-}
-
-/// Lets the action happen, if it can: whether it did.
-fn act(world: &mut World, action: Action) -> bool {
-    match action {
-        Action::Checkout => {
-            world.checkout();
-            true
-        }
-        Action::GiveUp(which) => {
-            let waiter = pick(which, world.waiting.iter().copied());
-            waiter.map(|waiter| world.give_up(waiter)).is_some()
-        }
-        Action::Checkin(which) => {
-            let lease = pick(which, world.leases.iter().copied());
-            lease.map(|lease| world.checkin(lease)).is_some()
-        }
-        Action::Fault(which) => {
-            let lease = pick(which, world.leases.iter().copied());
-            lease
-                .map(|lease| world.fault(lease, Fault::Abandoned))
-                .is_some()
-        }
-        Action::Port(which, fact) => {
-            let worker = pick(which, world.ports.keys().copied());
-            worker.is_some_and(|worker| world.port(worker, fact))
-        }
-        Action::Elapse(which) => {
-            let timer = pick(which, world.timers.iter().copied());
-            timer.map(|timer| world.elapse(timer)).is_some()
-        }
-        Action::ElapseLate(which) => {
-            let timer = pick(which, world.cancelled.iter().copied());
-            timer.map(|timer| world.elapse(timer)).is_some()
-        }
-        Action::Recycle(which) => {
-            let worker = pick(which, world.ports.keys().copied());
-            worker
-                .map(|worker| world.handle(Input::Recycle { worker }))
-                .is_some()
-        }
-        Action::ElapseUpkeep(which) => {
-            let timer = pick(which, world.upkeep.iter().copied());
-            timer.map(|timer| world.elapse(timer)).is_some()
-        }
-        Action::Error(which) => {
-            let lease = pick(which, world.leases.iter().copied());
-            lease
-                .map(|lease| world.checkin_after(lease, 1, 1))
-                .is_some()
-        }
-        Action::Probed(which, healthy) => {
-            let lease = pick(which, world.probes.iter().copied());
-            lease.map(|lease| world.probed(lease, healthy)).is_some()
-        }
-        Action::Measured(which, bytes) => {
-            let worker = pick(which, world.ports.keys().copied());
-            worker
-                .map(|worker| world.handle(Input::Measured { worker, bytes }))
-                .is_some()
-        }
-        Action::OpenSession => {
-            world.open_session();
-            true
-        }
-        Action::EndSession(which) => {
-            let session = pick(which, world.sessions.iter().copied());
-            session.map(|session| world.end_session(session)).is_some()
-        }
-        Action::CheckoutFor(which) => {
-            let session = pick(which, world.sessions.iter().copied());
-            session
-                .map(|session| world.checkout_for(Some(session)))
-                .is_some()
-        }
-        Action::RecycleAll => plain(world, Input::RecycleAll),
-        Action::Pause => plain(world, Input::Pause),
-        Action::Resume => plain(world, Input::Resume),
-        Action::Resize(size) => plain(world, Input::Resize { size }),
-        Action::Shutdown => plain(world, Input::Shutdown),
-    }
-}
-
-/// Something that can always happen.
-fn plain(world: &mut World, input: Input) -> bool {
-    world.handle(input);
-    true
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
@@ -193,24 +75,6 @@ proptest! {
         for action in actions {
             act(&mut world, action);
         }
-        let closing = world.supervisor.is_closing();
-        let size = world.supervisor.policy().size;
-        world.check_in_all();
-        if !closing {
-            // L3: whatever has happened, a pool whose workers start comes back to its size.
-            world.run_out();
-            world.check_in_all();
-            world.run_out();
-            prop_assert_eq!(world.serving(), size);
-            prop_assert!(world.waiting.is_empty());
-        }
-        world.handle(Input::Shutdown);
-        world.run_out();
-        prop_assert_eq!((world.phases(), world.closed), (vec![], 1));
-        prop_assert!(world.waiting.is_empty() && world.ports.is_empty() && world.timers.is_empty());
-        prop_assert!(world.sessions.is_empty() && world.upkeep.is_empty() && world.probes.is_empty());
-        let counters = world.supervisor.counters();
-        prop_assert_eq!(counters.opened, counters.released);
-        prop_assert_eq!(counters.granted as usize, world.granted.len());
+        end(&mut world);
     }
 }

@@ -9,6 +9,11 @@ mod count;
 mod endurance;
 mod environment;
 mod escapes;
+mod fuzz;
+#[path = "../../../fuzz/bodies/config.rs"]
+mod fuzz_config;
+#[path = "../../../fuzz/bodies/frames.rs"]
+mod fuzz_frames;
 mod health;
 mod hosts;
 mod hosts_die;
