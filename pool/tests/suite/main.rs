@@ -24,6 +24,7 @@ mod menagerie;
 mod options;
 mod ports;
 mod processes;
+mod product;
 mod programs;
 mod protocol;
 mod python;

@@ -1,0 +1,411 @@
+//! Is the pool whole wherever one of its futures is dropped?
+//!
+//! Each operation is run undisturbed first, to count how often it is polled until it is done; then once more for each of these polls,
+//! and dropped after it: at once, or when everything else that could happen at that moment has. So no await point can be missed. That,
+//! in each of the situations that an operation may find itself in.
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use ostler_pool::testing::Sim;
+use ostler_pool::{CheckoutError, Lease, Pool, Python, WorkerId};
+use tokio::runtime;
+use tokio::time::{sleep, timeout};
+
+use crate::books::{alone, leaves_nothing, modules};
+use crate::rig::{Random, end, until};
+
+const SIZE: usize = 2;
+
+/// What is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Operation {
+    Checkout,
+    /// A checkout, and a call of this.
+    Call(&'static str),
+    /// A call of this, on a lease that is there.
+    LeaseCall(&'static str),
+    /// All parts of the answer to this.
+    Stream(&'static str),
+    SessionCheckout,
+    SessionCall(&'static str),
+    RecycleAll,
+    Drain,
+    Shutdown,
+}
+
+/// What goes on around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Around {
+    /// All workers are idle.
+    Idle,
+    /// All are leased, and given back one after the other.
+    Freed,
+    /// All are leased for longer than anybody waits.
+    Held,
+    /// All are leased, and lost in the middle of a call.
+    Lost,
+    /// All are leased, and the pool shuts down.
+    Closing,
+    /// All are leased, and will be replaced.
+    Recycled,
+}
+
+/// When it is dropped after its last poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    AtOnce,
+    /// What it waits for may have come, and it does not know yet.
+    Later,
+}
+
+const OPERATIONS: [Operation; 24] = [
+    Operation::Checkout,
+    Operation::Call("hello"),
+    Operation::Call("think"),
+    Operation::Call("raise"),
+    Operation::Call("hang"),
+    Operation::Call("exit"),
+    Operation::Call("answer and exit"),
+    Operation::Call("twice"),
+    Operation::Call("garbage"),
+    Operation::LeaseCall("hello"),
+    Operation::LeaseCall("think"),
+    Operation::LeaseCall("hang"),
+    Operation::LeaseCall("exit"),
+    Operation::Stream("spell abc"),
+    Operation::Stream("raise ab"),
+    Operation::Stream("hang a"),
+    Operation::Stream("exit a"),
+    Operation::SessionCheckout,
+    Operation::SessionCall("hello"),
+    Operation::SessionCall("hang"),
+    Operation::SessionCall("exit"),
+    Operation::RecycleAll,
+    Operation::Drain,
+    Operation::Shutdown,
+];
+
+const SITUATIONS: [Around; 6] = [
+    Around::Idle,
+    Around::Freed,
+    Around::Held,
+    Around::Lost,
+    Around::Closing,
+    Around::Recycled,
+];
+
+impl Operation {
+    fn begin<'a>(
+        self,
+        pool: &'a Pool,
+        mut lease: Option<Lease>,
+    ) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
+        let session = |pool: &Pool| pool.session("kept");
+        match self {
+            Self::Checkout => Box::pin(async { drop(pool.checkout().await) }),
+            Self::Call(word) => Box::pin(async { drop(pool.call(word.as_bytes()).await) }),
+            Self::LeaseCall(word) => Box::pin(async move {
+                if let Some(lease) = &mut lease {
+                    drop(lease.call(word.as_bytes()).await);
+                }
+            }),
+            Self::Stream(words) => Box::pin(async move {
+                if let Some(lease) = &mut lease
+                    && let Ok(mut parts) = lease.stream(words.as_bytes())
+                {
+                    while let Some(Ok(_)) = parts.next().await {}
+                }
+            }),
+            Self::SessionCheckout => Box::pin(async move {
+                if let Ok(session) = session(pool) {
+                    drop(session.checkout().await);
+                }
+            }),
+            Self::SessionCall(word) => Box::pin(async move {
+                if let Ok(session) = session(pool) {
+                    drop(session.call(word.as_bytes()).await);
+                }
+            }),
+            // These have begun before they are polled.
+            Self::RecycleAll => {
+                let rolled = pool.recycle_all();
+                Box::pin(async { drop(rolled.await) })
+            }
+            Self::Drain => {
+                let drained = pool.drain();
+                Box::pin(async {
+                    drained.await;
+                })
+            }
+            Self::Shutdown => {
+                let report = pool.shutdown();
+                Box::pin(async { drop(report.await) })
+            }
+        }
+    }
+
+    /// Whether it begins with a lease of its own.
+    fn has_lease(self) -> bool {
+        matches!(self, Self::LeaseCall(_) | Self::Stream(_))
+    }
+}
+
+/// How often a future was polled, at most so many times, before it was done or dropped; and whether it was done.
+async fn polled(
+    mut future: Pin<Box<dyn Future<Output = ()> + '_>>,
+    most: usize,
+    when: When,
+) -> (usize, bool) {
+    let mut polls = 0;
+    let done = poll_fn(|context| {
+        if polls == most {
+            return Poll::Ready(false);
+        }
+        polls += 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending if polls == most => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await;
+    if !done && when == When::Later {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+    (polls, done)
+}
+
+/// What happens to the leases of the others.
+async fn others(pool: &Pool, leases: Vec<Lease>, around: Around) {
+    let moment = Duration::from_millis(5);
+    match around {
+        Around::Idle => drop(leases),
+        Around::Freed => {
+            for lease in leases {
+                sleep(moment).await;
+                drop(lease);
+            }
+        }
+        Around::Held => {
+            sleep(Duration::from_secs(60)).await;
+            drop(leases);
+        }
+        Around::Lost => {
+            for mut lease in leases {
+                sleep(moment).await;
+                drop(lease.call(b"exit").await);
+            }
+        }
+        Around::Closing => {
+            sleep(moment).await;
+            drop(pool.shutdown());
+            sleep(moment).await;
+            drop(leases);
+        }
+        Around::Recycled => {
+            drop(pool.recycle_all());
+            sleep(moment).await;
+            drop(leases);
+        }
+    }
+}
+
+/// Runs an operation in a situation, drops it, and checks that the pool is whole: how often it was polled, and whether it was done.
+fn run(operation: Operation, around: Around, most: usize, when: When) -> (usize, bool) {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let sim = Sim::default();
+        let pool = Pool::builder(sim.clone())
+            .size(SIZE)
+            .surge(SIZE)
+            .checkout_timeout(Duration::from_secs(5))
+            .call_timeout(Duration::from_secs(5))
+            .session_idle_timeout(Duration::from_millis(200))
+            .build()
+            .unwrap();
+        until(&pool, |status| status.serving() == SIZE).await;
+        let first: Vec<WorkerId> = pool.status().workers.iter().map(|w| w.worker).collect();
+        let mut leases = Vec::new();
+        let own = match operation.has_lease() {
+            true => Some(pool.checkout().await.unwrap()),
+            false => None,
+        };
+        if around != Around::Idle {
+            while let Ok(lease) = pool.try_checkout() {
+                leases.push(lease);
+            }
+        }
+        let dropped = async {
+            let polled = polled(operation.begin(&pool, own), most, when).await;
+            assert_eq!(pool.status().waiting, 0, "who is gone waits for nothing");
+            goes_on(operation, &pool).await;
+            polled
+        };
+        let (polled, ()) = tokio::join!(biased; dropped, others(&pool, leases, around));
+        is_whole(&pool).await;
+        if operation == Operation::RecycleAll && around != Around::Closing {
+            let before: Vec<_> = first
+                .iter()
+                .filter(|worker| is_there(&pool, **worker))
+                .collect();
+            assert!(before.is_empty(), "not replaced: {before:?}");
+        }
+        end(&pool, &sim).await;
+        let counters = pool.status().counters;
+        // Whoever was granted a lease has given it back, and nobody else was.
+        assert_eq!(counters.opened, counters.released);
+        polled
+    })
+}
+
+fn is_there(pool: &Pool, worker: WorkerId) -> bool {
+    pool.status()
+        .workers
+        .iter()
+        .any(|other| other.worker == worker)
+}
+
+/// What an operation has begun goes on without its future.
+async fn goes_on(operation: Operation, pool: &Pool) {
+    let intake = pool.try_checkout().map(drop);
+    match operation {
+        Operation::Shutdown => assert!(matches!(intake, Err(CheckoutError::Closed)), "{intake:?}"),
+        Operation::Drain => assert!(
+            matches!(
+                intake,
+                Err(CheckoutError::Paused { .. } | CheckoutError::Closed)
+            ),
+            "{intake:?}"
+        ),
+        _ => {}
+    }
+}
+
+/// Whether the pool is as it is to be: at its size, nobody waiting, and each worker with the right answer to what it is asked.
+async fn is_whole(pool: &Pool) {
+    pool.resume();
+    if pool.checkout().await.is_err() {
+        // It shuts down, which ends.
+        assert_eq!(pool.shutdown().await.unreleased, []);
+        return;
+    }
+    until(pool, |status| {
+        let idle = status.occupancy().ready;
+        idle == SIZE && status.workers.len() == SIZE && status.waiting == 0
+    })
+    .await;
+    let mut leases = join_all((0..SIZE).map(|_| async { pool.checkout().await.unwrap() })).await;
+    for (number, lease) in leases.iter_mut().enumerate() {
+        let canary = format!("canary {number}");
+        assert_eq!(
+            lease.call(canary.as_bytes()).await.unwrap(),
+            canary.as_bytes()
+        );
+    }
+    assert!(pool.try_checkout().is_err(), "more leases than workers");
+}
+
+/// C1, C2, C3, L1, L6: every await point of every operation, in every situation, dropped at once and later.
+#[test]
+fn a_future_may_be_dropped_anywhere() {
+    let mut points = BTreeMap::new();
+    let mut runs = 0;
+    for operation in OPERATIONS {
+        for around in SITUATIONS {
+            let (polls, done) = run(operation, around, usize::MAX, When::AtOnce);
+            assert!(done);
+            for most in 0..polls {
+                for when in [When::AtOnce, When::Later] {
+                    let (_, done) = run(operation, around, most, when);
+                    // Where it would have been done with the next poll, time may have made it so before.
+                    assert!(!done, "{operation:?} {around:?} {most} {when:?}");
+                    runs += 1;
+                }
+            }
+            *points.entry(operation).or_insert(0) += polls;
+        }
+    }
+    println!("{runs} drops; polls of each operation in its situations: {points:?}");
+    // Each waits at least once somewhere; those that wait for more than one thing do so more often.
+    assert!(points.values().all(|polls| *polls > SITUATIONS.len()));
+    assert!(runs > 500);
+}
+
+/// L18: of two shutdowns at once, one may be dropped at any point; the other one reports.
+#[test]
+fn one_of_two_shutdowns_may_be_dropped() {
+    for most in 0..4 {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let sim = Sim::default();
+            let pool = Pool::builder(sim.clone()).size(SIZE).build().unwrap();
+            until(&pool, |status| status.serving() == SIZE).await;
+            let (one, other) = (pool.shutdown(), pool.shutdown());
+            polled(Box::pin(async { drop(one.await) }), most, When::AtOnce).await;
+            let report = other.await;
+            assert_eq!((report.unreleased.len(), report.workers.len()), (0, SIZE));
+            end(&pool, &sim).await;
+        });
+    }
+}
+
+/// C2, P5: calls and checkouts of real workers, dropped at moments that come from a seed: each fresh call has its own answer, and in the
+/// end nothing is left.
+#[test]
+fn calls_of_real_workers_may_be_dropped_at_any_moment() {
+    if !alone("product::calls_of_real_workers_may_be_dropped_at_any_moment") {
+        return;
+    }
+    const DROPS: u64 = 150;
+    const CLIENTS: u64 = 3;
+    let seed = Random::fresh_seed();
+    println!("seed {seed}");
+    leaves_nothing(async || {
+        let python = Python::function("hostile:run").path(modules());
+        let moment = Duration::from_millis(1);
+        let pool = Pool::builder(python)
+            .size(SIZE)
+            .surge(SIZE)
+            .restart_backoff(moment, moment)
+            .cancel_grace(Duration::from_secs(60))
+            .checkout_timeout(Duration::from_secs(60))
+            .call_timeout(Duration::from_secs(60))
+            .build()
+            .unwrap();
+        let client = async |client: u64| {
+            let mut random = Random::new(seed ^ client);
+            for number in 0..DROPS {
+                let after = Duration::from_micros(random.below(3000));
+                match random.below(3) {
+                    0 => drop(timeout(after, pool.checkout()).await),
+                    1 => drop(timeout(after, pool.call(b"many 100000")).await),
+                    _ => drop(timeout(after, pool.call(b"sleep 0.001")).await),
+                }
+                let canary = format!("think {client}.{number}");
+                let reply = pool.call(canary.as_bytes()).await.unwrap();
+                assert_eq!(reply, &canary.as_bytes()["think ".len()..]);
+            }
+        };
+        join_all((0..CLIENTS).map(client)).await;
+        assert_eq!(pool.status().waiting, 0);
+        let report = pool.shutdown().await;
+        assert_eq!(report.unreleased, []);
+        assert_eq!(report.counters.opened, report.counters.released);
+        assert!(report.counters.exchanges >= CLIENTS * DROPS);
+    });
+}
