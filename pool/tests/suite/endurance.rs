@@ -19,7 +19,7 @@ const CLIENTS: u64 = 12;
 const WORKERS: usize = 8;
 
 /// What a host may have grown by when nothing leaks: what its allocator keeps, and pages of its program.
-const GROWTH: u64 = 8 << 20;
+pub(crate) const GROWTH: u64 = 8 << 20;
 
 /// Something that a worker suffers or does instead of its work, and that its call must then say.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,7 @@ const ACTS: [Act; 10] = [
 
 /// What the pool is to have counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tally {
+pub(crate) struct Tally {
     granted: u64,
     exchanges: u64,
     exited: u64,
@@ -200,7 +200,7 @@ fn violence(name: &str, calls: u64) {
 }
 
 /// So many calls, and what they were.
-async fn attack(pool: &Pool, seed: u64, calls: u64) -> Tally {
+pub(crate) async fn attack(pool: &Pool, seed: u64, calls: u64) -> Tally {
     let client = async |client: u64| {
         // Each client has numbers of its own, so that they do not depend on who is first.
         let mut random = Random::new(seed ^ (client << 32));
@@ -226,7 +226,7 @@ async fn attack(pool: &Pool, seed: u64, calls: u64) -> Tally {
 }
 
 impl Tally {
-    fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         Self {
             granted: self.granted + other.granted,
             exchanges: self.exchanges + other.exchanges,
@@ -245,7 +245,7 @@ async fn figures_at_rest(pool: &Pool) -> (u64, usize) {
     (resident(), Books::take().descriptors.len())
 }
 
-fn workers() -> Builder {
+pub(crate) fn workers() -> Builder {
     let script = modules().join("menagerie/menagerie.py");
     let program = Program::new(interpreter()).args(["-I", "-S"]);
     let moment = Duration::from_millis(50);

@@ -32,6 +32,7 @@ mod recycling;
 mod rig;
 mod sessions;
 mod shutdown;
+mod soak;
 mod spawning;
 mod starts;
 mod starved;

@@ -1,0 +1,245 @@
+//! Does anything grow, in the long run?
+//!
+//! Rounds of everything at once: a pool of hand-written workers under attack, as in `endurance`, and one of Python workers with
+//! sessions, streams and cancelled calls that is recycled, resized and drained meanwhile. Each round ends with both shut down, and
+//! with a look into the books.
+//!
+//! For as long as `OSTLER_SOAK_MINUTES` says, with a line of figures a minute:
+//! `cargo test --release -p ostler-pool --test suite -- --ignored soak --nocapture`.
+
+use std::time::{Duration, Instant};
+use std::{env, fmt};
+
+use futures_util::future::join_all;
+use ostler_pool::testing::{Books, resident};
+use ostler_pool::{CallError, Pool, Python};
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+
+use crate::books::{alone, modules};
+use crate::endurance::{GROWTH, Tally, attack, workers};
+use crate::rig::Random;
+
+/// Clients of the Python workers.
+const CLIENTS: u64 = 6;
+
+/// What has happened since the last line.
+#[derive(Debug, Default)]
+struct Figures {
+    rounds: u64,
+    attacked: Tally,
+    answered: u64,
+    raised: u64,
+    cancelled: u64,
+    /// Calls that lost their worker or their session to what else happens: each must say which.
+    lost: u64,
+    opened: u64,
+    recycled: u64,
+    /// How long each answered call took.
+    took: Vec<Duration>,
+}
+
+/// Nothing grows in five seconds.
+#[test]
+fn nothing_grows_in_a_while() {
+    soak("nothing_grows_in_a_while", Duration::from_secs(5));
+}
+
+/// Nothing grows in hours either.
+#[test]
+#[ignore = "takes as long as `OSTLER_SOAK_MINUTES` says, or three minutes"]
+fn soak_for_a_time() {
+    let minutes = env::var("OSTLER_SOAK_MINUTES").map_or(3, |text| text.parse().expect("a number"));
+    soak("soak_for_a_time", Duration::from_secs(60 * minutes));
+}
+
+fn soak(name: &str, duration: Duration) {
+    if !alone(&format!("soak::{name}")) {
+        return;
+    }
+    let seed = Random::fresh_seed();
+    println!("seed {seed}");
+    let runtime = Runtime::new().unwrap();
+    let (begin, mut line) = (Instant::now(), Instant::now());
+    let mut figures = Figures::default();
+    // The first rounds warm up what is kept for ever: the allocator, the runtime's threads.
+    let mut before = None;
+    for round in 0.. {
+        if round == 3 {
+            before = Some((Books::take(), resident()));
+        }
+        if begin.elapsed() > duration && round > 3 {
+            break;
+        }
+        runtime.block_on(figures.round(seed.wrapping_add(round)));
+        if let Some((books, memory)) = &before {
+            books.until_nothing_is_left(&[]);
+            assert!(
+                resident() < memory + GROWTH,
+                "{} KiB -> {}",
+                memory >> 10,
+                resident() >> 10
+            );
+        }
+        if line.elapsed() > Duration::from_secs(60) {
+            println!("{:5.0} s  {figures}", begin.elapsed().as_secs_f64());
+            (figures, line) = (Figures::default(), Instant::now());
+        }
+    }
+    println!("{:5.0} s  {figures}", begin.elapsed().as_secs_f64());
+}
+
+impl Figures {
+    async fn round(&mut self, seed: u64) {
+        self.rounds += 1;
+        let attacked = async {
+            let pool = workers()
+                .call_timeout(Duration::from_secs(2))
+                .size(3)
+                .surge(3)
+                .build()
+                .unwrap();
+            let tally = attack(&pool, seed, 200).await;
+            self.attacked = std::mem::take(&mut self.attacked).and(tally);
+            let report = pool.shutdown().await;
+            assert_eq!(report.unreleased, []);
+            report.counters
+        };
+        let python = async {
+            let pool = python();
+            let clients = (0..CLIENTS).map(|client| self::client(&pool, seed ^ client, 60));
+            let seen = join_all(clients).await;
+            let report = pool.shutdown().await;
+            assert_eq!(report.unreleased, []);
+            (seen, report.counters)
+        };
+        let (attacked, (seen, python)) = tokio::join!(attacked, python);
+        for counters in [attacked, python] {
+            assert_eq!(counters.opened, counters.released);
+            self.opened += counters.opened;
+            self.recycled += counters.recycled;
+        }
+        for one in seen {
+            self.answered += one.answered;
+            self.raised += one.raised;
+            self.cancelled += one.cancelled;
+            self.lost += one.lost;
+            self.took.extend(one.took);
+        }
+    }
+
+    /// Each call has one outcome, which fits what was asked and what can have befallen the worker.
+    fn count(
+        &mut self,
+        since: Instant,
+        outcome: Result<Vec<u8>, CallError>,
+        expected: Option<&[u8]>,
+    ) {
+        match (outcome, expected) {
+            (Ok(reply), Some(expected)) => {
+                assert_eq!(reply, expected);
+                self.answered += 1;
+                self.took.push(since.elapsed());
+            }
+            (Err(CallError::Raised { .. }), None) => self.raised += 1,
+            // The pool drains or was resized, or the session's worker was recycled.
+            (Err(CallError::Checkout(_) | CallError::Stopped { .. }), _) => self.lost += 1,
+            (other, _) => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Python workers with limits that are soon reached.
+fn python() -> Pool {
+    let moment = Duration::from_millis(1);
+    Pool::builder(Python::function("hostile:run").path(modules()))
+        .size(3)
+        .surge(2)
+        .max_worker_requests(50)
+        .min_worker_life(Duration::ZERO)
+        .health_check_interval(Duration::from_millis(50))
+        .restart_backoff(moment, moment)
+        .cancel_grace(Duration::from_secs(60))
+        .checkout_timeout(Duration::from_secs(60))
+        .call_timeout(Duration::from_secs(60))
+        .build()
+        .unwrap()
+}
+
+async fn client(pool: &Pool, seed: u64, rounds: u64) -> Figures {
+    let mut random = Random::new(seed);
+    let mut seen = Figures::default();
+    for number in 0..rounds {
+        let (since, which) = (Instant::now(), random.below(3));
+        match random.below(40) {
+            0 => drop(pool.resize(2 + usize::try_from(which).unwrap())),
+            1 => drop(pool.recycle_all()),
+            2 => {
+                drop(pool.drain());
+                tokio::task::yield_now().await;
+                pool.resume();
+            }
+            3..8 => {
+                let after = Duration::from_micros(random.below(2000));
+                let call = timeout(after, pool.call(b"sleep 0.01"));
+                match call.await {
+                    Err(_) => seen.cancelled += 1,
+                    Ok(outcome) => seen.count(since, outcome, Some(b"slept")),
+                }
+            }
+            8..11 => seen.count(since, pool.call(b"fail on purpose").await, None),
+            11..15 => {
+                if let Ok(session) = pool.session(&which.to_string()) {
+                    let request = format!("think {number}");
+                    let outcome = session.call(request.as_bytes()).await;
+                    seen.count(since, outcome, Some(number.to_string().as_bytes()));
+                    if which == 0 {
+                        session.end();
+                    }
+                }
+            }
+            _ => {
+                let size = usize::try_from(random.below(3000)).unwrap();
+                let outcome = pool.call(format!("many {size}").as_bytes()).await;
+                seen.count(since, outcome, Some(&vec![b'm'; size]));
+            }
+        }
+    }
+    for which in 0..3 {
+        if let Ok(session) = pool.session(&which.to_string()) {
+            session.end();
+        }
+    }
+    seen
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut took = self.took.clone();
+        took.sort_unstable();
+        let at = |part: usize| {
+            took.get(took.len() * part / 100)
+                .copied()
+                .unwrap_or_default()
+        };
+        let books = Books::take();
+        write!(
+            f,
+            "{} rounds: {} answered, {} raised, {} cancelled, {} lost; attacked: {:?}; {} workers opened, {} recycled; {} KiB, {} \
+             descriptors, {} children; a call took {:?}, one in a hundred {:?}",
+            self.rounds,
+            self.answered,
+            self.raised,
+            self.cancelled,
+            self.lost,
+            self.attacked,
+            self.opened,
+            self.recycled,
+            resident() >> 10,
+            books.descriptors.len(),
+            books.children.len(),
+            at(50),
+            at(99),
+        )
+    }
+}
