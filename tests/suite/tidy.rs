@@ -217,3 +217,48 @@ fn read(file: &str) -> String {
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
+
+/// Each promise has a damage that was seen to turn a test red, that test exists, and the table of `tests/README.md` says so.
+#[test]
+fn every_promise_has_its_damage() {
+    let (damages, readme) = (read("tests/damages.toml"), read("tests/README.md"));
+    let values = |key: &str| -> Vec<String> {
+        let prefix = format!("{key} = \"");
+        let lines = damages
+            .lines()
+            .filter_map(|line| line.strip_prefix(&prefix));
+        lines
+            .map(|line| line.trim_end_matches('"').to_owned())
+            .collect()
+    };
+    let (promises, packages, tests) = (values("promise"), values("package"), values("test"));
+    // T2 and T3 are ways to work, and P10 goes with P1.
+    let rows = [("L", 20), ("C", 5), ("P", 14), ("T", 4)];
+    let all = rows.map(|(row, count)| (1..=count).map(move |n| format!("{row}{n}")));
+    let all = all
+        .into_iter()
+        .flatten()
+        .filter(|row| !["T2", "T3", "P10"].contains(&&**row));
+    assert_eq!(promises, all.collect::<Vec<_>>());
+    for ((promise, package), test) in promises.iter().zip(packages).zip(tests) {
+        let row = format!("| {promise} |");
+        let row = readme.lines().find(|line| line.starts_with(&row));
+        assert!(
+            row.is_some_and(|row| row.contains(&format!("`{test}`"))),
+            "{promise}: {row:?}"
+        );
+        let folder = if package == "ostler" {
+            "tests"
+        } else {
+            "pool/tests"
+        };
+        let name = format!("fn {}", test.rsplit("::").next().unwrap_or_default());
+        let is_there = rust_files(&[folder])
+            .iter()
+            .any(|file| read(file).contains(&name));
+        assert!(
+            is_there || test == "ends_with_its_group",
+            "{promise}: there is no {test}"
+        );
+    }
+}

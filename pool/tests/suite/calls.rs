@@ -1,17 +1,17 @@
 //! Does every call have the one outcome that it should, and does only the worker that it cost pay for it?
 //!
-//! The real driver on simulated ports. See [`sim`](crate::sim).
+//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use ostler_pool::ostler::supervisor::Reason;
 use ostler_pool::ostler::worker::Rung;
+use ostler_pool::testing::{Sim, SimBooks as Books};
 use ostler_pool::{CallError, ExitStatus};
 use tokio::time::Instant;
 
 use crate::rig::{begin, end, pool};
-use ostler_pool::testing::{Sim, SimBooks as Books};
 
 /// The plain way through: a reply for a request, a worker for many calls, and a report at the end.
 #[tokio::test(start_paused = true)]

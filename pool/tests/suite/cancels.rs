@@ -1,17 +1,17 @@
 //! Does a worker that ends what its client gave up serve on, and only such a worker?
 //!
-//! The real driver on simulated ports. See [`sim`](crate::sim).
+//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use ostler_pool::ostler::Phase;
+use ostler_pool::testing::{Script, Sim};
 use ostler_pool::{Builder, CallError, Pool};
 use tokio::time::{Instant, sleep};
 
 use crate::rig::{begin, end, pool, until};
-use ostler_pool::testing::{Script, Sim};
 
 const GRACE: Duration = Duration::from_secs(20);
 

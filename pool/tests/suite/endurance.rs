@@ -6,13 +6,13 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use ostler_pool::testing::resident;
 use ostler_pool::{Builder, CallError, ExitStatus, Lease, Pool, Program};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
 use crate::books::{Books, alone, leaves_nothing, modules};
 use crate::rig::{Random, interpreter, signal, until};
-use ostler_pool::testing::resident;
 
 /// How many clients, more than there are workers.
 const CLIENTS: u64 = 12;

@@ -1,16 +1,16 @@
 //! Are idle workers watched, and those replaced that are not well?
 //!
-//! The real driver on simulated ports. See [`sim`](crate::sim).
+//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use ostler_pool::ostler::supervisor::{Fault, Reason};
+use ostler_pool::testing::{Script, Sim};
 use ostler_pool::{Builder, Phase, Pool};
 use tokio::time::{Instant, sleep};
 
 use crate::rig::{begin, end, pool, until};
-use ostler_pool::testing::{Script, Sim};
 
 /// One worker that is probed every 30 s, give or take a tenth, and has 5 s to answer.
 fn watched(sim: &Sim) -> Builder {

@@ -4,11 +4,11 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::{env, thread};
 
+use ostler_pool::testing::Process;
 use tokio::runtime::Runtime;
 
 use crate::books::{is_alive, until};
 use crate::rig::hostile;
-use ostler_pool::testing::Process;
 
 /// P1: a worker outlives the thread that it was spawned from.
 #[test]

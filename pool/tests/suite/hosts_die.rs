@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use std::{env, thread};
 
 use futures_util::future::join_all;
+use ostler_pool::testing::Process;
 use ostler_pool::{Pool, Python};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 
 use crate::books::modules;
 use crate::rig::{Random, interpreter};
-use ostler_pool::testing::Process;
 
 /// Tells a host what its workers are to do.
 const ROLE: &str = "OSTLER_TEST_HOST_DOES";

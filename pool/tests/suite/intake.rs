@@ -1,17 +1,17 @@
 //! Can a pool be made larger, smaller, or to take nobody new; and can one watch it?
 //!
-//! The real driver on simulated ports. See [`sim`](crate::sim).
+//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use ostler_pool::ostler::supervisor::Reason;
 use ostler_pool::ostler::trace::Event;
+use ostler_pool::testing::Sim;
 use ostler_pool::{CheckoutError, EventError, Phase};
 use tokio::time::sleep;
 
 use crate::rig::{begin, end, pool, until};
-use ostler_pool::testing::Sim;
 
 /// L4: a pool that is made smaller gives up idle workers first and no lease; made larger, it starts what is missing.
 #[tokio::test(start_paused = true)]

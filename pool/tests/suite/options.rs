@@ -1,13 +1,13 @@
 //! Are the options and the types what they say?
 //!
-//! The real driver on simulated ports. See [`sim`](crate::sim).
+//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
 
 use std::time::Duration;
 
+use ostler_pool::testing::{Sim, SimBooks as Books};
 use ostler_pool::{Builder, CallError, Lease, Pool, StartError};
 
 use crate::rig::pool;
-use ostler_pool::testing::{Sim, SimBooks as Books};
 
 /// L20: an option out of its range fails the build, by its name, with its value and its range.
 #[tokio::test]

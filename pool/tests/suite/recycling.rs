@@ -1,16 +1,16 @@
 //! Are workers replaced when they have reached a limit, and never before their replacement serves?
 //!
-//! The real driver on simulated ports. See [`sim`](crate::sim).
+//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
 
 use std::time::Duration;
 
 use ostler_pool::ostler::supervisor::{Limit, Reason};
+use ostler_pool::testing::{Script, Sim};
 use ostler_pool::{Builder, CallError, RollingError};
 use tokio::time::sleep;
 
 use crate::count::Count;
 use crate::rig::{end, pool, until};
-use ostler_pool::testing::{Script, Sim};
 
 /// A pool that recycles for nothing but what a test asks for.
 fn steady(sim: &Sim, size: usize) -> Builder {

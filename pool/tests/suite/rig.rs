@@ -9,12 +9,12 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use ostler_pool::ostler::supervisor::Reason;
+use ostler_pool::testing::Sim;
 use ostler_pool::{Builder, CallError, CheckoutError, Pool, PoolStatus, Python};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{sleep, timeout};
 
 use crate::books::modules;
-use ostler_pool::testing::Sim;
 
 pub(crate) fn pool(sim: &Sim, size: usize) -> Builder {
     Pool::builder(sim.clone()).size(size)

@@ -1,17 +1,17 @@
 //! Does a session keep to its worker, and hear of its loss?
 //!
-//! The real driver on simulated ports. See [`sim`](crate::sim).
+//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
 use ostler_pool::ostler::supervisor::Reason;
+use ostler_pool::testing::Sim;
 use ostler_pool::{CallError, CheckoutError, Phase};
 use tokio::time::{Instant, sleep};
 
 use crate::rig::{assert_session_ended, begin, end, lost, pool, until};
-use ostler_pool::testing::Sim;
 
 /// The calls of a session run on one worker, whatever else the pool does; sessions spread over the workers.
 #[tokio::test(start_paused = true)]

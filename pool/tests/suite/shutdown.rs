@@ -1,17 +1,17 @@
 //! Does a pool end, in time, with nothing left, whatever its workers do?
 //!
-//! The real driver on simulated ports. See [`sim`](crate::sim).
+//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use ostler_pool::ostler::supervisor::Reason;
 use ostler_pool::ostler::worker::Rung;
+use ostler_pool::testing::{Script, Sim, SimBooks as Books};
 use ostler_pool::{CallError, CheckoutError, Lease, Pool};
 use tokio::time::{Instant, sleep};
 
 use crate::rig::{begin, pool, until};
-use ostler_pool::testing::{Script, Sim, SimBooks as Books};
 
 /// L18: shutdown begins before it is polled, refuses who waits and who comes, and is the same one when repeated.
 #[tokio::test(start_paused = true)]

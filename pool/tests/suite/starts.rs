@@ -1,15 +1,15 @@
 //! Does the pool come back to its size, however starts and workers end, and never beyond its bound?
 //!
-//! The real driver on simulated ports. See [`sim`](crate::sim).
+//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
 
 use std::pin::pin;
 use std::time::Duration;
 
+use ostler_pool::testing::{Script, Sim};
 use ostler_pool::{CallError, CheckoutError};
 use tokio::time::Instant;
 
 use crate::rig::{begin, end, pool, until};
-use ostler_pool::testing::{Script, Sim};
 
 /// L5, L9: however a start ends, its slot learns of it, and is filled by the next one.
 #[tokio::test(start_paused = true)]

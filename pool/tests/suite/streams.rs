@@ -5,12 +5,12 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use ostler_pool::testing::Sim;
 use ostler_pool::{CallError, ExitStatus, Lease, Parts, Pool, Python};
 use tokio::time::sleep;
 
 use crate::books::{scratch, until};
 use crate::rig::{begin, end, hostile, pool};
-use ostler_pool::testing::Sim;
 
 /// The parts, as one text, and how the stream ended.
 async fn text(parts: &mut Parts<'_>) -> (String, Result<(), CallError>) {

@@ -1,6 +1,6 @@
 //! What does a rolling restart look like?
 //!
-//! The real driver on simulated ports. See [`sim`](crate::sim).
+//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,11 +8,11 @@ use std::path::Path;
 use std::time::Duration;
 use std::{env, fs};
 
+use ostler_pool::testing::{Script, Sim};
 use ostler_pool::{PublicPhase, WorkerId};
 use tokio::time::sleep;
 
 use crate::rig::{end, pool, until};
-use ostler_pool::testing::{Script, Sim};
 
 /// How much time a character is.
 const TICK: Duration = Duration::from_millis(5);

@@ -1,6 +1,6 @@
 //! Does what is logged have the names that dashboards rely on?
 //!
-//! The real driver on simulated ports. See [`sim`](crate::sim).
+//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -8,6 +8,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::sync::{Arc, Mutex};
 
+use ostler_pool::testing::Sim;
 use ostler_pool::{Opener as _, Program};
 use rustix::io::{FdFlags, fcntl_setfd};
 use tracing::field::{Field, Visit};
@@ -17,7 +18,6 @@ use tracing::{Event, Metadata, Subscriber};
 
 use crate::books::{alone, modules};
 use crate::rig::{end, pool, until};
-use ostler_pool::testing::Sim;
 
 /// Keeps what is logged: target, message or span's name, and fields.
 #[derive(Clone, Debug, Default)]

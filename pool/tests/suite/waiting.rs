@@ -1,15 +1,15 @@
 //! Is waiting for a worker fair, bounded and cancellable?
 //!
-//! The real driver on simulated ports. See [`sim`](crate::sim).
+//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use ostler_pool::Pool;
+use ostler_pool::testing::Sim;
 use tokio::time::Instant;
 
 use crate::rig::{begin, end, pool, until};
-use ostler_pool::testing::Sim;
 
 /// L7: clients are served in the order in which they came, and a lease goes straight to the next of them.
 #[tokio::test(start_paused = true)]

@@ -16,12 +16,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use ostler_pool::testing::Process;
 use ostler_pool::{Builder, CallError, Lease, Pool, Program, ShutdownReport, StartError};
 use tokio::runtime;
 
 use crate::books::{Books, alone, is_alive, modules, scratch};
 use crate::rig::{interpreter, until};
-use ostler_pool::testing::Process;
 
 /// How many workers a pool of the menagerie has.
 const SIZE: usize = 2;
