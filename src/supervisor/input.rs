@@ -60,7 +60,7 @@ pub enum Input {
         bytes: u64,
     },
     /// A client opens a session. Its first lease binds it to a worker. Answered only when it is refused, by
-    /// [`SessionEnded`](super::Effect::SessionEnded).
+    /// [`SessionEnded`](super::Effect::SessionEnded). Stale if it is open.
     OpenSession {
         /// The session, as nobody named one before.
         session: SessionId,

@@ -29,6 +29,11 @@ enum Home {
 
 impl Supervisor {
     pub(super) fn open_session(&mut self, session: SessionId) {
+        // A second opening would forget the worker that the session is bound to, and whoever waits for it there.
+        if self.sessions.contains_key(&session) {
+            self.counters.stale += 1;
+            return;
+        }
         let refusal = if self.is_closing() {
             Refusal::Closed
         } else if self.is_paused() {

@@ -111,6 +111,31 @@ fn late_inputs_are_counted() {
     }
 }
 
+/// A session that a driver opens again is the one that is open: bound as it was, and who waits for its worker is told of its loss.
+#[test]
+fn a_session_is_opened_once() {
+    let mut world = started(1);
+    let session = world.open_session();
+    world.checkout_for(Some(session));
+    let lease = world.leases[0];
+    let second = world.checkout_for(Some(session));
+    let stale = world.supervisor.counters().stale;
+    world.handle(Input::OpenSession { session });
+    let supervisor = &world.supervisor;
+    assert_eq!(
+        (
+            supervisor.session_worker(session),
+            supervisor.counters().stale
+        ),
+        (Some(lease.worker), stale + 1)
+    );
+    world.port(lease.worker, PortFact::Exited);
+    assert_eq!(
+        world.refused,
+        [(second, Refusal::SessionLost(Reason::Exited))]
+    );
+}
+
 /// L2: what cannot be true of a worker is a typed error that names it, and the pool goes on as it was.
 #[test]
 fn an_illegal_input_is_an_error() {
