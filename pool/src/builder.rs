@@ -1,18 +1,17 @@
 //! The options of a pool.
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::thread;
 use std::time::Duration;
 
 use ostler::policy::{InvalidOption, Policy, timeout};
 use ostler::supervisor::Supervisor;
-use tokio::runtime::Handle;
 
 use crate::driver::{Driver, Limits};
 use crate::error::BuildError;
 use crate::pool::Pool;
 use crate::port::Opener;
 use crate::recorder::{Recorder, Sink};
+use crate::rt::{self, Handle};
 
 /// The smallest frame limit that leaves room for the handshake and a short error.
 const MIN_FRAME: usize = 1024;
@@ -297,8 +296,7 @@ impl Builder {
             cancel_grace: self.cancel_grace,
             max_frame: frame_limit(self.max_frame)?,
         };
-        let seed = RandomState::new().build_hasher().finish();
-        let supervisor = Supervisor::new(self.policy, seed)?;
+        let supervisor = Supervisor::new(self.policy, rt::seed())?;
         self.opener.prepare()?;
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let start = |sink| Recorder::start(supervisor.policy().clone(), sink);

@@ -39,6 +39,7 @@ mod port;
 mod process;
 mod python;
 mod recorder;
+mod rt;
 mod session;
 mod status;
 mod task;

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use ostler::supervisor::{Order, Refusal, Rolled, SessionEnd, Timer};
 use ostler::{LeaseId, SessionId, Supervisor, WaiterId, WorkerId};
 use tokio::sync::{Notify, oneshot};
-use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 use super::log::Log;
 use super::perform::Deferred;
@@ -15,6 +13,7 @@ use super::{Answer, Driver, Shutdown};
 use crate::error::{CheckoutError, Occupancy, RollingError, StartError};
 use crate::lease::Lease;
 use crate::recorder::Recorder;
+use crate::rt::{AbortHandle, Instant};
 use crate::status::{PoolStatus, Probe, WorkerStatus};
 use crate::wire::Wire;
 

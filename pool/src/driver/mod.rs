@@ -9,14 +9,12 @@ mod log;
 mod perform;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ostler::supervisor::{Input, Order, Rolled};
 use ostler::{SessionId, Supervisor, WaiterId, WorkerId};
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
-use tokio::time::{Instant, Sleep};
 
 use self::inner::Inner;
 pub(crate) use self::log::Read;
@@ -24,6 +22,7 @@ use crate::error::{CheckoutError, Occupancy, RollingError, StartError};
 use crate::lease::Lease;
 use crate::port::Opener;
 use crate::recorder::Recorder;
+use crate::rt::{self, Handle, Instant, Mutex, MutexGuard, Sleep};
 use crate::status::{PoolStatus, WorkerEnd};
 
 /// The limits that concern the driver and not the core.
@@ -239,8 +238,7 @@ impl Driver {
 
     /// A timer of the pool's runtime, which a client may poll from any other.
     pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
-        let _inside = self.runtime.enter();
-        tokio::time::sleep(duration)
+        rt::sleep(&self.runtime, duration)
     }
 
     pub(crate) fn pid(&self, worker: WorkerId) -> Option<u32> {

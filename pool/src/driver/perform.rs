@@ -8,12 +8,11 @@ use ostler::supervisor::{Effect, Illegal, Input, Rolled, Timer};
 use ostler::trace::{Event, Step, Transition};
 use ostler::worker::Phase;
 use tokio::sync::{Notify, oneshot};
-use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 use super::inner::{Inner, Record};
 use super::{Answer, Driver};
 use crate::error::RollingError;
+use crate::rt::{self, AbortHandle, Instant};
 use crate::task;
 use crate::wire::Wire;
 
@@ -94,6 +93,7 @@ impl Driver {
 
     pub(super) fn perform(self: &Arc<Self>, deferred: Vec<Deferred>) {
         for action in deferred {
+            rt::point();
             match action {
                 Deferred::Spawn { worker, mail, wire } => {
                     let task = task::Task::new(Arc::clone(self), worker, mail, wire);
@@ -147,7 +147,7 @@ impl Driver {
     fn start_timer(self: &Arc<Self>, timer: Timer, after: Duration) {
         let driver = Arc::clone(self);
         let sleeping = self.runtime.spawn(async move {
-            tokio::time::sleep(after).await;
+            driver.sleep(after).await;
             driver.lock().timers.remove(&timer);
             driver.handle(Input::Elapsed { timer });
         });

@@ -15,13 +15,13 @@ use ostler::worker::{self, Rung};
 use ostler::{LeaseId, WorkerId};
 use tokio::select;
 use tokio::sync::Notify;
-use tokio::time::Sleep;
 use tracing::{Instrument as _, field};
 
 use crate::codec::{self, kind};
 use crate::driver::Driver;
 use crate::error::{RemoteError, StartError};
 use crate::port::{BoxFuture, Exit, OpenError, Port, Release};
+use crate::rt::Sleep;
 use crate::status::WorkerEnd;
 use crate::wire::{Answer, Broken, End, Wire};
 

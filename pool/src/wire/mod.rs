@@ -8,13 +8,14 @@ mod state;
 
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use ostler::supervisor::Reason;
 
 use self::state::State;
 use crate::codec::{self, kind};
 use crate::port::{Exit, Pipe};
+use crate::rt::{Mutex, MutexGuard};
 
 /// Why a wire was closed. The first reason stays.
 #[derive(Clone, Debug)]

@@ -1,0 +1,234 @@
+//! The runtime as shuttle plays it: every lock, spawn and passing of time is a step that its scheduler chooses.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::sync::{self, LockResult, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::thread::panicking;
+use std::time::Duration;
+
+pub(crate) use shuttle::future::AbortHandle;
+use shuttle::future::{JoinHandle, spawn, yield_now};
+use shuttle::rand::{Rng as _, thread_rng};
+use shuttle::sync::atomic::{AtomicBool, Ordering};
+use shuttle::thread::{self, Thread};
+
+/// What is so far away never comes: a test gives it to those deadlines that would rescue whoever lost a wake-up.
+const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Handle;
+
+impl Handle {
+    /// Called once for each pool. A schedule has one, and its time begins with it.
+    pub(crate) fn try_current() -> Result<Self, Infallible> {
+        CLOCK.take();
+        Ok(Self)
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        spawn(task)
+    }
+}
+
+/// A step of its own, whose place the scheduler chooses.
+pub(crate) fn point() {
+    // Shuttle's atomics give way before each access, and unlike a yield this says nothing of who is to come next.
+    AtomicBool::new(false).load(Ordering::SeqCst);
+}
+
+/// The same for every schedule: what is random in one comes from the scheduler.
+pub(crate) fn seed() -> u64 {
+    0
+}
+
+/// The time that has passed since the pool was built.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Instant(Duration);
+
+impl Instant {
+    pub(crate) fn now() -> Self {
+        Self(CLOCK.with_borrow(|clock| clock.now))
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        Self::now().duration_since(self)
+    }
+
+    pub(crate) fn duration_since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Time stands still, but for moving on to the next deadline.
+#[derive(Default)]
+struct Clock {
+    now: Duration,
+    last: u64,
+    timers: BTreeMap<Deadline, Option<Waker>>,
+}
+
+/// When, and which of those at the same moment.
+type Deadline = (Duration, u64);
+
+thread_local! {
+    /// One for all tasks of a schedule, which share a thread.
+    static CLOCK: RefCell<Clock> = RefCell::default();
+}
+
+/// `None`: it never elapses.
+pub(crate) struct Sleep(Option<Deadline>);
+
+pub(crate) fn sleep(_: &Handle, duration: Duration) -> Sleep {
+    if duration >= NEVER {
+        return Sleep(None);
+    }
+    let deadline = CLOCK.with_borrow_mut(|clock| {
+        clock.last += 1;
+        let deadline = (clock.now + duration, clock.last);
+        clock.timers.insert(deadline, None);
+        deadline
+    });
+    drop(spawn(tick()));
+    Sleep(Some(deadline))
+}
+
+/// Lets time move on once, whenever that is. There is one of these for each timer, so that none is left behind.
+async fn tick() {
+    for _ in 0..1 << thread_rng().gen_range(0..7) {
+        if CLOCK.with_borrow(|clock| clock.timers.is_empty()) {
+            return;
+        }
+        yield_now().await;
+    }
+    let elapsed = CLOCK.with_borrow_mut(|clock| {
+        let (deadline, waker) = clock.timers.pop_first()?;
+        clock.now = clock.now.max(deadline.0);
+        waker
+    });
+    if let Some(waker) = elapsed {
+        waker.wake();
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = &self.0 else {
+            return Poll::Pending;
+        };
+        CLOCK.with_borrow_mut(|clock| match clock.timers.get_mut(deadline) {
+            Some(waker) => {
+                *waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            None => Poll::Ready(()),
+        })
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(deadline) = &self.0 {
+            CLOCK.with_borrow_mut(|clock| clock.timers.remove(deadline));
+        }
+    }
+}
+
+/// A lock that parks who has to wait. Shuttle's own waits as a task does: inside a poll, it takes the wake-ups that
+/// came meanwhile for its own, and what the poll waits for seems to have lost them.
+pub(crate) struct Mutex<T> {
+    queue: sync::Mutex<Queue>,
+    value: sync::Mutex<T>,
+}
+
+#[derive(Default)]
+struct Queue {
+    holder: Option<thread::ThreadId>,
+    waiting: Vec<Thread>,
+}
+
+pub(crate) struct MutexGuard<'a, T> {
+    mutex: &'a Mutex<T>,
+    /// Until it is dropped.
+    value: Option<sync::MutexGuard<'a, T>>,
+}
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self {
+            queue: sync::Mutex::default(),
+            value: sync::Mutex::new(value),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+        point();
+        while !self.take() {
+            thread::park();
+        }
+        let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(MutexGuard {
+            mutex: self,
+            value: Some(value),
+        })
+    }
+
+    /// Takes the lock if it is free, or else a place among those who will be told.
+    fn take(&self) -> bool {
+        let me = thread::current();
+        let mut queue = self.queue();
+        let held = queue.holder.is_some();
+        if held {
+            assert!(
+                queue.holder != Some(me.id()),
+                "a lock is taken again by who holds it"
+            );
+            queue.waiting.push(me);
+        } else {
+            queue.holder = Some(me.id());
+        }
+        !held
+    }
+
+    fn queue(&self) -> sync::MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.value.as_ref().expect("held until it is dropped")
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.value.as_mut().expect("held until it is dropped")
+    }
+}
+
+impl<T> Drop for MutexGuard<'_, T> {
+    fn drop(&mut self) {
+        self.value = None;
+        let waiting = {
+            let mut queue = self.mutex.queue();
+            queue.holder = None;
+            std::mem::take(&mut queue.waiting)
+        };
+        for thread in waiting {
+            thread.unpark();
+        }
+        // What has failed is to be reported, not to go on.
+        if !panicking() {
+            point();
+        }
+    }
+}
