@@ -1,7 +1,7 @@
 //! Any order of events in a pool, and any inputs at all.
 //!
-//! The first bytes are a policy and a way to live. In a *world*, each following pair of bytes is something that happens, to one of
-//! those to whom it can: the world performs what is ordered, and checks after each step what must hold. With a *hostile driver*
+//! The first bytes are a policy and a way to live. *Beside the model*, each following pair of bytes is something that happens, to one
+//! of those to whom it can: what the pool says and shows is what the model does, and what must hold holds. With a *hostile driver*
 //! each six bytes are an input that may be about nobody that there is, or come when it cannot: it is taken, late or an error, and
 //! the pool ends all the same.
 
@@ -10,8 +10,8 @@ use std::time::Duration;
 use ostler::supervisor::{Due, Effect, Fault, Input, PortFact, Supervisor, Timer};
 use ostler::{LeaseId, Policy, SessionId, WaiterId, WorkerId, worker};
 
-use crate::world::World;
-use crate::world_actions::{Action, act, end};
+use crate::beside;
+use crate::model_actions::{Action, FACTS, FAULTS, MEMORY, TENTHS};
 
 /// What a run came to.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub(crate) struct Seen {
 }
 
 /// How many kinds of actions there are.
-pub(crate) const KINDS: usize = 22;
+pub(crate) const KINDS: usize = 34;
 
 pub(crate) fn run(data: &[u8]) -> Seen {
     let Some((head, rest)) = data.split_first_chunk::<6>() else {
@@ -30,7 +30,7 @@ pub(crate) fn run(data: &[u8]) -> Seen {
     };
     let policy = policy(*head);
     if head[0] & 0x80 == 0 {
-        in_a_world(policy, rest)
+        beside_the_model(policy, rest)
     } else {
         with_a_hostile_driver(policy, rest)
     }
@@ -51,52 +51,69 @@ fn policy(head: [u8; 6]) -> Policy {
         health_failure_threshold: few(d, 1, 3),
         error_threshold: Some(few(d / 4, 1, 3)),
         max_worker_requests: Some(small(e, 1, 8) as u64),
-        max_worker_memory: Some(2 << 20),
+        max_worker_memory: Some(MEMORY),
         min_worker_life: Duration::from_secs((f % 2) as u64),
         ..Policy::new(small(a, 1, 4))
     }
 }
 
-fn in_a_world(policy: Policy, rest: &[u8]) -> Seen {
-    let mut world = World::new(policy);
+fn beside_the_model(policy: Policy, rest: &[u8]) -> Seen {
+    let (mut world, mut model) = beside::begin(policy);
     let mut seen = Seen::default();
     for pair in rest.chunks_exact(2) {
-        let (kind, which) = (usize::from(pair[0]) % KINDS, usize::from(pair[1]));
+        let kind = usize::from(pair[0]) % KINDS;
         seen.steps += 1;
-        if act(&mut world, action(kind, which)) {
+        model.act(action(kind, pair[1]));
+        if model.input.is_some() {
             seen.actions.push(kind);
         }
+        beside::follow(&mut world, &model);
     }
-    end(&mut world);
+    beside::end(world);
     seen
 }
 
-fn action(kind: usize, which: usize) -> Action {
+fn action(kind: usize, which: u8) -> Action {
+    use Action as A;
+    // Of `which`, a part says to whom, and the rest how.
+    let (index, rest) = (usize::from(which), u64::from(which));
     match kind {
-        0 => Action::Checkout,
-        1 => Action::GiveUp(which),
-        2 => Action::Checkin(which),
-        3 => Action::Fault(which),
-        4 => Action::Port(which, PortFact::Started),
-        5 => Action::Port(which, PortFact::StartFailed),
-        6 => Action::Port(which, PortFact::Exited),
-        7 => Action::Port(which, PortFact::Released),
-        8 => Action::Elapse(which),
-        9 => Action::ElapseLate(which),
-        10 => Action::ElapseUpkeep(which),
-        11 => Action::Error(which),
-        12 => Action::Probed(which / 2, which.is_multiple_of(2)),
-        13 => Action::Measured(which / 3, (which % 3) as u64 * (1 << 20)),
-        14 => Action::OpenSession,
-        15 => Action::EndSession(which),
-        16 => Action::CheckoutFor(which),
-        17 => Action::Recycle(which),
-        18 => Action::RecycleAll,
-        19 if which.is_multiple_of(2) => Action::Pause,
-        19 => Action::Resume,
-        20 => Action::Resize(1 + which % 6),
-        _ if which == 0 => Action::Shutdown,
-        _ => Action::Checkout,
+        0 => A::Come,
+        1 => A::ComeFor(which),
+        2 => A::GiveUp(which),
+        3 => A::Return(which / 16, rest % 4, (rest / 4 % 4).min(rest % 4)),
+        4 => A::Break(which / 3, FAULTS[index % 3]),
+        5 => A::OpenSession,
+        6 => A::EndSession(which),
+        7 => A::Start(which),
+        8 => A::FailToStart(which),
+        9 => A::Crash(which),
+        10 => A::Exit(which),
+        11 => A::Release(which),
+        12 => A::AnswerWell(which),
+        13 => A::AnswerUnwell(which),
+        14 => A::AnswerBadly(which),
+        15 => A::Weigh(which / 3, TENTHS[index % 3]),
+        16 => A::Hang(which),
+        17 => A::MissProbe(which),
+        18 => A::EndPause(which),
+        19 => A::FallDue(which),
+        20 => A::Look,
+        21 => A::Recycle(which),
+        22 => A::RecycleAll,
+        23 if which.is_multiple_of(2) => A::Pause,
+        23 => A::Resume,
+        24 => A::Resize(1 + index % 6),
+        25 if which == 0 => A::Shutdown,
+        25 => A::Come,
+        26 => A::GiveUpLate(which),
+        27 => A::ReturnAgain(which),
+        28 => A::AnswerLate(which),
+        29 => A::ElapseLate(which),
+        30 => A::OpenSessionAgain(which),
+        31 => A::EndSessionAgain(which),
+        32 => A::ComeForEnded(which),
+        _ => A::TellNonsense(which / 4, FACTS[index % 4]),
     }
 }
 

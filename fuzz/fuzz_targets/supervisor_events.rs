@@ -3,12 +3,22 @@
 #[path = "../bodies/supervisor_events.rs"]
 mod supervisor_events;
 
-// The surroundings that the random tests of the core use.
+// The surroundings and the model that the random tests of the core use.
+#[allow(dead_code)]
+#[path = "../../tests/suite/beside.rs"]
+mod beside;
+#[allow(dead_code)]
+#[path = "../../tests/suite/model.rs"]
+mod model;
+#[path = "../../tests/suite/model_actions.rs"]
+mod model_actions;
+#[path = "../../tests/suite/model_inputs.rs"]
+mod model_inputs;
+#[path = "../../tests/suite/model_settle.rs"]
+mod model_settle;
 #[allow(dead_code)]
 #[path = "../../tests/suite/world.rs"]
 mod world;
-#[path = "../../tests/suite/world_actions.rs"]
-mod world_actions;
 #[path = "../../tests/suite/world_checks.rs"]
 mod world_checks;
 

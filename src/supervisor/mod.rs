@@ -156,7 +156,7 @@ impl Supervisor {
             Input::Pause => self.intake = Intake::Paused { drained: false },
             Input::Resume => self.intake = Intake::Open,
             Input::Resize { size } => self.resize(size),
-            Input::Shutdown => self.shutdown()?,
+            Input::Shutdown => self.shutdown(),
         }
         self.settle();
         Ok(())

@@ -55,20 +55,22 @@ impl Supervisor {
         Ok(())
     }
 
-    pub(super) fn shutdown(&mut self) -> Result<(), Illegal> {
+    pub(super) fn shutdown(&mut self) {
         if self.is_closing() {
             self.counters.stale += 1;
-            return Ok(());
+            return;
         }
         self.stage = Stage::Closing;
         self.abandon_rolling();
         self.end_pauses_beyond(0);
         self.close_unbound_sessions();
-        let workers: Vec<WorkerId> = self.slots.iter().map(|(w, _)| w).collect();
+        // The others are on their way out, and to retire them would be to count an input that nobody gave.
+        let staffing =
+            |(worker, o): (WorkerId, &Occupant)| o.phase().is_staffing().then_some(worker);
+        let workers: Vec<WorkerId> = self.slots.iter().filter_map(staffing).collect();
         for worker in workers {
-            self.drive(worker, worker::Input::Retire, Some(Reason::Shutdown))?;
+            self.decide(worker, worker::Input::Retire, Some(Reason::Shutdown));
         }
-        Ok(())
     }
 
     /// As [`drive`](Self::drive), for inputs that the supervisor itself chose by the worker's phase.

@@ -1,5 +1,6 @@
 //! The verification suite of the core: one module per question.
 
+mod beside;
 mod fuzz;
 #[path = "../../fuzz/bodies/supervisor_events.rs"]
 mod fuzz_supervisor_events;
@@ -9,6 +10,12 @@ mod graph;
 mod graph_explore;
 mod graph_node;
 mod graph_step;
+mod model;
+mod model_actions;
+mod model_inputs;
+mod model_random;
+mod model_settle;
+mod model_tally;
 mod random;
 mod spec_checks;
 mod spec_files;
@@ -30,5 +37,4 @@ mod trace_effects;
 mod trace_mirror;
 mod trace_tampered;
 mod world;
-mod world_actions;
 mod world_checks;

@@ -288,6 +288,18 @@ fn shutdown_covers_every_phase() {
     assert_eq!(world.closed, 1);
 }
 
+/// A shutdown tells those that are on their way out nothing that they could not use, and counts nothing as late.
+#[test]
+fn a_shutdown_leaves_alone_who_is_leaving() {
+    let mut world = started(2);
+    world.checkout();
+    world.fault(world.leases[0], Fault::Abandoned);
+    let before = world.supervisor.counters();
+    world.handle(Input::Shutdown);
+    assert_eq!(world.supervisor.counters(), before);
+    assert_eq!(world.phases(), [Phase::Stopping; 3]);
+}
+
 /// The whole of a shutdown fits into its timeout: the drain, both graces, and a reserve for the kill.
 #[test]
 fn the_stages_of_a_shutdown_fit_into_it() {

@@ -1,80 +1,97 @@
-//! Does the supervisor hold its promises in every order of events?
+//! Does the supervisor do what it must, and nothing else, in every order of events?
 //!
-//! Random sequences of what clients, ports and timers may do, resolved against what they can do at that moment. The
-//! [`World`] checks what must hold after each step; at the end time runs out, and everyone has had an answer.
+//! Random sequences of what clients, ports, timers and owners may do run on the real supervisor in its [`World`] and,
+//! beside it, on a [`Model`] that says beforehand what the supervisor must say and what must be seen of it. The world
+//! checks its own promises after each step; at the end time runs out, and everyone has had an answer.
+//!
+//! Actions are resolved in the model's state, so that whatever shrinking leaves out, the rest still means something: none
+//! is ever refused, and one that applies to nobody is counted. Sequences that failed are kept in
+//! `tests/proptest-regressions/` and tried first. `PROPTEST_CASES=100000` makes for a long run, and `--nocapture` prints what
+//! happened in it, and how often.
 
-use std::time::Duration;
+use std::cell::RefCell;
+use std::env;
 
-use ostler::Policy;
-use ostler::supervisor::PortFact;
 use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 
+use crate::beside;
+use crate::model::Model;
+use crate::model_actions::Action;
+use crate::model_random::{action, policy};
+use crate::model_tally::Tally;
 use crate::world::World;
-use crate::world_actions::{Action, act, end};
 
-fn action() -> impl Strategy<Value = Action> {
-    let which = any::<usize>();
-    prop_oneof![
-        8 => Just(Action::Checkout),
-        2 => which.prop_map(Action::GiveUp),
-        6 => which.prop_map(Action::Checkin),
-        2 => which.prop_map(Action::Fault),
-        8 => which.prop_map(|which| Action::Port(which, PortFact::Started)),
-        2 => which.prop_map(|which| Action::Port(which, PortFact::StartFailed)),
-        3 => which.prop_map(|which| Action::Port(which, PortFact::Exited)),
-        6 => which.prop_map(|which| Action::Port(which, PortFact::Released)),
-        4 => which.prop_map(Action::Elapse),
-        2 => which.prop_map(Action::ElapseLate),
-        4 => which.prop_map(Action::ElapseUpkeep),
-        3 => which.prop_map(Action::Error),
-        3 => (which, any::<bool>()).prop_map(|(which, healthy)| Action::Probed(which, healthy)),
-        1 => (which, 0..3u64).prop_map(|(which, mib)| Action::Measured(which, mib << 20)),
-        2 => Just(Action::OpenSession),
-        1 => which.prop_map(Action::EndSession),
-        5 => which.prop_map(Action::CheckoutFor),
-        2 => which.prop_map(Action::Recycle),
-        1 => Just(Action::RecycleAll),
-        1 => prop_oneof![1 => Just(Action::Pause), 2 => Just(Action::Resume)],
-        1 => (1..6usize).prop_map(Action::Resize),
-        1 => (0..10u8).prop_map(|dice| if dice == 0 { Action::Shutdown } else { Action::Checkout }),
-    ]
-}
+impl ReferenceStateMachine for Model {
+    type State = Self;
+    type Transition = Action;
 
-fn policy() -> impl Strategy<Value = Policy> {
-    let sizes = (1..5usize, 1..3usize, 1..4usize);
-    let limits = (1..3u32, 0..6usize, 0..4usize, 1..4u32, 1..4u32);
-    (sizes, limits, any::<bool>()).prop_map(|(sizes, limits, hasty)| {
-        let (size, surge, max_starting) = sizes;
-        let (crash_loop, max_waiting, max_sessions, threshold, errors) = limits;
-        Policy {
-            surge,
-            max_starting,
-            crash_loop,
-            max_waiting,
-            max_sessions,
-            health_failure_threshold: threshold,
-            error_threshold: Some(errors),
-            max_worker_requests: Some(6),
-            max_worker_memory: Some(2 << 20),
-            min_worker_life: Duration::from_secs(u64::from(!hasty)),
-            ..Policy::new(size)
-        }
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
-
-    /// L4, L6, L8, L16, C1, C2, P12, after every step; then, with clients that check in and a shutdown, an end.
-    #[test]
-    fn every_order_of_events_keeps_the_promises(
-        policy in policy(),
-        actions in prop::collection::vec(action(), 0..120),
-    ) {
-        let mut world = World::new(policy);
-        for action in actions {
-            act(&mut world, action);
-        }
-        end(&mut world);
+    fn init_state() -> BoxedStrategy<Self> {
+        policy().prop_map(Self::new).boxed()
     }
+
+    fn transitions(model: &Self) -> BoxedStrategy<Action> {
+        action(model)
+    }
+
+    fn apply(mut model: Self, action: &Action) -> Self {
+        model.act(*action);
+        model
+    }
+}
+
+struct Beside;
+
+thread_local! {
+    /// What happened in all sequences: proptest runs them one after the other, and has no place for what they add up to.
+    static TALLY: RefCell<Tally> = RefCell::default();
+}
+
+impl StateMachineTest for Beside {
+    type SystemUnderTest = World;
+    type Reference = Model;
+
+    fn init_test(model: &Model) -> World {
+        beside::begin_with(model)
+    }
+
+    fn apply(mut world: World, model: &Model, action: Action) -> World {
+        let late = beside::follow(&mut world, model);
+        TALLY.with_borrow_mut(|tally| tally.action(action, model, late));
+        world
+    }
+
+    fn teardown(world: World, _: Model) {
+        beside::end(world);
+    }
+}
+
+/// L4, L6, L7, L8, L10, L11, L15, L16, L17, C1, C2, P12: the supervisor says and shows what the model does, after each of many
+/// random actions, in a thousand pools; each comes to an end, and everything that can happen has happened.
+#[test]
+fn every_order_of_events_is_answered_as_the_model_says() {
+    let cases = match env::var_os("PROPTEST_CASES") {
+        Some(_) => Config::default().cases,
+        None => 1_000,
+    };
+    let config = Config {
+        cases,
+        source_file: Some(file!()),
+        ..Config::default()
+    };
+    let sequences = Model::sequential_strategy(1..150);
+    let outcome = TestRunner::new(config.clone()).run(&sequences, |(model, actions, seen)| {
+        Beside::test_sequential(config.clone(), model, actions, seen);
+        Ok(())
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+    TALLY.with_borrow(|tally| {
+        println!("{tally}");
+        if cases >= 1_000 {
+            assert_eq!(tally.missing(), [""; 0]);
+        }
+    });
 }

@@ -24,6 +24,22 @@ pub(crate) enum PortState {
     Releasing,
 }
 
+impl PortState {
+    /// What the port can do after this has happened to it. `None`: it cannot happen, or it is the last thing that does.
+    pub(crate) fn after(self, fact: PortFact) -> Option<Self> {
+        match (self, fact) {
+            (Self::Opening, PortFact::Started | PortFact::StartFailed) => Some(Self::Answered),
+            (Self::Opening | Self::Answered, PortFact::Exited) => Some(Self::Exited),
+            _ => None,
+        }
+    }
+
+    /// Whether this can happen to the port.
+    pub(crate) fn can(self, fact: PortFact) -> bool {
+        self.after(fact).is_some() || (self, fact) == (Self::Releasing, PortFact::Released)
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) supervisor: Supervisor,
@@ -50,6 +66,8 @@ pub(crate) struct World {
     pub(crate) rolled: Vec<Rolled>,
     pub(crate) drained: usize,
     pub(crate) closed: usize,
+    /// What the supervisor has said to the last input, or when it was made.
+    pub(crate) said: Vec<Effect>,
     /// What happened to the workers, in order.
     pub(crate) events: Vec<Event>,
     last_waiter: u64,
@@ -80,6 +98,7 @@ impl World {
             rolled: Vec::new(),
             drained: 0,
             closed: 0,
+            said: Vec::new(),
             events: Vec::new(),
             last_waiter: 0,
             last_session: 0,
@@ -92,6 +111,7 @@ impl World {
     /// Feeds an input that can really happen.
     pub(crate) fn handle(&mut self, input: Input) {
         let before = self.serving();
+        self.happens(input);
         self.supervisor
             .handle(input)
             .expect("what can happen is never illegal");
@@ -111,6 +131,36 @@ impl World {
         self.check();
     }
 
+    /// Takes note of an input in the surroundings that it comes from. A late one finds nothing there to change.
+    fn happens(&mut self, input: Input) {
+        match input {
+            Input::Checkout { waiter, session } => {
+                self.waiting.insert(waiter);
+                self.for_session
+                    .extend(session.map(|session| (waiter, session)));
+            }
+            Input::GaveUp { waiter } => _ = self.waiting.remove(&waiter),
+            Input::LeaseEnded { lease, .. } | Input::Probed { lease, .. } => {
+                self.leases.retain(|held| *held != lease);
+                self.probes.retain(|probe| *probe != lease);
+            }
+            Input::Port { worker, fact } => match self.ports.get(&worker) {
+                Some(port) if port.can(fact) => match port.after(fact) {
+                    Some(next) => _ = self.ports.insert(worker, next),
+                    None => _ = self.ports.remove(&worker),
+                },
+                _ => {}
+            },
+            Input::Elapsed { timer } => {
+                for timers in [&mut self.timers, &mut self.cancelled, &mut self.upkeep] {
+                    timers.retain(|running| *running != timer);
+                }
+            }
+            Input::OpenSession { session } => _ = self.sessions.insert(session),
+            _ => {}
+        }
+    }
+
     pub(crate) fn checkout(&mut self) -> WaiterId {
         self.checkout_for(None)
     }
@@ -118,9 +168,6 @@ impl World {
     pub(crate) fn checkout_for(&mut self, session: Option<SessionId>) -> WaiterId {
         self.last_waiter += 1;
         let waiter = WaiterId(self.last_waiter);
-        self.waiting.insert(waiter);
-        self.for_session
-            .extend(session.map(|session| (waiter, session)));
         self.handle(Input::Checkout { waiter, session });
         waiter
     }
@@ -128,13 +175,8 @@ impl World {
     pub(crate) fn open_session(&mut self) -> SessionId {
         self.last_session += 1;
         let session = SessionId(self.last_session);
-        self.sessions.insert(session);
         self.handle(Input::OpenSession { session });
         session
-    }
-
-    pub(crate) fn end_session(&mut self, session: SessionId) {
-        self.handle(Input::EndSession { session });
     }
 
     /// Every client gives its lease back, those included that are granted one because of it.
@@ -146,13 +188,7 @@ impl World {
 
     /// The worker answers the probe.
     pub(crate) fn probed(&mut self, lease: LeaseId, healthy: bool) {
-        self.probes.retain(|probe| *probe != lease);
         self.handle(Input::Probed { lease, healthy });
-    }
-
-    pub(crate) fn give_up(&mut self, waiter: WaiterId) {
-        self.waiting.remove(&waiter);
-        self.handle(Input::GaveUp { waiter });
     }
 
     pub(crate) fn checkin(&mut self, lease: LeaseId) {
@@ -160,7 +196,6 @@ impl World {
     }
 
     pub(crate) fn checkin_after(&mut self, lease: LeaseId, exchanges: u64, errors: u64) {
-        self.leases.retain(|held| *held != lease);
         self.handle(Input::LeaseEnded {
             lease,
             exchanges,
@@ -170,7 +205,6 @@ impl World {
     }
 
     pub(crate) fn fault(&mut self, lease: LeaseId, fault: Fault) {
-        self.leases.retain(|held| *held != lease);
         self.handle(Input::LeaseEnded {
             lease,
             exchanges: 0,
@@ -181,25 +215,14 @@ impl World {
 
     /// Lets something happen to a port, if it can: whether it did.
     pub(crate) fn port(&mut self, worker: WorkerId, fact: PortFact) -> bool {
-        use PortState::{Answered, Exited, Opening, Releasing};
-        let next = match (self.ports.get(&worker), fact) {
-            (Some(Opening), PortFact::Started | PortFact::StartFailed) => Some(Answered),
-            (Some(Opening | Answered), PortFact::Exited) => Some(Exited),
-            (Some(Releasing), PortFact::Released) => None,
-            _ => return false,
-        };
-        match next {
-            Some(state) => self.ports.insert(worker, state),
-            None => self.ports.remove(&worker),
-        };
+        if !self.ports.get(&worker).is_some_and(|port| port.can(fact)) {
+            return false;
+        }
         self.handle(Input::Port { worker, fact });
         true
     }
 
     pub(crate) fn elapse(&mut self, timer: Timer) {
-        for timers in [&mut self.timers, &mut self.cancelled, &mut self.upkeep] {
-            timers.retain(|running| *running != timer);
-        }
         self.handle(Input::Elapsed { timer });
     }
 
@@ -253,9 +276,9 @@ impl World {
 
     /// Performs the effects: how many workers were retired because they were to be replaced.
     fn perform(&mut self) -> usize {
-        let effects: Vec<Effect> = self.supervisor.take_effects().collect();
+        self.said = self.supervisor.take_effects().collect();
         let mut recycled = 0;
-        for effect in effects {
+        for effect in self.said.clone() {
             match effect {
                 Effect::Worker { worker, order } => self.order(worker, order),
                 Effect::Grant { waiter, lease } => {

@@ -1,0 +1,125 @@
+//! What may happen next to a [`Model`], at random, and small pools for it to happen to.
+
+use std::time::Duration;
+
+use ostler::Policy;
+use ostler::supervisor::{Fault, PortFact};
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::strategy::Union;
+
+use crate::model::Model;
+use crate::model_actions::{Action, FACTS, FAULTS, MEMORY, TENTHS};
+
+/// A kind of action: its weight, one of its kind, and all of them.
+type Kind = (u32, Action, BoxedStrategy<Action>);
+
+/// What may happen next. What applies to somebody is much likelier than what does not.
+pub(crate) fn action(model: &Model) -> BoxedStrategy<Action> {
+    let weighted = |(weight, one, all): Kind| {
+        let applies = model.resolve(one).is_some();
+        (if applies { 20 * weight } else { weight }, all)
+    };
+    Union::new_weighted(kinds().into_iter().map(weighted).collect()).boxed()
+}
+
+/// The weights keep pools busy: more comes than goes wrong, and what goes wrong does not go on for ever.
+fn kinds() -> Vec<Kind> {
+    use Action as A;
+    let just = |weight, action| (weight, action, Just(action).boxed());
+    let of = |weight, make: fn(u8) -> A| (weight, make(0), any::<u8>().prop_map(make).boxed());
+    let exchanges = (any::<u8>(), 0..4u64, 0..4u64);
+    vec![
+        just(36, A::Come),
+        of(36, A::ComeFor),
+        of(3, A::ComeForEnded),
+        of(6, A::GiveUp),
+        (
+            72,
+            A::Return(0, 1, 0),
+            exchanges
+                .prop_map(|(n, all, errors)| A::Return(n, all, errors.min(all)))
+                .boxed(),
+        ),
+        (
+            6,
+            A::Break(0, Fault::Abandoned),
+            (any::<u8>(), select(&FAULTS))
+                .prop_map(|(n, fault)| A::Break(n, fault))
+                .boxed(),
+        ),
+        just(9, A::OpenSession),
+        of(3, A::OpenSessionAgain),
+        of(2, A::EndSession),
+        of(72, A::Start),
+        of(9, A::FailToStart),
+        of(6, A::Crash),
+        of(36, A::Exit),
+        of(36, A::Release),
+        of(18, A::AnswerWell),
+        of(9, A::AnswerUnwell),
+        of(3, A::AnswerBadly),
+        (
+            12,
+            A::Weigh(0, 1),
+            (any::<u8>(), select(&TENTHS))
+                .prop_map(|(n, tenths)| A::Weigh(n, tenths))
+                .boxed(),
+        ),
+        of(12, A::Hang),
+        of(12, A::MissProbe),
+        of(18, A::EndPause),
+        of(48, A::FallDue),
+        just(36, A::Look),
+        of(9, A::Recycle),
+        just(2, A::RecycleAll),
+        just(1, A::Pause),
+        just(2, A::Resume),
+        (9, A::Resize(1), (1..6usize).prop_map(A::Resize).boxed()),
+        just(2, A::Shutdown),
+        of(3, A::GiveUpLate),
+        of(3, A::ReturnAgain),
+        of(3, A::AnswerLate),
+        of(6, A::ElapseLate),
+        of(3, A::EndSessionAgain),
+        (
+            3,
+            A::TellNonsense(0, PortFact::Released),
+            (any::<u8>(), select(&FACTS))
+                .prop_map(|(n, fact)| A::TellNonsense(n, fact))
+                .boxed(),
+        ),
+    ]
+}
+
+/// Small pools with narrow limits, so that each limit is met. Requests are few enough for their limit not to be changed
+/// at random.
+pub(crate) fn policy() -> impl Strategy<Value = Policy> {
+    let sizes = (1..5usize, 1..3usize, 1..4usize, 1..4u32);
+    let clients = (0..6usize, 0..4usize, any::<bool>());
+    let health = (any::<bool>(), 1..4u32);
+    let limits = (any::<[bool; 4]>(), 1..6u64, 1..4u32, 0..2u64);
+    (sizes, clients, health, limits).prop_map(|(sizes, clients, health, limits)| {
+        let (size, surge, max_starting, crash_loop) = sizes;
+        let (max_waiting, max_sessions, idle) = clients;
+        let (limited, requests, errors, life) = limits;
+        Policy {
+            surge,
+            max_starting,
+            crash_loop,
+            max_waiting,
+            max_sessions,
+            // So that the third failure in a row waits for as long as it will get.
+            restart_backoff_max: Duration::from_millis(300),
+            session_idle_timeout: idle.then_some(Duration::from_secs(600)),
+            enable_health_monitoring: health.0,
+            health_failure_threshold: health.1,
+            max_worker_age: limited[0].then_some(Duration::from_secs(3600)),
+            max_worker_requests: limited[1].then_some(requests),
+            max_worker_memory: limited[2].then_some(MEMORY),
+            error_threshold: limited[3].then_some(errors),
+            min_worker_life: Duration::from_secs(life),
+            ..Policy::new(size)
+        }
+    })
+}

@@ -1,0 +1,141 @@
+//! What was seen in a run of random actions: how often, and whether anything was never seen.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug};
+
+use ostler::supervisor::{Effect, Input, Order, SessionEnd};
+use ostler::trace::Event;
+use ostler::worker::Phase;
+
+use crate::model::Model;
+use crate::model_actions::Action;
+
+/// What must have been seen in a run. In one of a thousand pools the rarest of these are seen some forty times.
+const EVERYTHING: &str = "
+    action: Come ComeFor ComeForEnded GiveUp GiveUpLate Return ReturnAgain Break
+    action: OpenSession OpenSessionAgain EndSession EndSessionAgain Look
+    action: Start FailToStart Crash Exit Release Hang EndPause FallDue TellNonsense ElapseLate
+    action: AnswerWell AnswerUnwell AnswerBadly AnswerLate MissProbe Weigh
+    action: Recycle RecycleAll Pause Resume Resize Shutdown
+    refusal: Closed CrashLoop Paused QueueFull SessionEnded SessionLost
+    session: Closed Ended Expired Lost Refused(Closed) Refused(Paused) Refused(TooManySessions)
+    mark: Limit(Age) Limit(Errors) Limit(Memory) Limit(Requests) Recycled
+    end: Exited Fault(Abandoned) Fault(ProtocolBroken) Fault(TimedOut) Recycled Shutdown StartFailed StartTimedOut Surplus
+    end: Unhealthy Limit(Age) Limit(Errors) Limit(Memory) Limit(Requests)
+    event: Opened Unmarked
+    order: Measure Open Probe StopAsk StopTerm StopKill StopReap
+    pool: Grant Rolled RolledBack Drained Closed
+    timer: Probe Restart Sessions Upkeep Worker
+    cancelled: Probe Restart Worker
+    late: Elapsed(Probe) Elapsed(Restart) Elapsed(Upkeep) Elapsed(Worker) EndSession GaveUp LeaseEnded Measured OpenSession
+    late: Port Probed Recycle RecycleAll Shutdown
+    illegal: Port
+";
+
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Each kind of action: how often it happened, and how often there was nobody to whom it could.
+    actions: BTreeMap<String, [usize; 2]>,
+    /// All else, by its group and its name.
+    seen: BTreeMap<(&'static str, String), usize>,
+}
+
+impl Tally {
+    pub(crate) fn action(&mut self, action: Action, model: &Model, stale: bool) {
+        let counts = self.actions.entry(name(&action)).or_default();
+        counts[usize::from(model.input.is_none())] += 1;
+        let Some(input) = model.input else { return };
+        if stale {
+            self.see("late", name_of_input(&input));
+        }
+        if model.illegal.is_some() {
+            self.see("illegal", name_of_input(&input));
+        }
+        for effect in &model.effects {
+            self.effect(effect);
+        }
+    }
+
+    fn effect(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Worker { order, .. } => match order {
+                Order::Stop { rung, .. } => self.see("order", format!("Stop{rung}")),
+                Order::StartTimer { timer, .. } => self.see("timer", name(timer)),
+                Order::CancelTimer { timer } => self.see("cancelled", name(timer)),
+                order => self.see("order", name(order)),
+            },
+            Effect::StartTimer { timer, .. } => self.see("timer", name(timer)),
+            Effect::CancelTimer { timer } => self.see("cancelled", name(timer)),
+            Effect::Refuse { refusal, .. } => self.see("refusal", name(refusal)),
+            Effect::SessionEnded { end, .. } => self.see("session", whole_name(end)),
+            Effect::Trace(Event::Moved(moved)) => {
+                if moved.to == Phase::Terminated {
+                    self.see("end", format!("{:?}", moved.reason.expect("it has one")));
+                }
+            }
+            Effect::Trace(Event::Marked { reason, .. }) => self.see("mark", format!("{reason:?}")),
+            Effect::Trace(event) => self.see("event", name(event)),
+            Effect::Rolled(rolled) if rolled.kept > 0 => self.see("pool", "RolledBack".into()),
+            effect => self.see("pool", name(effect)),
+        }
+    }
+
+    fn see(&mut self, group: &'static str, name: String) {
+        *self.seen.entry((group, name)).or_default() += 1;
+    }
+
+    /// What of `EVERYTHING` has not been seen, by its group and its name.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let all = EVERYTHING.lines().filter_map(|line| line.split_once(':'));
+        let named = all.flat_map(|(group, names)| {
+            let group = group.trim();
+            names.split_whitespace().map(move |name| (group, name))
+        });
+        let is_missing = |(group, name): &(&str, &str)| match *group {
+            "action" => self.actions.get(*name).is_none_or(|counts| counts[0] == 0),
+            _ => !(self.seen.keys()).any(|(of, seen)| (of, seen.as_str()) == (group, *name)),
+        };
+        named
+            .filter(is_missing)
+            .map(|(group, name)| format!("{group} {name}"))
+            .collect()
+    }
+}
+
+/// The first word of what is printed for debugging: the name of a variant.
+fn name(value: &impl Debug) -> String {
+    let text = format!("{value:?}");
+    let end = text.find(|c: char| !c.is_alphanumeric());
+    text[..end.unwrap_or(text.len())].to_owned()
+}
+
+fn whole_name(end: &SessionEnd) -> String {
+    match end {
+        SessionEnd::Refused(refusal) => format!("Refused({refusal:?})"),
+        other => name(other),
+    }
+}
+
+fn name_of_input(input: &Input) -> String {
+    match input {
+        Input::Elapsed { timer } => format!("Elapsed({})", name(timer)),
+        other => name(other),
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:28} {:>8} {:>14}",
+            "action", "happened", "did not apply"
+        )?;
+        for (action, [happened, not]) in &self.actions {
+            writeln!(f, "{action:28} {happened:8} {not:14}")?;
+        }
+        for ((group, name), count) in &self.seen {
+            writeln!(f, "{:28} {count:8}", format!("{group} {name}"))?;
+        }
+        Ok(())
+    }
+}
