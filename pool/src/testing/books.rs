@@ -1,6 +1,7 @@
 //! The operating system's own books: processes and descriptors, not what the pool thinks of them.
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fmt, fs, thread};
 
@@ -173,22 +174,35 @@ pub fn alone(name: &str) -> bool {
     if std::env::var_os(ALONE).is_some() {
         return true;
     }
-    let output = Command::new(std::env::current_exe().expect("this test has a program"))
+    let mut child = Command::new(std::env::current_exe().expect("this test has a program"))
         .args([name, "--exact", "--nocapture", "--include-ignored"])
         .env(ALONE, name)
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .expect("this test's program can be run");
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complained = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{}\n{said}\n{complained}",
-        output.status
-    );
+    let mut stderr = child.stderr.take().expect("it is piped");
+    let complaints = thread::spawn(move || {
+        let mut complained = Vec::new();
+        stderr.read_to_end(&mut complained).map(|_| complained)
+    });
+    // Line by line, for those who watch a test that takes hours.
+    let mut said = String::new();
+    let lines = BufReader::new(child.stdout.take().expect("it is piped")).split(b'\n');
+    for line in lines {
+        let line = line.expect("the output can be read");
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        said.push_str(&line);
+    }
+    let status = child.wait().expect("it is a child");
+    let complained = complaints.join().expect("it does not panic");
+    let complained = complained.expect("the complaints can be read");
+    let complained = String::from_utf8_lossy(&complained);
+    assert!(status.success(), "{status}\n{complained}");
     assert!(
         said.contains("1 passed"),
         "`{name}` is not the name of a test"
     );
-    print!("{said}");
     false
 }

@@ -1,8 +1,8 @@
 //! Does anything grow, in the long run?
 //!
 //! Rounds of everything at once: a pool of hand-written workers under attack, as in `endurance`, and one of Python workers with
-//! sessions, streams and cancelled calls that is recycled, resized and drained meanwhile. Each round ends with both shut down, and
-//! with a look into the books.
+//! sessions, streams and cancelled calls that is recycled, resized and drained meanwhile. Each round ends with both shut down, every
+//! third one in the middle of it, and with a look into the books.
 //!
 //! For as long as `OSTLER_SOAK_MINUTES` says, with a line of figures a minute:
 //! `cargo test --release -p ostler-pool --test suite -- --ignored soak --nocapture`.
@@ -12,7 +12,7 @@ use std::{env, fmt};
 
 use futures_util::future::join_all;
 use ostler_pool::testing::{Books, resident};
-use ostler_pool::{CallError, Pool, Python};
+use ostler_pool::{CallError, CheckoutError, Pool, Python, RollingError};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
@@ -23,18 +23,24 @@ use crate::rig::Random;
 /// Clients of the Python workers.
 const CLIENTS: u64 = 6;
 
+/// What each of them does in a round.
+const CALLS: u64 = 120;
+
 /// What has happened since the last line.
 #[derive(Debug, Default)]
 struct Figures {
     rounds: u64,
     attacked: Tally,
     answered: u64,
+    streamed: u64,
     raised: u64,
     cancelled: u64,
     /// Calls that lost their worker or their session to what else happens: each must say which.
     lost: u64,
     opened: u64,
     recycled: u64,
+    /// Rolling restarts that came to their end.
+    rolled: u64,
     /// How long each answered call took.
     took: Vec<Duration>,
 }
@@ -107,7 +113,17 @@ impl Figures {
         };
         let python = async {
             let pool = python();
-            let clients = (0..CLIENTS).map(|client| self::client(&pool, seed ^ client, 60));
+            // The first client may leave early, and then takes the pool along.
+            let early = self.rounds.is_multiple_of(3);
+            let clients = (0..CLIENTS).map(async |number| {
+                let leaves = early && number == 0;
+                let calls = if leaves { CALLS / 2 } else { CALLS };
+                let seen = client(&pool, seed ^ number, calls).await;
+                if leaves {
+                    drop(pool.shutdown());
+                }
+                seen
+            });
             let seen = join_all(clients).await;
             let report = pool.shutdown().await;
             assert_eq!(report.unreleased, []);
@@ -121,9 +137,11 @@ impl Figures {
         }
         for one in seen {
             self.answered += one.answered;
+            self.streamed += one.streamed;
             self.raised += one.raised;
             self.cancelled += one.cancelled;
             self.lost += one.lost;
+            self.rolled += one.rolled;
             self.took.extend(one.took);
         }
     }
@@ -142,9 +160,37 @@ impl Figures {
                 self.took.push(since.elapsed());
             }
             (Err(CallError::Raised { .. }), None) => self.raised += 1,
-            // The pool drains or was resized, or the session's worker was recycled.
-            (Err(CallError::Checkout(_) | CallError::Stopped { .. }), _) => self.lost += 1,
+            (Err(CallError::Checkout(error)), _) => self.refused(&error),
             (other, _) => panic!("{other:?}"),
+        }
+    }
+
+    /// A stream of five parts, of which so many are taken.
+    async fn stream(&mut self, pool: &Pool, taken: u64) {
+        let mut lease = match pool.checkout().await {
+            Ok(lease) => lease,
+            Err(error) => return self.refused(&error),
+        };
+        let mut parts = lease.stream(b"fill 5 1000").unwrap();
+        for _ in 0..taken.min(5) {
+            assert_eq!(parts.next().await.unwrap().unwrap(), [b'b'; 1000]);
+        }
+        if taken > 5 {
+            assert!(parts.next().await.is_none());
+            self.streamed += 1;
+        } else {
+            self.cancelled += 1;
+        }
+    }
+
+    /// The pool is drained or shut down, or the session is over; and no client waits for a minute.
+    fn refused(&mut self, error: &CheckoutError) {
+        match error {
+            CheckoutError::Paused { .. }
+            | CheckoutError::Closed
+            | CheckoutError::SessionLost { .. }
+            | CheckoutError::SessionEnded => self.lost += 1,
+            other => panic!("{other:?}"),
         }
     }
 }
@@ -156,6 +202,7 @@ fn python() -> Pool {
         .size(3)
         .surge(2)
         .max_worker_requests(50)
+        .session_idle_timeout(Duration::from_millis(100))
         .min_worker_life(Duration::ZERO)
         .health_check_interval(Duration::from_millis(50))
         .restart_backoff(moment, moment)
@@ -173,7 +220,11 @@ async fn client(pool: &Pool, seed: u64, rounds: u64) -> Figures {
         let (since, which) = (Instant::now(), random.below(3));
         match random.below(40) {
             0 => drop(pool.resize(2 + usize::try_from(which).unwrap())),
-            1 => drop(pool.recycle_all()),
+            1 => match pool.recycle_all().await {
+                Ok(_) => seen.rolled += 1,
+                Err(RollingError::Closed { .. }) => {}
+                Err(other) => panic!("{other}"),
+            },
             2 => {
                 drop(pool.drain());
                 tokio::task::yield_now().await;
@@ -198,16 +249,12 @@ async fn client(pool: &Pool, seed: u64, rounds: u64) -> Figures {
                     }
                 }
             }
+            15..20 => seen.stream(pool, random.below(10)).await,
             _ => {
                 let size = usize::try_from(random.below(3000)).unwrap();
                 let outcome = pool.call(format!("many {size}").as_bytes()).await;
                 seen.count(since, outcome, Some(&vec![b'm'; size]));
             }
-        }
-    }
-    for which in 0..3 {
-        if let Ok(session) = pool.session(&which.to_string()) {
-            session.end();
         }
     }
     seen
@@ -225,16 +272,18 @@ impl fmt::Display for Figures {
         let books = Books::take();
         write!(
             f,
-            "{} rounds: {} answered, {} raised, {} cancelled, {} lost; attacked: {:?}; {} workers opened, {} recycled; {} KiB, {} \
-             descriptors, {} children; a call took {:?}, one in a hundred {:?}",
+            "{} rounds: {} answered, {} streamed, {} raised, {} cancelled, {} lost; attacked: {:?}; {} workers opened, {} recycled, {} \
+             rolling restarts; {} KiB, {} descriptors, {} children; a call took {:?}, one in a hundred {:?}",
             self.rounds,
             self.answered,
+            self.streamed,
             self.raised,
             self.cancelled,
             self.lost,
             self.attacked,
             self.opened,
             self.recycled,
+            self.rolled,
             resident() >> 10,
             books.descriptors.len(),
             books.children.len(),
