@@ -30,6 +30,7 @@ mod protocol;
 mod python;
 mod recycling;
 mod rig;
+mod scenes;
 mod sessions;
 mod shutdown;
 mod soak;

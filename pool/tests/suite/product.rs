@@ -2,7 +2,7 @@
 //!
 //! Each operation is run undisturbed first, to count how often it is polled until it is done; then once more for each of these polls,
 //! and dropped after it: at once, or when everything else that could happen at that moment has. So no await point can be missed. That,
-//! in each of the situations that an operation may find itself in.
+//! in each of the situations that an operation may find itself in, with and without a grace for what is given up.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -12,48 +12,17 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use ostler_pool::testing::Sim;
-use ostler_pool::{CheckoutError, Lease, Pool, Python, WorkerId};
+use ostler_pool::{CheckoutError, Pool, Python, WorkerId};
 use tokio::runtime;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::books::{alone, leaves_nothing, modules};
 use crate::rig::{Random, end, until};
+use crate::scenes::{
+    Around, OPERATIONS, OUTCOMES, Operation, Outcome, SITUATIONS, others, outcome,
+};
 
 const SIZE: usize = 2;
-
-/// What is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Operation {
-    Checkout,
-    /// A checkout, and a call of this.
-    Call(&'static str),
-    /// A call of this, on a lease that is there.
-    LeaseCall(&'static str),
-    /// All parts of the answer to this.
-    Stream(&'static str),
-    SessionCheckout,
-    SessionCall(&'static str),
-    RecycleAll,
-    Drain,
-    Shutdown,
-}
-
-/// What goes on around it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Around {
-    /// All workers are idle.
-    Idle,
-    /// All are leased, and given back one after the other.
-    Freed,
-    /// All are leased for longer than anybody waits.
-    Held,
-    /// All are leased, and lost in the middle of a call.
-    Lost,
-    /// All are leased, and the pool shuts down.
-    Closing,
-    /// All are leased, and will be replaced.
-    Recycled,
-}
 
 /// When it is dropped after its last poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,118 +32,26 @@ enum When {
     Later,
 }
 
-const OPERATIONS: [Operation; 24] = [
-    Operation::Checkout,
-    Operation::Call("hello"),
-    Operation::Call("think"),
-    Operation::Call("raise"),
-    Operation::Call("hang"),
-    Operation::Call("exit"),
-    Operation::Call("answer and exit"),
-    Operation::Call("twice"),
-    Operation::Call("garbage"),
-    Operation::LeaseCall("hello"),
-    Operation::LeaseCall("think"),
-    Operation::LeaseCall("hang"),
-    Operation::LeaseCall("exit"),
-    Operation::Stream("spell abc"),
-    Operation::Stream("raise ab"),
-    Operation::Stream("hang a"),
-    Operation::Stream("exit a"),
-    Operation::SessionCheckout,
-    Operation::SessionCall("hello"),
-    Operation::SessionCall("hang"),
-    Operation::SessionCall("exit"),
-    Operation::RecycleAll,
-    Operation::Drain,
-    Operation::Shutdown,
-];
-
-const SITUATIONS: [Around; 6] = [
-    Around::Idle,
-    Around::Freed,
-    Around::Held,
-    Around::Lost,
-    Around::Closing,
-    Around::Recycled,
-];
-
-impl Operation {
-    fn begin<'a>(
-        self,
-        pool: &'a Pool,
-        mut lease: Option<Lease>,
-    ) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
-        let session = |pool: &Pool| pool.session("kept");
-        match self {
-            Self::Checkout => Box::pin(async { drop(pool.checkout().await) }),
-            Self::Call(word) => Box::pin(async { drop(pool.call(word.as_bytes()).await) }),
-            Self::LeaseCall(word) => Box::pin(async move {
-                if let Some(lease) = &mut lease {
-                    drop(lease.call(word.as_bytes()).await);
-                }
-            }),
-            Self::Stream(words) => Box::pin(async move {
-                if let Some(lease) = &mut lease
-                    && let Ok(mut parts) = lease.stream(words.as_bytes())
-                {
-                    while let Some(Ok(_)) = parts.next().await {}
-                }
-            }),
-            Self::SessionCheckout => Box::pin(async move {
-                if let Ok(session) = session(pool) {
-                    drop(session.checkout().await);
-                }
-            }),
-            Self::SessionCall(word) => Box::pin(async move {
-                if let Ok(session) = session(pool) {
-                    drop(session.call(word.as_bytes()).await);
-                }
-            }),
-            // These have begun before they are polled.
-            Self::RecycleAll => {
-                let rolled = pool.recycle_all();
-                Box::pin(async { drop(rolled.await) })
-            }
-            Self::Drain => {
-                let drained = pool.drain();
-                Box::pin(async {
-                    drained.await;
-                })
-            }
-            Self::Shutdown => {
-                let report = pool.shutdown();
-                Box::pin(async { drop(report.await) })
-            }
-        }
-    }
-
-    /// Whether it begins with a lease of its own.
-    fn has_lease(self) -> bool {
-        matches!(self, Self::LeaseCall(_) | Self::Stream(_))
-    }
-}
-
-/// How often a future was polled, at most so many times, before it was done or dropped; and whether it was done.
+/// How often a future was polled, at most so many times, before it was done or dropped; and what came of it, if it was done.
 async fn polled(
-    mut future: Pin<Box<dyn Future<Output = ()> + '_>>,
+    mut future: Pin<Box<dyn Future<Output = Outcome> + '_>>,
     most: usize,
     when: When,
-) -> (usize, bool) {
+) -> (usize, Option<Outcome>) {
     let mut polls = 0;
     let done = poll_fn(|context| {
         if polls == most {
-            return Poll::Ready(false);
+            return Poll::Ready(None);
         }
         polls += 1;
         match future.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(true),
-            Poll::Pending if polls == most => Poll::Ready(false),
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Pending if polls == most => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }
     })
     .await;
-    if !done && when == When::Later {
+    if done.is_none() && when == When::Later {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
@@ -182,43 +59,21 @@ async fn polled(
     (polls, done)
 }
 
-/// What happens to the leases of the others.
-async fn others(pool: &Pool, leases: Vec<Lease>, around: Around) {
-    let moment = Duration::from_millis(5);
-    match around {
-        Around::Idle => drop(leases),
-        Around::Freed => {
-            for lease in leases {
-                sleep(moment).await;
-                drop(lease);
-            }
-        }
-        Around::Held => {
-            sleep(Duration::from_secs(60)).await;
-            drop(leases);
-        }
-        Around::Lost => {
-            for mut lease in leases {
-                sleep(moment).await;
-                drop(lease.call(b"exit").await);
-            }
-        }
-        Around::Closing => {
-            sleep(moment).await;
-            drop(pool.shutdown());
-            sleep(moment).await;
-            drop(leases);
-        }
-        Around::Recycled => {
-            drop(pool.recycle_all());
-            sleep(moment).await;
-            drop(leases);
-        }
-    }
+/// An operation in a situation, in a pool that grants this grace to what is given up.
+#[derive(Clone, Copy, Debug)]
+struct Scene {
+    operation: Operation,
+    around: Around,
+    grace: Option<Duration>,
 }
 
-/// Runs an operation in a situation, drops it, and checks that the pool is whole: how often it was polled, and whether it was done.
-fn run(operation: Operation, around: Around, most: usize, when: When) -> (usize, bool) {
+/// Plays a scene, drops its operation, and checks that the pool is whole: how often it was polled, and what came of it, if it was done.
+fn run(scene: Scene, most: usize, when: When) -> (usize, Option<Outcome>) {
+    let Scene {
+        operation,
+        around,
+        grace,
+    } = scene;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
@@ -232,6 +87,7 @@ fn run(operation: Operation, around: Around, most: usize, when: When) -> (usize,
             .checkout_timeout(Duration::from_secs(5))
             .call_timeout(Duration::from_secs(5))
             .session_idle_timeout(Duration::from_millis(200))
+            .cancel_grace(grace)
             .build()
             .unwrap();
         until(&pool, |status| status.serving() == SIZE).await;
@@ -321,25 +177,48 @@ async fn is_whole(pool: &Pool) {
 fn a_future_may_be_dropped_anywhere() {
     let mut points = BTreeMap::new();
     let mut runs = 0;
-    for operation in OPERATIONS {
-        for around in SITUATIONS {
-            let (polls, done) = run(operation, around, usize::MAX, When::AtOnce);
-            assert!(done);
-            for most in 0..polls {
-                for when in [When::AtOnce, When::Later] {
-                    let (_, done) = run(operation, around, most, when);
-                    // Where it would have been done with the next poll, time may have made it so before.
-                    assert!(!done, "{operation:?} {around:?} {most} {when:?}");
-                    runs += 1;
-                }
-            }
-            *points.entry(operation).or_insert(0) += polls;
-        }
+    let mut outcomes = format!("\n{:28}", "");
+    for around in SITUATIONS {
+        outcomes += &format!("{:14}", format!("{around:?}"));
     }
-    println!("{runs} drops; polls of each operation in its situations: {points:?}");
+    outcomes.truncate(outcomes.trim_end().len());
+    outcomes.push('\n');
+    for operation in OPERATIONS {
+        let mut line = format!("{operation:?}");
+        for around in SITUATIONS {
+            let mut undisturbed = Vec::new();
+            for grace in [None, Some(Duration::from_secs(1))] {
+                let scene = Scene {
+                    operation,
+                    around,
+                    grace,
+                };
+                let (polls, outcome) = run(scene, usize::MAX, When::AtOnce);
+                undisturbed.push(outcome.expect("it was not dropped"));
+                for most in 0..polls {
+                    for when in [When::AtOnce, When::Later] {
+                        let (_, outcome) = run(scene, most, when);
+                        // Where it would have been done with the next poll, time may have made it so before.
+                        assert_eq!(outcome, None, "{scene:?} {most} {when:?}");
+                        runs += 1;
+                    }
+                }
+                *points.entry(operation).or_insert(0) += polls;
+            }
+            assert_eq!(
+                undisturbed[0], undisturbed[1],
+                "a grace is for what is given up"
+            );
+            line = format!("{line:28}{:14}", undisturbed[0]);
+        }
+        outcomes += line.trim_end();
+        outcomes.push('\n');
+    }
+    println!("{runs} drops; polls of each operation in its scenes: {points:?}");
+    assert!(outcomes == OUTCOMES, "{outcomes}is not{OUTCOMES}");
     // Each waits at least once somewhere; those that wait for more than one thing do so more often.
-    assert!(points.values().all(|polls| *polls > SITUATIONS.len()));
-    assert!(runs > 500);
+    assert!(points.values().all(|polls| *polls > 2 * SITUATIONS.len()));
+    assert!(runs > 1_500);
 }
 
 /// L18: of two shutdowns at once, one may be dropped at any point; the other one reports.
@@ -356,7 +235,12 @@ fn one_of_two_shutdowns_may_be_dropped() {
             let pool = Pool::builder(sim.clone()).size(SIZE).build().unwrap();
             until(&pool, |status| status.serving() == SIZE).await;
             let (one, other) = (pool.shutdown(), pool.shutdown());
-            polled(Box::pin(async { drop(one.await) }), most, When::AtOnce).await;
+            polled(
+                Box::pin(async { outcome(Ok::<_, ()>(one.await)) }),
+                most,
+                When::AtOnce,
+            )
+            .await;
             let report = other.await;
             assert_eq!((report.unreleased.len(), report.workers.len()), (0, SIZE));
             end(&pool, &sim).await;

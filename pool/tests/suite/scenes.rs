@@ -1,0 +1,256 @@
+//! The scenes of `product`: what is dropped, what goes on around it, and what comes of it if it is not.
+
+use std::fmt::Debug;
+use std::pin::Pin;
+use std::time::Duration;
+
+use ostler_pool::{CallError, Lease, Pool};
+use tokio::time::sleep;
+
+/// A request that takes several turns to be written, and its reply several to be read: three times what a pipe holds.
+const LARGE: &str = "large";
+
+/// What is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Operation {
+    Checkout,
+    /// A checkout, and a call of this.
+    Call(&'static str),
+    /// A call of this, on a lease that is there.
+    LeaseCall(&'static str),
+    /// All parts of the answer to this.
+    Stream(&'static str),
+    SessionCheckout,
+    SessionCall(&'static str),
+    RecycleAll,
+    Drain,
+    Shutdown,
+}
+
+/// What goes on around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Around {
+    /// All workers are idle.
+    Idle,
+    /// All are leased, and given back one after the other.
+    Freed,
+    /// All are leased for longer than anybody waits.
+    Held,
+    /// All are leased, and lost in the middle of a call.
+    Lost,
+    /// All are leased, and the pool shuts down.
+    Closing,
+    /// All are leased, and will be replaced.
+    Recycled,
+}
+
+pub(crate) const OPERATIONS: [Operation; 28] = [
+    Operation::Checkout,
+    Operation::Call("hello"),
+    Operation::Call("think"),
+    Operation::Call("raise"),
+    Operation::Call("hang"),
+    Operation::Call("exit"),
+    Operation::Call("answer and exit"),
+    Operation::Call("twice"),
+    Operation::Call("garbage"),
+    Operation::Call("heed"),
+    Operation::Call("finish"),
+    Operation::Call("stray"),
+    Operation::Call(LARGE),
+    Operation::LeaseCall("hello"),
+    Operation::LeaseCall("think"),
+    Operation::LeaseCall("hang"),
+    Operation::LeaseCall("exit"),
+    Operation::Stream("spell abc"),
+    Operation::Stream("raise ab"),
+    Operation::Stream("hang a"),
+    Operation::Stream("exit a"),
+    Operation::SessionCheckout,
+    Operation::SessionCall("hello"),
+    Operation::SessionCall("hang"),
+    Operation::SessionCall("exit"),
+    Operation::RecycleAll,
+    Operation::Drain,
+    Operation::Shutdown,
+];
+
+pub(crate) const SITUATIONS: [Around; 6] = [
+    Around::Idle,
+    Around::Freed,
+    Around::Held,
+    Around::Lost,
+    Around::Closing,
+    Around::Recycled,
+];
+
+/// What comes of each operation in each situation, if nobody drops it.
+pub(crate) const OUTCOMES: &str = r#"
+                            Idle          Freed         Held          Lost          Closing       Recycled
+Checkout                    ok            ok            TimedOut      ok            Closed        ok
+Call("hello")               ok            ok            TimedOut      ok            Closed        ok
+Call("think")               ok            ok            TimedOut      ok            Closed        ok
+Call("raise")               Raised        Raised        TimedOut      Raised        Closed        Raised
+Call("hang")                TimedOut      TimedOut      TimedOut      TimedOut      Closed        TimedOut
+Call("exit")                WorkerExited  WorkerExited  TimedOut      WorkerExited  Closed        WorkerExited
+Call("answer and exit")     ok            ok            TimedOut      ok            Closed        ok
+Call("twice")               ok            ok            TimedOut      ok            Closed        ok
+Call("garbage")             Protocol      Protocol      TimedOut      Protocol      Closed        Protocol
+Call("heed")                TimedOut      TimedOut      TimedOut      TimedOut      Closed        TimedOut
+Call("finish")              TimedOut      TimedOut      TimedOut      TimedOut      Closed        TimedOut
+Call("stray")               TimedOut      TimedOut      TimedOut      TimedOut      Closed        TimedOut
+Call("large")               ok            ok            TimedOut      ok            Closed        ok
+LeaseCall("hello")          ok            ok            ok            ok            ok            ok
+LeaseCall("think")          ok            ok            ok            ok            ok            ok
+LeaseCall("hang")           TimedOut      TimedOut      TimedOut      TimedOut      TimedOut      TimedOut
+LeaseCall("exit")           WorkerExited  WorkerExited  WorkerExited  WorkerExited  WorkerExited  WorkerExited
+Stream("spell abc")         ok            ok            ok            ok            ok            ok
+Stream("raise ab")          Raised        Raised        Raised        Raised        Raised        Raised
+Stream("hang a")            TimedOut      TimedOut      TimedOut      TimedOut      TimedOut      TimedOut
+Stream("exit a")            WorkerExited  WorkerExited  WorkerExited  WorkerExited  WorkerExited  WorkerExited
+SessionCheckout             ok            ok            TimedOut      ok            Closed        ok
+SessionCall("hello")        ok            ok            TimedOut      ok            Closed        ok
+SessionCall("hang")         TimedOut      TimedOut      TimedOut      TimedOut      Closed        TimedOut
+SessionCall("exit")         WorkerExited  WorkerExited  TimedOut      WorkerExited  Closed        WorkerExited
+RecycleAll                  ok            ok            ok            ok            ok            ok
+Drain                       ok            ok            ok            ok            ok            ok
+Shutdown                    ok            ok            ok            ok            ok            ok
+"#;
+
+/// What came of an operation, in a word.
+pub(crate) type Outcome = String;
+
+pub(crate) fn outcome<T, E: Debug>(result: Result<T, E>) -> Outcome {
+    match result {
+        Ok(_) => "ok".into(),
+        Err(error) => {
+            let text = format!("{error:?}");
+            // The innermost name: of a `Checkout(Closed)` it is `Closed`.
+            let inner = text.strip_prefix("Checkout(").unwrap_or(&text);
+            let end = inner.find(|c: char| !c.is_alphanumeric());
+            inner[..end.unwrap_or(inner.len())].into()
+        }
+    }
+}
+
+fn request(word: &str) -> Vec<u8> {
+    match word {
+        LARGE => vec![b'x'; 3 * 64 * 1024],
+        word => word.into(),
+    }
+}
+
+/// The outcome of a call. A reply is that of no other request.
+fn answered(word: &str, result: Result<Vec<u8>, CallError>) -> Outcome {
+    let expected = match word {
+        "answer and exit" => b"farewell".to_vec(),
+        "twice" => b"once".to_vec(),
+        word => request(word),
+    };
+    if let Ok(reply) = &result {
+        assert!(*reply == expected, "the reply to somebody else: {word}");
+    }
+    outcome(result)
+}
+
+impl Operation {
+    pub(crate) fn begin<'a>(
+        self,
+        pool: &'a Pool,
+        mut lease: Option<Lease>,
+    ) -> Pin<Box<dyn Future<Output = Outcome> + 'a>> {
+        let session = |pool: &Pool| pool.session("kept");
+        match self {
+            Self::Checkout => Box::pin(async { outcome(pool.checkout().await) }),
+            Self::Call(word) => {
+                Box::pin(async move { answered(word, pool.call(&request(word)).await) })
+            }
+            Self::LeaseCall(word) => Box::pin(async move {
+                let lease = lease.as_mut().expect("its own");
+                answered(word, lease.call(word.as_bytes()).await)
+            }),
+            Self::Stream(words) => Box::pin(async move {
+                let lease = lease.as_mut().expect("its own");
+                let mut parts = lease.stream(words.as_bytes()).expect("a short request");
+                loop {
+                    match parts.next().await {
+                        Some(Ok(part)) => assert!("abc".contains(str::from_utf8(&part).unwrap())),
+                        Some(Err(error)) => return outcome(Err::<(), _>(error)),
+                        None => return "ok".into(),
+                    }
+                }
+            }),
+            Self::SessionCheckout => Box::pin(async move {
+                match session(pool) {
+                    Ok(session) => outcome(session.checkout().await),
+                    Err(refused) => outcome(Err::<(), _>(refused)),
+                }
+            }),
+            Self::SessionCall(word) => Box::pin(async move {
+                match session(pool) {
+                    Ok(session) => answered(word, session.call(word.as_bytes()).await),
+                    Err(refused) => outcome(Err::<(), _>(refused)),
+                }
+            }),
+            // These have begun before they are polled.
+            Self::RecycleAll => {
+                let rolled = pool.recycle_all();
+                Box::pin(async { outcome(rolled.await) })
+            }
+            Self::Drain => {
+                let drained = pool.drain();
+                Box::pin(async {
+                    drained.await;
+                    "ok".into()
+                })
+            }
+            Self::Shutdown => {
+                let report = pool.shutdown();
+                Box::pin(async {
+                    assert_eq!(report.await.unreleased, []);
+                    "ok".into()
+                })
+            }
+        }
+    }
+
+    /// Whether it begins with a lease of its own.
+    pub(crate) fn has_lease(self) -> bool {
+        matches!(self, Self::LeaseCall(_) | Self::Stream(_))
+    }
+}
+
+/// What happens to the leases of the others.
+pub(crate) async fn others(pool: &Pool, leases: Vec<Lease>, around: Around) {
+    let moment = Duration::from_millis(5);
+    match around {
+        Around::Idle => drop(leases),
+        Around::Freed => {
+            for lease in leases {
+                sleep(moment).await;
+                drop(lease);
+            }
+        }
+        Around::Held => {
+            sleep(Duration::from_secs(60)).await;
+            drop(leases);
+        }
+        Around::Lost => {
+            for mut lease in leases {
+                sleep(moment).await;
+                drop(lease.call(b"exit").await);
+            }
+        }
+        Around::Closing => {
+            sleep(moment).await;
+            drop(pool.shutdown());
+            sleep(moment).await;
+            drop(leases);
+        }
+        Around::Recycled => {
+            drop(pool.recycle_all());
+            sleep(moment).await;
+            drop(leases);
+        }
+    }
+}
