@@ -16,6 +16,7 @@ mod model_inputs;
 mod model_random;
 mod model_settle;
 mod model_tally;
+mod policy;
 mod random;
 mod spec_checks;
 mod spec_files;
