@@ -233,7 +233,7 @@ fn every_promise_has_its_damage() {
     };
     let (promises, packages, tests) = (values("promise"), values("package"), values("test"));
     // T2 and T3 are ways to work, and P10 goes with P1.
-    let rows = [("L", 20), ("C", 5), ("P", 14), ("T", 4)];
+    let rows = [("L", 20), ("C", 5), ("P", 14), ("T", 4), ("R", 20)];
     let all = rows.map(|(row, count)| (1..=count).map(move |n| format!("{row}{n}")));
     let all = all
         .into_iter()
