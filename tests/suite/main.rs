@@ -37,5 +37,6 @@ mod trace_check;
 mod trace_effects;
 mod trace_mirror;
 mod trace_tampered;
+mod words;
 mod world;
 mod world_checks;
