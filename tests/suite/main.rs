@@ -10,6 +10,7 @@ mod graph;
 mod graph_explore;
 mod graph_node;
 mod graph_step;
+mod jitter;
 mod model;
 mod model_actions;
 mod model_inputs;

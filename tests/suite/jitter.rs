@@ -1,0 +1,120 @@
+//! Is what is left to chance drawn from the seed, evenly, and within a tenth?
+
+use std::time::Duration;
+
+use ostler::supervisor::{Due, Effect, Input, Limit, Order, PortFact, Reason, Supervisor, Timer};
+use ostler::trace::Event;
+use ostler::{LeaseId, Policy, WaiterId, WorkerId};
+
+/// The seed for which the first numbers of SplitMix64 are published, and these numbers.
+const SEED: u64 = 1_234_567;
+const NUMBERS: [u64; 4] = [
+    6_457_827_717_110_365_317,
+    3_203_168_211_198_807_973,
+    9_817_491_932_198_370_423,
+    4_593_380_528_125_082_431,
+];
+
+const WORKER: WorkerId = WorkerId {
+    slot: 0,
+    generation: 1,
+};
+
+/// A pool of one worker that serves, and the timers that its start has started.
+fn started(policy: Policy) -> (Supervisor, Vec<(Due, Duration)>) {
+    let mut supervisor = Supervisor::new(policy, SEED).expect("a valid policy");
+    supervisor.take_effects().for_each(drop);
+    let (worker, fact) = (WORKER, PortFact::Started);
+    let timers = timers_after(&mut supervisor, Input::Port { worker, fact });
+    (supervisor, timers)
+}
+
+fn timers_after(supervisor: &mut Supervisor, input: Input) -> Vec<(Due, Duration)> {
+    supervisor.handle(input).expect("it can happen");
+    let upkeep = |effect| match effect {
+        Effect::Worker {
+            order: Order::StartTimer { timer, after },
+            ..
+        } => match timer {
+            Timer::Upkeep { due, .. } => Some((due, after)),
+            _ => None,
+        },
+        _ => None,
+    };
+    supervisor.take_effects().filter_map(upkeep).collect()
+}
+
+/// From nine tenths to eleven, by the 53 bits of a number that a fraction holds.
+fn drawn(duration: Duration, number: u64) -> Duration {
+    let unit = (number >> 11) as f64 / 2f64.powi(53);
+    duration.mul_f64(0.9 + 0.2 * unit)
+}
+
+/// L14: each deadline that may differ takes the next number.
+#[test]
+fn deadlines_follow_from_the_seed() {
+    let policy = Policy {
+        max_worker_requests: None,
+        ..Policy::new(1)
+    };
+    let (check, age) = (policy.health_check_interval, Duration::from_secs(3600));
+    let (mut supervisor, timers) = started(policy.clone());
+    assert_eq!(
+        timers,
+        [
+            (Due::Check, drawn(check, NUMBERS[0])),
+            (Due::Life, policy.min_worker_life),
+            (Due::Stable, policy.restart_reset),
+            (Due::Age, drawn(age, NUMBERS[1])),
+        ]
+    );
+    let due = Timer::Upkeep {
+        worker: WORKER,
+        due: Due::Check,
+    };
+    for number in &NUMBERS[2..] {
+        let again = timers_after(&mut supervisor, Input::Elapsed { timer: due });
+        assert_eq!(again, [(Due::Check, drawn(check, *number))]);
+        // A probe would keep it busy.
+        let serial = supervisor.counters().probes;
+        let lease = LeaseId {
+            worker: WORKER,
+            serial,
+        };
+        let healthy = true;
+        timers_after(&mut supervisor, Input::Probed { lease, healthy });
+    }
+}
+
+/// L14: a limit is lowered by a tenth at most, and is reached with exactly the number that was drawn.
+#[test]
+fn limits_follow_from_the_seed() {
+    for most in [1_000, 50, 9, 1] {
+        let limit = most - NUMBERS[0] % (most / 10 + 1);
+        assert!((most - most / 10..=most).contains(&limit));
+        for exchanges in [limit - 1, limit] {
+            let (mut supervisor, _) = started(Policy {
+                max_worker_requests: Some(most),
+                min_worker_life: Duration::ZERO,
+                ..Policy::new(1)
+            });
+            let (waiter, session) = (WaiterId(1), None);
+            timers_after(&mut supervisor, Input::Checkout { waiter, session });
+            supervisor
+                .handle(Input::LeaseEnded {
+                    lease: LeaseId {
+                        worker: WORKER,
+                        serial: 1,
+                    },
+                    exchanges,
+                    errors: 0,
+                    fault: None,
+                })
+                .expect("it is leased");
+            let (worker, reason) = (WORKER, Reason::Limit(Limit::Requests));
+            let marked = Effect::Trace(Event::Marked { worker, reason });
+            let is_marked = supervisor.take_effects().any(|effect| effect == marked);
+            assert_eq!(is_marked, exchanges == limit, "{exchanges} of {most}");
+        }
+    }
+}
