@@ -2,7 +2,7 @@
 
 use ostler::WorkerId;
 use ostler::supervisor::{Fault, Illegal, Limit, Reason, Refusal};
-use ostler::worker::{Input, Phase, Rejected};
+use ostler::worker::{Input, Phase, PublicPhase, Rejected};
 
 /// Every reason for a worker's end, in words, each its own.
 #[test]
@@ -57,6 +57,21 @@ fn refusals_are_sentences() {
     ];
     for (refusal, text) in words {
         assert_eq!(refusal.to_string(), text);
+    }
+}
+
+/// The five phases that are shown, in words.
+#[test]
+fn public_phases_are_words() {
+    let words = [
+        (PublicPhase::Initializing, "initializing"),
+        (PublicPhase::Ready, "ready"),
+        (PublicPhase::Busy, "busy"),
+        (PublicPhase::Draining, "draining"),
+        (PublicPhase::Terminated, "terminated"),
+    ];
+    for (phase, text) in words {
+        assert_eq!(phase.to_string(), text);
     }
 }
 
