@@ -95,3 +95,24 @@ impl fmt::Debug for Events {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::Pool;
+    use crate::testing::Sim;
+
+    /// L19: what the last reader has left unread is not kept.
+    #[tokio::test]
+    async fn events_are_kept_for_readers_only() {
+        let pool = Pool::builder(Sim::default()).size(1).build().unwrap();
+        let events = pool.events();
+        let (driver, next) = (Arc::clone(&events.driver), events.next);
+        let other = pool.events();
+        pool.shutdown().await;
+        drop(other);
+        assert!(matches!(driver.read_log(next), Read::Event(_)));
+        drop(events);
+        assert!(matches!(driver.read_log(next), Read::Missed(_)));
+    }
+}

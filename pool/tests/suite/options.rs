@@ -146,3 +146,23 @@ fn public_types_are_send_and_sync() {
     check::<CallError>();
     check::<StartError>();
 }
+
+/// Printed for debugging, a pool shows its limits; a lease and a reader of events show whose and how far they are.
+#[tokio::test(start_paused = true)]
+async fn what_users_hold_can_be_printed() {
+    let pool = pool(&Sim::default(), 1).build().unwrap();
+    let lease = pool.checkout().await.unwrap();
+    let events = pool.events();
+    let session = pool.session("user 42").unwrap();
+    let shows = |text: String, what: &[&str]| {
+        for what in what {
+            assert!(text.contains(what), "no {what} in {text}");
+        }
+    };
+    shows(format!("{pool:?}"), &["Driver", "limits", "call_timeout"]);
+    shows(format!("{lease:?}"), &["Lease", "WorkerId"]);
+    shows(format!("{events:?}"), &["Events", "next"]);
+    shows(format!("{session:?}"), &["Session", "SessionId"]);
+    drop(lease);
+    pool.shutdown().await;
+}
