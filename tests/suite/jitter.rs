@@ -33,12 +33,13 @@ fn timers_after(supervisor: &mut Supervisor, input: Input) -> Vec<(Due, Duration
     supervisor.handle(input).expect("it can happen");
     let upkeep = |effect| match effect {
         Effect::Worker {
-            order: Order::StartTimer { timer, after },
+            order:
+                Order::StartTimer {
+                    timer: Timer::Upkeep { due, .. },
+                    after,
+                },
             ..
-        } => match timer {
-            Timer::Upkeep { due, .. } => Some((due, after)),
-            _ => None,
-        },
+        } => Some((due, after)),
         _ => None,
     };
     supervisor.take_effects().filter_map(upkeep).collect()
