@@ -60,9 +60,17 @@ fn refusals_are_sentences() {
     }
 }
 
-/// The five phases that are shown, in words.
+/// The five phases that are shown, in words, and the one that each phase is shown as.
 #[test]
 fn public_phases_are_words() {
+    let shown: Vec<_> = Phase::ALL
+        .iter()
+        .map(|phase| phase.public().to_string())
+        .collect();
+    assert_eq!(
+        shown.join(" "),
+        "initializing ready busy draining draining draining terminated"
+    );
     let words = [
         (PublicPhase::Initializing, "initializing"),
         (PublicPhase::Ready, "ready"),
