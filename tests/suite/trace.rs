@@ -10,7 +10,7 @@ use std::{env, fs};
 
 use ostler::trace::{Head, Step};
 use ostler::{Phase, WorkerId};
-use ostler_pool::{Pool, Python, StartError, WorkerStatus};
+use ostler_pool::{CheckoutError, Pool, Python, StartError, WorkerStatus};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 use tokio::time::{sleep, timeout};
@@ -177,6 +177,7 @@ async fn live(scratch: &Scratch, seed: u64) {
     lease.call(b"sicken").await.expect("an answer");
     drop(lease);
     until(&pool, |pool| !serves(pool, worker)).await;
+    lose_a_session(&pool).await;
     // From now on no start succeeds: the rolling restart gives up, and then, with nobody left, so does the pool.
     until(&pool, |pool| pool.status().serving() >= 3).await;
     let lost = pool.session("lost").expect("a session");
@@ -218,6 +219,26 @@ async fn live(scratch: &Scratch, seed: u64) {
     };
     let (_, _, _, report) = tokio::join!(one, other, waits, shutdown);
     assert_eq!(report.unreleased, []);
+}
+
+/// Somebody waits for a session's own worker while that is killed.
+async fn lose_a_session(pool: &Pool) {
+    loop {
+        let session = pool.session("waited for").expect("a session");
+        let Ok(lease) = session.checkout().await else {
+            continue;
+        };
+        let killed = async {
+            until(pool, |pool| pool.status().waiting == 1).await;
+            let pid = lease.pid().expect("it is leased");
+            let pid = Pid::from_raw(pid.cast_signed()).expect("a process id");
+            let _ = kill_process(pid, Signal::KILL);
+        };
+        let (waited, ()) = tokio::join!(session.checkout(), killed);
+        if let Err(CheckoutError::SessionLost { .. }) = waited {
+            return;
+        }
+    }
 }
 
 async fn until(pool: &Pool, is: impl Fn(&Pool) -> bool) {

@@ -125,9 +125,6 @@ impl Mirror {
         known.phase = to;
         told.claims
             .push(format!("Cell[\"{from}\"][\"{}\"] = \"{to}\"", moved.input));
-        told.claims
-            .retain(|claim| !claim.starts_with(&format!("phase[{n}] ")));
-        told.claims.push(format!("phase[{n}] = \"{to}\""));
         let retired = moved.input == worker::Input::Retire;
         match (moved.input, moved.reason) {
             (worker::Input::Started, _) => self.failed = 0,

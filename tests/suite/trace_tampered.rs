@@ -11,18 +11,19 @@ use crate::trace_mirror::{Client, Mirror};
 pub(crate) type Tampering = fn(&Mirror, &Step) -> Option<Step>;
 
 /// What a pool must not do, and how its trace would then look.
-pub(crate) const TAMPERINGS: [(&str, Tampering); 20] = [
+pub(crate) const TAMPERINGS: [(&str, Tampering); 21] = [
     (
         "a client is forgotten although a worker is ready",
         |_, step| {
-            let granted = |effect: &Effect| {
-                matches!(effect, Effect::Grant { .. }) || takes(effect, worker::Input::Checkout)
-            };
+            let granted =
+                |effect: &Effect| is_grant(effect) || takes(effect, worker::Input::Checkout);
+            // The health monitor takes workers as well.
+            step.effects.iter().any(is_grant).then_some(())?;
             without(step, granted)
         },
     ),
     ("a lease is not handed over", |_, step| {
-        without(step, |effect| matches!(effect, Effect::Grant { .. }))
+        without(step, is_grant)
     }),
     ("a busy worker is leased once more", |mirror, step| {
         let busy = worker_in(mirror, &[Phase::Busy])?;
@@ -71,7 +72,7 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 20] = [
         },
     ),
     ("a client is answered twice", |_, step| {
-        twice(step, |effect| matches!(effect, Effect::Grant { .. }))
+        twice(step, is_grant)
     }),
     (
         "a client is refused although a worker is ready",
@@ -122,6 +123,14 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 20] = [
             })
         },
     ),
+    ("a transition is kept quiet", |_, step| {
+        let moves = |effect: &Effect| matches!(effect, Effect::Trace(Event::Moved(moved)) if moved.from != moved.to);
+        // One of them, because two may lead back to where the first began.
+        let quiet = step.effects.iter().position(moves)?;
+        let mut less = step.clone();
+        let _ = less.effects.remove(quiet);
+        Some(less)
+    }),
     ("a worker that was stopped serves again", |mirror, step| {
         let worker = worker_in(mirror, &[Phase::Stopping])?;
         let back = Transition {
@@ -194,7 +203,10 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 20] = [
             })
         },
     ),
-    ("a pause is forgotten", |_, step| {
+    ("a failed start is not followed by a pause", |_, step| {
+        // After a crash there is none the first time, which the specification does not count.
+        let failed = |effect: &Effect| matches!(effect, Effect::Trace(Event::Moved(moved)) if moved.from == Phase::Initializing);
+        step.effects.iter().any(failed).then_some(())?;
         without(step, |effect| {
             matches!(
                 effect,
@@ -235,11 +247,15 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 20] = [
     ),
 ];
 
+fn is_grant(effect: &Effect) -> bool {
+    matches!(effect, Effect::Grant { .. })
+}
+
 fn takes(effect: &Effect, input: worker::Input) -> bool {
     matches!(effect, Effect::Trace(Event::Moved(moved)) if moved.input == input)
 }
 
-/// Without the first effect of each kind that matches; `None` where none does.
+/// Without the effects that match; `None` where none does.
 fn without(step: &Step, is: impl Fn(&Effect) -> bool) -> Option<Step> {
     let mut less = step.clone();
     less.effects.retain(|effect| !is(effect));
