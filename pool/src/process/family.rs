@@ -33,13 +33,28 @@ impl Family {
         }
     }
 
-    /// Waits until the group, which was killed, is empty; then finds and kills who had left it.
+    /// Waits until no process of the group is alive. If the group could not be killed, because its id may be another's by
+    /// now, its processes are, one by one, each known by its mark.
+    pub(super) async fn end_group(&self, killed: bool) {
+        let group = self.group;
+        if killed {
+            return until(|| group.is_empty()).await;
+        }
+        while let Some(mark) = self.mark.clone() {
+            // An error means that the runtime ends: nobody waits for this any more.
+            match spawn_blocking(move || mark.sweep_group(group)).await {
+                Ok(Swept { clean: false, .. }) => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// Finds and kills who had left the group, which is empty.
     ///
     /// Who is in a control group cannot hide, so that its end is confirmed. Without one, the mark is looked for: it is
     /// missing in a process that has changed its environment, and was not inherited by one that another user's program
     /// started.
     pub(super) async fn end(&self) -> Release {
-        until(|| self.group.is_empty()).await;
         if let Some(cgroup) = &self.cgroup {
             let escaped = cgroup.members();
             cgroup.kill();
@@ -66,13 +81,6 @@ impl Family {
             }
             // The runtime ends, and whoever cares for the report with it.
             Err(_) => Release::default(),
-        }
-    }
-
-    /// Kills the group although its id may be another's by now. Blocks, as sweeping does.
-    pub(super) fn kill_orphans(&self) {
-        if let Some(mark) = &self.mark {
-            mark.sweep_group(self.group);
         }
     }
 

@@ -76,15 +76,20 @@ impl Leader {
         }
     }
 
+    /// Whether its id, and with it its group's, cannot be another's.
+    fn keeps_its_id(&self) -> bool {
+        match (&self.parent, &self.watched) {
+            // Also when it has exited, unless somebody else in this process collects children that are not his.
+            (Parent::Host(_), Some(watched)) => watched.is_child(),
+            (Parent::Host(_), None) => !self.reaped,
+            // Once that has exited, nobody knows whether the zygote, whose zombie it is to be, is there.
+            (Parent::Zygote(_), watched) => watched.as_ref().is_some_and(Watched::is_alive),
+        }
+    }
+
     /// Signals its group.
     pub(super) fn signal(&self, signal: Signal) {
-        let safe = match &self.parent {
-            // Also when it has exited: it is reaped here and nowhere else.
-            Parent::Host(_) => !self.reaped,
-            // Once that has exited, nobody knows whether the zygote, whose zombie it is to be, is there.
-            Parent::Zygote(_) => self.watched.as_ref().is_some_and(Watched::is_alive),
-        };
-        if safe {
+        if self.keeps_its_id() {
             self.family.group.signal(signal);
             if getpgid(Some(self.id())) != Ok(self.id()) {
                 // It has joined the group of one of its children.
@@ -101,25 +106,23 @@ impl Leader {
         }
     }
 
-    /// The group first, while the leader still holds its id; then the leader, which has exited. Cancel safe.
+    /// The group first, while the leader still holds its id; then the leader, which has exited. Resolves once no process of
+    /// the group is alive. Cancel safe.
     pub(super) async fn kill_and_reap(&mut self) {
-        match &mut self.parent {
-            Parent::Host(child) => {
+        let keeps_its_id = self.keeps_its_id();
+        let killed = match &mut self.parent {
+            Parent::Host(child) if keeps_its_id => {
                 self.family.group.signal(Signal::KILL);
                 // Not at once where somebody traces it: it is his first. An error means that there is nothing left to wait
                 // for.
                 until(|| !matches!(child.try_wait(), Ok(None))).await;
-                self.reaped = true;
+                true
             }
-            Parent::Zygote(forked) => {
-                if !forked.kill_and_reap().await {
-                    // It may be reaped, and its id another's. So one by one, each known by its mark.
-                    let family = Arc::clone(&self.family);
-                    let _ = tokio::task::spawn_blocking(move || family.kill_orphans()).await;
-                }
-                self.reaped = true;
-            }
-        }
+            Parent::Host(_) => false,
+            Parent::Zygote(forked) => forked.kill_and_reap().await,
+        };
+        self.reaped = true;
+        self.family.end_group(killed).await;
     }
 
     /// Lets go of the last descriptor.
@@ -134,12 +137,13 @@ impl Drop for Leader {
             return;
         }
         self.signal(Signal::KILL);
+        let keeps_its_id = self.keeps_its_id();
         let dying = match &mut self.parent {
-            Parent::Host(child) => {
+            Parent::Host(child) if keeps_its_id => {
                 matches!(child.try_wait(), Ok(None)).then_some(self.family.group.id())
             }
-            // It is the zygote's to reap, which is told so when this is dropped.
-            Parent::Zygote(_) => None,
+            // The zygote's to reap, which is told so when this is dropped; or whoever it was has reaped it.
+            Parent::Zygote(_) | Parent::Host(_) => None,
         };
         let family = Arc::clone(&self.family);
         // It dies of the kill within moments, but this may run on a thread that must not wait.

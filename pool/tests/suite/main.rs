@@ -38,6 +38,7 @@ mod spawning;
 mod starts;
 mod starved;
 mod streams;
+mod taken;
 mod timeline;
 mod tracing;
 mod upkeep;

@@ -4,10 +4,10 @@ use std::io;
 use std::os::fd::AsFd;
 
 use rustix::net::SendFlags;
-use rustix::process::{Pid, Resource, WaitId, WaitIdOptions, waitid};
+use rustix::process::{Pid, Resource, WaitId, waitid};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::status_of;
+use super::{PEEK, is_child, status_of};
 use crate::port::ExitStatus;
 
 /// A child of this process, by its id, which nobody else can get before it is reaped.
@@ -31,8 +31,12 @@ impl Watched {
     }
 
     pub(in crate::process) fn is_alive(&self) -> bool {
-        let peek = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        matches!(waitid(WaitId::Pid(self.0), peek), Ok(None))
+        matches!(waitid(WaitId::Pid(self.0), PEEK), Ok(None))
+    }
+
+    /// Whether it is this process's to collect, alive or a zombie: as long as it is, nobody else can get its id.
+    pub(in crate::process) fn is_child(&self) -> bool {
+        is_child(WaitId::Pid(self.0))
     }
 
     /// How it ended. It stays a zombie.

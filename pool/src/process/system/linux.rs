@@ -13,7 +13,7 @@ use rustix::process::{
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::status_of;
+use super::{is_child, status_of};
 use crate::port::ExitStatus;
 
 /// Holds on to a process by a descriptor, which is readable from its exit on.
@@ -42,6 +42,11 @@ impl Watched {
     pub(in crate::process) fn is_alive(&self) -> bool {
         let mut exited = [PollFd::new(&self.pidfd, PollFlags::IN)];
         poll(&mut exited, Some(&Timespec::default())) == Ok(0)
+    }
+
+    /// Whether it is this process's to collect, alive or a zombie: as long as it is, nobody else can get its id.
+    pub(in crate::process) fn is_child(&self) -> bool {
+        is_child(WaitId::PidFd(self.pidfd.as_fd()))
     }
 
     /// How it ended, if it is a child of this process. It stays a zombie.

@@ -1,0 +1,109 @@
+//! What if somebody else in the host collects the pool's children, as a host that is the first process of a container may?
+
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command};
+
+use ostler_pool::{CallError, ExitStatus, Pool};
+use rustix::process::{Pid, Signal, WaitOptions, waitpid};
+use tokio::runtime;
+
+use crate::books::{Books, alone, is_alive};
+use crate::rig::{hostile, signal, until};
+
+/// Where the kernel lets a privileged process say which process id was given out last.
+const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
+
+/// How many workers are killed until one's id could be given to somebody else at once.
+const ATTEMPTS: u32 = 50;
+
+/// Runs a test alone, and on one thread: between two of its own awaits, nothing of the pool runs.
+fn on_one_thread(name: &str, test: impl AsyncFnOnce(&Pool)) {
+    if !alone(&format!("taken::{name}")) {
+        return;
+    }
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let before = Books::take();
+    runtime.unwrap().block_on(async {
+        let pool = hostile().size(1).build().unwrap();
+        test(&pool).await;
+        assert_eq!(pool.shutdown().await.unreleased, []);
+    });
+    before.until_nothing_is_left(&[]);
+}
+
+/// Kills a process, and collects it before its pool can.
+fn kill_and_collect(pid: u32) {
+    signal(pid, Signal::KILL);
+    let pid = Pid::from_raw(pid.cast_signed());
+    let (collected, _) = waitpid(pid, WaitOptions::empty()).unwrap().unwrap();
+    assert_eq!(Some(collected), pid);
+}
+
+/// A process of this id, in a group of its own. `None` if somebody else was faster.
+fn innocent(pid: u32) -> Option<Child> {
+    fs::write(LAST_PID, (pid - 1).to_string()).unwrap();
+    let mut command = Command::new("sleep");
+    let mut child = command.arg("1000").process_group(0).spawn().unwrap();
+    if child.id() == pid {
+        return Some(child);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    None
+}
+
+/// P4: once somebody else has collected a worker, its id may be anybody's: whose it is by then is not killed for it.
+#[test]
+fn whoever_has_the_id_next_is_left_alone() {
+    on_one_thread("whoever_has_the_id_next_is_left_alone", async |pool| {
+        if fs::OpenOptions::new().write(true).open(LAST_PID).is_err() {
+            eprintln!("skipped: process ids cannot be chosen here");
+            return;
+        }
+        for _ in 0..ATTEMPTS {
+            let lease = pool.checkout().await.unwrap();
+            let (worker, pid) = (lease.worker(), lease.pid().unwrap());
+            kill_and_collect(pid);
+            let innocent = innocent(pid);
+            drop(lease);
+            let gone = |worker| {
+                move |status: &ostler_pool::PoolStatus| {
+                    status.workers.iter().all(|other| other.worker != worker)
+                }
+            };
+            until(pool, gone(worker)).await;
+            if let Some(mut innocent) = innocent {
+                assert_eq!(innocent.try_wait().unwrap(), None);
+                innocent.kill().unwrap();
+                innocent.wait().unwrap();
+                return;
+            }
+        }
+        panic!("no id could be given to somebody else");
+    });
+}
+
+/// P4, P5: what such a worker has left in its group ends with it all the same, and its call says what is known.
+#[test]
+fn its_group_ends_with_it() {
+    on_one_thread("its_group_ends_with_it", async |pool| {
+        let mut lease = pool.checkout().await.unwrap();
+        let (worker, pid) = (lease.worker(), lease.pid().unwrap());
+        let grandchild = String::from_utf8(lease.call(b"grandchild").await.unwrap()).unwrap();
+        let grandchild = grandchild.parse().unwrap();
+        assert!(is_alive(grandchild));
+        kill_and_collect(pid);
+        match lease.call(b"pid").await {
+            Err(CallError::WorkerExited { exit, .. }) => {
+                assert_eq!(exit.status, ExitStatus::Unknown);
+            }
+            other => panic!("{other:?}"),
+        }
+        until(pool, |status| {
+            status.workers.iter().all(|other| other.worker != worker)
+        })
+        .await;
+        assert!(!is_alive(grandchild));
+    });
+}
