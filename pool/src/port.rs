@@ -86,8 +86,9 @@ pub trait Port: fmt::Debug + Send + 'static {
 pub struct Release {
     /// Processes that had left the group of the worker, and were found and killed.
     pub escaped: usize,
-    /// Whether the kernel vouches for it that no descendant is alive, wherever it went. False: the group is empty and
-    /// none was found outside it, but one that had covered its tracks would not have been.
+    /// Whether the kernel vouches for it that no descendant is alive: all of them were in a control group, which is gone.
+    /// False: the group is empty and whoever was found outside it is dead, but one that had covered its tracks would not have
+    /// been found.
     pub confirmed: bool,
 }
 

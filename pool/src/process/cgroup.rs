@@ -1,13 +1,13 @@
 //! A control group for each worker, where the user has one to spare: the kernel's own list of everything that a worker
-//! started, from which nobody can escape.
+//! started, which nobody leaves who has no right to write to the hierarchy.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process;
 
 use rustix::process::Pid;
 
+use super::mark::Mark;
 use crate::port::OpenError;
 
 /// A control group of version 2 of one worker's own. Dropped, it is ended and removed as far as that goes at once.
@@ -16,9 +16,9 @@ pub(super) struct Cgroup(PathBuf);
 
 impl Cgroup {
     /// Checks that control groups can be made below `parent`, and ended.
-    pub(super) fn check(parent: &Path) -> Result<(), OpenError> {
+    pub(super) fn check(parent: &Path, pool: &Mark) -> Result<(), OpenError> {
         let probe = || {
-            let probe = Self::create(parent, &format!("ostler-probe-{}", process::id()))?;
+            let probe = Self::create(parent, &format!("{}-probe", pool.name()))?;
             if !probe.0.join("cgroup.kill").exists() {
                 return Err(io::Error::other(
                     "it has no cgroup.kill: it is not of version 2, or Linux is older than 5.14",

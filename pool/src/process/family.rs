@@ -17,7 +17,7 @@ pub(super) struct Family {
     pub(super) group: Group,
     /// Its own. `None` for a zygote, whose mark is in what it forked too.
     mark: Option<Mark>,
-    /// Where there is one, nothing can leave it.
+    /// Where there is one, nothing leaves it that has no right to.
     cgroup: Option<Cgroup>,
 }
 
@@ -51,37 +51,31 @@ impl Family {
 
     /// Finds and kills who had left the group, which is empty.
     ///
-    /// Who is in a control group cannot hide, so that its end is confirmed. Without one, the mark is looked for: it is
-    /// missing in a process that has changed its environment, and was not inherited by one that another user's program
-    /// started.
+    /// Who is in the control group cannot hide, so that its end is confirmed. The mark is looked for all the same: who was
+    /// started before the worker was put into its control group is not in it, nor is who had the right to leave it and did.
+    /// The mark is missing in a process that has changed its environment, and was not inherited by one that another user's
+    /// program started.
     pub(super) async fn end(&self) -> Release {
+        let mut release = Release::default();
         if let Some(cgroup) = &self.cgroup {
-            let escaped = cgroup.members();
+            release.escaped = cgroup.members();
             cgroup.kill();
             until(|| cgroup.remove()).await;
-            return Release {
-                escaped,
-                confirmed: true,
-            };
+            release.confirmed = true;
         }
         let Some(mark) = self.mark.clone() else {
-            return Release::default();
+            return release;
         };
-        // On a thread that may block, because reading an environment waits for a lock of that process.
-        let swept = spawn_blocking(move || mark.sweep()).await;
-        match swept {
-            Ok(Swept { killed, clean }) => {
-                if !clean {
-                    tracing::error!(target: "ostler::worker", killed, "processes that left their group do not die");
-                }
-                Release {
-                    escaped: killed,
-                    confirmed: false,
-                }
+        // On a thread that may block, because reading an environment waits for a lock of that process. An error means that the
+        // runtime ends, and whoever cares for the report with it.
+        if let Ok(Swept { killed, clean }) = spawn_blocking(move || mark.sweep()).await {
+            if !clean {
+                tracing::error!(target: "ostler::worker", killed, "processes that left their group do not die");
             }
-            // The runtime ends, and whoever cares for the report with it.
-            Err(_) => Release::default(),
+            release.escaped += killed;
+            release.confirmed &= killed == 0;
         }
+        release
     }
 
     /// As [`end`](Self::end), for a thread that may block. Waits for as long as a process takes to die of a kill.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use ostler::WorkerId;
 
-use super::cgroup::Cgroup;
 use super::find;
 use super::inherited;
 use super::limits::{Limits, Resource};
@@ -122,8 +121,10 @@ impl Program {
     /// Gives each worker a control group of its own, below this directory of a cgroup v2 hierarchy, which must be
     /// writable: with systemd, that of a unit with `Delegate=yes`. Linux 5.14 or later.
     ///
-    /// Then nothing that a worker starts can get away, and the report says that the kernel has confirmed its end. Without,
-    /// what has left the worker's process group is found by a variable of its environment, `OSTLER_MARK`.
+    /// Then what a worker starts cannot get away, and the report says that the kernel has confirmed its end; and the sentinel
+    /// ends and removes the control groups of a host that was killed. Without, what has left the worker's process group is found
+    /// by a variable of its environment, `OSTLER_MARK`. So is, with a control group, who was started in the moment before the
+    /// worker was put into it, or had the right to move itself out of it; the report does not say confirmed then.
     pub fn cgroup(mut self, parent: impl Into<PathBuf>) -> Self {
         self.cgroup = Some(parent.into());
         self
@@ -165,15 +166,13 @@ impl Opener for Program {
             });
         }
         self.limits.check()?;
-        if let Some(parent) = &self.cgroup {
-            Cgroup::check(parent)?;
-        }
         let path = find::program(&self.program)?;
         inherited::warn();
         if self.zygote.is_some() && !IS_LINUX {
             return Err(OpenError::Unsupported { option: "zygote" });
         }
-        self.site = Some(Arc::new(Site::new(path, self.sentinel && IS_LINUX)?));
+        let site = Site::new(path, self.cgroup.as_deref(), self.sentinel && IS_LINUX)?;
+        self.site = Some(Arc::new(site));
         Ok(())
     }
 

@@ -6,11 +6,12 @@
 //!
 //! It is a few lines of shell, so that it is one process of about a megabyte that sleeps. It costs the host one descriptor, and
 //! a spawn when the pool's first worker starts. It cannot help where it is killed with its host, as with a control group or a
-//! container; those take the workers along as well. What a worker started with an environment of its own making is not found.
+//! container; those take the workers along as well. What a worker started with an environment of its own making is not found,
+//! unless the workers have control groups: those are ended as well, and removed.
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -25,29 +26,41 @@ use crate::port::OpenError;
 /// leave by himself has a second for it.
 ///
 /// The search is repeated until it finds nobody, because a process may start another one while it is being killed. What the
-/// shell itself starts bears no mark.
+/// shell itself starts bears no mark. Then the control groups are ended and removed, if the workers had any: their paths begin
+/// with the second argument.
 const SCRIPT: &str = r#"# ostler's sentinel: ends what its host leaves behind
 trap '' HUP INT QUIT TERM USR1 USR2
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- 2>/dev/null
+mark=$1
+groups=$2
 find_bearers() {
     bearers=$(grep -lsF -e "$mark" /proc/[0-9]*/environ)
-    [ "$bearers" ] || exit
+    [ "$bearers" ]
 }
-mark=$1
+find_groups() {
+    set -- "$groups"*/
+    [ "$groups" ] && [ -d "$1" ]
+}
 read -r word
 [ "$word" = over ] && exit
 looks=0
-while [ ! "$word" ] && [ $((looks += 1)) -le 5 ]; do
-    find_bearers
+while [ ! "$word" ] && [ $((looks += 1)) -le 5 ] && find_bearers; do
     sleep 0.2 || sleep 1
 done
 rounds=0
-while [ $((rounds += 1)) -le 50 ]; do
-    find_bearers
+while [ $((rounds += 1)) -le 50 ] && find_bearers; do
     for bearer in $bearers; do
         bearer=${bearer#/proc/}
         kill -KILL "${bearer%/environ}"
     done
+done
+rounds=0
+while [ $((rounds += 1)) -le 50 ] && find_groups; do
+    for group in "$groups"*/; do
+        echo 1 > "${group}cgroup.kill"
+        rmdir "$group"*/ "$group"
+    done
+    find_groups && { sleep 0.02 || sleep 1; }
 done
 "#;
 
@@ -56,25 +69,38 @@ done
 pub(super) struct Watch {
     shell: PathBuf,
     mark: Mark,
+    /// What the paths of the workers' control groups begin with. Empty where there are none.
+    groups: PathBuf,
 }
 
 impl Watch {
     /// Looks for what a sentinel needs, so that it is not found missing when it is needed.
-    pub(super) fn prepare(mark: Mark) -> Result<Self, OpenError> {
-        let missing = |error: OpenError| OpenError::Sentinel {
-            reason: error.to_string(),
+    pub(super) fn prepare(mark: Mark, cgroups: Option<&Path>) -> Result<Self, OpenError> {
+        let sentinel = |reason: String| OpenError::Sentinel { reason };
+        let find = |program: &str| {
+            let found = find::program(program.as_ref());
+            found.map_err(|error| sentinel(error.to_string()))
         };
-        for program in ["grep", "sleep"] {
-            find::program(program.as_ref()).map_err(missing)?;
+        for program in ["grep", "sleep", "rmdir"] {
+            find(program)?;
         }
-        let shell = find::program("sh".as_ref()).map_err(missing)?;
-        Ok(Self { shell, mark })
+        // Absolute, because a sentinel keeps no directory of its host's busy.
+        let groups = cgroups.map(|parent| std::path::absolute(parent.join(mark.name())));
+        let groups = groups.transpose();
+        Ok(Self {
+            shell: find("sh")?,
+            groups: groups
+                .map_err(|error| sentinel(error.to_string()))?
+                .unwrap_or_default(),
+            mark,
+        })
     }
 
     fn start(&self) -> std::io::Result<Child> {
         let mut command = Command::new(&self.shell);
         command
             .args(["-c", SCRIPT, "ostler-sentinel", self.mark.as_str()])
+            .arg(&self.groups)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

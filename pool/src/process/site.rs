@@ -1,11 +1,12 @@
 //! What the workers of one pool have in common.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::task::spawn_blocking;
 
+use super::cgroup::Cgroup;
 use super::mark::{Mark, Swept};
 use super::sentinel::{Sentinel, Watch};
 use crate::port::OpenError;
@@ -20,9 +21,18 @@ pub(super) struct Site {
 }
 
 impl Site {
-    pub(super) fn new(path: PathBuf, sentinel: bool) -> Result<Self, OpenError> {
+    /// `cgroups` is where the workers' control groups are to be, if they are to have any.
+    pub(super) fn new(
+        path: PathBuf,
+        cgroups: Option<&Path>,
+        sentinel: bool,
+    ) -> Result<Self, OpenError> {
         let mark = Mark::of_pool();
-        let watch = sentinel.then(|| Watch::prepare(mark.clone())).transpose()?;
+        if let Some(parent) = cgroups {
+            Cgroup::check(parent, &mark)?;
+        }
+        let watch = sentinel.then(|| Watch::prepare(mark.clone(), cgroups));
+        let watch = watch.transpose()?;
         Ok(Self {
             path,
             mark,

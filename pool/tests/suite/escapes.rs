@@ -1,11 +1,10 @@
 //! Is what gets away from a worker, or from a host that is killed, found?
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::LazyLock;
 use std::time::Duration;
-use std::{env, process};
+use std::{env, process, thread};
 
 use ostler_pool::{Builder, Pool, Python};
 use rustix::process::Signal;
@@ -86,53 +85,93 @@ fn a_daemon_ends_with_a_dropped_pool() {
     until("the daemon's end", || !is_alive(daemon));
 }
 
-/// The directory of a cgroup v2 hierarchy that this test may write to.
-static CGROUP: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    let mount = mounts
-        .lines()
-        .find(|mount| mount.split(' ').nth(2) == Some("cgroup2"))?;
-    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let directory = PathBuf::from(mount.split(' ').nth(1)?).join(own);
-    let probe = directory.join(format!("ostler-test-{}", process::id()));
-    fs::create_dir(&probe).ok()?;
-    fs::remove_dir(probe).ok()?;
-    Some(directory)
-});
+/// A control group of version 2 of a test's own, below which it may make others. Removed in the end, for which it must be empty.
+struct Delegated(PathBuf);
+
+impl Delegated {
+    /// `None` where there is no such hierarchy that this test may write to.
+    fn new(name: &str) -> Option<Self> {
+        let delegated = || {
+            let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+            let mount = mounts
+                .lines()
+                .find(|mount| mount.split(' ').nth(2) == Some("cgroup2"))?;
+            let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+            let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
+            let directory = PathBuf::from(mount.split(' ').nth(1)?).join(own);
+            let directory = directory.join(format!("test-{name}-{}", process::id()));
+            fs::create_dir(&directory).ok()?;
+            Some(Self(directory))
+        };
+        let delegated = delegated();
+        if delegated.is_none() {
+            eprintln!("skipped: no cgroup v2 hierarchy is writable here");
+        }
+        delegated
+    }
+
+    /// How many control groups of pools are in it.
+    fn groups(&self) -> usize {
+        control_groups(&self.0)
+    }
+}
+
+impl Drop for Delegated {
+    fn drop(&mut self) {
+        let removed = fs::remove_dir(&self.0);
+        assert!(thread::panicking() || removed.is_ok(), "{removed:?}");
+    }
+}
+
+fn control_groups(directory: &Path) -> usize {
+    let entries = fs::read_dir(directory).unwrap().flatten();
+    let names = entries.map(|entry| entry.file_name());
+    names
+        .filter(|name| name.to_string_lossy().starts_with("ostler-"))
+        .count()
+}
 
 /// P5: in a control group, not even a daemon that has dropped its environment gets away; its end is confirmed, and the
 /// control group is gone.
 #[tokio::test]
 async fn nothing_leaves_a_control_group() {
-    let Some(parent) = &*CGROUP else {
-        eprintln!("skipped: no cgroup v2 hierarchy is writable here");
+    let Some(parent) = Delegated::new("nothing_leaves") else {
         return;
-    };
-    let groups = || {
-        let own = format!("ostler-{}-", process::id());
-        let entries = fs::read_dir(parent).unwrap().flatten();
-        entries
-            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&own))
-            .count()
     };
     // A zygote has one of its own beside those of its workers.
     for (python, count) in [(hostile(), 1), (hostile().zygote(), 2)] {
-        let pool = pool(python.cgroup(parent)).build().unwrap();
+        let pool = pool(python.cgroup(&parent.0)).build().unwrap();
         let daemon = daemon(&pool, "nameless_daemon").await;
-        assert_eq!((is_alive(daemon), groups()), (true, count));
+        assert_eq!((is_alive(daemon), parent.groups()), (true, count));
         let report = pool.shutdown().await;
-        assert_eq!((is_alive(daemon), groups()), (false, 0));
+        assert_eq!((is_alive(daemon), parent.groups()), (false, 0));
         let end = &report.workers[0];
         assert_eq!((end.escaped, end.confirmed), (1, true));
         assert!(!report.to_string().contains("not confirmed"), "{report}");
     }
 }
 
+/// P5: who is not in the control group, because it had the right to move itself or was there too early, is found by the mark; and
+/// nothing is said to be confirmed.
+#[tokio::test]
+async fn who_is_in_no_control_group_is_found() {
+    let Some(parent) = Delegated::new("found") else {
+        return;
+    };
+    let pool = pool(hostile().cgroup(&parent.0)).build().unwrap();
+    let daemon = daemon(&pool, "daemon").await;
+    fs::write(parent.0.join("cgroup.procs"), daemon.to_string()).unwrap();
+    let report = pool.shutdown().await;
+    assert_eq!((is_alive(daemon), parent.groups()), (false, 0));
+    let end = &report.workers[0];
+    assert_eq!((end.escaped, end.confirmed), (1, false));
+}
+
 /// A directory that is no control group fails the build.
 #[tokio::test]
 async fn a_control_group_must_be_one() {
-    let directory = env::temp_dir();
+    let directory = scratch("no-control-group");
+    fs::create_dir(&directory).unwrap();
     let error = pool(hostile().cgroup(&directory)).build().unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -142,23 +181,21 @@ async fn a_control_group_must_be_one() {
             directory.display()
         )
     );
-    assert!(
-        !directory
-            .join(format!("ostler-probe-{}", process::id()))
-            .exists()
-    );
+    // It is as empty as before.
+    fs::remove_dir(directory).unwrap();
 }
 
 /// What this test's own children are told to be.
 const ROLE: &str = "OSTLER_TEST_ESCAPES_HOST";
 
 /// A host with one worker that ends for nothing but a kill, and a daemon of the worker's: the ids of the two.
-fn immortal_host(test: &str, sentinel: bool) -> (Child, [u32; 2]) {
-    let pids = scratch(&format!("escapes-{sentinel}"));
+fn immortal_host(test: &str, sentinel: bool, cgroup: Option<&Path>) -> (Child, [u32; 2]) {
+    let pids = scratch(&format!("escapes-{sentinel}-{}", cgroup.is_some()));
     let host = Command::new(env::current_exe().unwrap())
         .args([test, "--exact", "--nocapture"])
         .env(ROLE, &pids)
         .env("SENTINEL", sentinel.to_string())
+        .envs(cgroup.map(|parent| ("CGROUP", parent)))
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
@@ -175,10 +212,15 @@ fn be_the_host() -> bool {
         return false;
     };
     let sentinel = env::var("SENTINEL").unwrap() == "true";
+    let (python, daemon) = match env::var_os("CGROUP") {
+        Some(parent) => (hostile().cgroup(parent), "nameless_daemon"),
+        None => (hostile(), "daemon"),
+    };
     Runtime::new().unwrap().block_on(async {
-        let pool = pool(hostile().sentinel(sentinel)).build().unwrap();
+        let pool = pool(python.sentinel(sentinel)).build().unwrap();
         let mut lease = pool.checkout().await.unwrap();
-        let daemon = String::from_utf8(lease.call(b"daemon").await.unwrap()).unwrap();
+        let daemon = lease.call(daemon.as_bytes()).await.unwrap();
+        let daemon = String::from_utf8(daemon).unwrap();
         lease.call(b"immortal").await.unwrap();
         let path = PathBuf::from(path);
         let unfinished = path.with_extension("unfinished");
@@ -197,8 +239,8 @@ fn the_sentinel_ends_what_a_killed_host_leaves() {
         return;
     }
     let test = "escapes::the_sentinel_ends_what_a_killed_host_leaves";
-    let (mut without, left) = immortal_host(test, false);
-    let (mut with, ended) = immortal_host(test, true);
+    let (mut without, left) = immortal_host(test, false, None);
+    let (mut with, ended) = immortal_host(test, true, None);
     for host in [&mut without, &mut with] {
         host.kill().unwrap();
         host.wait().unwrap();
@@ -211,6 +253,26 @@ fn the_sentinel_ends_what_a_killed_host_leaves() {
     for pid in left {
         signal(pid, Signal::KILL);
     }
+}
+
+/// P14: nor is anything left in its control groups, whatever it has in its environment, nor the groups themselves.
+#[test]
+fn the_sentinel_ends_the_control_groups_of_a_killed_host() {
+    if be_the_host() {
+        return;
+    }
+    let Some(parent) = Delegated::new("killed") else {
+        return;
+    };
+    let test = "escapes::the_sentinel_ends_the_control_groups_of_a_killed_host";
+    let (mut host, ended) = immortal_host(test, true, Some(&parent.0));
+    assert_eq!((ended.map(is_alive), parent.groups()), ([true, true], 1));
+    host.kill().unwrap();
+    host.wait().unwrap();
+    until("the end of both", || {
+        !ended.iter().any(|&pid| is_alive(pid))
+    });
+    until("the end of their control group", || parent.groups() == 0);
 }
 
 /// The process ids of this process's children.
