@@ -19,6 +19,8 @@ mod spec_support;
 #[allow(dead_code)]
 #[path = "../tests/suite/trace_check.rs"]
 mod trace_check;
+#[path = "../tests/suite/trace_claims.rs"]
+mod trace_claims;
 #[path = "../tests/suite/trace_effects.rs"]
 mod trace_effects;
 #[allow(dead_code)]

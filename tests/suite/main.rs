@@ -35,6 +35,7 @@ mod table;
 mod tidy;
 mod trace;
 mod trace_check;
+mod trace_claims;
 mod trace_effects;
 mod trace_mirror;
 mod trace_tampered;

@@ -242,13 +242,16 @@ fn every_promise_has_its_damage() {
         .into_iter()
         .flatten()
         .filter(|row| !["T2", "T3", "P10"].contains(&&**row));
-    assert_eq!(promises, all.collect::<Vec<_>>());
+    // One at least, in this order.
+    let mut held = promises.clone();
+    held.dedup();
+    assert_eq!(held, all.collect::<Vec<_>>());
     for ((promise, package), test) in promises.iter().zip(packages).zip(tests) {
-        let row = format!("| {promise} |");
-        let row = readme.lines().find(|line| line.starts_with(&row));
+        let of_promise = format!("| {promise} |");
+        let mut rows = readme.lines().filter(|line| line.starts_with(&of_promise));
         assert!(
-            row.is_some_and(|row| row.contains(&format!("`{test}`"))),
-            "{promise}: {row:?}"
+            rows.any(|row| row.contains(&format!("{test}`"))),
+            "{promise}: no row names {test}"
         );
         let folder = if package == "ostler" {
             "tests"

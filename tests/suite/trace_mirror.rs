@@ -1,7 +1,7 @@
 //! A trace, told in the actions of `spec/WorkerPool.tla`.
 //!
 //! [`Mirror::input`] and, in `trace_effects`, [`Mirror::effect`] are the mapping: the first says which action an input is,
-//! the second which one each effect is. The mirror knows nothing but what the trace says; what of that is true, the
+//! the second which one each effect is; and `trace_claims` says what is true afterwards. The mirror knows nothing but what the trace says; what of that is true, the
 //! specification decides.
 
 use ostler::policy::{MAX_SIZE, Policy};
@@ -14,7 +14,7 @@ use ostler::{LeaseId, SessionId, WaiterId, WorkerId};
 #[derive(Clone, Debug)]
 pub(crate) struct Mirror {
     max_sessions: usize,
-    crash_loop: u32,
+    pub(crate) crash_loop: u32,
     /// By their numbers in the specification, which begin with 1. A number is free when its worker is forgotten.
     pub(crate) workers: Vec<Option<Worker>>,
     pub(crate) clients: Vec<Client>,
@@ -141,66 +141,6 @@ impl Mirror {
         }
         told.claims.extend(self.claims());
         Ok(told)
-    }
-
-    /// What must be true of the pool and those around it.
-    fn claims(&self) -> impl Iterator<Item = String> {
-        let waiting: Vec<String> = self.queue.iter().map(|c| client_name(*c)).collect();
-        let open = self.sessions.iter().flatten().count();
-        let of_pool = [
-            format!("queue = << {} >>", waiting.join(", ")),
-            format!("leases = {{{}}}", self.leases().join(", ")),
-            format!("Count({{s \\in Sessions : session[s] # \"closed\"}}) = {open}"),
-            format!("cooling = {}", self.pauses.len()),
-            format!("failed = {}", self.failed()),
-            format!("intake = \"{}\"", self.intake()),
-            format!("stage = \"{}\"", self.stage()),
-        ];
-        let of_worker = |(n, worker): (usize, &Option<Worker>)| {
-            let phase = worker.map_or("absent", |worker| worker.phase.name());
-            format!("phase[{}] = \"{phase}\"", n + 1)
-        };
-        let of_workers = self.workers.iter().enumerate().map(of_worker);
-        of_pool.into_iter().chain(of_workers)
-    }
-
-    /// The leases that are out, as the specification has them.
-    fn leases(&self) -> Vec<String> {
-        let of_client = |(c, client): (usize, &Client)| match client {
-            Client::Holds(lease, _) => Some((client_name(c), lease.worker)),
-            _ => None,
-        };
-        let of_clients = self.clients.iter().enumerate().filter_map(of_client);
-        let of_monitor = self
-            .probes
-            .iter()
-            .map(|lease| ("Monitor".into(), lease.worker));
-        let leases = of_clients.chain(of_monitor);
-        let number = |worker| self.number(worker).unwrap_or_default();
-        leases
-            .map(|(holder, worker)| format!("<< {holder}, {} >>", number(worker)))
-            .collect()
-    }
-
-    /// As far as the specification counts them.
-    pub(crate) fn failed(&self) -> u32 {
-        self.failed.min(self.crash_loop)
-    }
-
-    pub(crate) fn intake(&self) -> &'static str {
-        match (self.paused, self.drained) {
-            (false, _) => "Open",
-            (true, false) => "Paused",
-            (true, true) => "Drained",
-        }
-    }
-
-    pub(crate) fn stage(&self) -> &'static str {
-        match (self.closing, self.closed) {
-            (false, _) => "Open",
-            (true, false) => "Closing",
-            (true, true) => "Closed",
-        }
     }
 
     /// The action that an input is, before the pool settles. `None` where it changes nothing, as when it comes too late.

@@ -22,8 +22,11 @@ pub(super) struct Leader {
     family: Arc<Family>,
     /// `None` once the port is released.
     watched: Option<Watched>,
-    reaped: bool,
+    /// Once it is reaped: whether its group was killed before.
+    reaped: Option<GroupKilled>,
 }
+
+type GroupKilled = bool;
 
 /// Whose child it is, and so to reap.
 #[derive(Debug)]
@@ -55,7 +58,7 @@ impl Leader {
             parent,
             family: Arc::new(family),
             watched: None,
-            reaped: false,
+            reaped: None,
         };
         leader.watched = Some(Watched::new(leader.id())?);
         Ok(leader)
@@ -81,7 +84,7 @@ impl Leader {
         match (&self.parent, &self.watched) {
             // Also when it has exited, unless somebody else in this process collects children that are not his.
             (Parent::Host(_), Some(watched)) => watched.is_child(),
-            (Parent::Host(_), None) => !self.reaped,
+            (Parent::Host(_), None) => self.reaped.is_none(),
             // Once that has exited, nobody knows whether the zygote, whose zombie it is to be, is there.
             (Parent::Zygote(_), watched) => watched.as_ref().is_some_and(Watched::is_alive),
         }
@@ -109,8 +112,17 @@ impl Leader {
     /// The group first, while the leader still holds its id; then the leader, which has exited. Resolves once no process of
     /// the group is alive. Cancel safe.
     pub(super) async fn kill_and_reap(&mut self) {
+        let killed = match self.reaped {
+            Some(killed) => killed,
+            None => self.reap().await,
+        };
+        self.reaped = Some(killed);
+        self.family.end_group(killed).await;
+    }
+
+    async fn reap(&mut self) -> GroupKilled {
         let keeps_its_id = self.keeps_its_id();
-        let killed = match &mut self.parent {
+        match &mut self.parent {
             Parent::Host(child) if keeps_its_id => {
                 self.family.group.signal(Signal::KILL);
                 // Not at once where somebody traces it: it is his first. An error means that there is nothing left to wait
@@ -120,9 +132,7 @@ impl Leader {
             }
             Parent::Host(_) => false,
             Parent::Zygote(forked) => forked.kill_and_reap().await,
-        };
-        self.reaped = true;
-        self.family.end_group(killed).await;
+        }
     }
 
     /// Lets go of the last descriptor.
@@ -133,7 +143,7 @@ impl Leader {
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        if self.reaped {
+        if self.reaped.is_some() {
             return;
         }
         self.signal(Signal::KILL);
