@@ -11,8 +11,8 @@ use crate::driver::Driver;
 use crate::error::{CallError, RemoteError};
 use crate::wire::{Answer, Broken, End, Wire};
 
-/// How long a worker that has closed its output may take to exit before that counts as breaking the protocol. The
-/// end of the output and the exit are two events, and the exit has more to say.
+/// How long a worker that has closed a pipe may take to exit before that counts as breaking the protocol. The end of a pipe
+/// and the exit are two events, and the exit has more to say.
 const EXIT_GRACE: Duration = Duration::from_secs(1);
 
 /// What a frame adds to an answer: all of it, a part of it, or no more than that it is complete.
@@ -127,6 +127,7 @@ impl<'a> Exchange<'a> {
         let problem = match broken {
             Broken::Protocol(problem) => problem,
             Broken::EndOfOutput => "it closed its output and went on living".to_owned(),
+            Broken::EndOfInput => "it closed its input and went on living".to_owned(),
             Broken::Closed(End::Exited(exit)) => {
                 return CallError::WorkerExited {
                     worker,
@@ -158,13 +159,13 @@ impl Drop for Exchange<'_> {
     }
 }
 
-/// The worker's answer, or why there is none: its exit, where it comes soon after the end of its output.
+/// The worker's answer, or why there is none: its exit, where it comes soon after the end of a pipe.
 async fn answer(wire: &Wire, driver: &Driver) -> Result<Answer, Broken> {
     match wire.answer().await {
-        Err(Broken::EndOfOutput) => select! {
+        Err(broken @ (Broken::EndOfOutput | Broken::EndOfInput)) => select! {
             biased;
             end = wire.closed() => Err(Broken::Closed(end)),
-            () = driver.sleep(EXIT_GRACE) => Err(Broken::EndOfOutput),
+            () = driver.sleep(EXIT_GRACE) => Err(broken),
         },
         answer => answer,
     }

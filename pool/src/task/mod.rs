@@ -211,7 +211,7 @@ impl Task {
                 false
             }
             // It exits, or is being stopped, or will miss its deadline.
-            Err(Broken::EndOfOutput | Broken::Closed(_)) => return,
+            Err(Broken::EndOfOutput | Broken::EndOfInput | Broken::Closed(_)) => return,
             Ok(_) | Err(Broken::Protocol(_)) => {
                 tracing::warn!(target: "ostler::worker", %worker, "broke the protocol in a probe");
                 return self.driver.handle(Input::LeaseEnded {

@@ -59,7 +59,7 @@ impl Task {
             Ok(Answer { kind, .. }) => format!("it answered with a frame of kind {kind}"),
             Err(Broken::Protocol(problem)) => problem,
             // What became of it is known as soon as it exits, or when its start deadline passes.
-            Err(Broken::EndOfOutput | Broken::Closed(_)) => return,
+            Err(Broken::EndOfOutput | Broken::EndOfInput | Broken::Closed(_)) => return,
         };
         self.fail(StartError::Protocol { worker, problem });
     }

@@ -40,6 +40,8 @@ pub(crate) enum Broken {
     Closed(End),
     /// The worker closed its output, and nothing more is known yet.
     EndOfOutput,
+    /// The worker closed its input before it had read the request, and nothing more is known yet.
+    EndOfInput,
     /// The worker sent what the protocol does not allow.
     Protocol(String),
 }

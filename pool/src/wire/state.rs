@@ -149,6 +149,10 @@ impl State {
         if let Some(end) = &self.end {
             return Poll::Ready(Err(Broken::Closed(end.clone())));
         }
+        // What was asked before a `CANCEL` was read as a whole, and may be answered all the same.
+        if sending.is_ready() && !self.is_sent() && !self.cancels {
+            return Poll::Ready(Err(Broken::EndOfInput));
+        }
         self.wait(cx)
     }
 
@@ -171,7 +175,7 @@ impl State {
         Poll::Pending
     }
 
-    /// Ready once the frame is sent, or cannot be: that the worker does not read any more shows in what it sends.
+    /// Ready once the frame is sent, or cannot be, because the worker does not read any more.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(pipe) = &mut self.pipe else {
             return Poll::Ready(());
