@@ -1,12 +1,12 @@
 //! What if somebody else in the host collects the pool's children, as a host that is the first process of a container may?
 
-use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command};
+use std::{env, fs};
 
 use ostler_pool::{CallError, ExitStatus, Pool};
 use rustix::process::{Pid, Signal, WaitOptions, waitpid};
-use tokio::runtime;
+use tokio::runtime::{self, Runtime};
 
 use crate::books::{Books, alone, is_alive};
 use crate::rig::{hostile, signal, until};
@@ -106,4 +106,40 @@ fn its_group_ends_with_it() {
         .await;
         assert!(!is_alive(grandchild));
     });
+}
+
+/// P4, P5: in a host that ignores the ends of its children, where the kernel collects them, workers are replaced and end as in any
+/// other, but for how each has ended.
+#[test]
+fn the_kernel_may_collect_them() {
+    const ROLE: &str = "OSTLER_TEST_IGNORES_ITS_CHILDREN";
+    if env::var_os(ROLE).is_none() {
+        // It stays ignored from one program to the next.
+        let mut host = Command::new("env");
+        host.arg("--ignore-signal=CHLD")
+            .arg(env::current_exe().unwrap());
+        host.args(["taken::the_kernel_may_collect_them", "--exact"]);
+        assert!(host.env(ROLE, "yes").status().unwrap().success());
+        return;
+    }
+    let before = Books::take();
+    Runtime::new().unwrap().block_on(async {
+        let pool = hostile().size(2).build().unwrap();
+        let mut lease = pool.checkout().await.unwrap();
+        let grandchild = String::from_utf8(lease.call(b"grandchild").await.unwrap()).unwrap();
+        let grandchild = grandchild.parse().unwrap();
+        signal(lease.pid().unwrap(), Signal::KILL);
+        match lease.call(b"pid").await {
+            Err(CallError::WorkerExited { exit, .. }) => {
+                assert_eq!(exit.status, ExitStatus::Unknown);
+            }
+            other => panic!("{other:?}"),
+        }
+        until(&pool, |status| status.serving() == 2).await;
+        assert_eq!(pool.call(b"sleep 0").await.unwrap(), b"slept");
+        let report = pool.shutdown().await;
+        assert_eq!((report.unreleased.len(), report.counters.released), (0, 3));
+        assert!(!is_alive(grandchild));
+    });
+    before.until_nothing_is_left(&[]);
 }
