@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustix::process::Signal;
 use tokio::net::unix::pipe;
 use tokio::select;
+use tokio::task::JoinHandle;
 
 use super::leader::Leader;
 use super::memory;
@@ -49,6 +50,9 @@ pub(super) struct Child {
     /// `None` once it has ended or the port is released.
     stderr: Option<Stderr>,
     exit: Option<Exit>,
+    /// The end of its family, once it is under way: it goes on whether or not it is waited for, so that nothing is counted twice
+    /// or never.
+    ending: Option<JoinHandle<Release>>,
     /// The last to go, with the sentinel: dropped, that ends whoever is left.
     _site: Arc<Site>,
 }
@@ -71,6 +75,7 @@ impl Child {
             pid,
             leader,
             exit: None,
+            ending: None,
             _site: site,
         })
     }
@@ -97,7 +102,15 @@ impl Child {
 
     async fn release(&mut self) -> Release {
         self.leader.kill_and_reap().await;
-        let release = self.leader.family().end().await;
+        let family = Arc::clone(self.leader.family());
+        let end = || tokio::spawn(async move { family.end().await });
+        // An error means that the runtime ends, and whoever cares for the report with it.
+        let release = self
+            .ending
+            .get_or_insert_with(end)
+            .await
+            .unwrap_or_default();
+        self.ending = None;
         self.leader.close();
         self.pipe = None;
         self.stderr = None;

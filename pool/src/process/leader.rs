@@ -15,7 +15,7 @@ use crate::port::ExitStatus;
 
 /// The first process of a group. While it is not reaped, the group's id is its own, and no signal can go astray.
 ///
-/// Dropped before that, it is killed with its group and reaped, and who has left the group is looked for.
+/// Dropped before it is released, it is killed with its group and reaped, and who has left the group is looked for.
 #[derive(Debug)]
 pub(super) struct Leader {
     parent: Parent,
@@ -68,7 +68,7 @@ impl Leader {
         self.family.group.id()
     }
 
-    pub(super) fn family(&self) -> &Family {
+    pub(super) fn family(&self) -> &Arc<Family> {
         &self.family
     }
 
@@ -143,7 +143,8 @@ impl Leader {
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        if self.reaped.is_some() {
+        let released = self.reaped.is_some() && self.watched.is_none();
+        if released {
             return;
         }
         self.signal(Signal::KILL);

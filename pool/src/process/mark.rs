@@ -68,17 +68,24 @@ impl Mark {
         sweep(|pid| bears(pid, &self.0))
     }
 
-    /// Kills whoever is in the group, and bears the mark of this worker's pool. For one whose id may be another's by now.
+    /// Kills whoever is in the group of the worker with this mark, whose id may be another's by now: also one of the same pool's.
     pub(super) fn sweep_group(&self, group: Group) -> Swept {
-        let pool = &self.0[..=self.0.find(':').expect("a mark begins with its pool's")];
+        // What was forked has the environment of its zygote, as long as it runs no other program.
+        let (pool, _) = self
+            .0
+            .split_once(':')
+            .expect("a mark begins with its pool's");
+        let Self(zygote) = Self(format!("{pool}:")).of_zygote();
+        let is_its = |pid| bears(pid, &self.0) || bears(pid, &zygote);
         // In this order, because threads of the kernel have no group, which is asked for in vain.
-        sweep(|pid| bears(pid, pool) && getpgid(Some(pid)) == Ok(group.id()))
+        sweep(|pid| is_its(pid) && getpgid(Some(pid)) == Ok(group.id()))
     }
 }
 
 fn sweep(is_meant: impl Fn(Pid) -> bool) -> Swept {
     let mut killed = HashSet::new();
-    // Twice in a row, because a look takes a while, and a process may fork and exit behind its back.
+    // Twice in a row, because a look takes a while, and a process may fork and exit behind its back, or be executing a program,
+    // when it has no environment for a moment.
     let mut empty_looks = 0;
     for round in 0..ROUNDS {
         let found: Vec<Pid> = processes().filter(|&pid| kill_if(pid, &is_meant)).collect();
@@ -118,6 +125,9 @@ pub(super) struct Swept {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::CommandExt as _;
+    use std::process::Command;
+
     use super::*;
 
     /// No worker's mark is in another's, and the pool's is in all of its own.
@@ -129,6 +139,35 @@ mod tests {
         assert!(!mark(&pool, 0, 1).contains(other.as_str()));
         for (slot, generation) in [(0, 12), (0, 11), (10, 1), (1, 0)] {
             assert!(!mark(&pool, slot, generation).contains(&mark(&pool, 0, 1)));
+        }
+    }
+
+    /// P4: where a worker's group may be another's by now, another worker of the same pool in it is let live; its own processes
+    /// are not, nor is what its zygote has forked.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_group_is_swept_of_its_own() {
+        let pool = Mark::of_pool();
+        let of = |generation| {
+            pool.of_worker(WorkerId {
+                slot: 0,
+                generation,
+            })
+        };
+        for (bears, dies) in [(of(1), 1), (of(2), 0), (pool.of_zygote(), 1)] {
+            let mut member = Command::new("sleep");
+            let member = member.arg("1000").env(VARIABLE, bears.value());
+            let mut member = member.process_group(0).spawn().unwrap();
+            let group = Group::new(member.id()).unwrap();
+            // It has not had its environment for long.
+            while !self::bears(group.id(), &bears.0) {
+                thread::yield_now();
+            }
+            let (killed, clean) = (dies, true);
+            assert_eq!(of(1).sweep_group(group), Swept { killed, clean });
+            assert_eq!(member.try_wait().unwrap().is_none(), dies == 0);
+            member.kill().unwrap();
+            member.wait().unwrap();
         }
     }
 }

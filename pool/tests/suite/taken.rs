@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command};
 use std::{env, fs};
 
-use ostler_pool::{CallError, ExitStatus, Pool};
+use ostler_pool::{CallError, ExitStatus, Pool, WorkerId};
 use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 use tokio::runtime::{self, Runtime};
 
@@ -40,6 +40,14 @@ fn kill_and_collect(pid: u32) {
     assert_eq!(Some(collected), pid);
 }
 
+/// Waits until the pool has let go of a worker.
+async fn is_released(pool: &Pool, worker: WorkerId) {
+    until(pool, |status| {
+        status.workers.iter().all(|other| other.worker != worker)
+    })
+    .await;
+}
+
 /// A process of this id, in a group of its own. `None` if somebody else was faster.
 fn innocent(pid: u32) -> Option<Child> {
     fs::write(LAST_PID, (pid - 1).to_string()).unwrap();
@@ -67,12 +75,7 @@ fn whoever_has_the_id_next_is_left_alone() {
             kill_and_collect(pid);
             let innocent = innocent(pid);
             drop(lease);
-            let gone = |worker| {
-                move |status: &ostler_pool::PoolStatus| {
-                    status.workers.iter().all(|other| other.worker != worker)
-                }
-            };
-            until(pool, gone(worker)).await;
+            is_released(pool, worker).await;
             if let Some(mut innocent) = innocent {
                 assert_eq!(innocent.try_wait().unwrap(), None);
                 innocent.kill().unwrap();
@@ -100,10 +103,7 @@ fn its_group_ends_with_it() {
             }
             other => panic!("{other:?}"),
         }
-        until(pool, |status| {
-            status.workers.iter().all(|other| other.worker != worker)
-        })
-        .await;
+        is_released(pool, worker).await;
         assert!(!is_alive(grandchild));
     });
 }
