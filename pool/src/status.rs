@@ -216,8 +216,8 @@ impl fmt::Display for ShutdownReport {
         if unconfirmed > 0 {
             writeln!(
                 f,
-                "  not confirmed for {unconfirmed} workers, which had no control group: that nothing has left the group and \
-                 dropped its environment"
+                "  not confirmed for {unconfirmed} workers: that nothing has left the group and dropped its environment, as only a \
+                 control group that nothing has left can show"
             )?;
         }
         for worker in &self.unreleased {
