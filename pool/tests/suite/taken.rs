@@ -6,9 +6,9 @@ use std::{env, fs};
 
 use ostler_pool::{CallError, ExitStatus, Pool, WorkerId};
 use rustix::process::{Pid, Signal, WaitOptions, waitpid};
-use tokio::runtime::{self, Runtime};
+use tokio::runtime;
 
-use crate::books::{Books, alone, is_alive};
+use crate::books::{Books, alone, is_alive, leaves_nothing};
 use crate::rig::{hostile, signal, until};
 
 /// Where the kernel lets a privileged process say which process id was given out last.
@@ -122,8 +122,7 @@ fn the_kernel_may_collect_them() {
         assert!(host.env(ROLE, "yes").status().unwrap().success());
         return;
     }
-    let before = Books::take();
-    Runtime::new().unwrap().block_on(async {
+    leaves_nothing(async || {
         let pool = hostile().size(2).build().unwrap();
         let mut lease = pool.checkout().await.unwrap();
         let grandchild = String::from_utf8(lease.call(b"grandchild").await.unwrap()).unwrap();
@@ -141,5 +140,4 @@ fn the_kernel_may_collect_them() {
         assert_eq!((report.unreleased.len(), report.counters.released), (0, 3));
         assert!(!is_alive(grandchild));
     });
-    before.until_nothing_is_left(&[]);
 }
