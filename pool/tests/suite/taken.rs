@@ -109,7 +109,7 @@ fn its_group_ends_with_it() {
 }
 
 /// P4, P5: in a host that ignores the ends of its children, where the kernel collects them, workers are replaced and end as in any
-/// other, but for how each has ended.
+/// other; how each has ended may be unknown.
 #[test]
 fn the_kernel_may_collect_them() {
     const ROLE: &str = "OSTLER_TEST_IGNORES_ITS_CHILDREN";
@@ -130,7 +130,9 @@ fn the_kernel_may_collect_them() {
         signal(lease.pid().unwrap(), Signal::KILL);
         match lease.call(b"pid").await {
             Err(CallError::WorkerExited { exit, .. }) => {
-                assert_eq!(exit.status, ExitStatus::Unknown);
+                // The kernel takes a moment to collect it, in which it can still be asked.
+                let statuses = [ExitStatus::Signal(9), ExitStatus::Unknown];
+                assert!(statuses.contains(&exit.status), "{}", exit.status);
             }
             other => panic!("{other:?}"),
         }
