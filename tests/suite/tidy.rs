@@ -250,7 +250,7 @@ fn every_promise_has_its_damage() {
         let of_promise = format!("| {promise} |");
         let mut rows = readme.lines().filter(|line| line.starts_with(&of_promise));
         assert!(
-            rows.any(|row| row.contains(&format!("{test}`"))),
+            rows.any(|row| row.contains(&format!("`{test}`"))),
             "{promise}: no row names {test}"
         );
     }

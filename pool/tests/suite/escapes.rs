@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
 use crate::books::{Books, alone, is_alive, leaves_nothing, modules, scratch, until};
-use crate::rig::{self, signal};
+use crate::rig::{is_released, signal};
 
 fn hostile() -> Python {
     Python::function("hostile:run").path(modules())
@@ -62,10 +62,7 @@ async fn a_daemon_outlives_the_workers_of_others() {
     let name = sibling.worker();
     signal(sibling.pid().unwrap(), Signal::KILL);
     drop(sibling);
-    rig::until(&mine, |status| {
-        status.workers.iter().all(|w| w.worker != name)
-    })
-    .await;
+    is_released(&mine, name).await;
     assert_eq!(other.shutdown().await.workers[0].escaped, 0);
     assert!(is_alive(daemon));
     drop(lease);
@@ -307,10 +304,7 @@ fn a_killed_sentinel_is_replaced() {
         signal(first, Signal::KILL);
         until("the sentinel's end", || !is_alive(first));
         signal(worker, Signal::KILL);
-        rig::until(&pool, |status| {
-            status.workers.iter().all(|w| w.worker != name)
-        })
-        .await;
+        is_released(&pool, name).await;
         let (_, _, second) = watched().await;
         assert_ne!(first, second);
         assert!(is_alive(second));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ostler_pool::ostler::supervisor::Reason;
 use ostler_pool::testing::Sim;
-use ostler_pool::{Builder, CallError, CheckoutError, Pool, PoolStatus, Python};
+use ostler_pool::{Builder, CallError, CheckoutError, Pool, PoolStatus, Python, WorkerId};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{sleep, timeout};
 
@@ -29,6 +29,14 @@ pub(crate) async fn until(pool: &Pool, described: impl Fn(&PoolStatus) -> bool) 
         sleep(Duration::from_millis(1)).await;
     }
     panic!("never came: {}", pool.status());
+}
+
+/// Waits until the pool has let go of a worker.
+pub(crate) async fn is_released(pool: &Pool, worker: WorkerId) {
+    until(pool, |status| {
+        status.workers.iter().all(|other| other.worker != worker)
+    })
+    .await;
 }
 
 /// Polls a future once, so that whatever it does before its first wait has happened.

@@ -4,12 +4,12 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command};
 use std::{env, fs};
 
-use ostler_pool::{CallError, ExitStatus, Pool, WorkerId};
+use ostler_pool::{CallError, ExitStatus, Pool};
 use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 use tokio::runtime;
 
 use crate::books::{Books, alone, is_alive, leaves_nothing};
-use crate::rig::{hostile, signal, until};
+use crate::rig::{hostile, is_released, signal, until};
 
 /// Where the kernel lets a privileged process say which process id was given out last.
 const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
@@ -38,14 +38,6 @@ fn kill_and_collect(pid: u32) {
     let pid = Pid::from_raw(pid.cast_signed());
     let (collected, _) = waitpid(pid, WaitOptions::empty()).unwrap().unwrap();
     assert_eq!(Some(collected), pid);
-}
-
-/// Waits until the pool has let go of a worker.
-async fn is_released(pool: &Pool, worker: WorkerId) {
-    until(pool, |status| {
-        status.workers.iter().all(|other| other.worker != worker)
-    })
-    .await;
 }
 
 /// A process of this id, in a group of its own. `None` if somebody else was faster.
