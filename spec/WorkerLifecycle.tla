@@ -92,7 +92,7 @@ React(i) == /\ phase'  = Target(i)
 (*******************************************************************************)
 
 \* What there is to tell of a port. Of any two facts the one listed first happens first, if both happen.
-Facts       == << "Started", "StartFailed", "Fault", "PortExited", "PortReleased" >>
+Facts       == << "Started", "StartFailed", "Fault", "Exited", "Released" >>
 FactRank(f) == CHOOSE n \in 1..Len(Facts) : Facts[n] = f
 
 Becomes(p, facts) == /\ port' = p
@@ -102,12 +102,12 @@ Becomes(p, facts) == /\ port' = p
 
 Answers     == port = "opening"  /\ Becomes("open",   << "Started" >>)
 Rejects     == port = "opening"  /\ Becomes("broken", << "StartFailed" >>)
-NeverSpawns == port = "opening"  /\ Becomes("exited", << "StartFailed", "PortExited" >>)
+NeverSpawns == port = "opening"  /\ Becomes("exited", << "StartFailed", "Exited" >>)
 Breaks      == port = "open"     /\ Becomes("broken", << "Fault" >>)
-Exits       == port \in Alive    /\ Becomes("exited", << "PortExited" >>)
+Exits       == port \in Alive    /\ Becomes("exited", << "Exited" >>)
 
 \* The driver releases a port when it is told to reap it, and has seen it exit.
-Releases == rung = "Reap" /\ port = "exited" /\ Becomes("released", << "PortReleased" >>)
+Releases == rung = "Reap" /\ port = "exited" /\ Becomes("released", << "Released" >>)
 
 (*******************************************************************************)
 (* The inputs, by those who send them.                                         *)
@@ -256,7 +256,7 @@ FaultedNeverServes == [][Tell("Fault") \/ Tell("StartFailed") => phase' \in Endi
 
 \* A client keeps its lease until it gives it back, unless the worker fails or the drain deadline passes.
 LeasesAreHonoured == [][(phase \in {"Busy", "Finishing"} /\ phase' = "Stopping")
-                            => Tell("Fault") \/ Tell("PortExited") \/ Tell("DrainElapsed")]_vars
+                            => Tell("Fault") \/ Tell("Exited") \/ Tell("DrainElapsed")]_vars
 
 \* A timer that fires outside the phase whose deadline it was changes nothing else.
 LateTimersAreHarmless ==

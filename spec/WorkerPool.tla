@@ -136,7 +136,7 @@ React(w, i) == /\ phase'  = [phase EXCEPT ![w] = Target(w, i)]
 PortBecomes(w, p) == port' = [port EXCEPT ![w] = p]
 
 (*******************************************************************************)
-(* What a step leaves alone.                                                   *)
+(* What a step leaves alone.                                                      *)
 (*******************************************************************************)
 
 PortsStay    == port' = port
@@ -311,23 +311,23 @@ StartFailed(w)  == MayFail(w) /\ Hear(w, "StartFailed", "broken") /\ Fails
 StartElapsed(w) == MayFail(w) /\ React(w, "StartElapsed") /\ PortsStay /\ Fails
 
 \* A worker that exits while it serves has crashed. If it has done so before, its position is held back.
-ExitedAtStart(w) == MayFail(w) /\ Hear(w, "PortExited", "exited") /\ Fails
+ExitedAtStart(w) == MayFail(w) /\ Hear(w, "Exited", "exited") /\ Fails
 
 Crashed(w) == /\ "Crashes" \in Happens /\ Bearable(w)
               /\ phase[w] \in Serving \cup Draining
-              /\ Hear(w, "PortExited", "exited")
+              /\ Hear(w, "Exited", "exited")
               /\ cooling' \in IF w \in Staff THEN {cooling, cooling + 1} ELSE {cooling}
               /\ failed' = failed
               /\ ClientsStay /\ SessionsStay /\ StateStays
 
 ExitedAtStop(w) == /\ phase[w] = "Stopping" /\ port[w] # "exited"
-                   /\ Hear(w, "PortExited", "exited")
+                   /\ Hear(w, "Exited", "exited")
                    /\ ClientsStay /\ SessionsStay /\ PoolStays
 
 Exited(w) == ExitedAtStart(w) \/ Crashed(w) \/ ExitedAtStop(w)
 
 Released(w) == /\ rung[w] = "Reap" /\ port[w] = "exited"
-               /\ Hear(w, "PortReleased", "released")
+               /\ Hear(w, "Released", "released")
                /\ ClientsStay /\ SessionsStay /\ PoolStays
 
 DrainElapsed(w) == /\ phase[w] \in Draining

@@ -64,8 +64,8 @@ Life == INSTANCE WorkerLifecycle WITH
 \* A fact that is told in the moment in which it happens.
 HeardAtOnce == /\ \/ Life!React("Started")      /\ LifePort = "opening"                    /\ LifePort' = "open"
                   \/ Life!React("StartFailed")  /\ LifePort = "opening"                    /\ LifePort' = "broken"
-                  \/ Life!React("PortExited")   /\ LifePort \in {"opening", "open", "broken"} /\ LifePort' = "exited"
-                  \/ Life!React("PortReleased") /\ LifePort = "exited" /\ LifeRung = "Reap" /\ LifePort' = "released"
+                  \/ Life!React("Exited")   /\ LifePort \in {"opening", "open", "broken"} /\ LifePort' = "exited"
+                  \/ Life!React("Released") /\ LifePort = "exited" /\ LifeRung = "Reap" /\ LifePort' = "released"
                /\ Leases' = Leases /\ HasOne' = HasOne
 
 \* The first lease of the first session on a worker.

@@ -29,8 +29,8 @@ Grid == <<
 << "SessionsEnded", "-",            "-",         "-",         "Stopping",  "~",         "~",          "~"          >>,
 << "DrainElapsed",  "-",            "-",         "-",         "Stopping",  "Stopping",  "~",          "~"          >>,
 << "RungElapsed",   "-",            "-",         "-",         "-",         "-",         "Stopping",   "~"          >>,
-<< "PortExited",    "Stopping",     "Stopping",  "Stopping",  "Stopping",  "Stopping",  "Stopping",   "-"          >>,
-<< "PortReleased",  "-",            "-",         "-",         "-",         "-",         "Terminated", "-"          >> >>
+<< "Exited",    "Stopping",     "Stopping",  "Stopping",  "Stopping",  "Stopping",  "Stopping",   "-"          >>,
+<< "Released",  "-",            "-",         "-",         "-",         "-",         "Terminated", "-"          >> >>
 
 (*******************************************************************************)
 (* A worker that is Stopping stands on a rung of the stop ladder:              *)
@@ -54,7 +54,7 @@ EntryRungs == [ Retire        |-> "Ask",
                 StartFailed   |-> "Term",
                 StartElapsed  |-> "Term",
                 Fault         |-> "Term",
-                PortExited    |-> "Reap" ]
+                Exited    |-> "Reap" ]
 
 \* When the deadline of a rung passes.  The last two repeat: there is nothing above them.
 NextRungs == [ Ask |-> "Term", Term |-> "Kill", Kill |-> "Kill", Reap |-> "Reap" ]
@@ -130,5 +130,5 @@ ASSUME DeadlinesWellTyped ==
 
 \* A worker ends once: nothing leads out of Terminated, and only the released port leads in.
 ASSUME EndsOnce ==
-    { t \in Transitions : "Terminated" \in {t[1], t[3]} } = { << "Stopping", "PortReleased", "Terminated" >> }
+    { t \in Transitions : "Terminated" \in {t[1], t[3]} } = { << "Stopping", "Released", "Terminated" >> }
 ================================================================================

@@ -38,4 +38,4 @@ pub mod worker;
 pub use ids::{LeaseId, SessionId, WaiterId, WorkerId};
 pub use policy::{InvalidOption, Policy};
 pub use supervisor::Supervisor;
-pub use worker::{Phase, PublicPhase};
+pub use worker::{Phase, PhaseSummary};

@@ -56,6 +56,9 @@ pub struct Policy {
     pub min_worker_life: Duration,
     /// The whole of a graceful shutdown: draining, then the ladder, cut to fit. At least 10 ms, default 30 s.
     pub shutdown_timeout: Duration,
+    /// How long a worker gets to end a call that its client gave up, before it is stopped. `None`: it is stopped at once.
+    /// Default `None`.
+    pub cancel_grace: Option<Duration>,
     /// How long a worker that was asked to end gets before `SIGTERM`. Default 2 s.
     pub ask_grace: Duration,
     /// How long it then gets before `SIGKILL`. Default 2 s.
@@ -106,6 +109,7 @@ impl Policy {
             error_threshold: Some(5),
             min_worker_life: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(30),
+            cancel_grace: None,
             ask_grace: Duration::from_secs(2),
             term_grace: Duration::from_secs(2),
         }
@@ -130,8 +134,11 @@ impl Policy {
             self.restart_backoff,
         )?;
         timeout("restart_reset", self.restart_reset, least)?;
-        self.validate_upkeep()?;
+        self.validate_health()?;
         timeout("shutdown_timeout", self.shutdown_timeout, MIN_SHUTDOWN)?;
+        if let Some(grace) = self.cancel_grace {
+            timeout("cancel_grace", grace, least)?;
+        }
         timeout("ask_grace", self.ask_grace, Duration::ZERO)?;
         timeout("term_grace", self.term_grace, Duration::ZERO)
     }
@@ -145,7 +152,7 @@ impl Policy {
         range("size", size, 1, MAX_SIZE)
     }
 
-    fn validate_upkeep(&self) -> Result<(), InvalidOption> {
+    fn validate_health(&self) -> Result<(), InvalidOption> {
         if let Some(idle) = self.session_idle_timeout {
             timeout("session_idle_timeout", idle, MIN_INTERVAL)?;
         }

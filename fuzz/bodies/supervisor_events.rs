@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use ostler::supervisor::{Due, Effect, Fault, Input, PortFact, Supervisor, Timer};
+use ostler::supervisor::{Effect, Fault, Input, Milestone, PortFact, Supervisor, Timer};
 use ostler::{LeaseId, Policy, SessionId, WaiterId, WorkerId, worker};
 
 use crate::beside;
@@ -124,7 +124,7 @@ fn with_a_hostile_driver(policy: Policy, rest: &[u8]) -> Seen {
         let before = supervisor.clone();
         let input = input(bytes.try_into().expect("six of them"));
         seen.steps += 1;
-        if supervisor.handle(input).is_err() {
+        if supervisor.feed(input).is_err() {
             // It says that nothing has changed.
             assert_eq!(
                 format!("{supervisor:?}"),
@@ -136,7 +136,7 @@ fn with_a_hostile_driver(policy: Policy, rest: &[u8]) -> Seen {
         supervisor.take_effects().for_each(drop);
     }
     supervisor
-        .handle(Input::Shutdown)
+        .feed(Input::Shutdown)
         .expect("a pool can always be shut down");
     let mut closed = 0;
     for _ in 0..10_000 {
@@ -150,7 +150,7 @@ fn with_a_hostile_driver(policy: Policy, rest: &[u8]) -> Seen {
         // Whatever it was made to believe: an exit and a release are what ends each port.
         let worker = view.worker;
         for fact in [PortFact::Exited, PortFact::Released] {
-            let _ = supervisor.handle(Input::Port { worker, fact });
+            let _ = supervisor.feed(Input::Port { worker, fact });
         }
     }
     assert_eq!((supervisor.workers().count(), supervisor.waiting()), (0, 0));
@@ -184,7 +184,12 @@ fn input(bytes: [u8; 6]) -> Input {
         worker::Timer::Drain,
         worker::Timer::Rung,
     ];
-    let due = [Due::Check, Due::Life, Due::Stable, Due::Age];
+    let milestone = [
+        Milestone::Check,
+        Milestone::Mature,
+        Milestone::Stable,
+        Milestone::Age,
+    ];
     match kind % 15 {
         0 => Input::Checkout {
             waiter,
@@ -193,7 +198,7 @@ fn input(bytes: [u8; 6]) -> Input {
         1 => Input::GaveUp { waiter },
         2 => Input::LeaseEnded {
             lease,
-            exchanges: u64::from(d),
+            calls: u64::from(d),
             errors: u64::from(e),
             fault: [
                 None,
@@ -218,15 +223,15 @@ fn input(bytes: [u8; 6]) -> Input {
                     timer: machines[usize::from(e % 3)],
                     generation: u64::from(c % 8),
                 },
-                1 => Timer::Upkeep {
+                1 => Timer::Milestone {
                     worker,
-                    due: due[usize::from(e % 4)],
+                    milestone: milestone[usize::from(e % 4)],
                 },
                 2 => Timer::Probe { lease },
-                3 => Timer::Restart {
+                3 => Timer::Backoff {
                     generation: u64::from(e % 8),
                 },
-                _ => Timer::Sessions,
+                _ => Timer::IdleSweep,
             },
         },
         5 => Input::Probed {
@@ -241,7 +246,7 @@ fn input(bytes: [u8; 6]) -> Input {
         8 => Input::EndSession { session },
         9 => Input::Recycle { worker },
         10 => Input::RecycleAll,
-        11 => Input::Pause,
+        11 => Input::Drain,
         12 => Input::Resume,
         13 => Input::Resize {
             size: usize::from(a % 7),

@@ -35,7 +35,7 @@ pub(crate) struct Lives {
     pub(crate) transitions: Vec<(Phase, Option<Rung>, Input)>,
 }
 
-/// A worker, and what is known of it without looking.
+/// A worker, and what is known of it without sweeping.
 struct Life {
     worker: Worker,
     timer: Option<&'static str>,
@@ -73,7 +73,7 @@ impl Life {
         if elapsed.is_some() && self.timer == elapsed {
             self.timer = None;
         }
-        let reaction = self.worker.handle(input);
+        let reaction = self.worker.feed(input);
         let after = (self.worker.phase(), self.worker.rung());
         match (reaction, cell.verdict) {
             (Ok(Reaction::Moved { effects, .. }), Verdict::Moves(_)) => {
@@ -113,8 +113,8 @@ impl Life {
                 self.is_leased = false;
             }
             Input::Retire => self.is_retired = true,
-            Input::PortExited => self.exited = true,
-            Input::PortReleased => assert_eq!(
+            Input::Exited => self.exited = true,
+            Input::Released => assert_eq!(
                 from,
                 Phase::Stopping,
                 "a port is shut before it is released"
@@ -130,7 +130,7 @@ impl Life {
             !(serves && self.exited),
             "nor does one whose process is gone"
         );
-        assert_eq!(to == Phase::Terminated, input == Input::PortReleased);
+        assert_eq!(to == Phase::Terminated, input == Input::Released);
     }
 
     fn perform(&mut self, effects: &[Effect]) {

@@ -10,7 +10,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ostler_pool::ostler::trace::Event;
+use ostler_pool::ostler::supervisor::Event;
 use ostler_pool::{Phase, Pool, Python};
 
 const ROUNDS: usize = 30;

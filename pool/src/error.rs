@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ostler::policy::InvalidOption;
-use ostler::supervisor::{Reason, Rolled};
-use ostler::{Phase, PublicPhase, WorkerId};
+use ostler::supervisor::Reason;
+use ostler::{Phase, PhaseSummary, WorkerId};
 
 use crate::port::{Exit, OpenError};
 
@@ -87,7 +87,7 @@ pub enum CheckoutError {
     },
     /// The pool was drained, and takes no new clients until it is resumed.
     #[error("the pool is drained and takes no new clients: {pool}")]
-    Paused {
+    Draining {
         /// What the pool looked like then.
         pool: Occupancy,
     },
@@ -103,19 +103,23 @@ pub enum RollingError {
     /// A worker could not be started. Those that were not replaced yet serve on.
     #[error(
         "a start failed after {} workers had been replaced, and {} were kept{}",
-        .rolled.replaced, .rolled.kept, .last.as_ref().map(|last| format!(": {last}")).unwrap_or_default()
+        .replaced, .kept, .last.as_ref().map(|last| format!(": {last}")).unwrap_or_default()
     )]
     StartFailed {
-        /// How far it had come.
-        rolled: Rolled,
+        /// Workers replaced before that.
+        replaced: usize,
+        /// Workers that were not replaced.
+        kept: usize,
         /// How the start failed.
         last: Option<Arc<StartError>>,
     },
     /// The pool was shut down meanwhile.
-    #[error("the pool was shut down after {} workers had been replaced", .rolled.replaced)]
+    #[error("the pool was shut down after {} workers had been replaced", .replaced)]
     Closed {
-        /// How far it had come.
-        rolled: Rolled,
+        /// Workers replaced before that.
+        replaced: usize,
+        /// Workers that were not replaced.
+        kept: usize,
     },
 }
 
@@ -141,12 +145,12 @@ impl Occupancy {
             ..Self::default()
         };
         for phase in phases {
-            match phase.public() {
-                PublicPhase::Initializing => occupancy.initializing += 1,
-                PublicPhase::Ready => occupancy.ready += 1,
-                PublicPhase::Busy => occupancy.busy += 1,
-                PublicPhase::Draining => occupancy.draining += 1,
-                PublicPhase::Terminated => {}
+            match phase.summary() {
+                PhaseSummary::Initializing => occupancy.initializing += 1,
+                PhaseSummary::Ready => occupancy.ready += 1,
+                PhaseSummary::Busy => occupancy.busy += 1,
+                PhaseSummary::Draining => occupancy.draining += 1,
+                PhaseSummary::Terminated => {}
             }
         }
         occupancy

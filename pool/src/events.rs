@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 
-use ostler::trace::Event;
+use ostler::supervisor::Event;
 
 use crate::driver::{Driver, Read};
 

@@ -53,7 +53,7 @@ pub use error::{
 };
 pub use events::{EventError, Events};
 pub use lease::{Lease, Parts};
-pub use ostler::{self, InvalidOption, Phase, PublicPhase, WorkerId};
+pub use ostler::{self, InvalidOption, Phase, PhaseSummary, WorkerId};
 pub use pool::Pool;
 pub use port::{BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, Release, STDERR_TAIL};
 pub use process::{Program, Resource};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ostler::WorkerId;
 use ostler::policy::{InvalidOption, Policy};
-use ostler::supervisor::{Input, Rolled};
+use ostler::supervisor::Input;
 use tokio::select;
 
 use crate::builder::Builder;
@@ -32,7 +32,7 @@ use crate::status::{PoolStatus, ShutdownReport};
 /// let pool = Pool::builder(Python::function("base64:b64encode")).size(2).build()?;
 /// assert_eq!(pool.call(b"hello").await?, b"aGVsbG8=");
 /// let report = pool.shutdown().await;
-/// assert_eq!(report.counters.exchanges, 1);
+/// assert_eq!(report.counters.calls, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();
 /// ```
@@ -115,7 +115,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// [`CheckoutError::TooManySessions`], [`Paused`](CheckoutError::Paused) or [`Closed`](CheckoutError::Closed), where
+    /// [`CheckoutError::TooManySessions`], [`Paused`](CheckoutError::Draining) or [`Closed`](CheckoutError::Closed), where
     /// a session cannot be opened now.
     pub fn session(&self, name: &str) -> Result<Session, CheckoutError> {
         let driver = &self.owner.driver;
@@ -125,7 +125,7 @@ impl Pool {
     /// Has a worker replaced. It serves on until its replacement is ready, and finishes what it is leased for. A worker
     /// that is gone or on its way out already is left alone.
     pub fn recycle(&self, worker: WorkerId) {
-        self.owner.driver.handle(Input::Recycle { worker });
+        self.owner.driver.feed(Input::Recycle { worker });
     }
 
     /// Replaces all workers that serve now, as many at a time as `surge` allows, and without having fewer than `size`
@@ -146,18 +146,15 @@ impl Pool {
         let outcome = self.owner.driver.recycle_all();
         async move {
             let closed = RollingError::Closed {
-                rolled: Rolled {
-                    replaced: 0,
-                    kept: 0,
-                },
+                replaced: 0,
+                kept: 0,
             };
-            let rolled = outcome.await.unwrap_or(Err(closed))?;
-            Ok(rolled.replaced)
+            outcome.await.unwrap_or(Err(closed))
         }
     }
 
     /// Takes no new clients and no new sessions until [`resume`](Self::resume): they are refused with
-    /// [`CheckoutError::Paused`]. Those who wait already and the sessions that are open are served on.
+    /// [`CheckoutError::Draining`]. Those who wait already and the sessions that are open are served on.
     ///
     /// The intake has ended when this returns. Resolves once nobody waits and no client holds a lease: with true, or
     /// with false when the pool was resumed before. Sessions that are used without a break can put that off for ever.
@@ -183,7 +180,7 @@ impl Pool {
     /// [`InvalidOption`] when it is 0 or more than a pool can have. The size is then what it was.
     pub fn resize(&self, workers: usize) -> Result<(), InvalidOption> {
         Policy::validate_size(workers)?;
-        self.owner.driver.handle(Input::Resize { size: workers });
+        self.owner.driver.feed(Input::Resize { size: workers });
         Ok(())
     }
 

@@ -96,7 +96,7 @@ impl Session {
 
     /// Ends the session. A call under way is not cut short; whoever waits for one is refused. Again, it does nothing.
     pub fn end(&self) {
-        self.driver.handle(Input::EndSession { session: self.id });
+        self.driver.feed(Input::EndSession { session: self.id });
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ostler::supervisor::{Counters, Reason};
 use ostler::worker::{Phase, Rung};
-use ostler::{PublicPhase, WorkerId};
+use ostler::{PhaseSummary, WorkerId};
 
 use crate::error::{Occupancy, StartError};
 use crate::port::ExitStatus;
@@ -22,7 +22,7 @@ pub struct PoolStatus {
     /// How many sessions are open.
     pub sessions: usize,
     /// Whether the pool is drained, and takes no new clients until it is resumed.
-    pub paused: bool,
+    pub draining: bool,
     /// Every worker whose port is not released.
     pub workers: Vec<WorkerStatus>,
     /// What has happened since the pool was built.
@@ -39,7 +39,7 @@ pub struct WorkerStatus {
     pub worker: WorkerId,
     /// Its process id, once its port is open.
     pub pid: Option<u32>,
-    /// Where it is in its life, exactly. [`Phase::public`] gives the phase as a dashboard shows it.
+    /// Where it is in its life, exactly. [`Phase::summary`] gives the phase as a dashboard shows it.
     pub phase: Phase,
     /// For how long it has been in that phase.
     pub in_phase: Duration,
@@ -60,7 +60,7 @@ pub struct WorkerStatus {
     /// How many probes it has missed in a row.
     pub misses: u32,
     /// Why it will be retired as soon as its replacement is ready, if it will.
-    pub marked: Option<Reason>,
+    pub replacing: Option<Reason>,
     /// Why it is on its way out, once it is.
     pub reason: Option<Reason>,
     /// Why the worker left, or is to, that it replaces. `None`: it replaces none.
@@ -89,8 +89,8 @@ impl PoolStatus {
     pub fn serving(&self) -> usize {
         let serves = |worker: &&WorkerStatus| {
             matches!(
-                worker.phase.public(),
-                PublicPhase::Ready | PublicPhase::Busy
+                worker.phase.summary(),
+                PhaseSummary::Ready | PhaseSummary::Busy
             )
         };
         self.workers.iter().filter(serves).count()
@@ -99,11 +99,11 @@ impl PoolStatus {
 
 impl fmt::Display for PoolStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let paused = if self.paused { ", drained" } else { "" };
+        let draining = if self.draining { ", drained" } else { "" };
         let (size, sessions) = (self.size, self.sessions);
         writeln!(
             f,
-            "pool of {size}{paused}: {}, {sessions} sessions",
+            "pool of {size}{draining}: {}, {sessions} sessions",
             self.occupancy()
         )?;
         for worker in &self.workers {
@@ -117,7 +117,7 @@ impl fmt::Display for WorkerStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.worker.to_string();
         let pid = self.pid.map_or_else(|| "-".to_owned(), |p| p.to_string());
-        let phase = self.phase.public();
+        let phase = self.phase.summary();
         let since = self.in_phase.as_secs();
         let calls = self.calls;
         write!(
@@ -133,7 +133,7 @@ impl fmt::Display for WorkerStatus {
         if self.misses > 0 {
             write!(f, ", {} probes missed", self.misses)?;
         }
-        match (self.reason, self.marked) {
+        match (self.reason, self.replacing) {
             (Some(reason), _) => write!(f, "  ({reason})"),
             (None, Some(reason)) => write!(f, "  (to be replaced: {reason})"),
             (None, None) => Ok(()),
@@ -194,7 +194,7 @@ impl fmt::Display for ShutdownReport {
         writeln!(
             f,
             "  leases:  {} granted, {} refused, {} given up; {} calls answered; {} probes, {} missed",
-            c.granted, c.refused, c.gave_up, c.exchanges, c.probes, c.missed_probes
+            c.granted, c.refused, c.gave_up, c.calls, c.probes, c.missed_probes
         )?;
         for end in &self.workers {
             let status = end

@@ -2,5 +2,5 @@
 -------------------------- MODULE ExitIgnoredAtStart ---------------------------
 EXTENDS WorkerLifecycle
 
-Mutant == [Table EXCEPT !["Initializing"]["PortExited"] = Stale]
+Mutant == [Table EXCEPT !["Initializing"]["Exited"] = Stale]
 ================================================================================

@@ -2,5 +2,5 @@
 ------------------------- MODULE ExitIgnoredWhenReady --------------------------
 EXTENDS WorkerLifecycle
 
-Mutant == [Table EXCEPT !["Ready"]["PortExited"] = Stale]
+Mutant == [Table EXCEPT !["Ready"]["Exited"] = Stale]
 ================================================================================

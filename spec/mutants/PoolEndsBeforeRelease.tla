@@ -2,5 +2,5 @@
 ------------------------- MODULE PoolEndsBeforeRelease -------------------------
 EXTENDS WorkerPool
 
-Mutant == [Table EXCEPT !["Stopping"]["PortExited"] = "Terminated"]
+Mutant == [Table EXCEPT !["Stopping"]["Exited"] = "Terminated"]
 ================================================================================

@@ -3,6 +3,6 @@
 EXTENDS WorkerPoolLives
 
 AtOnce(w) == /\ phase[w] = "Stopping"
-             /\ Hear(w, "PortReleased", "released")
+             /\ Hear(w, "Released", "released")
              /\ ClientsStay /\ SessionsStay /\ PoolStays
 ================================================================================

@@ -2,5 +2,5 @@
 ------------------------ MODULE TerminatedBeforeRelease ------------------------
 EXTENDS WorkerLifecycle
 
-Mutant == [Table EXCEPT !["Stopping"]["PortExited"] = "Terminated"]
+Mutant == [Table EXCEPT !["Stopping"]["Exited"] = "Terminated"]
 ================================================================================

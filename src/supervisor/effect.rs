@@ -1,151 +1,98 @@
-//! What is to be done about a pool.
+//! What the driver must do for a pool.
 
 use core::fmt;
 use core::time::Duration;
 
-use super::Reason;
-use crate::trace::Event;
-use crate::worker::{self, Rung};
+use super::{Event, Reason, Timer};
+use crate::worker::Rung;
 use crate::{LeaseId, SessionId, WaiterId, WorkerId};
 
-/// An order of the supervisor's. Each says what answers it.
-#[must_use = "an effect that is not performed leaves somebody waiting"]
+/// An order from the supervisor to its driver. Each names the input that answers it.
+#[must_use = "the pool waits for the answer to an effect that is not performed"]
+// Exhaustive: a driver must perform every effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Effect {
-    /// An order about one worker, to be performed after all earlier ones about the same worker.
+    /// An order for one worker, to be performed after every earlier order for the same worker.
     Worker {
         /// The worker.
         worker: WorkerId,
-        /// What is to be done.
+        /// What to do.
         order: Order,
     },
-    /// Hand this lease to this client. Answered by `LeaseEnded`, also when the client is gone by now.
+    /// Hand this lease to this client. Answered by `LeaseEnded`, even if the client is gone by now.
     Grant {
         /// The client.
         waiter: WaiterId,
         /// Its lease.
         lease: LeaseId,
     },
-    /// Tell this client that it gets no lease. Nothing answers it.
+    /// Tell this client that it gets no lease. Not answered.
     Refuse {
         /// The client.
         waiter: WaiterId,
-        /// Why not.
+        /// Why.
         refusal: Refusal,
     },
-    /// The session is over: whoever still names it will be refused. Given once for each session. Nothing answers it.
+    /// The session is over, and further use of it will be refused. Given once per session. Not answered.
     SessionEnded {
         /// The session.
         session: SessionId,
         /// Why.
         end: SessionEnd,
     },
-    /// The rolling restart that [`RecycleAll`](super::Input::RecycleAll) began has ended. Nothing answers it.
-    Rolled(Rolled),
-    /// The pool takes no new clients, nobody waits and no client holds a lease. Given once for each
-    /// [`Pause`](super::Input::Pause). Nothing answers it.
-    Drained,
-    /// Start the pool's own timer. Answered by `Elapsed` with the same timer unless it is cancelled first.
+    /// The rolling restart that [`RecycleAll`](super::Input::RecycleAll) began has ended. Not answered.
+    RollingEnded(RollingEnd),
+    /// The drain that [`Drain`](super::Input::Drain) began has ended. Not answered.
+    DrainEnded(DrainEnd),
+    /// The shutdown has drained: every worker that is left is being stopped. Given once, before `Closed`. Not answered.
+    ShutdownDrained,
+    /// Start a timer. Answered by `Elapsed` with the same timer, unless it is cancelled first or its worker is released.
     StartTimer {
         /// The timer.
         timer: Timer,
         /// When it elapses, from now.
         after: Duration,
     },
-    /// Cancel the pool's own timer. An answer on its way is recognised as stale.
+    /// Cancel a timer. If it has elapsed already, the supervisor recognizes the input as stale.
     CancelTimer {
         /// The timer.
         timer: Timer,
     },
-    /// Something happened to a worker: to be logged and counted by whoever watches. Nothing answers it.
-    Trace(Event),
-    /// The pool has ended: every port is released. Given once. Nothing answers it.
+    /// Something happened to a worker: tell observers. Not answered.
+    Event(Event),
+    /// The pool has ended: every port is released. Given once, and last. Not answered.
     Closed,
 }
 
-/// An order about one worker, for the task that owns its port.
+/// An order for one worker, performed by the task that owns its port.
+// Exhaustive: as `Effect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Order {
     /// Open the port and make the handshake. Answered by [`PortFact`](super::PortFact) `Started` or `StartFailed`.
     Open,
-    /// Take this rung of the ladder. Answered by `Exited`; on [`Rung::Reap`] by `Released`.
+    /// Take this rung of the stop ladder. Answered by `Exited`; on [`Rung::Reap`] by `Released`.
     Stop {
         /// The rung.
         rung: Rung,
-        /// Why the worker is on its way out.
+        /// Why the worker leaves the pool.
         reason: Reason,
     },
-    /// Start this timer. Answered by `Elapsed` with the same timer unless it is cancelled first.
-    StartTimer {
-        /// The timer.
-        timer: Timer,
-        /// When it elapses, from now.
-        after: Duration,
-    },
-    /// Cancel this timer. An answer on its way is recognised as stale.
-    CancelTimer {
-        /// The timer.
-        timer: Timer,
-    },
-    /// Ask the worker whether it is well. Answered by `Probed` with the same lease, or by `LeaseEnded` with a fault;
-    /// not at all when the worker ends before.
+    /// Check the worker's health. Answered by `Probed` with the same lease, or by `LeaseEnded` with a fault. Not
+    /// answered if the worker ends first.
     Probe {
-        /// The lease that the health monitor holds meanwhile.
+        /// The lease that the health check holds meanwhile.
         lease: LeaseId,
     },
-    /// Measure the memory of the worker's processes. Answered by `Measured`, or not at all where it cannot be known.
+    /// Tell the worker to cancel its call, and wait until it ends the call. Answered by `CancelEnded` with the same
+    /// lease. Not answered if the worker ends first.
+    Cancel {
+        /// The lease under which the cancelled call runs.
+        lease: LeaseId,
+    },
+    /// Measure the memory of the worker's processes. Answered by `Measured`. Not answered where it cannot be known.
     Measure,
-}
-
-/// A timer. Each that is running has another name, so that one which elapsed while it was being cancelled is
-/// recognised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Timer {
-    /// A deadline of one worker.
-    Worker {
-        /// The worker.
-        worker: WorkerId,
-        /// Which deadline.
-        timer: worker::Timer,
-        /// How many timers the worker has had, this one included.
-        generation: u64,
-    },
-    /// Something that is due in the life of a worker that serves.
-    Upkeep {
-        /// The worker.
-        worker: WorkerId,
-        /// What is due.
-        due: Due,
-    },
-    /// The deadline of a probe.
-    Probe {
-        /// The lease that the health monitor holds.
-        lease: LeaseId,
-    },
-    /// A pause before the next start.
-    Restart {
-        /// How many such pauses the pool has had, this one included.
-        generation: u64,
-    },
-    /// The next look for sessions that nobody uses.
-    Sessions,
-}
-
-/// What is due in the life of a worker that serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Due {
-    /// It is to be probed and measured. Comes again.
-    Check,
-    /// It has served for `min_worker_life`: limits may recycle it from now on.
-    Life,
-    /// It has served for `restart_reset`: its failure would be a first one.
-    Stable,
-    /// It has served for `max_worker_age`.
-    Age,
 }
 
 /// Why a session is over.
@@ -156,9 +103,9 @@ pub enum SessionEnd {
     Refused(Refusal),
     /// Its client ended it.
     Ended,
-    /// Nobody has used it for `session_idle_timeout`.
+    /// It was unused for `session_idle_timeout`.
     Expired,
-    /// Its worker went away, and its client was told.
+    /// Its worker left the pool, and its client has been told.
     Lost(Reason),
     /// The pool ended.
     Closed,
@@ -167,39 +114,64 @@ pub enum SessionEnd {
 /// How a rolling restart ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Rolled {
-    /// How many workers were retired for it, or ended before it was their turn.
-    pub replaced: usize,
-    /// How many were left as they were, because a replacement did not start or the pool is shutting down.
-    pub kept: usize,
+pub enum RollingEnd {
+    /// Every worker was replaced, or ended before its turn.
+    Completed {
+        /// How many.
+        replaced: usize,
+    },
+    /// A replacement failed to start. The remaining workers are kept and serve on.
+    StartFailed {
+        /// Workers replaced before that.
+        replaced: usize,
+        /// Workers kept.
+        kept: usize,
+    },
+    /// The pool shut down first.
+    Closed {
+        /// Workers replaced before that.
+        replaced: usize,
+        /// Workers that had not been replaced.
+        kept: usize,
+    },
+}
+
+/// How a drain of the pool ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum DrainEnd {
+    /// No client waits, and no call is under way.
+    Drained,
+    /// The pool was resumed first.
+    Resumed,
 }
 
 /// Why a client gets no lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Refusal {
-    /// As many clients wait as may.
+    /// `max_waiting` clients are waiting.
     QueueFull,
-    /// Starts keep failing and nothing serves.
+    /// Starts keep failing and no worker serves.
     CrashLoop,
-    /// The pool is drained: it takes no new clients until it is resumed.
-    Paused,
-    /// The pool is shutting down, or has.
+    /// The pool is draining or drained.
+    Draining,
+    /// The pool is shutting down or has shut down.
     Closed,
-    /// As many sessions are open as may.
+    /// `max_sessions` sessions are open.
     TooManySessions,
-    /// The session's worker went away, for this reason.
+    /// The session's worker left the pool for this reason.
     SessionLost(Reason),
-    /// The session has ended, or never was.
+    /// The session has ended or was never opened.
     SessionEnded,
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::QueueFull => f.pad("too many clients are waiting"),
+            Self::QueueFull => f.pad("the queue is full"),
             Self::CrashLoop => f.pad("no worker can be started"),
-            Self::Paused => f.pad("the pool is drained"),
+            Self::Draining => f.pad("the pool is draining"),
             Self::Closed => f.pad("the pool is shut down"),
             Self::TooManySessions => f.pad("too many sessions are open"),
             Self::SessionLost(reason) => write!(f, "the session's worker is gone: {reason}"),

@@ -1,30 +1,40 @@
-//! All workers of a pool: who is started, who gets which lease, who is retired, and when the pool has ended.
+//! Every decision about the workers of a pool: which are started, which client gets which lease, which workers are
+//! retired, and when the pool has ended.
 //!
-//! The [`Supervisor`] decides and performs nothing. Facts go in as [`Input`]s, orders come out as [`Effect`]s. Who
-//! drives it keeps to one rule: **perform every effect; those about one worker in the order in which they were
-//! given.** See [`Supervisor`] for the loop.
+//! The [`Supervisor`] decides and performs nothing. Facts go in as [`Input`]s, orders come out as [`Effect`]s. A driver
+//! **performs every effect, and the effects of one worker in the order given.** [`Supervisor`] shows the loop.
 
-mod clients;
 mod effect;
+mod event;
+mod health;
 mod input;
-mod ports;
+mod leases;
+mod lifecycle;
+mod monitor;
+mod occupant;
+mod queue;
 mod random;
-mod recycling;
+mod reason;
+mod replacement;
 mod restarts;
 mod sessions;
 mod settle;
 mod slots;
-mod upkeep;
+mod timer;
 mod view;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::{self, Vec};
+use core::time::Duration;
 
-pub use effect::{Due, Effect, Order, Refusal, Rolled, SessionEnd, Timer};
-pub use input::{Fault, Input, Limit, PortFact, Reason};
+pub use effect::{DrainEnd, Effect, Order, Refusal, RollingEnd, SessionEnd};
+pub use event::{Event, Transition};
+pub use input::{Input, LeaseEnd, PortFact};
+pub use reason::{Fault, Limit, Reason};
+pub use timer::{Milestone, Timer};
 pub use view::{Counters, WorkerView};
 
-use self::clients::Waiting;
+use self::queue::Waiting;
 use self::random::Random;
 use self::restarts::Restarts;
 use self::sessions::Session;
@@ -39,7 +49,7 @@ use crate::{SessionId, WorkerId};
 /// use ostler::supervisor::{Effect, Input, Order, PortFact, Supervisor};
 /// use ostler::{Policy, WaiterId};
 ///
-/// // A driver keeps the supervisor behind one short lock: lock, handle, take the effects, unlock, perform them.
+/// // A driver keeps the supervisor behind one mutex: lock, feed, take the effects, unlock, perform them.
 /// let mut supervisor = Supervisor::new(Policy::new(1), 7)?;
 /// let worker = supervisor
 ///     .take_effects()
@@ -49,11 +59,11 @@ use crate::{SessionId, WorkerId};
 ///     })
 ///     .expect("a new pool starts its workers");
 ///
-/// // A client comes before the worker has started: it waits, and is handed the lease as soon as there is one.
+/// // A client that comes before the worker has started waits, and gets the lease as soon as there is one.
 /// let waiter = WaiterId(1);
-/// supervisor.handle(Input::Checkout { waiter, session: None })?;
+/// supervisor.feed(Input::Checkout { waiter, session: None })?;
 /// assert_eq!(supervisor.take_effects().count(), 0);
-/// supervisor.handle(Input::Port { worker, fact: PortFact::Started })?;
+/// supervisor.feed(Input::Port { worker, fact: PortFact::Started })?;
 /// assert!(supervisor.take_effects().any(|effect| matches!(effect, Effect::Grant { .. })));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -61,14 +71,14 @@ use crate::{SessionId, WorkerId};
 pub struct Supervisor {
     policy: Policy,
     slots: Slots,
-    /// Clients that wait for a lease, the first to come at the head. At most `max_waiting`.
+    /// Waiting clients, first come first. At most `max_waiting`.
     queue: VecDeque<Waiting>,
     /// At most `max_sessions`.
     sessions: BTreeMap<SessionId, Session>,
-    /// Whether the timer runs that looks for sessions which nobody uses.
-    looking: bool,
+    /// Whether the timer for the next idle sweep runs.
+    sweeping: bool,
     restarts: Restarts,
-    /// How many workers the rolling restart that is under way has marked.
+    /// How many workers the current rolling restart chose to replace.
     rolling: Option<usize>,
     intake: Intake,
     stage: Stage,
@@ -77,39 +87,43 @@ pub struct Supervisor {
     effects: Vec<Effect>,
 }
 
+/// How far the pool is in its own life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Open,
-    Closing,
+    /// Shutting down, with workers that still drain.
+    Draining,
+    /// Shutting down, and every worker that is left is being stopped.
+    Stopping,
     Closed,
 }
 
-/// Whether new clients may come.
+/// Whether new clients are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Intake {
     Open,
-    Paused {
-        /// Whether it has been said that there are no old ones left.
+    Draining {
+        /// Whether the end of the drain has been reported.
         drained: bool,
     },
 }
 
-/// An input that is illegal for a worker. Nothing changed. It means a defect in the driver.
+/// An input that is illegal for a worker: a defect in the driver. Nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("worker {worker}: {rejected}")]
 pub struct Illegal {
     /// The worker.
     pub worker: WorkerId,
-    /// What it did not accept.
+    /// What it rejected.
     pub rejected: Rejected,
 }
 
 impl Supervisor {
-    /// Opens a pool. The first effects start its workers. `seed` feeds the jitter and nothing else.
+    /// Opens a pool. Its first effects start its workers. `seed` feeds the jitter and nothing else.
     ///
     /// # Errors
     ///
-    /// The first option of the policy that is out of its range.
+    /// The first option of the policy that is out of range.
     pub fn new(policy: Policy, seed: u64) -> Result<Self, InvalidOption> {
         policy.validate()?;
         let mut supervisor = Self {
@@ -117,7 +131,7 @@ impl Supervisor {
             slots: Slots::default(),
             queue: VecDeque::new(),
             sessions: BTreeMap::new(),
-            looking: false,
+            sweeping: false,
             restarts: Restarts::default(),
             rolling: None,
             intake: Intake::Open,
@@ -130,31 +144,32 @@ impl Supervisor {
         Ok(supervisor)
     }
 
-    /// Handles one fact. What is to be done about it is then in [`take_effects`](Self::take_effects).
+    /// Feeds one fact. What to do about it is then in [`take_effects`](Self::take_effects).
     ///
     /// # Errors
     ///
-    /// [`Illegal`] when the fact cannot be true of that worker. The pool is then as it was, and goes on.
-    pub fn handle(&mut self, input: Input) -> Result<(), Illegal> {
+    /// [`Illegal`] when the fact cannot be true of that worker. The pool is unchanged and goes on.
+    pub fn feed(&mut self, input: Input) -> Result<(), Illegal> {
         match input {
             Input::Checkout { waiter, session } => self.checkout(waiter, session),
             Input::GaveUp { waiter } => self.forget(waiter),
             Input::LeaseEnded {
                 lease,
-                exchanges,
+                calls,
                 errors,
-                fault,
-            } => self.lease_ended(lease, exchanges, errors, fault)?,
+                end,
+            } => self.lease_ended(lease, calls, errors, end)?,
             Input::Port { worker, fact } => self.port(worker, fact)?,
             Input::Elapsed { timer } => self.elapsed(timer)?,
             Input::Probed { lease, healthy } => self.probed(lease, healthy)?,
+            Input::CancelEnded { lease, clean } => self.cancel_ended(lease, clean)?,
             Input::Measured { worker, bytes } => self.measured(worker, bytes),
             Input::OpenSession { session } => self.open_session(session),
             Input::EndSession { session } => self.end_session(session),
             Input::Recycle { worker } => self.recycle(worker),
             Input::RecycleAll => self.recycle_all(),
-            Input::Pause => self.intake = Intake::Paused { drained: false },
-            Input::Resume => self.intake = Intake::Open,
+            Input::Drain => self.intake = Intake::Draining { drained: false },
+            Input::Resume => self.resume(),
             Input::Resize { size } => self.resize(size),
             Input::Shutdown => self.shutdown(),
         }
@@ -168,35 +183,50 @@ impl Supervisor {
         self.effects.drain(..)
     }
 
-    /// Every worker whose port is not released, in the order of its slot.
+    fn resume(&mut self) {
+        if self.intake == (Intake::Draining { drained: false }) {
+            self.effects.push(Effect::DrainEnded(DrainEnd::Resumed));
+        }
+        self.intake = Intake::Open;
+    }
+
+    fn order(&mut self, worker: WorkerId, order: Order) {
+        self.effects.push(Effect::Worker { worker, order });
+    }
+
+    fn start_timer(&mut self, timer: Timer, after: Duration) {
+        self.effects.push(Effect::StartTimer { timer, after });
+    }
+
+    /// Every worker whose port is not released, in slot order.
     pub fn workers(&self) -> impl Iterator<Item = WorkerView> {
         self.slots.iter().map(|(worker, occupant)| WorkerView {
             worker,
             phase: occupant.phase(),
             rung: occupant.machine.rung(),
-            exchanges: occupant.upkeep.exchanges,
-            errors: occupant.upkeep.errors,
-            misses: occupant.upkeep.misses,
-            memory: occupant.upkeep.memory,
+            calls: occupant.health.calls,
+            errors: occupant.health.errors,
+            misses: occupant.health.misses,
+            memory: occupant.health.memory,
             sessions: self.sessions_of(worker),
-            marked: occupant.mark.map(|mark| mark.reason),
+            replacing: occupant.replacement.map(|it| it.reason),
             reason: occupant.reason,
             replaces: occupant.replaces,
         })
     }
 
-    /// The phase of every such worker: much less work than to look at all of each.
+    /// The phases of those workers. Much cheaper than [`workers`](Self::workers).
     pub fn phases(&self) -> impl Iterator<Item = Phase> {
         self.slots.iter().map(|(_, occupant)| occupant.phase())
     }
 
-    /// How many clients wait for a lease.
+    /// Clients waiting for a lease.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.queue.len()
     }
 
-    /// How many sessions are open, those included whose worker is gone and whose clients do not know yet.
+    /// Open sessions, including lost ones whose clients have not been told yet.
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.sessions.len()
@@ -214,15 +244,15 @@ impl Supervisor {
         &self.policy
     }
 
-    /// Whether the pool shuts down, or has.
+    /// Whether the pool is shutting down or has shut down.
     #[must_use]
     pub fn is_closing(&self) -> bool {
         self.stage != Stage::Open
     }
 
-    /// Whether the pool takes no new clients, until it is resumed.
+    /// Whether the pool rejects new clients until it is resumed.
     #[must_use]
-    pub fn is_paused(&self) -> bool {
+    pub fn is_draining(&self) -> bool {
         self.intake != Intake::Open
     }
 }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-/// Sebastiano Vigna's SplitMix64: enough randomness that pools do not act in step, and reproducible from its seed.
+/// Sebastiano Vigna's SplitMix64: random enough that pools do not act in lockstep, and reproducible from its seed.
 #[derive(Clone, Debug)]
 pub(super) struct Random(u64);
 
@@ -19,13 +19,13 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// `duration`, changed by at most a tenth in either direction.
+    /// `duration`, give or take up to a tenth.
     pub(super) fn jitter(&mut self, duration: Duration) -> Duration {
         let unit = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
         duration.mul_f64(0.9 + 0.2 * unit)
     }
 
-    /// A limit that is at most a tenth below `limit` and never above it, nor zero.
+    /// A limit at most a tenth below `limit`, never above it and never zero.
     pub(super) fn lowered(&mut self, limit: u64) -> u64 {
         limit - self.next() % (limit / 10 + 1)
     }

@@ -1,154 +1,152 @@
-//! When may the next worker be started?
+//! When the next worker may be started.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::event::Transition;
 use super::{Effect, Reason, Supervisor, Timer};
 use crate::policy::Policy;
-use crate::trace::Transition;
 use crate::worker::{Input, Phase};
 
-/// Failures, and the pauses that they cause.
+/// Failures, and the backoffs that follow them.
 ///
-/// Each position of the pool has its own row of failures, which goes on from a worker to its replacement: one program
-/// that crashes again and again slows down its own replacement and no other's.
+/// Each vacancy carries the consecutive failures of the workers that left it, so one program that keeps crashing delays
+/// only its own replacement.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Restarts {
-    /// Starts in a row that ended before the worker was ready. Any worker that becomes ready ends the row.
+    /// Consecutive failed starts, pool-wide. Any worker that becomes ready resets it.
     failed_starts: u32,
-    /// Positions that are held back for a while. Once the pool has settled, at most as many as are vacant.
-    pauses: Vec<Pause>,
-    /// Positions for the next workers to be opened. Those that are not listed are new ones.
+    /// Vacancies held back by a backoff. Once the pool has settled, at most as many as workers are missing.
+    backoffs: Vec<Backoff>,
+    /// Vacancies for the next workers, oldest first. A worker that finds none here fills a new one.
     vacancies: VecDeque<Vacancy>,
-    /// How many pauses there have been: the generation of the latest.
+    /// Backoffs so far: the generation of the latest.
     generation: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Pause {
+struct Backoff {
     generation: u64,
     vacancy: Vacancy,
 }
 
-/// A position that a worker has left, or is to leave.
+/// A missing worker, to be filled by the next start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Vacancy {
-    /// The position's row of failures.
+    /// Consecutive failures that led to it.
     pub(super) failures: u32,
-    /// Why it was left. `None`: it is a new one.
+    /// Why the last worker left it. `None`: it is new.
     pub(super) left: Option<Reason>,
 }
 
 impl Restarts {
-    /// Whether so many starts in a row have failed that there is no telling when one will not.
+    /// Whether `crash_loop` starts in a row have failed.
     pub(super) fn is_crash_loop(&self, policy: &Policy) -> bool {
         self.failed_starts >= policy.crash_loop
     }
 
-    /// How many positions are held back now.
+    /// Vacancies held back now.
     pub(super) fn held_back(&self) -> usize {
-        self.pauses.len()
+        self.backoffs.len()
     }
 
-    /// The position that the next worker takes.
+    /// The vacancy that the next worker fills.
     pub(super) fn next_vacancy(&mut self) -> Vacancy {
         self.vacancies.pop_front().unwrap_or_default()
     }
 
-    /// Takes note of a position that is to be filled at once.
+    /// Adds a vacancy that may be filled at once.
     pub(super) fn vacate(&mut self, failures: u32, left: Reason) {
         let left = Some(left);
         self.vacancies.push_back(Vacancy { failures, left });
     }
 
-    /// Forgets the positions that are not to be filled: the pool has as many workers as it is to have.
+    /// Drops the vacancies that need no worker: the pool is fully staffed.
     pub(super) fn close_vacancies(&mut self) {
         self.vacancies.clear();
     }
 
-    fn pause(&mut self, failures: u32, left: Reason, after: Duration) -> Effect {
+    fn back_off(&mut self, failures: u32, left: Reason) -> Timer {
         let left = Some(left);
         self.generation += 1;
-        let pause = Pause {
+        let backoff = Backoff {
             generation: self.generation,
             vacancy: Vacancy { failures, left },
         };
-        self.pauses.push(pause);
-        let timer = pause.timer();
-        Effect::StartTimer { timer, after }
+        self.backoffs.push(backoff);
+        backoff.timer()
     }
 
-    /// A pause's timer elapsed. False when there is no such pause any more.
+    /// A backoff elapsed. False when it had been cancelled.
     fn elapsed(&mut self, generation: u64) -> bool {
-        let found = self.pauses.iter().position(|p| p.generation == generation);
+        let found = (self.backoffs.iter()).position(|backoff| backoff.generation == generation);
         if let Some(index) = found {
-            let pause = self.pauses.remove(index);
-            self.vacancies.push_back(pause.vacancy);
+            let backoff = self.backoffs.remove(index);
+            self.vacancies.push_back(backoff.vacancy);
         }
         found.is_some()
     }
 }
 
-impl Pause {
+impl Backoff {
     fn timer(self) -> Timer {
-        Timer::Restart {
+        Timer::Backoff {
             generation: self.generation,
         }
     }
 }
 
 impl Supervisor {
-    /// Takes note that a worker became ready.
+    /// A worker became ready.
     pub(super) fn start_succeeded(&mut self) {
         self.counters.started += 1;
         self.restarts.failed_starts = 0;
     }
 
-    /// Takes note that a worker's start failed.
+    /// A worker's start failed.
     pub(super) fn start_failed(&mut self) {
         self.restarts.failed_starts = self.restarts.failed_starts.saturating_add(1);
         self.stop_rolling();
     }
 
-    /// Takes note that a position was left that is to be filled again. After a failed start, and after a crash that
-    /// follows another failure, that has to wait.
+    /// A worker left a vacancy. It is filled at once, except after a failed start and after a crash that follows another
+    /// failure: then it backs off first.
     pub(super) fn vacated(&mut self, transition: Transition) {
         let (Some(occupant), Some(left)) = (self.slots.get(transition.worker), transition.reason)
         else {
             return;
         };
-        // The position of one that is being replaced has been given away.
-        if occupant.mark.is_some() {
+        // A worker that is being replaced opened its vacancy when that was decided.
+        if occupant.replacement.is_some() {
             return;
         }
-        let failures = occupant.failures;
-        let row = failures.saturating_add(1);
+        let before = occupant.failures;
+        let failures = before.saturating_add(1);
         let doublings = match (transition.from, transition.input) {
             (_, Input::Retire | Input::Fault) => return self.restarts.vacate(0, left),
-            (Phase::Initializing, _) => row,
-            _ if failures == 0 => return self.restarts.vacate(row, left),
-            _ => failures,
+            (Phase::Initializing, _) => failures,
+            _ if before == 0 => return self.restarts.vacate(failures, left),
+            _ => before,
         };
-        let after = self.random.jitter(self.policy.backoff(doublings));
-        let pause = self.restarts.pause(row, left, after);
-        self.effects.push(pause);
+        let after: Duration = self.random.jitter(self.policy.backoff(doublings));
+        let timer = self.restarts.back_off(failures, left);
+        self.start_timer(timer, after);
     }
 
-    /// The timer of a pause elapsed.
-    pub(super) fn pause_elapsed(&mut self, generation: u64) {
+    pub(super) fn backoff_elapsed(&mut self, generation: u64) {
         if !self.restarts.elapsed(generation) {
             self.counters.stale += 1;
         }
     }
 
-    /// Ends the pauses, the latest first, until no more are left than there are positions to hold back: some may have been
-    /// filled, because the worker that was to be replaced is kept, or be gone, because the pool is smaller or ends.
-    pub(super) fn end_pauses_beyond(&mut self, vacant: usize) {
-        while self.restarts.pauses.len() > vacant
-            && let Some(pause) = self.restarts.pauses.pop()
+    /// Cancels backoffs, the latest first, until no more are left than workers are missing. Others may have filled the
+    /// vacancy, because a worker that was to be replaced is kept, or the pool may have shrunk or ended.
+    pub(super) fn cancel_backoffs_beyond(&mut self, missing: usize) {
+        while self.restarts.backoffs.len() > missing
+            && let Some(backoff) = self.restarts.backoffs.pop()
         {
-            let timer = pause.timer();
+            let timer = backoff.timer();
             self.effects.push(Effect::CancelTimer { timer });
         }
     }

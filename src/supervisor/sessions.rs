@@ -1,20 +1,20 @@
-//! Sessions: clients that keep to one worker each.
+//! Sessions: clients bound to one worker each.
 
 use alloc::vec::Vec;
 
-use super::clients::Waiting;
+use super::queue::Waiting;
 use super::{Effect, Reason, Refusal, SessionEnd, Supervisor, Timer};
 use crate::worker::Phase;
 use crate::{SessionId, WorkerId};
 
-/// How many looks for unused sessions there are in one `session_idle_timeout`.
-const LOOKS: u32 = 4;
+/// Sweeps for idle sessions per `session_idle_timeout`.
+const SWEEPS: u32 = 4;
 
 /// A session that is not over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Session {
     home: Home,
-    /// How many looks in a row have found it unused.
+    /// Consecutive sweeps that found it unused.
     idle: u32,
 }
 
@@ -23,27 +23,27 @@ enum Home {
     /// It has had no lease yet.
     Unbound,
     Bound(WorkerId),
-    /// Its worker went away while nobody was there to be told. Whoever asks next is.
+    /// Its worker left the pool while no client waited for it. The next checkout is told.
     Lost(Reason),
 }
 
 impl Supervisor {
     pub(super) fn open_session(&mut self, session: SessionId) {
-        // A second opening would forget the worker that the session is bound to, and whoever waits for it there.
+        // Opening it again would unbind it from its worker, and strand the clients that wait for that worker.
         if self.sessions.contains_key(&session) {
             self.counters.stale += 1;
             return;
         }
         let refusal = if self.is_closing() {
             Refusal::Closed
-        } else if self.is_paused() {
-            Refusal::Paused
+        } else if self.is_draining() {
+            Refusal::Draining
         } else if self.sessions.len() >= self.policy.max_sessions {
             Refusal::TooManySessions
         } else {
             let home = Home::Unbound;
             self.sessions.insert(session, Session { home, idle: 0 });
-            return self.look_for_idle_sessions();
+            return self.schedule_idle_sweep();
         };
         let end = SessionEnd::Refused(refusal);
         self.effects.push(Effect::SessionEnded { session, end });
@@ -58,7 +58,7 @@ impl Supervisor {
         self.session_over(session, SessionEnd::Ended);
     }
 
-    /// The worker that the session is bound to, if there is one.
+    /// The worker that the session is bound to.
     #[must_use]
     pub fn session_worker(&self, session: SessionId) -> Option<WorkerId> {
         match self.sessions.get(&session)?.home {
@@ -67,7 +67,7 @@ impl Supervisor {
         }
     }
 
-    /// The one worker that a lease for the session must be on; `None` before its first one.
+    /// The worker that a lease for the session must be on. `None` before its first lease.
     pub(super) fn home_of(&mut self, session: SessionId) -> Result<Option<WorkerId>, Refusal> {
         match self.sessions.get(&session).map(|session| session.home) {
             Some(Home::Unbound) => Ok(None),
@@ -80,15 +80,16 @@ impl Supervisor {
         }
     }
 
-    /// The ready worker that a new session is bound to: the one with the fewest, and rather one that is here to stay.
+    /// The ready worker that a new session is bound to: the one with the fewest sessions, preferring workers that are not
+    /// about to be replaced.
     pub(super) fn best_home(&self) -> Option<WorkerId> {
         let ready = self.slots.iter().filter(|(_, o)| o.phase() == Phase::Ready);
         ready
-            .min_by_key(|(worker, o)| (o.mark.is_some(), self.sessions_of(*worker)))
+            .min_by_key(|(worker, o)| (o.replacement.is_some(), self.sessions_of(*worker)))
             .map(|(worker, _)| worker)
     }
 
-    /// Takes note of a lease for a session. The first one binds it to its worker, from which it never moves.
+    /// Records a lease for a session. The first one binds the session to its worker for good.
     pub(super) fn bind(&mut self, session: SessionId, worker: WorkerId) {
         let Some(known) = self.sessions.get_mut(&session) else {
             return;
@@ -107,8 +108,8 @@ impl Supervisor {
         self.sessions.values().filter(here).count()
     }
 
-    /// The worker does not serve its sessions any longer: whoever waits for it is told, and the sessions of those who
-    /// do not are kept until they ask.
+    /// The worker no longer serves its sessions. Clients that wait for it are told now; a session without a waiting
+    /// client is kept until its client asks.
     pub(super) fn lose_sessions(&mut self, worker: WorkerId, reason: Reason) {
         let here = |(id, session): (&SessionId, &Session)| {
             (session.home == Home::Bound(worker)).then_some(*id)
@@ -124,31 +125,31 @@ impl Supervisor {
         }
     }
 
-    /// Ends the sessions that have had no lease, because nothing new is begun any more.
+    /// Ends the sessions that have had no lease: a pool that is closing binds no new ones.
     pub(super) fn close_unbound_sessions(&mut self) {
         self.close_sessions(|home| home == Home::Unbound);
     }
 
-    /// Ends what is left of the sessions with the pool.
+    /// Ends the remaining sessions with the pool.
     pub(super) fn close_all_sessions(&mut self) {
         self.close_sessions(|_| true);
-        if core::mem::take(&mut self.looking) {
-            let timer = Timer::Sessions;
+        if core::mem::take(&mut self.sweeping) {
+            let timer = Timer::IdleSweep;
             self.effects.push(Effect::CancelTimer { timer });
         }
     }
 
-    fn close_sessions(&mut self, which: impl Fn(Home) -> bool) {
-        let of_home = |(id, session): (&SessionId, &Session)| which(session.home).then_some(*id);
+    fn close_sessions(&mut self, matches: impl Fn(Home) -> bool) {
+        let of_home = |(id, session): (&SessionId, &Session)| matches(session.home).then_some(*id);
         let over: Vec<SessionId> = self.sessions.iter().filter_map(of_home).collect();
         for session in over {
             self.session_over(session, SessionEnd::Closed);
         }
     }
 
-    /// The time for a look has come: ends the sessions that have been unused for long enough.
-    pub(super) fn look_elapsed(&mut self) {
-        if !core::mem::take(&mut self.looking) {
+    /// Ends the sessions that were unused for `session_idle_timeout`.
+    pub(super) fn idle_sweep(&mut self) {
+        if !core::mem::take(&mut self.sweeping) {
             self.counters.stale += 1;
             return;
         }
@@ -161,25 +162,23 @@ impl Supervisor {
                 _ => false,
             };
             session.idle = if waits || leased { 0 } else { session.idle + 1 };
-            if session.idle > LOOKS {
+            if session.idle > SWEEPS {
                 over.push(*id);
             }
         }
         for session in over {
             self.session_over(session, SessionEnd::Expired);
         }
-        self.look_for_idle_sessions();
+        self.schedule_idle_sweep();
     }
 
-    fn look_for_idle_sessions(&mut self) {
+    fn schedule_idle_sweep(&mut self) {
         if let Some(idle) = self.policy.session_idle_timeout
             && !self.sessions.is_empty()
-            && !self.looking
+            && !self.sweeping
         {
-            self.looking = true;
-            let timer = Timer::Sessions;
-            let after = idle / LOOKS;
-            self.effects.push(Effect::StartTimer { timer, after });
+            self.sweeping = true;
+            self.start_timer(Timer::IdleSweep, idle / SWEEPS);
         }
     }
 

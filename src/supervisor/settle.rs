@@ -1,58 +1,66 @@
-//! The consequences that no single worker's machine can see.
+//! Consequences that no single worker's machine can see.
 
-use super::slots::Occupant;
-use super::upkeep::Upkeep;
-use super::{Effect, Intake, Stage, Supervisor};
+use super::health::Health;
+use super::{DrainEnd, Effect, Event, Intake, Stage, Supervisor};
 use crate::WorkerId;
-use crate::trace::Event;
 use crate::worker::{self, Phase};
 
 impl Supervisor {
-    /// Draws every consequence that no single worker's machine can see, until nothing is left to decide.
+    /// Runs after every input, and decides until nothing is left to decide. The steps depend on their order; each says
+    /// what breaks if it moves.
     pub(super) fn settle(&mut self) {
-        self.mark_limits();
+        // Before `start`: deciding on a replacement opens a vacancy. Later, the replacement would start only after the
+        // next input, which an idle pool may never get.
+        self.replace_at_limits();
+        // Before `grant`: otherwise an idle worker that can retire now is granted, and keeps its slot for that call.
         self.retire_replaced();
+        // Before `grant`, for the same reason.
         self.retire_surplus();
+        // Before `refuse`: otherwise a client that an idle worker can serve is refused.
         self.grant();
+        // After both retirements: an idle worker without sessions is stopped by the input that retired it. Otherwise it
+        // lingers until the next input.
         self.end_drains();
+        // After the retirements and `replace_at_limits`, which change how many workers are missing.
         self.start();
+        // Before `end_pool_drain`, which looks for an empty queue.
         self.refuse();
+        // After `retire_replaced`, which may just have retired the last worker of the rolling restart.
         self.end_rolling();
-        self.end_pause_of_intake();
-        if self.stage == Stage::Closing && self.slots.is_empty() {
-            self.stage = Stage::Closed;
-            self.close_all_sessions();
-            self.effects.push(Effect::Closed);
-        }
+        // After `grant` and `refuse`, which empty the queue: otherwise the drain ends one input late.
+        self.end_pool_drain();
+        // After `end_drains`, which stops the last draining worker.
+        self.end_shutdown_drain();
+        // Last: `Closed` is the final effect of a pool.
+        self.close();
     }
 
-    /// Stops draining workers that nobody holds and that no session is bound to.
+    /// Stops draining workers that no client holds and no session is bound to.
     fn end_drains(&mut self) {
         while let Some(worker) = self.next_drained() {
-            self.decide(worker, worker::Input::SessionsEnded, None);
+            self.must_feed(worker, worker::Input::SessionsEnded, None);
         }
     }
 
     fn next_drained(&self) -> Option<WorkerId> {
-        let lingering = |(_, o): &(WorkerId, &Occupant)| o.phase() == Phase::Lingering;
-        let mut workers = self
+        let lingering = self
             .slots
             .iter()
-            .filter(lingering)
-            .map(|(worker, _)| worker);
-        workers.find(|worker| self.sessions_of(*worker) == 0)
+            .filter(|(_, o)| o.phase() == Phase::Lingering);
+        let mut lingering = lingering.map(|(worker, _)| worker);
+        lingering.find(|worker| self.sessions_of(*worker) == 0)
     }
 
-    /// Starts workers until the pool is staffed, as far as slots and failures allow.
+    /// Starts missing workers, as far as slots, `max_starting` and backoffs allow.
     fn start(&mut self) {
         if self.is_closing() {
             return;
         }
-        let staff = self.slots.count(Occupant::is_staff);
-        self.end_pauses_beyond(self.policy.size.saturating_sub(staff));
+        let staff = self.slots.count(|o| o.is_staff());
+        self.cancel_backoffs_beyond(self.policy.size.saturating_sub(staff));
         let slots = self.policy.size + self.policy.surge;
         loop {
-            let staff = self.slots.count(Occupant::is_staff);
+            let staff = self.slots.count(|o| o.is_staff());
             if staff + self.restarts.held_back() >= self.policy.size {
                 self.restarts.close_vacancies();
                 return;
@@ -62,22 +70,38 @@ impl Supervisor {
                 return;
             }
             let vacancy = self.restarts.next_vacancy();
-            let upkeep = Upkeep::new(&self.policy, &mut self.random);
-            let (worker, effects) = self.slots.occupy(vacancy, upkeep);
+            let health = Health::new(&self.policy, &mut self.random);
+            let (worker, effects) = self.slots.occupy(vacancy, health);
             self.counters.opened += 1;
-            self.effects.push(Effect::Trace(Event::Opened { worker }));
+            self.effects.push(Effect::Event(Event::Opened { worker }));
             self.order_all(worker, effects);
         }
     }
 
-    /// Says, once, that a pool which takes no new clients has none left.
-    fn end_pause_of_intake(&mut self) {
-        let Intake::Paused { drained: false } = self.intake else {
+    /// Ends a drain of the pool once no client waits and no call is under way.
+    fn end_pool_drain(&mut self) {
+        let Intake::Draining { drained: false } = self.intake else {
             return;
         };
-        if self.queue.is_empty() && self.slots.count(Occupant::is_held_by_client) == 0 {
-            self.intake = Intake::Paused { drained: true };
-            self.effects.push(Effect::Drained);
+        if self.queue.is_empty() && self.slots.count(|o| o.is_held_by_client()) == 0 {
+            self.intake = Intake::Draining { drained: true };
+            self.effects.push(Effect::DrainEnded(DrainEnd::Drained));
+        }
+    }
+
+    /// Ends the first part of a shutdown once every worker that is left is being stopped.
+    fn end_shutdown_drain(&mut self) {
+        if self.stage == Stage::Draining && self.slots.count(|o| o.is_draining()) == 0 {
+            self.stage = Stage::Stopping;
+            self.effects.push(Effect::ShutdownDrained);
+        }
+    }
+
+    fn close(&mut self) {
+        if self.stage == Stage::Stopping && self.slots.is_empty() {
+            self.stage = Stage::Closed;
+            self.close_all_sessions();
+            self.effects.push(Effect::Closed);
         }
     }
 }

@@ -1,37 +1,39 @@
-//! What can be seen of a pool from outside.
+//! What a supervisor shows of itself.
 
 use super::Reason;
 use crate::WorkerId;
 use crate::worker::{Phase, Rung};
 
-/// What has happened in a pool since it was opened. Each figure only ever grows.
+/// What has happened in a pool since it was opened. Counters only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Counters {
-    /// Workers whose port was ordered to be opened.
+    /// Workers opened.
     pub opened: u64,
     /// Workers that answered the handshake.
     pub started: u64,
-    /// Workers whose port was released.
+    /// Workers released.
     pub released: u64,
-    /// Workers that exited without having been told to.
+    /// Workers that exited without being told to, after they had started.
     pub exited: u64,
-    /// Workers that were stopped because a lease on them ended in the middle of an exchange.
+    /// Workers stopped because a lease on them ended in the middle of a call.
     pub faulted: u64,
-    /// Workers that were recycled, for a limit or because somebody wanted it.
+    /// Workers recycled, for a limit or on request.
     pub recycled: u64,
-    /// Probes of idle workers.
+    /// Health checks of idle workers.
     pub probes: u64,
-    /// Deadlines of probes that passed without an answer.
+    /// Health checks that missed their deadline.
     pub missed_probes: u64,
     /// Leases granted.
     pub granted: u64,
-    /// Clients that were refused a lease.
+    /// Clients refused a lease.
     pub refused: u64,
     /// Clients that gave up before they had an answer.
     pub gave_up: u64,
-    /// Whole exchanges that leases reported.
-    pub exchanges: u64,
-    /// Inputs that came late and meant nothing any more.
+    /// Calls completed under leases that have ended.
+    pub calls: u64,
+    /// Inputs that came too late to have an effect.
     pub stale: u64,
 }
 
@@ -40,24 +42,24 @@ pub struct Counters {
 pub struct WorkerView {
     /// The worker.
     pub worker: WorkerId,
-    /// Where it is in its life.
+    /// Its phase.
     pub phase: Phase,
-    /// The rung that it stands on, while it is stopping.
+    /// The rung of the stop ladder that it is on, while it is stopping.
     pub rung: Option<Rung>,
-    /// How many whole exchanges its leases have reported.
-    pub exchanges: u64,
-    /// How many of the last of them were answered with an error.
+    /// Calls completed under leases that have ended.
+    pub calls: u64,
+    /// How many of the most recent of those calls were answered with an error, in a row.
     pub errors: u64,
-    /// How many probes it has missed in a row.
+    /// Consecutive missed health checks.
     pub misses: u32,
-    /// The resident bytes of its processes, when they were last measured.
+    /// Resident bytes of its processes, when last measured.
     pub memory: Option<u64>,
-    /// How many sessions are bound to it.
+    /// Sessions bound to it.
     pub sessions: usize,
-    /// Why it will be retired as soon as its replacement is ready, if it will.
-    pub marked: Option<Reason>,
-    /// Why it is on its way out, once it is.
+    /// Why it will be replaced, if it will. It serves until its replacement is ready.
+    pub replacing: Option<Reason>,
+    /// Why it leaves the pool, once it does.
     pub reason: Option<Reason>,
-    /// Why the worker left, or is to, that it replaces. `None`: it replaces none.
+    /// Why the worker that it replaces left or is leaving. `None`: it replaces no worker.
     pub replaces: Option<Reason>,
 }

@@ -9,9 +9,9 @@ use crate::vocabulary::vocabulary;
 #[must_use = "an effect that is not performed leaves the worker waiting for its answer"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// Open the port and make the handshake. Answered by `Started` or `StartFailed`; `PortExited` may come first.
+    /// Open the port and make the handshake. Answered by `Started` or `StartFailed`; `Exited` may come first.
     Open,
-    /// Take this rung of the ladder. Answered by `PortExited`, and on [`Rung::Reap`] by `PortReleased`.
+    /// Take this rung of the ladder. Answered by `Exited`, and on [`Rung::Reap`] by `Released`.
     Stop(Rung),
     /// Start this timer, which is not running. Answered by its `…Elapsed` unless it is cancelled first.
     StartTimer(Timer),

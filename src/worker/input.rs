@@ -18,7 +18,7 @@ vocabulary! {
         StartElapsed,
         /// A lease on the worker is granted.
         Checkout,
-        /// The lease ended between two whole exchanges.
+        /// The lease ended between two whole calls.
         Checkin,
         /// The lease ended in the middle of an exchange, or the worker broke the protocol.
         Fault,
@@ -31,9 +31,9 @@ vocabulary! {
         /// The deadline of the current rung passed.
         RungElapsed,
         /// The leader of the port has exited.
-        PortExited,
+        Exited,
         /// The port is released: leader reaped, group empty, descriptors closed.
-        PortReleased,
+        Released,
     }
 }
 

@@ -92,7 +92,7 @@ impl blocking::State<Lifecycle> for Leaf {
             (Self::Finishing, _) => Super,
 
             (Self::Stopping(rung), RungElapsed) => stop(rung.next()),
-            (Self::Stopping(_), PortReleased) => Transition(Self::Terminated),
+            (Self::Stopping(_), Released) => Transition(Self::Terminated),
             (Self::Stopping(_), Started | StartFailed) => STALE,
             (Self::Stopping(_), Checkin | Fault) => STALE,
             (Self::Stopping(_), Retire | SessionsEnded | DrainElapsed) => STALE,
@@ -149,7 +149,7 @@ impl blocking::Superstate<Lifecycle> for Superstate {
             (Self::Draining, Retire) => STALE,
             (Self::Draining, _) => Super,
 
-            (Self::Alive, PortExited) => stop(Rung::Reap),
+            (Self::Alive, Exited) => stop(Rung::Reap),
             (Self::Alive, StartElapsed) => STALE,
             (Self::Alive, _) => Super,
         }
@@ -201,13 +201,13 @@ pub enum Reaction {
 /// assert_eq!(*effects, [Effect::Open, Effect::StartTimer(Timer::Start)]);
 ///
 /// // The driver opened the port, and the worker answered the handshake:
-/// let Reaction::Moved { to, effects, .. } = worker.handle(Input::Started)? else { unreachable!() };
+/// let Reaction::Moved { to, effects, .. } = worker.feed(Input::Started)? else { unreachable!() };
 /// assert_eq!(to, Phase::Ready);
 /// assert_eq!(*effects, [Effect::CancelTimer(Timer::Start)]);
 ///
 /// // A start timer that was already on its way is stale. A checkin without a lease is illegal.
-/// assert_eq!(worker.handle(Input::StartElapsed), Ok(Reaction::Stale));
-/// assert!(worker.handle(Input::Checkin).is_err());
+/// assert_eq!(worker.feed(Input::StartElapsed), Ok(Reaction::Stale));
+/// assert!(worker.feed(Input::Checkin).is_err());
 /// # Ok::<(), ostler::worker::Rejected>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -261,7 +261,7 @@ impl Worker {
     /// # Errors
     ///
     /// [`Rejected`] when the input is illegal in this phase; the worker is then as it was.
-    pub fn handle(&mut self, input: Input) -> Result<Reaction, Rejected> {
+    pub fn feed(&mut self, input: Input) -> Result<Reaction, Rejected> {
         let from = self.phase();
         let mut effects = Effects::NONE;
         let outcome = self.leaf.handle(&mut Lifecycle, &input, &mut effects);

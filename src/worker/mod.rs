@@ -14,6 +14,6 @@ mod table;
 pub use effect::{Effect, Effects, Timer};
 pub use input::{Input, Rejected};
 pub use machine::{Reaction, Superstate, Worker};
-pub use phase::{Phase, PublicPhase, Rung};
+pub use phase::{Phase, PhaseSummary, Rung};
 pub use render::Format;
 pub use table::{Cell, State, Table, Verdict};

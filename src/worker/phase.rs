@@ -5,7 +5,7 @@ use crate::vocabulary::vocabulary;
 vocabulary! {
     /// The phase of a worker: the seven leaves of its machine.
     ///
-    /// [`public`](Phase::public) gives the five that users of a pool think in.
+    /// [`public`](Phase::summary) gives the five that users of a pool think in.
     pub enum Phase {
         /// The port is being opened and the handshake is pending. Has a start deadline.
         Initializing,
@@ -27,13 +27,13 @@ vocabulary! {
 impl Phase {
     /// The phase as users of a pool see it.
     #[must_use]
-    pub const fn public(self) -> PublicPhase {
+    pub const fn summary(self) -> PhaseSummary {
         match self {
-            Self::Initializing => PublicPhase::Initializing,
-            Self::Ready => PublicPhase::Ready,
-            Self::Busy => PublicPhase::Busy,
-            Self::Lingering | Self::Finishing | Self::Stopping => PublicPhase::Draining,
-            Self::Terminated => PublicPhase::Terminated,
+            Self::Initializing => PhaseSummary::Initializing,
+            Self::Ready => PhaseSummary::Ready,
+            Self::Busy => PhaseSummary::Busy,
+            Self::Lingering | Self::Finishing | Self::Stopping => PhaseSummary::Draining,
+            Self::Terminated => PhaseSummary::Terminated,
         }
     }
 
@@ -46,7 +46,7 @@ impl Phase {
 
 /// The five phases of the plan that ostler grew out of: what a dashboard shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PublicPhase {
+pub enum PhaseSummary {
     /// Starting up; not yet offered to anyone.
     Initializing,
     /// Idle and on offer.
@@ -59,7 +59,7 @@ pub enum PublicPhase {
     Terminated,
 }
 
-impl core::fmt::Display for PublicPhase {
+impl core::fmt::Display for PhaseSummary {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.pad(match self {
             Self::Initializing => "initializing",

@@ -117,7 +117,7 @@ fn state(worker: &Worker) -> State {
 
 fn try_out(worker: &mut Worker, input: Input) -> Cell {
     let before = worker.clone();
-    let (verdict, effects) = match worker.handle(input) {
+    let (verdict, effects) = match worker.feed(input) {
         Ok(Reaction::Moved { to, effects, .. }) => (Verdict::Moves(to), effects),
         Ok(Reaction::Stale) => (Verdict::Stale, Effects::NONE),
         Err(_) => (Verdict::Refused, Effects::NONE),

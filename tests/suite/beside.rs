@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ostler::supervisor::{Due, Effect, Input, Order, Timer};
-use ostler::trace::Event;
+use ostler::supervisor::Event;
+use ostler::supervisor::{Effect, Input, Milestone, Order, Timer};
 use ostler::{Policy, SessionId, WaiterId, WorkerId};
 
 use crate::model::{Home, Model};
@@ -29,9 +29,9 @@ pub(crate) fn follow(world: &mut World, model: &Model) -> bool {
     };
     let stale = world.supervisor.counters().stale;
     match model.illegal {
-        None => world.handle(input),
+        None => world.feed(input),
         Some(illegal) => {
-            assert_eq!(world.supervisor.handle(input), Err(illegal));
+            assert_eq!(world.supervisor.feed(input), Err(illegal));
             world.said = world.supervisor.take_effects().collect();
         }
     }
@@ -54,11 +54,11 @@ pub(crate) fn end(mut world: World) {
         assert_eq!(world.serving(), size);
         assert!(world.waiting.is_empty());
     }
-    world.handle(Input::Shutdown);
+    world.feed(Input::Shutdown);
     world.run_out();
     assert_eq!((world.phases(), world.closed), (vec![], 1));
     assert!(world.waiting.is_empty() && world.ports.is_empty() && world.timers.is_empty());
-    assert!(world.sessions.is_empty() && world.upkeep.is_empty() && world.probes.is_empty());
+    assert!(world.sessions.is_empty() && world.health.is_empty() && world.probes.is_empty());
     let counters = world.supervisor.counters();
     assert_eq!(counters.opened, counters.released);
     assert_eq!(counters.granted as usize, world.granted.len());
@@ -97,7 +97,7 @@ enum Subject {
 fn subject(effect: &Effect) -> Subject {
     match effect {
         Effect::Worker { worker, .. } => Subject::Worker(*worker),
-        Effect::Trace(event) => Subject::Worker(Event::worker(event)),
+        Effect::Event(event) => Subject::Worker(Event::worker(event)),
         Effect::Grant { waiter, .. } | Effect::Refuse { waiter, .. } => Subject::Client(*waiter),
         Effect::SessionEnded { session, .. } => Subject::Session(*session),
         Effect::StartTimer { timer, .. } | Effect::CancelTimer { timer } => Subject::Timer(*timer),
@@ -111,9 +111,9 @@ fn agree(must: Effect, does: Effect) -> bool {
         (Some((timer, nominal)), Some((same, drawn))) => {
             let is_random = matches!(
                 timer,
-                Timer::Restart { .. }
-                    | Timer::Upkeep {
-                        due: Due::Check | Due::Age,
+                Timer::Backoff { .. }
+                    | Timer::Milestone {
+                        milestone: Milestone::Check | Milestone::Age,
                         ..
                     }
             );

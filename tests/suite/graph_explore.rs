@@ -145,16 +145,16 @@ impl World {
         let serving: Vec<_> = (node.supervisor.workers())
             .filter(|view| matches!(view.phase, Phase::Ready | Phase::Busy))
             .collect();
-        let unmarked = serving.iter().filter(|view| view.marked.is_none());
+        let unmarked = serving.iter().filter(|view| view.replacing.is_none());
         all.extend(unmarked.map(|view| Happening::Recycle(view.worker)));
         if !serving.is_empty() {
             all.push(Happening::RecycleAll);
         }
-        if node.supervisor.is_paused() {
+        if node.supervisor.is_draining() {
             all.push(Happening::Resume);
         }
         // To be told once more.
-        if !node.supervisor.is_paused() || node.mirror.drained {
+        if !node.supervisor.is_draining() || node.mirror.drained {
             all.push(Happening::Pause);
         }
         let size = node.supervisor.policy().size;
@@ -212,7 +212,7 @@ impl Node {
             "timers: ",
             "leases: ",
             "serial: ",
-            "exchanges: ",
+            "calls: ",
             "names: ",
             "generation: ",
             "replaces: ",

@@ -58,7 +58,7 @@ impl Node {
                 self.of_workers(workers, "none", |w| self.rung(w.id)),
             ),
             ("port", self.of_workers(workers, "none", |w| w.port)),
-            ("marked", self.marked()),
+            ("marked", self.replacing()),
             (
                 "queue",
                 tuple(self.mirror.queue.iter().map(|c| client_name(*c))),
@@ -90,7 +90,7 @@ impl Node {
 
     fn marked(&self) -> String {
         let marked = self.supervisor.workers().filter(|view| {
-            view.marked.is_some() && matches!(view.phase, Phase::Ready | Phase::Busy)
+            view.replacing.is_some() && matches!(view.phase, Phase::Ready | Phase::Busy)
         });
         set(marked.map(|view| self.number(view.worker).to_string()))
     }
@@ -116,7 +116,7 @@ impl Node {
     }
 
     fn intake(&self) -> &'static str {
-        match (self.supervisor.is_paused(), self.mirror.drained) {
+        match (self.supervisor.is_draining(), self.mirror.drained) {
             (false, _) => "Open",
             (true, false) => "Paused",
             (true, true) => "Drained",

@@ -2,7 +2,7 @@
 //!
 //! What a step is in the actions of `spec/WorkerPool.tla` says the mirror, as it does of a trace.
 
-use ostler::supervisor::{Due, Fault, Input, PortFact, Timer};
+use ostler::supervisor::{Fault, Input, Milestone, PortFact, Timer};
 use ostler::trace::Step;
 use ostler::worker;
 use ostler::{LeaseId, SessionId, WaiterId, WorkerId};
@@ -54,7 +54,7 @@ impl Happening {
         use Happening as H;
         let ended = |lease, fault| Input::LeaseEnded {
             lease,
-            exchanges: 1,
+            calls: 1,
             errors: 0,
             fault,
         };
@@ -74,9 +74,9 @@ impl Happening {
             H::Fault(c) => ended(node.held_by(c), Some(Fault::Abandoned)),
             H::Port(worker, fact) => Input::Port { worker, fact },
             H::Deadline(_, timer) | H::PauseEnds(timer) => elapsed(timer),
-            H::Check(worker) => elapsed(Timer::Upkeep {
+            H::Check(worker) => elapsed(Timer::Milestone {
                 worker,
-                due: Due::Check,
+                milestone: Milestone::Check,
             }),
             H::Probed(lease, healthy) => Input::Probed { lease, healthy },
             H::ProbeElapses(lease) => elapsed(Timer::Probe { lease }),
@@ -86,10 +86,10 @@ impl Happening {
             H::EndSession(s) => Input::EndSession {
                 session: session(s),
             },
-            H::Looks => return vec![elapsed(Timer::Sessions); 5],
+            H::Looks => return vec![elapsed(Timer::IdleSweep); 5],
             H::Recycle(worker) => Input::Recycle { worker },
             H::RecycleAll => Input::RecycleAll,
-            H::Pause => Input::Pause,
+            H::Pause => Input::Drain,
             H::Resume => Input::Resume,
             H::Resize(size) => Input::Resize { size },
             H::Shutdown => Input::Shutdown,
@@ -105,7 +105,7 @@ impl Node {
         let mut actions = Vec::new();
         for input in happening.inputs(&mut next) {
             next.supervisor
-                .handle(input)
+                .feed(input)
                 .expect("what can happen is never illegal");
             actions.extend(next.follow(Some(input)));
         }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use ostler::supervisor::{Due, Effect, Input, Limit, Order, PortFact, Reason, Supervisor, Timer};
-use ostler::trace::Event;
+use ostler::supervisor::Event;
+use ostler::supervisor::{
+    Effect, Input, Limit, Milestone, Order, PortFact, Reason, Supervisor, Timer,
+};
 use ostler::{LeaseId, Policy, WaiterId, WorkerId};
 
 /// The seed for which the first numbers of SplitMix64 are published, and these numbers.
@@ -21,7 +23,7 @@ const WORKER: WorkerId = WorkerId {
 };
 
 /// A pool of one worker that serves, and the timers that its start has started.
-fn started(policy: Policy) -> (Supervisor, Vec<(Due, Duration)>) {
+fn started(policy: Policy) -> (Supervisor, Vec<(Milestone, Duration)>) {
     let mut supervisor = Supervisor::new(policy, SEED).expect("a valid policy");
     supervisor.take_effects().for_each(drop);
     let (worker, fact) = (WORKER, PortFact::Started);
@@ -29,20 +31,20 @@ fn started(policy: Policy) -> (Supervisor, Vec<(Due, Duration)>) {
     (supervisor, timers)
 }
 
-fn timers_after(supervisor: &mut Supervisor, input: Input) -> Vec<(Due, Duration)> {
-    supervisor.handle(input).expect("it can happen");
-    let upkeep = |effect| match effect {
+fn timers_after(supervisor: &mut Supervisor, input: Input) -> Vec<(Milestone, Duration)> {
+    supervisor.feed(input).expect("it can happen");
+    let health = |effect| match effect {
         Effect::Worker {
             order:
                 Order::StartTimer {
-                    timer: Timer::Upkeep { due, .. },
+                    timer: Timer::Milestone { milestone, .. },
                     after,
                 },
             ..
-        } => Some((due, after)),
+        } => Some((milestone, after)),
         _ => None,
     };
-    supervisor.take_effects().filter_map(upkeep).collect()
+    supervisor.take_effects().filter_map(health).collect()
 }
 
 /// From nine tenths to eleven, by the 53 bits of a number that a fraction holds.
@@ -63,19 +65,19 @@ fn deadlines_follow_from_the_seed() {
     assert_eq!(
         timers,
         [
-            (Due::Check, drawn(check, NUMBERS[0])),
-            (Due::Life, policy.min_worker_life),
-            (Due::Stable, policy.restart_reset),
-            (Due::Age, drawn(age, NUMBERS[1])),
+            (Milestone::Check, drawn(check, NUMBERS[0])),
+            (Milestone::Mature, policy.min_worker_life),
+            (Milestone::Stable, policy.restart_reset),
+            (Milestone::Age, drawn(age, NUMBERS[1])),
         ]
     );
-    let due = Timer::Upkeep {
+    let milestone = Timer::Milestone {
         worker: WORKER,
-        due: Due::Check,
+        milestone: Milestone::Check,
     };
     for number in &NUMBERS[2..] {
-        let again = timers_after(&mut supervisor, Input::Elapsed { timer: due });
-        assert_eq!(again, [(Due::Check, drawn(check, *number))]);
+        let again = timers_after(&mut supervisor, Input::Elapsed { timer: milestone });
+        assert_eq!(again, [(Milestone::Check, drawn(check, *number))]);
         // A probe would keep it busy.
         let serial = supervisor.counters().probes;
         let lease = LeaseId {
@@ -93,7 +95,7 @@ fn limits_follow_from_the_seed() {
     for most in [1_000, 50, 9, 1] {
         let limit = most - NUMBERS[0] % (most / 10 + 1);
         assert!((most - most / 10..=most).contains(&limit));
-        for exchanges in [limit - 1, limit] {
+        for calls in [limit - 1, limit] {
             let (mut supervisor, _) = started(Policy {
                 max_worker_requests: Some(most),
                 min_worker_life: Duration::ZERO,
@@ -102,20 +104,20 @@ fn limits_follow_from_the_seed() {
             let (waiter, session) = (WaiterId(1), None);
             timers_after(&mut supervisor, Input::Checkout { waiter, session });
             supervisor
-                .handle(Input::LeaseEnded {
+                .feed(Input::LeaseEnded {
                     lease: LeaseId {
                         worker: WORKER,
                         serial: 1,
                     },
-                    exchanges,
+                    calls,
                     errors: 0,
                     fault: None,
                 })
                 .expect("it is leased");
             let (worker, reason) = (WORKER, Reason::Limit(Limit::Requests));
-            let marked = Effect::Trace(Event::Marked { worker, reason });
+            let marked = Effect::Event(Event::Replacing { worker, reason });
             let is_marked = supervisor.take_effects().any(|effect| effect == marked);
-            assert_eq!(is_marked, exchanges == limit, "{exchanges} of {most}");
+            assert_eq!(is_marked, calls == limit, "{calls} of {most}");
         }
     }
 }

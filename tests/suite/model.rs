@@ -11,7 +11,7 @@ use std::time::Duration;
 use ostler::supervisor::{
     Counters, Effect, Illegal, Input, Order, Reason, SessionEnd, Timer, WorkerView,
 };
-use ostler::trace::{Event, Transition};
+use ostler::supervisor::{Event, Transition};
 use ostler::worker::{self, Phase, Rejected, Rung, State, Table, Verdict};
 use ostler::{LeaseId, Policy, SessionId, WaiterId, WorkerId};
 
@@ -242,7 +242,7 @@ impl Model {
                 worker: worker.id,
                 phase: worker.state.0,
                 rung: worker.state.1,
-                exchanges: worker.errors.len() as u64,
+                calls: worker.errors.len() as u64,
                 errors: worker.errors_in_a_row(),
                 misses: worker.misses,
                 memory: worker.memory,
@@ -288,7 +288,7 @@ impl Model {
                 for effect in cell.effects.iter() {
                     self.pass_on(w, *effect);
                 }
-                self.say(Effect::Trace(Event::Moved(moved)));
+                self.say(Effect::Event(Event::Moved(moved)));
                 self.moved(w, moved);
                 true
             }
@@ -362,7 +362,7 @@ impl Model {
 
     /// What the pool says is what happens to timers and ports, and it is what is counted.
     pub(crate) fn say(&mut self, effect: Effect) {
-        use worker::Input::{PortExited, PortReleased, Retire, Started};
+        use worker::Input::{Exited, Released, Retire, Started};
         self.effects.push(effect);
         let counters = &mut self.counters;
         match effect {
@@ -370,13 +370,13 @@ impl Model {
             Effect::Refuse { .. } => counters.refused += 1,
             Effect::StartTimer { timer, .. } => self.start_timer(timer),
             Effect::CancelTimer { timer } => self.timers.retain(|running| *running != timer),
-            Effect::Trace(Event::Opened { .. }) => counters.opened += 1,
-            Effect::Trace(Event::Moved(moved)) => match (moved.from, moved.input, moved.reason) {
+            Effect::Event(Event::Opened { .. }) => counters.opened += 1,
+            Effect::Event(Event::Moved(moved)) => match (moved.from, moved.input, moved.reason) {
                 (_, Started, _) => counters.started += 1,
-                (_, PortReleased, _) => counters.released += 1,
+                (_, Released, _) => counters.released += 1,
                 // One that exits before it has started is a start that failed.
-                (Phase::Initializing | Phase::Stopping, PortExited, _) => {}
-                (_, PortExited, _) => counters.exited += 1,
+                (Phase::Initializing | Phase::Stopping, Exited, _) => {}
+                (_, Exited, _) => counters.exited += 1,
                 (_, Retire, Some(Reason::Recycled | Reason::Limit(_))) => counters.recycled += 1,
                 _ => {}
             },
@@ -392,7 +392,7 @@ impl Model {
                 }
                 Order::Open | Order::Stop { .. } | Order::Measure => {}
             },
-            Effect::Trace(_) | Effect::SessionEnded { .. } => {}
+            Effect::Event(_) | Effect::SessionEnded { .. } => {}
             Effect::Rolled(_) | Effect::Drained | Effect::Closed => {}
         }
     }
@@ -410,7 +410,7 @@ impl Worker {
 }
 
 impl fmt::Debug for Model {
-    /// The policy alone, which is what a failing test begins with: the rest follows from its actions.
+    /// The policy isolated, which is what a failing test begins with: the rest follows from its actions.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.policy.fmt(f)
     }

@@ -18,7 +18,7 @@ pub(crate) enum Action {
     /// A client comes for a session that is over.
     ComeForEnded(u8),
     GiveUp(u8),
-    /// A client gives a lease back, after so many exchanges, the last of which ended with errors.
+    /// A client gives a lease back, after so many calls, the last of which ended with errors.
     Return(u8, u64, u64),
     /// A lease ends in the middle of an exchange.
     Break(u8, Fault),
@@ -46,7 +46,7 @@ pub(crate) enum Action {
     /// A worker has not answered its probe in time.
     MissProbe(u8),
     EndPause(u8),
-    /// Something is due in the life of a worker.
+    /// Something is milestone in the life of a worker.
     FallDue(u8),
     /// The time for a look at the sessions has come.
     Look,
@@ -97,16 +97,16 @@ impl Model {
         self.illegal = None;
         self.input = self.resolve(action);
         if let Some(input) = self.input {
-            self.handle(input);
+            self.feed(input);
         }
     }
 
     /// What the action is to this pool. `None`: nothing, because there is nobody to whom it can happen.
     pub(crate) fn resolve(&self, action: Action) -> Option<Input> {
         use Action as A;
-        let ended = |lease: &Lease, exchanges, errors, fault| Input::LeaseEnded {
+        let ended = |lease: &Lease, calls, errors, fault| Input::LeaseEnded {
             lease: lease.id,
-            exchanges,
+            calls,
             errors,
             fault,
         };
@@ -128,8 +128,8 @@ impl Model {
             A::GiveUpLate(n) => Input::GaveUp {
                 waiter: pick(n, self.clients.iter().filter(|client| !client.waits))?.id,
             },
-            A::Return(n, exchanges, errors) => {
-                ended(self.lease_of_client(n, true)?, exchanges, errors, None)
+            A::Return(n, calls, errors) => {
+                ended(self.lease_of_client(n, true)?, calls, errors, None)
             }
             A::ReturnAgain(n) => ended(self.lease_of_client(n, false)?, 1, 0, None),
             A::Break(n, fault) => ended(self.lease_of_client(n, true)?, 0, 0, Some(fault)),
@@ -145,9 +145,9 @@ impl Model {
             A::TellNonsense(n, fact) => self.nonsense(n, fact)?,
             A::Hang(n) => self.timer(n, |timer| matches!(timer, Timer::Worker { .. }))?,
             A::MissProbe(n) => self.timer(n, |timer| matches!(timer, Timer::Probe { .. }))?,
-            A::EndPause(n) => self.timer(n, |timer| matches!(timer, Timer::Restart { .. }))?,
-            A::FallDue(n) => self.timer(n, |timer| matches!(timer, Timer::Upkeep { .. }))?,
-            A::Look => self.timer(0, |timer| *timer == Timer::Sessions)?,
+            A::EndPause(n) => self.timer(n, |timer| matches!(timer, Timer::Backoff { .. }))?,
+            A::FallDue(n) => self.timer(n, |timer| matches!(timer, Timer::Milestone { .. }))?,
+            A::Look => self.timer(0, |timer| *timer == Timer::IdleSweep)?,
             A::ElapseLate(n) => self.late_timer(n)?,
             A::Weigh(n, tenths) => Input::Measured {
                 worker: pick(n, &self.workers)?.id,
@@ -169,7 +169,7 @@ impl Model {
                 worker: self.workers[pick(n, self.alive())?].id,
             },
             A::RecycleAll => Input::RecycleAll,
-            A::Pause => Input::Pause,
+            A::Pause => Input::Drain,
             A::Resume => Input::Resume,
             A::Resize(size) => Input::Resize { size },
             A::Shutdown => Input::Shutdown,
@@ -201,11 +201,11 @@ impl Model {
         Some(Input::Elapsed { timer })
     }
 
-    /// What is due in the life of a worker has no generation, as nobody cancels it while the worker lives.
+    /// What is milestone in the life of a worker has no generation, as nobody cancels it while the worker lives.
     fn late_timer(&self, which: u8) -> Option<Input> {
         let is_late = |timer: &Timer| {
             let lives = worker_of(*timer).is_some_and(|worker| self.find(worker).is_some());
-            let has_a_generation = !matches!(timer, Timer::Upkeep { .. });
+            let has_a_generation = !matches!(timer, Timer::Milestone { .. });
             !self.timers.contains(timer) && (has_a_generation || !lives)
         };
         let timer = pick(which, self.all_timers.iter().copied().filter(is_late))?;

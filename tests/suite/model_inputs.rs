@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ostler::supervisor::{
-    Due, Effect, Fault, Input, Order, PortFact, Reason, Refusal, SessionEnd, Timer,
+    Effect, Fault, Input, Milestone, Order, PortFact, Reason, Refusal, SessionEnd, Timer,
 };
 use ostler::worker::{self, Phase};
 use ostler::{LeaseId, SessionId, WaiterId, WorkerId};
@@ -11,20 +11,20 @@ use ostler::{LeaseId, SessionId, WaiterId, WorkerId};
 use crate::model::{Client, Holder, Home, Intake, Model, Session};
 
 /// A session that so many looks in a row find unused is over.
-const LOOKS: u32 = 5;
+const SWEEPS: u32 = 5;
 
 impl Model {
     /// Feeds the pool one input. What it must say to it is in `effects`, or `illegal` says why nothing happens.
-    pub(crate) fn handle(&mut self, input: Input) {
+    pub(crate) fn feed(&mut self, input: Input) {
         match input {
             Input::Checkout { waiter, session } => self.comes(waiter, session),
             Input::GaveUp { waiter } => self.gives_up(waiter),
             Input::LeaseEnded {
                 lease,
-                exchanges,
+                calls,
                 errors,
                 fault,
-            } => self.lets_go(lease, exchanges, errors, fault),
+            } => self.lets_go(lease, calls, errors, fault),
             Input::Port { worker, fact } => self.port(worker, fact),
             Input::Elapsed { timer } => self.elapses(timer),
             Input::Probed { lease, healthy } => self.answers_the_probe(lease, healthy),
@@ -36,7 +36,7 @@ impl Model {
             Input::EndSession { session } => self.ends(session),
             Input::Recycle { worker } => self.recycle(worker),
             Input::RecycleAll => self.recycle_all(),
-            Input::Pause => self.intake = Intake::Paused,
+            Input::Drain => self.intake = Intake::Paused,
             Input::Resume => self.intake = Intake::Open,
             Input::Resize { size } => self.policy.size = size,
             Input::Shutdown => self.shutdown(),
@@ -62,7 +62,7 @@ impl Model {
             }
             Home::Worker(_) => {}
             Home::None if self.closing => self.refuse_one(c, Refusal::Closed),
-            Home::None if self.intake != Intake::Open => self.refuse_one(c, Refusal::Paused),
+            Home::None if self.intake != Intake::Open => self.refuse_one(c, Refusal::Draining),
             Home::None => {}
         }
     }
@@ -92,15 +92,15 @@ impl Model {
         Some((self.find(lease.worker)?, self.leases[known?].holder))
     }
 
-    fn lets_go(&mut self, lease: LeaseId, exchanges: u64, errors: u64, fault: Option<Fault>) {
+    fn lets_go(&mut self, lease: LeaseId, calls: u64, errors: u64, fault: Option<Fault>) {
         let Some((w, _)) = self.take_back(lease) else {
             return;
         };
-        self.counters.exchanges += exchanges;
+        self.counters.calls += calls;
         let worker = &mut self.workers[w];
-        worker.errors.extend((errors..exchanges).map(|_| false));
+        worker.errors.extend((errors..calls).map(|_| false));
         worker.errors.extend((0..errors).map(|_| true));
-        if exchanges > 0 {
+        if calls > 0 {
             // An answer to a client is as good as one to a probe.
             worker.misses = 0;
         }
@@ -147,15 +147,15 @@ impl Model {
                 };
                 self.react(w, input, reason);
             }
-            Timer::Upkeep { worker, due } => self.is_due(worker, due),
+            Timer::Milestone { worker, milestone } => self.is_due(worker, milestone),
             Timer::Probe { lease } => self.misses_a_probe(lease),
-            Timer::Restart { .. } => {
+            Timer::Backoff { .. } => {
                 let held = |pause: &(Timer, _)| pause.0 == timer;
                 let index = self.paused.iter().position(held);
                 let (_, position) = self.paused.remove(index.expect("it was running"));
                 self.vacant.push(position);
             }
-            Timer::Sessions => self.look_for_unused_sessions(),
+            Timer::IdleSweep => self.look_for_unused_sessions(),
         }
     }
 
@@ -163,36 +163,36 @@ impl Model {
         let worker = self.workers[w].id;
         let policy = self.policy.clone();
         let watched = policy.enable_health_monitoring || policy.max_worker_memory.is_some();
-        let mut due = |due, after| {
-            let timer = Timer::Upkeep { worker, due };
+        let mut milestone = |milestone, after| {
+            let timer = Timer::Milestone { worker, milestone };
             self.order(worker, Order::StartTimer { timer, after });
         };
         if watched {
-            due(Due::Check, policy.health_check_interval);
+            milestone(Milestone::Check, policy.health_check_interval);
         }
         if policy.min_worker_life > Duration::ZERO {
-            due(Due::Life, policy.min_worker_life);
+            milestone(Milestone::Mature, policy.min_worker_life);
         }
-        due(Due::Stable, policy.restart_reset);
+        milestone(Milestone::Stable, policy.restart_reset);
         if let Some(age) = policy.max_worker_age {
-            due(Due::Age, age);
+            milestone(Milestone::Age, age);
         }
         if watched {
             self.order(worker, Order::Measure);
         }
     }
 
-    fn is_due(&mut self, worker: WorkerId, due: Due) {
+    fn is_due(&mut self, worker: WorkerId, milestone: Milestone) {
         let serves = |w: &usize| self.serving().contains(w);
         let Some(w) = self.find(worker).filter(serves) else {
             self.counters.stale += 1;
             return;
         };
-        match due {
-            Due::Life => self.workers[w].mature = true,
-            Due::Age => self.workers[w].aged = true,
-            Due::Stable => self.workers[w].position.failures = 0,
-            Due::Check => {
+        match milestone {
+            Milestone::Mature => self.workers[w].mature = true,
+            Milestone::Age => self.workers[w].aged = true,
+            Milestone::Stable => self.workers[w].position.failures = 0,
+            Milestone::Check => {
                 self.order(worker, Order::Measure);
                 let is_idle = self.workers[w].state.0 == Phase::Ready;
                 if self.policy.enable_health_monitoring && is_idle {
@@ -200,7 +200,7 @@ impl Model {
                     self.order(worker, Order::Probe { lease });
                     self.start_probe_deadline(lease);
                 }
-                let timer = Timer::Upkeep { worker, due };
+                let timer = Timer::Milestone { worker, milestone };
                 let after = self.policy.health_check_interval;
                 self.order(worker, Order::StartTimer { timer, after });
             }
@@ -258,7 +258,7 @@ impl Model {
         let refusal = if self.closing {
             Some(Refusal::Closed)
         } else if self.intake != Intake::Open {
-            Some(Refusal::Paused)
+            Some(Refusal::Draining)
         } else if self.open_sessions() >= self.policy.max_sessions {
             Some(Refusal::TooManySessions)
         } else {
@@ -285,7 +285,7 @@ impl Model {
     }
 
     fn start_looking(&mut self) {
-        let timer = Timer::Sessions;
+        let timer = Timer::IdleSweep;
         if let Some(idle) = self.policy.session_idle_timeout
             && self.open_sessions() > 0
             && !self.timers.contains(&timer)
@@ -308,7 +308,7 @@ impl Model {
             let is_used = leased || self.clients.iter().any(waits);
             let unused = &mut self.sessions[s].unused;
             *unused = if is_used { 0 } else { *unused + 1 };
-            if *unused == LOOKS && home != Home::Over {
+            if *unused == SWEEPS && home != Home::Over {
                 self.end_session_of(id, SessionEnd::Expired);
             }
         }
@@ -361,7 +361,7 @@ pub(crate) fn of_machine(fact: PortFact) -> (worker::Input, Option<Reason>) {
     match fact {
         PortFact::Started => (worker::Input::Started, None),
         PortFact::StartFailed => (worker::Input::StartFailed, Some(Reason::StartFailed)),
-        PortFact::Exited => (worker::Input::PortExited, Some(Reason::Exited)),
-        PortFact::Released => (worker::Input::PortReleased, None),
+        PortFact::Exited => (worker::Input::Exited, Some(Reason::Exited)),
+        PortFact::Released => (worker::Input::Released, None),
     }
 }

@@ -28,7 +28,7 @@ fn kinds() -> Vec<Kind> {
     use Action as A;
     let just = |weight, action| (weight, action, Just(action).boxed());
     let of = |weight, make: fn(u8) -> A| (weight, make(0), any::<u8>().prop_map(make).boxed());
-    let exchanges = (any::<u8>(), 0..4u64, 0..4u64);
+    let calls = (any::<u8>(), 0..4u64, 0..4u64);
     vec![
         just(36, A::Come),
         of(36, A::ComeFor),
@@ -37,7 +37,7 @@ fn kinds() -> Vec<Kind> {
         (
             72,
             A::Return(0, 1, 0),
-            exchanges
+            calls
                 .prop_map(|(n, all, errors)| A::Return(n, all, errors.min(all)))
                 .boxed(),
         ),

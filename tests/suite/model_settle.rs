@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ostler::supervisor::{Effect, Limit, Reason, Refusal, Rolled, SessionEnd, Timer};
-use ostler::trace::{Event, Transition};
+use ostler::supervisor::{Event, Transition};
 use ostler::worker::{self, Phase, Worker as Machine};
 use ostler::{SessionId, WorkerId};
 
@@ -47,13 +47,13 @@ impl Model {
     /// random, up to a tenth lower: `model_actions` keeps to figures that are clear of that tenth.
     fn limit_of(&self, w: usize) -> Option<Limit> {
         let (worker, policy) = (&self.workers[w], &self.policy);
-        let exchanges = worker.errors.len() as u64;
+        let calls = worker.errors.len() as u64;
         let memory = worker.memory.unwrap_or(0);
         if !worker.mature {
             None
         } else if worker.aged {
             Some(Limit::Age)
-        } else if policy.max_worker_requests.is_some_and(|n| exchanges >= n) {
+        } else if policy.max_worker_requests.is_some_and(|n| calls >= n) {
             Some(Limit::Requests)
         } else if policy.max_worker_memory.is_some_and(|n| memory >= n) {
             Some(Limit::Memory)
@@ -70,7 +70,7 @@ impl Model {
         let left = Some(reason);
         self.vacant.push(Position { failures: 0, left });
         let worker = self.workers[w].id;
-        self.say(Effect::Trace(Event::Marked { worker, reason }));
+        self.say(Effect::Event(Event::Replacing { worker, reason }));
     }
 
     /// L15: whoever is marked goes when there is one more that serves than there has to be: an idle one rather than a
@@ -206,7 +206,7 @@ impl Model {
             mature: self.policy.min_worker_life == Duration::ZERO,
             aged: false,
         });
-        self.say(Effect::Trace(Event::Opened { worker: id }));
+        self.say(Effect::Event(Event::Opened { worker: id }));
         for effect in Machine::start().1.iter() {
             self.pass_on(self.workers.len() - 1, *effect);
         }
@@ -270,8 +270,8 @@ impl Model {
                 self.end_session_of(session.id, SessionEnd::Closed);
             }
         }
-        if self.timers.contains(&Timer::Sessions) {
-            let timer = Timer::Sessions;
+        if self.timers.contains(&Timer::IdleSweep) {
+            let timer = Timer::IdleSweep;
             self.say(Effect::CancelTimer { timer });
         }
         self.say(Effect::Closed);
@@ -279,7 +279,7 @@ impl Model {
 
     /// What it means for the pool that a worker has moved.
     pub(crate) fn moved(&mut self, w: usize, moved: Transition) {
-        use worker::Input::{PortReleased, Retire, Started};
+        use worker::Input::{Released, Retire, Started};
         if moved.from.is_staffing() && !moved.to.is_staffing() && !self.closing {
             self.leaves_its_position(w, moved);
         }
@@ -292,14 +292,14 @@ impl Model {
                 self.begins_to_serve(w);
             }
             // What its task would have done ends with it.
-            (_, PortReleased) => (self.timers).retain(|t| worker_of(*t) != Some(moved.worker)),
+            (_, Released) => (self.timers).retain(|t| worker_of(*t) != Some(moved.worker)),
             (Phase::Initializing, input) if input != Retire => {
                 self.failed_starts += 1;
                 let kept = self.rolling_on();
                 for w in &kept {
                     self.workers[*w].mark = None;
                     let worker = self.workers[*w].id;
-                    self.say(Effect::Trace(Event::Unmarked { worker }));
+                    self.say(Effect::Event(Event::Kept { worker }));
                 }
                 self.rolled(kept.len());
             }
@@ -331,9 +331,9 @@ impl Model {
         for _ in 0..doublings {
             after = (after * 2).min(self.policy.restart_backoff_max);
         }
-        let pause = |timer: &&Timer| matches!(timer, Timer::Restart { .. });
+        let pause = |timer: &&Timer| matches!(timer, Timer::Backoff { .. });
         let generation = self.all_timers.iter().filter(pause).count() as u64 + 1;
-        let timer = Timer::Restart { generation };
+        let timer = Timer::Backoff { generation };
         self.paused.push((timer, position));
         self.say(Effect::StartTimer { timer, after });
     }
@@ -369,8 +369,8 @@ impl Model {
 /// The worker whose task keeps the timer.
 pub(crate) fn worker_of(timer: Timer) -> Option<WorkerId> {
     match timer {
-        Timer::Worker { worker, .. } | Timer::Upkeep { worker, .. } => Some(worker),
+        Timer::Worker { worker, .. } | Timer::Milestone { worker, .. } => Some(worker),
         Timer::Probe { lease } => Some(lease.worker),
-        Timer::Restart { .. } | Timer::Sessions => None,
+        Timer::Backoff { .. } | Timer::IdleSweep => None,
     }
 }

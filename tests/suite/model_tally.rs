@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 
+use ostler::supervisor::Event;
 use ostler::supervisor::{Effect, Input, Order, SessionEnd};
-use ostler::trace::Event;
 use ostler::worker::Phase;
 
 use crate::model::Model;
@@ -25,9 +25,9 @@ const EVERYTHING: &str = "
     event: Opened Unmarked
     order: Measure Open Probe StopAsk StopTerm StopKill StopReap
     pool: Grant Rolled RolledBack Drained Closed
-    timer: Probe Restart Sessions Upkeep Worker
+    timer: Probe Restart Sessions Health Worker
     cancelled: Probe Restart Worker
-    late: Elapsed(Probe) Elapsed(Restart) Elapsed(Upkeep) Elapsed(Worker) EndSession GaveUp LeaseEnded Measured OpenSession
+    late: Elapsed(Probe) Elapsed(Restart) Elapsed(Health) Elapsed(Worker) EndSession GaveUp LeaseEnded Measured OpenSession
     late: Port Probed Recycle RecycleAll Shutdown
     illegal: Port
 ";
@@ -68,13 +68,15 @@ impl Tally {
             Effect::CancelTimer { timer } => self.see("cancelled", name(timer)),
             Effect::Refuse { refusal, .. } => self.see("refusal", name(refusal)),
             Effect::SessionEnded { end, .. } => self.see("session", whole_name(end)),
-            Effect::Trace(Event::Moved(moved)) => {
+            Effect::Event(Event::Moved(moved)) => {
                 if moved.to == Phase::Terminated {
                     self.see("end", format!("{:?}", moved.reason.expect("it has one")));
                 }
             }
-            Effect::Trace(Event::Marked { reason, .. }) => self.see("mark", format!("{reason:?}")),
-            Effect::Trace(event) => self.see("event", name(event)),
+            Effect::Event(Event::Replacing { reason, .. }) => {
+                self.see("mark", format!("{reason:?}"))
+            }
+            Effect::Event(event) => self.see("event", name(event)),
             Effect::Rolled(rolled) if rolled.kept > 0 => self.see("pool", "RolledBack".into()),
             effect => self.see("pool", name(effect)),
         }

@@ -100,8 +100,8 @@ fn what_can_happen_on_each_rung() {
             "SessionsEnded: Ask Term Kill Reap",
             "DrainElapsed: Ask Term Kill Reap",
             "RungElapsed: Ask Term Kill Reap",
-            "PortExited: Ask Term Kill",
-            "PortReleased: Reap",
+            "Exited: Ask Term Kill",
+            "Released: Reap",
         ]
     );
 }

@@ -71,13 +71,13 @@ fn late_inputs_are_counted() {
     for (late, input) in [
         Input::LeaseEnded {
             lease,
-            exchanges: 7,
+            calls: 7,
             errors: 0,
             fault: None,
         },
         Input::LeaseEnded {
             lease,
-            exchanges: 0,
+            calls: 0,
             errors: 0,
             fault: Some(Fault::Abandoned),
         },
@@ -92,14 +92,14 @@ fn late_inputs_are_counted() {
         },
         Input::Elapsed { timer: start },
         Input::Elapsed {
-            timer: Timer::Restart { generation: 3 },
+            timer: Timer::Backoff { generation: 3 },
         },
         Input::Recycle { worker: gone },
     ]
     .into_iter()
     .enumerate()
     {
-        world.handle(input);
+        world.feed(input);
         let counters = Counters {
             stale: late as u64 + 1,
             ..before.1
@@ -120,7 +120,7 @@ fn a_session_is_opened_once() {
     let lease = world.leases[0];
     let second = world.checkout_for(Some(session));
     let stale = world.supervisor.counters().stale;
-    world.handle(Input::OpenSession { session });
+    world.feed(Input::OpenSession { session });
     let supervisor = &world.supervisor;
     assert_eq!(
         (
@@ -148,10 +148,10 @@ fn an_illegal_input_is_an_error() {
         worker,
         fact: PortFact::Released,
     };
-    let error = world.supervisor.handle(released).unwrap_err();
+    let error = world.supervisor.feed(released).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "worker 0.1: illegal input: PortReleased in phase Ready"
+        "worker 0.1: illegal input: Released in phase Ready"
     );
     assert_eq!(world.phases(), [Phase::Ready]);
     world.checkout();
@@ -166,11 +166,11 @@ fn a_rung_keeps_its_own_deadline() {
         slot: 0,
         generation: 1,
     };
-    world.handle(Input::Shutdown);
+    world.feed(Input::Shutdown);
     let ask = world.timers[0];
     world.elapse(ask);
     assert_eq!(world.rungs[&worker], [Rung::Ask, Rung::Term]);
-    world.handle(Input::Elapsed { timer: ask });
+    world.feed(Input::Elapsed { timer: ask });
     assert_eq!(world.rungs[&worker], [Rung::Ask, Rung::Term]);
     world.elapse(world.timers[0]);
     assert_eq!(world.rungs[&worker], [Rung::Ask, Rung::Term, Rung::Kill]);
@@ -227,7 +227,7 @@ fn a_recycled_worker_is_kept_until_it_is_replaced() {
         slot: 0,
         generation: 1,
     };
-    world.handle(Input::Recycle { worker: old });
+    world.feed(Input::Recycle { worker: old });
     assert_eq!(
         world.phases(),
         [Phase::Ready, Phase::Ready, Phase::Initializing]
@@ -268,7 +268,7 @@ fn shutdown_covers_every_phase() {
             Phase::Initializing
         ]
     );
-    world.handle(Input::Shutdown);
+    world.feed(Input::Shutdown);
     assert_eq!(
         world.phases(),
         [
@@ -284,7 +284,7 @@ fn shutdown_covers_every_phase() {
     assert_eq!(world.refused, [(late, Refusal::Closed)]);
     world.run_out();
     assert_eq!((world.phases(), world.closed), (vec![], 1));
-    world.handle(Input::Shutdown);
+    world.feed(Input::Shutdown);
     assert_eq!(world.closed, 1);
 }
 
@@ -295,7 +295,7 @@ fn a_shutdown_leaves_alone_who_is_leaving() {
     world.checkout();
     world.fault(world.leases[0], Fault::Abandoned);
     let before = world.supervisor.counters();
-    world.handle(Input::Shutdown);
+    world.feed(Input::Shutdown);
     assert_eq!(world.supervisor.counters(), before);
     assert_eq!(world.phases(), [Phase::Stopping; 3]);
 }
@@ -317,19 +317,19 @@ fn the_stages_of_a_shutdown_fit_into_it() {
             generation: 1,
         };
         supervisor
-            .handle(Input::Port {
+            .feed(Input::Port {
                 worker,
                 fact: PortFact::Started,
             })
             .unwrap();
         supervisor
-            .handle(Input::Checkout {
+            .feed(Input::Checkout {
                 waiter: ostler::WaiterId(1),
                 session: None,
             })
             .unwrap();
         assert!(supervisor.take_effects().count() > 0);
-        supervisor.handle(Input::Shutdown).unwrap();
+        supervisor.feed(Input::Shutdown).unwrap();
         let mut until_the_kill = Duration::ZERO;
         loop {
             let effects: Vec<Effect> = supervisor.take_effects().collect();
@@ -357,7 +357,7 @@ fn the_stages_of_a_shutdown_fit_into_it() {
             });
             let (timer, after) = timer.expect("each stage has a deadline");
             until_the_kill += after;
-            supervisor.handle(Input::Elapsed { timer }).unwrap();
+            supervisor.feed(Input::Elapsed { timer }).unwrap();
         }
         assert!(
             until_the_kill < Duration::from_millis(shutdown),

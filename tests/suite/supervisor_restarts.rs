@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ostler::supervisor::{Due, Effect, Input, PortFact, Refusal, Supervisor, Timer};
+use ostler::supervisor::{Effect, Input, Milestone, PortFact, Refusal, Supervisor, Timer};
 use ostler::worker::Phase;
 use ostler::{Policy, WorkerId};
 
@@ -18,7 +18,7 @@ fn crash(world: &mut World, worker: WorkerId) {
 }
 
 fn pauses(world: &World) -> usize {
-    let pause = |timer: &&Timer| matches!(timer, Timer::Restart { .. });
+    let pause = |timer: &&Timer| matches!(timer, Timer::Backoff { .. });
     world.timers.iter().filter(pause).count()
 }
 
@@ -30,7 +30,7 @@ fn a_failed_start_is_repeated_after_a_pause() {
     world.start_all();
     assert_eq!(world.phases(), [Phase::Ready; 2]);
     assert_eq!(pauses(&world), 1);
-    world.elapse(Timer::Restart { generation: 1 });
+    world.elapse(Timer::Backoff { generation: 1 });
     assert_eq!(
         world.phases(),
         [Phase::Initializing, Phase::Ready, Phase::Ready]
@@ -50,12 +50,12 @@ fn a_crash_is_made_good_at_once_and_a_second_is_not() {
     let second = world.supervisor.workers().next().unwrap().worker;
     crash(&mut world, second);
     assert_eq!((world.phases().len(), pauses(&world)), (0, 1));
-    world.elapse(Timer::Restart { generation: 1 });
+    world.elapse(Timer::Backoff { generation: 1 });
     world.start_all();
     let third = world.supervisor.workers().next().unwrap().worker;
-    world.elapse(Timer::Upkeep {
+    world.elapse(Timer::Milestone {
         worker: third,
-        due: Due::Stable,
+        milestone: Milestone::Stable,
     });
     crash(&mut world, third);
     assert_eq!((world.phases().len(), pauses(&world)), (1, 0));
@@ -94,7 +94,7 @@ fn pauses_double_with_jitter() {
                 generation,
             };
             for fact in [PortFact::Exited, PortFact::Released] {
-                supervisor.handle(Input::Port { worker, fact }).unwrap();
+                supervisor.feed(Input::Port { worker, fact }).unwrap();
             }
             let (timer, after) = supervisor
                 .take_effects()
@@ -104,7 +104,7 @@ fn pauses_double_with_jitter() {
                 })
                 .expect("a pause");
             pauses.push(after);
-            supervisor.handle(Input::Elapsed { timer }).unwrap();
+            supervisor.feed(Input::Elapsed { timer }).unwrap();
         }
         pauses
     };
@@ -171,7 +171,7 @@ fn a_start_ends_the_crash_loop() {
     assert_eq!(world.serving(), 0);
     let patient = world.checkout();
     assert!(world.waiting.contains(&patient));
-    world.elapse(Timer::Restart { generation: 2 });
+    world.elapse(Timer::Backoff { generation: 2 });
     world.start_all();
     assert_eq!(world.granted.last().unwrap().0, patient);
 }

@@ -221,13 +221,13 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Each promise has a damage that was seen to turn a test red, that test exists, and the table of `tests/README.md` says so.
+/// Each promise has a mutation that was seen to turn a test red, that test exists, and the table of `tests/README.md` says so.
 #[test]
 fn every_promise_has_its_damage() {
-    let (damages, readme) = (read("tests/damages.toml"), read("tests/README.md"));
+    let (mutations, readme) = (read("tests/mutations.toml"), read("tests/README.md"));
     let values = |key: &str| -> Vec<String> {
         let prefix = format!("{key} = \"");
-        let lines = damages
+        let lines = mutations
             .lines()
             .filter_map(|line| line.strip_prefix(&prefix));
         lines

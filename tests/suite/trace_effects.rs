@@ -1,7 +1,7 @@
 //! What a pool orders, told in the actions of `spec/WorkerPool.tla`: the second half of [`Mirror`].
 
 use ostler::supervisor::{Effect, Input, Order, Reason, Refusal, SessionEnd, Timer};
-use ostler::trace::{Event, Transition};
+use ostler::supervisor::{Event, Transition};
 use ostler::worker::{self, Phase};
 use ostler::{WaiterId, WorkerId};
 
@@ -16,7 +16,7 @@ impl Mirror {
         told: &mut Told,
     ) -> Result<(), String> {
         match effect {
-            Effect::Trace(event) => self.event(input, event, told)?,
+            Effect::Event(event) => self.event(input, event, told)?,
             Effect::Grant { waiter, lease } => {
                 let (c, session) = self.waiting(waiter)?;
                 self.leave(c);
@@ -53,12 +53,12 @@ impl Mirror {
                 told.actions.push("Close".into());
             }
             Effect::StartTimer { timer, .. } => {
-                if let Timer::Restart { .. } = timer {
+                if let Timer::Backoff { .. } = timer {
                     self.pauses.push(timer);
                 }
             }
             Effect::CancelTimer {
-                timer: timer @ Timer::Restart { .. },
+                timer: timer @ Timer::Backoff { .. },
             } => {
                 let running = self.pauses.iter().position(|pause| *pause == timer);
                 let running = running.ok_or("a pause is ended that does not run")?;
@@ -94,10 +94,10 @@ impl Mirror {
                 told.actions.push(format!("Start({})", n + 1));
             }
             Event::Moved(moved) => self.moved(input, moved, told)?,
-            Event::Marked { worker, .. } => told
+            Event::Replacing { worker, .. } => told
                 .actions
                 .push(format!("Limit({})", self.number(worker)?)),
-            Event::Unmarked { worker } => told
+            Event::Kept { worker } => told
                 .actions
                 .push(format!("Unmark({})", self.number(worker)?)),
             other => return Err(format!("{other:?} has no place in the specification")),
@@ -188,7 +188,7 @@ impl Mirror {
             Refusal::CrashLoop | Refusal::Closed => Some(format!("Refuse({})", client_name(c))),
             // That is a part of LoseSession or EndSession.
             Refusal::SessionLost(_) | Refusal::SessionEnded => None,
-            Refusal::Paused | Refusal::TooManySessions => {
+            Refusal::Draining | Refusal::TooManySessions => {
                 return Err(format!("a client that waits is refused: {refusal}"));
             }
         })

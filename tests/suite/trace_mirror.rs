@@ -169,8 +169,8 @@ impl Mirror {
             Input::EndSession { session } => self
                 .session(session)
                 .map(|s| format!("EndSession({})", session_name(s))),
-            Input::Pause if self.paused && !self.drained => None,
-            Input::Pause => {
+            Input::Drain if self.paused && !self.drained => None,
+            Input::Drain => {
                 (self.paused, self.drained) = (true, false);
                 Some("Pause".into())
             }
@@ -271,13 +271,13 @@ impl Mirror {
                     format!("{kind:?}Elapsed({n})")
                 }))
             }
-            Timer::Restart { .. } => {
+            Timer::Backoff { .. } => {
                 let before = self.pauses.len();
                 self.pauses.retain(|pause| *pause != timer);
                 Ok((self.pauses.len() < before).then(|| "CoolingEnds".into()))
             }
             // What comes of them shows in the effects.
-            Timer::Probe { .. } | Timer::Upkeep { .. } | Timer::Sessions => Ok(None),
+            Timer::Probe { .. } | Timer::Milestone { .. } | Timer::IdleSweep => Ok(None),
         }
     }
 

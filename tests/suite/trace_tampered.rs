@@ -1,7 +1,8 @@
 //! A trace that was tampered with, in each way in which a pool could do what it must not.
 
 use ostler::supervisor::{Effect, Input, Order, PortFact, Reason, Refusal};
-use ostler::trace::{Event, Step, Transition};
+use ostler::supervisor::{Event, Transition};
+use ostler::trace::Step;
 use ostler::worker::{self, Phase, Rung};
 use ostler::{LeaseId, WorkerId};
 
@@ -99,7 +100,7 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 21] = [
     }),
     ("a worker that is lost is not replaced", |_, step| {
         without(step, |effect| {
-            matches!(effect, Effect::Trace(Event::Opened { .. }))
+            matches!(effect, Effect::Event(Event::Opened { .. }))
         })
     }),
     ("a worker too many is opened", |_, step| {
@@ -107,14 +108,14 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 21] = [
             slot: 999,
             generation: 1,
         };
-        with(step, Effect::Trace(Event::Opened { worker: unknown }))
+        with(step, Effect::Event(Event::Opened { worker: unknown }))
     }),
     (
         "a worker goes to a phase that is not in the table",
         |_, step| {
             replace(step, |effect| match effect {
-                Effect::Trace(Event::Moved(moved)) if moved.to == Phase::Stopping => {
-                    Some(Effect::Trace(Event::Moved(Transition {
+                Effect::Event(Event::Moved(moved)) if moved.to == Phase::Stopping => {
+                    Some(Effect::Event(Event::Moved(Transition {
                         to: Phase::Ready,
                         ..moved
                     })))
@@ -124,7 +125,7 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 21] = [
         },
     ),
     ("a transition is kept quiet", |_, step| {
-        let moves = |effect: &Effect| matches!(effect, Effect::Trace(Event::Moved(moved)) if moved.from != moved.to);
+        let moves = |effect: &Effect| matches!(effect, Effect::Event(Event::Moved(moved)) if moved.from != moved.to);
         // One of them, because two may lead back to where the first began.
         let quiet = step.effects.iter().position(moves)?;
         let mut less = step.clone();
@@ -140,7 +141,7 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 21] = [
             to: Phase::Ready,
             reason: None,
         };
-        with(step, Effect::Trace(Event::Moved(back)))
+        with(step, Effect::Event(Event::Moved(back)))
     }),
     ("a rung of the ladder is left out", |_, step| {
         replace(step, |effect| match effect {
@@ -187,7 +188,7 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 21] = [
             to: Phase::Lingering,
             reason: Some(Reason::Recycled),
         };
-        with(step, Effect::Trace(Event::Moved(gone)))
+        with(step, Effect::Event(Event::Moved(gone)))
     }),
     (
         "the loss of a session is kept from who waits for it",
@@ -205,13 +206,13 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 21] = [
     ),
     ("a failed start is not followed by a pause", |_, step| {
         // After a crash there is none the first time, which the specification does not count.
-        let failed = |effect: &Effect| matches!(effect, Effect::Trace(Event::Moved(moved)) if moved.from == Phase::Initializing);
+        let failed = |effect: &Effect| matches!(effect, Effect::Event(Event::Moved(moved)) if moved.from == Phase::Initializing);
         step.effects.iter().any(failed).then_some(())?;
         without(step, |effect| {
             matches!(
                 effect,
                 Effect::StartTimer {
-                    timer: ostler::supervisor::Timer::Restart { .. },
+                    timer: ostler::supervisor::Timer::Backoff { .. },
                     ..
                 }
             )
@@ -252,7 +253,7 @@ fn is_grant(effect: &Effect) -> bool {
 }
 
 fn takes(effect: &Effect, input: worker::Input) -> bool {
-    matches!(effect, Effect::Trace(Event::Moved(moved)) if moved.input == input)
+    matches!(effect, Effect::Event(Event::Moved(moved)) if moved.input == input)
 }
 
 /// Without the effects that match; `None` where none does.

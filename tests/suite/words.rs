@@ -2,7 +2,7 @@
 
 use ostler::WorkerId;
 use ostler::supervisor::{Fault, Illegal, Limit, Reason, Refusal};
-use ostler::worker::{Input, Phase, PublicPhase, Rejected};
+use ostler::worker::{Input, Phase, PhaseSummary, Rejected};
 
 /// Every reason for a worker's end, in words, each its own.
 #[test]
@@ -46,7 +46,7 @@ fn refusals_are_sentences() {
     let words = [
         (Refusal::QueueFull, "too many clients are waiting"),
         (Refusal::CrashLoop, "no worker can be started"),
-        (Refusal::Paused, "the pool is drained"),
+        (Refusal::Draining, "the pool is drained"),
         (Refusal::Closed, "the pool is shut down"),
         (Refusal::TooManySessions, "too many sessions are open"),
         (
@@ -65,18 +65,18 @@ fn refusals_are_sentences() {
 fn public_phases_are_words() {
     let shown: Vec<_> = Phase::ALL
         .iter()
-        .map(|phase| phase.public().to_string())
+        .map(|phase| phase.summary().to_string())
         .collect();
     assert_eq!(
         shown.join(" "),
         "initializing ready busy draining draining draining terminated"
     );
     let words = [
-        (PublicPhase::Initializing, "initializing"),
-        (PublicPhase::Ready, "ready"),
-        (PublicPhase::Busy, "busy"),
-        (PublicPhase::Draining, "draining"),
-        (PublicPhase::Terminated, "terminated"),
+        (PhaseSummary::Initializing, "initializing"),
+        (PhaseSummary::Ready, "ready"),
+        (PhaseSummary::Busy, "busy"),
+        (PhaseSummary::Draining, "draining"),
+        (PhaseSummary::Terminated, "terminated"),
     ];
     for (phase, text) in words {
         assert_eq!(phase.to_string(), text);
@@ -92,10 +92,10 @@ fn an_illegal_input_names_the_worker() {
     };
     let rejected = Rejected {
         phase: Phase::Ready,
-        input: Input::PortReleased,
+        input: Input::Released,
     };
     assert_eq!(
         Illegal { worker, rejected }.to_string(),
-        "worker 3.17: illegal input: PortReleased in phase Ready"
+        "worker 3.17: illegal input: Released in phase Ready"
     );
 }

@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ostler::supervisor::Event;
 use ostler::supervisor::{
     Effect, Fault, Input, Order, PortFact, Reason, Refusal, Rolled, SessionEnd, Supervisor, Timer,
 };
-use ostler::trace::Event;
 use ostler::worker::{self, Phase, Rung};
 use ostler::{LeaseId, Policy, SessionId, WaiterId, WorkerId};
 
@@ -48,7 +48,7 @@ pub(crate) struct World {
     pub(crate) timers: Vec<Timer>,
     pub(crate) cancelled: Vec<Timer>,
     /// Timers that come again and again, or mean nothing by themselves: whoever lets time run out leaves them out.
-    pub(crate) upkeep: Vec<Timer>,
+    pub(crate) health: Vec<Timer>,
     pub(crate) waiting: BTreeSet<WaiterId>,
     /// Of those who wait, the ones that wait for a session's lease.
     pub(crate) for_session: BTreeMap<WaiterId, SessionId>,
@@ -84,7 +84,7 @@ impl World {
             ports: BTreeMap::new(),
             timers: Vec::new(),
             cancelled: Vec::new(),
-            upkeep: Vec::new(),
+            health: Vec::new(),
             waiting: BTreeSet::new(),
             for_session: BTreeMap::new(),
             sessions: BTreeSet::new(),
@@ -109,11 +109,11 @@ impl World {
     }
 
     /// Feeds an input that can really happen.
-    pub(crate) fn handle(&mut self, input: Input) {
+    pub(crate) fn feed(&mut self, input: Input) {
         let before = self.serving();
         self.happens(input);
         self.supervisor
-            .handle(input)
+            .feed(input)
             .expect("what can happen is never illegal");
         let recycled = self.perform();
         let size = self.supervisor.policy().size;
@@ -152,7 +152,7 @@ impl World {
                 _ => {}
             },
             Input::Elapsed { timer } => {
-                for timers in [&mut self.timers, &mut self.cancelled, &mut self.upkeep] {
+                for timers in [&mut self.timers, &mut self.cancelled, &mut self.health] {
                     timers.retain(|running| *running != timer);
                 }
             }
@@ -168,14 +168,14 @@ impl World {
     pub(crate) fn checkout_for(&mut self, session: Option<SessionId>) -> WaiterId {
         self.last_waiter += 1;
         let waiter = WaiterId(self.last_waiter);
-        self.handle(Input::Checkout { waiter, session });
+        self.feed(Input::Checkout { waiter, session });
         waiter
     }
 
     pub(crate) fn open_session(&mut self) -> SessionId {
         self.last_session += 1;
         let session = SessionId(self.last_session);
-        self.handle(Input::OpenSession { session });
+        self.feed(Input::OpenSession { session });
         session
     }
 
@@ -188,26 +188,26 @@ impl World {
 
     /// The worker answers the probe.
     pub(crate) fn probed(&mut self, lease: LeaseId, healthy: bool) {
-        self.handle(Input::Probed { lease, healthy });
+        self.feed(Input::Probed { lease, healthy });
     }
 
     pub(crate) fn checkin(&mut self, lease: LeaseId) {
         self.checkin_after(lease, 1, 0);
     }
 
-    pub(crate) fn checkin_after(&mut self, lease: LeaseId, exchanges: u64, errors: u64) {
-        self.handle(Input::LeaseEnded {
+    pub(crate) fn checkin_after(&mut self, lease: LeaseId, calls: u64, errors: u64) {
+        self.feed(Input::LeaseEnded {
             lease,
-            exchanges,
+            calls,
             errors,
             fault: None,
         });
     }
 
     pub(crate) fn fault(&mut self, lease: LeaseId, fault: Fault) {
-        self.handle(Input::LeaseEnded {
+        self.feed(Input::LeaseEnded {
             lease,
-            exchanges: 0,
+            calls: 0,
             errors: 0,
             fault: Some(fault),
         });
@@ -218,12 +218,12 @@ impl World {
         if !self.ports.get(&worker).is_some_and(|port| port.can(fact)) {
             return false;
         }
-        self.handle(Input::Port { worker, fact });
+        self.feed(Input::Port { worker, fact });
         true
     }
 
     pub(crate) fn elapse(&mut self, timer: Timer) {
-        self.handle(Input::Elapsed { timer });
+        self.feed(Input::Elapsed { timer });
     }
 
     pub(crate) fn phases(&self) -> Vec<Phase> {
@@ -299,11 +299,11 @@ impl World {
                     self.ended.push((session, end));
                 }
                 Effect::StartTimer { timer, .. } => match timer {
-                    Timer::Sessions => self.upkeep.push(timer),
+                    Timer::IdleSweep => self.health.push(timer),
                     _ => self.timers.push(timer),
                 },
                 Effect::CancelTimer { timer } => self.cancel(|running| *running == timer),
-                Effect::Trace(event) => {
+                Effect::Event(event) => {
                     recycled += usize::from(self.is_recycling(event));
                     self.happened(event);
                 }
@@ -337,7 +337,7 @@ impl World {
             // Its task has ended, and with it what it would have done.
             let worker = transition.worker;
             self.timers.retain(|timer| !belongs(timer, worker));
-            self.upkeep.retain(|timer| !belongs(timer, worker));
+            self.health.retain(|timer| !belongs(timer, worker));
             self.probes.retain(|lease| lease.worker != worker);
         }
     }
@@ -367,7 +367,7 @@ impl World {
 
     fn start_timer(&mut self, worker: WorkerId, timer: Timer) {
         let timers = match timer {
-            Timer::Upkeep { .. } => &mut self.upkeep,
+            Timer::Milestone { .. } => &mut self.health,
             _ => &mut self.timers,
         };
         let of_machine = |timer: &&Timer| matches!(timer, Timer::Worker { .. });
@@ -381,7 +381,7 @@ impl World {
     }
 
     fn cancel(&mut self, which: impl Fn(&Timer) -> bool) {
-        for timers in [&mut self.timers, &mut self.upkeep] {
+        for timers in [&mut self.timers, &mut self.health] {
             let (cancelled, running): (Vec<Timer>, _) = timers.drain(..).partition(&which);
             *timers = running;
             self.cancelled.extend(cancelled);
@@ -391,8 +391,8 @@ impl World {
 
 fn belongs(timer: &Timer, to: WorkerId) -> bool {
     match timer {
-        Timer::Worker { worker, .. } | Timer::Upkeep { worker, .. } => *worker == to,
+        Timer::Worker { worker, .. } | Timer::Milestone { worker, .. } => *worker == to,
         Timer::Probe { lease } => lease.worker == to,
-        Timer::Restart { .. } | Timer::Sessions => false,
+        Timer::Backoff { .. } | Timer::IdleSweep => false,
     }
 }

@@ -8,8 +8,8 @@
 //! that serves every Nth file is killed in the middle of it. The pool replaces the worker, the survey makes the call once
 //! more, and the figures are those of a run without kills.
 
-mod books;
 mod report;
+mod resources;
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -83,7 +83,7 @@ async fn survey(args: &Args) -> Result<(), Box<dyn Error>> {
         .or_else(|| thread::available_parallelism().ok())
         .map_or(1, usize::from);
 
-    let descriptors = books::descriptors();
+    let descriptors = resources::descriptors();
     let since = Instant::now();
     let python = Python::function("survey_worker:parse")
         .interpreter(&args.python)
@@ -130,8 +130,8 @@ async fn survey(args: &Args) -> Result<(), Box<dyn Error>> {
     figures.health_checks = report.counters.probes;
     figures.shutdown_s = report.took.as_secs_f64();
     figures.wall_s = since.elapsed().as_secs_f64();
-    figures.leaked_processes = books::processes(&groups) as i64;
-    figures.leaked_fds = books::descriptors() as i64 - descriptors as i64;
+    figures.leaked_processes = resources::processes(&groups) as i64;
+    figures.leaked_fds = resources::descriptors() as i64 - descriptors as i64;
     if figures.files != count {
         return Err(format!("{} of {count} files were accounted for", figures.files).into());
     }

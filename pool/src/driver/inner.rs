@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use ostler::supervisor::{Order, Refusal, Rolled, SessionEnd, Timer};
+use ostler::supervisor::{Order, Refusal, SessionEnd, Timer};
 use ostler::{LeaseId, SessionId, Supervisor, WaiterId, WorkerId};
 use tokio::sync::{Notify, oneshot};
 
@@ -28,7 +28,7 @@ pub(super) struct Inner {
     pub(super) timers: HashMap<Timer, Option<AbortHandle>>,
     pub(super) last_failure: Option<Arc<StartError>>,
     /// Who waits for the rolling restart, and who for the pool to be drained.
-    pub(super) rolling: Vec<oneshot::Sender<Result<Rolled, RollingError>>>,
+    pub(super) rolling: Vec<oneshot::Sender<Result<usize, RollingError>>>,
     pub(super) draining: Vec<oneshot::Sender<()>>,
     pub(super) shutdown: Option<Shutdown>,
     pub(super) log: Log,
@@ -173,7 +173,7 @@ impl Inner {
             },
             (Refusal::SessionLost(reason), _) => CheckoutError::SessionLost { reason },
             (Refusal::SessionEnded, _) => CheckoutError::SessionEnded,
-            (Refusal::Paused, _) => CheckoutError::Paused {
+            (Refusal::Draining, _) => CheckoutError::Draining {
                 pool: self.occupancy(),
             },
             (Refusal::Closed | Refusal::CrashLoop, _) => CheckoutError::Closed,
@@ -200,7 +200,7 @@ impl Inner {
                 in_phase: elapsed(|record| record.since),
                 age: elapsed(|record| record.opened),
                 rung: view.rung,
-                calls: view.exchanges,
+                calls: view.calls,
                 errors: view.errors,
                 sessions: view.sessions,
                 memory: view.memory,
@@ -209,7 +209,7 @@ impl Inner {
                     healthy,
                 }),
                 misses: view.misses,
-                marked: view.marked,
+                replacing: view.replacing,
                 reason: view.reason,
                 replaces: view.replaces,
             }
@@ -218,7 +218,7 @@ impl Inner {
             size: self.supervisor.policy().size,
             waiting: self.supervisor.waiting(),
             sessions: self.supervisor.sessions(),
-            paused: self.supervisor.is_paused(),
+            draining: self.supervisor.is_draining(),
             workers: workers.collect(),
             counters: self.supervisor.counters(),
             last_failure: self.last_failure.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use ostler::trace::Event;
+use ostler::supervisor::Event;
 
 /// How many events a reader may be behind. One that is further behind has missed those before, and is told how many.
 const KEPT: usize = 4096;

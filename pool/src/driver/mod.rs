@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use ostler::supervisor::{Input, Order, Rolled};
+use ostler::supervisor::{Input, Order};
 use ostler::{SessionId, Supervisor, WaiterId, WorkerId};
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -91,7 +91,7 @@ impl Driver {
     }
 
     /// Feeds one fact to the core and performs what it orders.
-    pub(crate) fn handle(self: &Arc<Self>, input: Input) {
+    pub(crate) fn feed(self: &Arc<Self>, input: Input) {
         let deferred = self.decide(&mut self.lock(), input);
         self.perform(deferred);
     }
@@ -144,7 +144,7 @@ impl Driver {
     }
 
     /// Begins a rolling restart, or joins the one that is under way. Its outcome will be sent.
-    pub(crate) fn recycle_all(self: &Arc<Self>) -> oneshot::Receiver<Result<Rolled, RollingError>> {
+    pub(crate) fn recycle_all(self: &Arc<Self>) -> oneshot::Receiver<Result<usize, RollingError>> {
         let (sender, receiver) = oneshot::channel();
         let deferred = {
             let mut inner = self.lock();
@@ -164,7 +164,7 @@ impl Driver {
         let deferred = {
             let mut inner = self.lock();
             inner.draining.push(sender);
-            self.decide(&mut inner, Input::Pause)
+            self.decide(&mut inner, Input::Drain)
         };
         self.perform(deferred);
         receiver
@@ -215,7 +215,7 @@ impl Driver {
     pub(crate) fn shutdown(self: &Arc<Self>) {
         let begun = Shutdown::begun_now();
         self.lock().shutdown.get_or_insert(begun);
-        self.handle(Input::Shutdown);
+        self.feed(Input::Shutdown);
     }
 
     /// What has become of the shutdown so far.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ostler::WorkerId;
-use ostler::supervisor::{Effect, Illegal, Input, Rolled, Timer};
-use ostler::trace::{Event, Step, Transition};
-use ostler::worker::Phase;
+use ostler::supervisor::{DrainEnd, Effect, Event, Illegal, Input, RollingEnd, Timer, Transition};
+use ostler::trace::Step;
+use ostler::worker::{self, Phase};
 use tokio::sync::{Notify, oneshot};
 
 use super::inner::{Inner, Record};
 use super::{Answer, Driver};
-use crate::error::RollingError;
+use crate::error::{RollingError, StartError};
 use crate::rt::{self, AbortHandle, Instant};
 use crate::task;
 use crate::wire::Wire;
@@ -28,8 +28,8 @@ pub(super) enum Deferred {
     StartTimer(Timer, Duration),
     CancelTimer(AbortHandle),
     Rolled(
-        Vec<oneshot::Sender<Result<Rolled, RollingError>>>,
-        Result<Rolled, RollingError>,
+        Vec<oneshot::Sender<Result<usize, RollingError>>>,
+        Result<usize, RollingError>,
     ),
     Drained(Vec<oneshot::Sender<()>>),
     Log(Event),
@@ -43,7 +43,7 @@ pub(super) enum Deferred {
 
 impl Driver {
     pub(super) fn decide(self: &Arc<Self>, inner: &mut Inner, input: Input) -> Vec<Deferred> {
-        let handled = inner.supervisor.handle(input);
+        let handled = inner.supervisor.feed(input);
         let mut deferred = self.sort(inner, Some(input));
         if let Err(illegal) = handled {
             deferred.push(Deferred::Complain(illegal));
@@ -80,10 +80,16 @@ impl Driver {
                     let sleeping = inner.timers.remove(&timer).flatten();
                     deferred.extend(sleeping.map(Deferred::CancelTimer));
                 }
-                Effect::Trace(event) => inner.trace(event, &mut deferred),
-                Effect::Rolled(rolled) => deferred.push(inner.rolled(rolled)),
-                Effect::Drained => {
+                Effect::Event(event) => inner.trace(event, &mut deferred),
+                Effect::RollingEnded(end) => deferred.push(inner.rolled(end)),
+                Effect::DrainEnded(DrainEnd::Drained) => {
                     deferred.push(Deferred::Drained(std::mem::take(&mut inner.draining)));
+                }
+                Effect::DrainEnded(DrainEnd::Resumed) => {}
+                Effect::ShutdownDrained => {
+                    if let Some(shutdown) = &mut inner.shutdown {
+                        shutdown.drained = Some(Instant::now());
+                    }
                 }
                 Effect::Closed => deferred.push(Deferred::Close),
             }
@@ -149,7 +155,7 @@ impl Driver {
         let sleeping = self.runtime.spawn(async move {
             driver.sleep(after).await;
             driver.lock().timers.remove(&timer);
-            driver.handle(Input::Elapsed { timer });
+            driver.feed(Input::Elapsed { timer });
         });
         match self.lock().timers.get_mut(&timer) {
             Some(handle) => *handle = Some(sleeping.abort_handle()),
@@ -182,30 +188,42 @@ impl Inner {
 
     fn moved(&mut self, transition: Transition, deferred: &mut Vec<Deferred>) {
         let Transition {
-            worker, from, to, ..
+            worker,
+            from,
+            input,
+            to,
+            ..
         } = transition;
+        if (from, input) == (Phase::Initializing, worker::Input::StartElapsed) {
+            let after = self.supervisor.policy().start_timeout;
+            self.last_failure = Some(Arc::new(StartError::TimedOut { worker, after }));
+        }
         if to == Phase::Terminated {
+            let of_worker = |timer: &Timer| timer.worker() == Some(worker);
+            let over: Vec<Timer> = self.timers.keys().copied().filter(of_worker).collect();
+            for timer in over {
+                deferred.extend(
+                    self.timers
+                        .remove(&timer)
+                        .flatten()
+                        .map(Deferred::CancelTimer),
+                );
+            }
             deferred.extend(self.take_record(worker).map(Deferred::Forget));
         } else if to != from
             && let Some(record) = self.record(worker)
         {
             record.since = Instant::now();
         }
-        if let Some(shutdown) = &mut self.shutdown
-            && shutdown.drained.is_none()
-            && !(self.supervisor.phases())
-                .any(|phase| matches!(phase, Phase::Lingering | Phase::Finishing))
-        {
-            shutdown.drained = Some(Instant::now());
-        }
     }
 
-    fn rolled(&mut self, rolled: Rolled) -> Deferred {
-        let outcome = match (rolled.kept, self.supervisor.is_closing()) {
-            (0, _) => Ok(rolled),
-            (_, true) => Err(RollingError::Closed { rolled }),
-            (_, false) => Err(RollingError::StartFailed {
-                rolled,
+    fn rolled(&mut self, end: RollingEnd) -> Deferred {
+        let outcome = match end {
+            RollingEnd::Completed { replaced } => Ok(replaced),
+            RollingEnd::Closed { replaced, kept } => Err(RollingError::Closed { replaced, kept }),
+            RollingEnd::StartFailed { replaced, kept } => Err(RollingError::StartFailed {
+                replaced,
+                kept,
                 last: self.last_failure.clone(),
             }),
         };
@@ -232,10 +250,10 @@ fn log(event: Event) {
             reason = reason.map(tracing::field::display),
             "transition"
         ),
-        Event::Marked { reason, .. } => tracing::debug!(
+        Event::Replacing { reason, .. } => tracing::debug!(
             target: "ostler::worker", %worker, slot, generation, %reason, "to be replaced"
         ),
-        Event::Unmarked { .. } => tracing::debug!(
+        Event::Kept { .. } => tracing::debug!(
             target: "ostler::worker", %worker, slot, generation, "to be kept after all"
         ),
         _ => {}

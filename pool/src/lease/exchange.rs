@@ -115,7 +115,7 @@ impl<'a> Exchange<'a> {
 
     /// Takes note that the exchange is whole, and of how many in a row have now been answered with an error.
     fn ended(&mut self, errors: u64) {
-        self.lease.exchanges += 1;
+        self.lease.calls += 1;
         self.lease.errors = errors;
         self.fault = None;
     }

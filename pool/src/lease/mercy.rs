@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ostler::LeaseId;
-use ostler::supervisor::{Fault, Input};
+use ostler::supervisor::{Fault, Input, LeaseEnd};
 use tokio::select;
 
 use super::exchange::read;
@@ -21,7 +21,7 @@ pub(super) struct Mercy {
     pub(super) lease: LeaseId,
     /// The kind of the request that was cancelled.
     pub(super) asked: u8,
-    pub(super) exchanges: u64,
+    pub(super) calls: u64,
     pub(super) errors: u64,
     /// `None` once the exchange has ended.
     pub(super) fault: Option<Fault>,
@@ -36,7 +36,7 @@ impl Mercy {
             ended = self.ended() => ended,
         };
         if ended {
-            self.exchanges += 1;
+            self.calls += 1;
             self.errors = 0;
             self.fault = None;
         }
@@ -67,11 +67,11 @@ impl Mercy {
 
 impl Drop for Mercy {
     fn drop(&mut self) {
-        self.driver.handle(Input::LeaseEnded {
+        self.driver.feed(Input::LeaseEnded {
             lease: self.lease,
-            exchanges: self.exchanges,
+            calls: self.calls,
             errors: self.errors,
-            fault: self.fault,
+            end: self.fault.map_or(LeaseEnd::Clean, LeaseEnd::Fault),
         });
     }
 }

@@ -7,7 +7,7 @@ mod parts;
 use std::fmt;
 use std::sync::Arc;
 
-use ostler::supervisor::{Fault, Input};
+use ostler::supervisor::{Fault, Input, LeaseEnd};
 use ostler::{LeaseId, WorkerId};
 
 use self::exchange::Exchange;
@@ -31,7 +31,7 @@ pub struct Lease {
     driver: Arc<Driver>,
     wire: Arc<Wire>,
     id: LeaseId,
-    exchanges: u64,
+    calls: u64,
     /// How many of the last of them in a row were answered with an error.
     errors: u64,
     over: bool,
@@ -43,7 +43,7 @@ impl Lease {
             driver,
             wire,
             id,
-            exchanges: 0,
+            calls: 0,
             errors: 0,
             over: false,
         }
@@ -150,7 +150,7 @@ impl Lease {
                     wire: Arc::clone(&self.wire),
                     lease: self.id,
                     asked,
-                    exchanges: self.exchanges,
+                    calls: self.calls,
                     errors: self.errors,
                     fault: Some(fault),
                 };
@@ -166,11 +166,11 @@ impl Lease {
             return;
         }
         self.over = true;
-        self.driver.handle(Input::LeaseEnded {
+        self.driver.feed(Input::LeaseEnded {
             lease: self.id,
-            exchanges: self.exchanges,
+            calls: self.calls,
             errors: self.errors,
-            fault,
+            end: fault.map_or(LeaseEnd::Clean, LeaseEnd::Fault),
         });
     }
 }

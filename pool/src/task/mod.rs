@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
 
-use ostler::supervisor::{Fault, Input, Order, PortFact, Reason, Timer};
+use ostler::supervisor::{Fault, Input, LeaseEnd, Order, PortFact, Reason, Timer};
 use ostler::worker::{self, Rung};
 use ostler::{LeaseId, WorkerId};
 use tokio::select;
@@ -37,7 +37,7 @@ pub(crate) struct Task {
     port: Option<Box<dyn Port>>,
     handshake: Option<BoxFuture<'static, Result<Answer, Broken>>>,
     probe: Option<(LeaseId, BoxFuture<'static, Result<Answer, Broken>>)>,
-    /// One for its machine, and a handful for its upkeep.
+    /// One for its machine, and a handful for its health.
     timers: Vec<(Timer, Pin<Box<Sleep>>)>,
     /// Whether its start has failed in a way that is already known.
     failed: bool,
@@ -159,11 +159,7 @@ impl Task {
     fn perform(&mut self, order: Order) {
         match order {
             Order::Open => self.open(),
-            Order::StartTimer { timer, after } => {
-                self.timers
-                    .push((timer, Box::pin(self.driver.sleep(after))));
-            }
-            Order::CancelTimer { timer } => self.timers.retain(|(running, _)| *running != timer),
+            Order::Cancel { .. } => {}
             Order::Probe { lease } => {
                 let wire = Arc::clone(&self.wire);
                 self.probe = Some((lease, Box::pin(async move { wire.ping().await })));
@@ -214,22 +210,22 @@ impl Task {
             Err(Broken::EndOfOutput | Broken::EndOfInput | Broken::Closed(_)) => return,
             Ok(_) | Err(Broken::Protocol(_)) => {
                 tracing::warn!(target: "ostler::worker", %worker, "broke the protocol in a probe");
-                return self.driver.handle(Input::LeaseEnded {
+                return self.driver.feed(Input::LeaseEnded {
                     lease,
-                    exchanges: 0,
+                    calls: 0,
                     errors: 0,
-                    fault: Some(Fault::ProtocolBroken),
+                    end: LeaseEnd::Fault(Fault::ProtocolBroken),
                 });
             }
         };
         self.driver.was_probed(worker, healthy);
-        self.driver.handle(Input::Probed { lease, healthy });
+        self.driver.feed(Input::Probed { lease, healthy });
     }
 
     fn measure(&self) {
         let worker = self.worker;
         if let Some(bytes) = self.port.as_ref().and_then(|port| port.memory()) {
-            self.driver.handle(Input::Measured { worker, bytes });
+            self.driver.feed(Input::Measured { worker, bytes });
         }
     }
 
@@ -285,11 +281,11 @@ impl Task {
             let (worker, after) = (self.worker, self.driver.start_timeout());
             self.failed(StartError::TimedOut { worker, after });
         }
-        self.driver.handle(Input::Elapsed { timer });
+        self.driver.feed(Input::Elapsed { timer });
     }
 
     fn report(&self, fact: PortFact) {
-        self.driver.handle(Input::Port {
+        self.driver.feed(Input::Port {
             worker: self.worker,
             fact,
         });

@@ -33,7 +33,7 @@ pub struct Breach {
 ///
 /// Opens a handful of ports, whose workers must speak the frame protocol, with real time; it takes as long as so many starts.
 /// What only the operating system can tell is looked up where there is a `/proc`; to count everything, do this between two looks
-/// into the [`Books`](super::Books).
+/// into the [`Resources`](super::Resources).
 ///
 /// ```
 /// # tokio::runtime::Runtime::new()?.block_on(async {

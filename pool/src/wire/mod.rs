@@ -137,7 +137,7 @@ impl Wire {
         self.lock().is_sent()
     }
 
-    /// Closes both pipes and wakes whoever waits for an answer. With `farewell`, a worker between two exchanges is
+    /// Closes both pipes and wakes whoever waits for an answer. With `farewell`, a worker between two calls is
     /// sent `SHUTDOWN` first, as far as its pipe takes it at once.
     ///
     /// What the worker had answered before it ended is read out of the pipe, and still reaches the client.
@@ -197,12 +197,12 @@ mod tests {
     #[tokio::test]
     async fn a_ping_is_an_exchange() {
         let (wire, mut worker) = wire();
-        let exchanges = [
+        let calls = [
             (kind::PING, kind::PONG, &b""[..]),
             (kind::CALL, kind::REPLY, b"reply"),
             (kind::PING, kind::ERROR, b"not well"),
         ];
-        for (id, (asks, kind, body)) in (1..).zip(exchanges) {
+        for (id, (asks, kind, body)) in (1..).zip(calls) {
             let ask = async {
                 match asks {
                     kind::PING => wire.ping().await,

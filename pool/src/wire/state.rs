@@ -60,7 +60,7 @@ impl State {
     }
 
     pub(super) fn next_id(&mut self) -> u32 {
-        // 0 is the handshake's; after 2^32 exchanges the ids begin again.
+        // 0 is the handshake's; after 2^32 calls the ids begin again.
         self.last_id = self.last_id.checked_add(1).unwrap_or(1);
         self.last_id
     }

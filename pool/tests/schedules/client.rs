@@ -24,7 +24,7 @@ pub(crate) struct Stage {
 pub(crate) struct Seen {
     requests: u64,
     /// Exchanges that were answered, well or with an error.
-    pub(crate) exchanges: u64,
+    pub(crate) calls: u64,
     paused: bool,
     pub(crate) closing: bool,
 }
@@ -197,14 +197,14 @@ impl Stage {
             (verb, Ok(reply)) => panic!("{verb:?} was answered: {reply:?}"),
         };
         if whole {
-            self.note(|seen| seen.exchanges += 1);
+            self.note(|seen| seen.calls += 1);
         }
     }
 
     fn judge_refusal(&self, refusal: &CheckoutError) {
         let fits = match refusal {
             CheckoutError::Closed => self.plan.may_close(),
-            CheckoutError::Paused { .. } => self.seen().paused,
+            CheckoutError::Draining { .. } => self.seen().paused,
             _ => false,
         };
         assert!(fits, "{refusal}");

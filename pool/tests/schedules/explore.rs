@@ -132,7 +132,7 @@ async fn end(stage: &Stage) {
     assert_eq!((books.open.len(), books.held.len()), (0, 0));
     assert!(books.opened <= counters.opened, "{books:?}, {status}");
     assert!(books.most_open <= plan.most(), "{books:?}");
-    let (counted, answered) = (counters.exchanges, stage.seen().exchanges);
+    let (counted, answered) = (counters.calls, stage.seen().calls);
     // What a client gave up may have been ended by its worker in the grace.
     assert!(counted <= answered || plan.grace, "{counters:?}");
     // The lease of a worker that is gone has ended already when its client lets go of it, and is counted as late.

@@ -19,7 +19,7 @@ const PIPE: usize = 32;
 
 /// What the ports did, counted by themselves.
 #[derive(Debug, Default)]
-pub(crate) struct Books {
+pub(crate) struct Resources {
     /// The workers whose port is open.
     pub(crate) open: BTreeSet<WorkerId>,
     pub(crate) opened: u64,
@@ -31,7 +31,7 @@ pub(crate) struct Books {
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     plan: Arc<Plan>,
-    books: Arc<Mutex<Books>>,
+    books: Arc<Mutex<Resources>>,
 }
 
 impl World {
@@ -42,7 +42,7 @@ impl World {
         }
     }
 
-    pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
+    pub(crate) fn books(&self) -> MutexGuard<'_, Resources> {
         self.books.lock().expect("the books")
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ostler_pool::ostler::supervisor::Reason;
 use ostler_pool::ostler::worker::Rung;
-use ostler_pool::testing::{Sim, SimBooks as Books};
+use ostler_pool::testing::{Sim, SimResources as Resources};
 use ostler_pool::{CallError, ExitStatus};
 use tokio::time::Instant;
 
@@ -22,7 +22,7 @@ async fn a_call_is_answered() {
         assert_eq!(pool.call(request).await.unwrap(), request);
     }
     let report = pool.shutdown().await;
-    assert_eq!((report.counters.exchanges, report.counters.opened), (3, 2));
+    assert_eq!((report.counters.calls, report.counters.opened), (3, 2));
     assert_eq!(report.workers.len(), 2);
     for end in &report.workers {
         let ended = (end.reason, end.rung, end.status);
@@ -37,10 +37,10 @@ async fn a_call_is_answered() {
     }
     assert_eq!(
         sim.books(),
-        Books {
+        Resources {
             opened: 2,
             most_open: 2,
-            ..Books::default()
+            ..Resources::default()
         }
     );
 }
@@ -77,7 +77,7 @@ async fn a_call_that_takes_too_long_costs_its_worker() {
     let counters = pool.status().counters;
     assert_eq!((sim.books().opened, counters.faulted), (2, 1));
     assert_eq!(
-        counters.exchanges, 2,
+        counters.calls, 2,
         "what was answered counts, however the lease ended"
     );
     drop(lease);
@@ -152,10 +152,7 @@ async fn an_exception_costs_nothing() {
     }
     assert_eq!(lease.call(&[1; 1019]).await.unwrap(), [1; 1019]);
     drop(lease);
-    assert_eq!(
-        (sim.books().opened, pool.status().counters.exchanges),
-        (1, 2)
-    );
+    assert_eq!((sim.books().opened, pool.status().counters.calls), (1, 2));
     end(&pool, &sim).await;
 }
 

@@ -30,7 +30,7 @@ async fn abandon(pool: &Pool, request: &[u8]) {
 /// Calls answered, leases that ended badly, and workers opened so far.
 fn counts(pool: &Pool) -> (u64, u64, u64) {
     let counters = pool.status().counters;
-    (counters.exchanges, counters.faulted, counters.opened)
+    (counters.calls, counters.faulted, counters.opened)
 }
 
 /// C1: a worker that ends an abandoned call in time, with an error or with a reply, serves on; its answer reaches nobody
@@ -236,7 +236,7 @@ async fn a_shutdown_waits_for_the_cancelled() {
         assert!((least..=most).contains(&took.as_secs()), "{took:?}");
         assert_eq!(report.unreleased, []);
         assert_eq!(
-            (report.counters.exchanges, report.counters.faulted),
+            (report.counters.calls, report.counters.faulted),
             (answered, 0)
         );
         assert_eq!((sim.books().open, pool.status().workers.len()), (0, 0));
@@ -271,7 +271,7 @@ fn a_lost_runtime_settles_what_is_cancelled() {
         assert_eq!((status.workers.len(), sim.books().open), (0, 0));
         // Where the runtime drops the waiting before the worker, there is a moment for a replacement to be ordered.
         assert_eq!(status.counters.opened, status.counters.released);
-        assert_eq!((status.counters.granted, status.counters.exchanges), (1, 0));
+        assert_eq!((status.counters.granted, status.counters.calls), (1, 0));
     }
 }
 

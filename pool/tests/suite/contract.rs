@@ -8,13 +8,13 @@ use ostler_pool::{
     BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, Program, Python, Release, WorkerId,
 };
 
-use crate::books::{alone, leaves_nothing, modules};
+use crate::resources::{isolated, leaves_nothing, modules};
 use crate::rig::interpreter;
 
 /// The port of a process keeps its contract: spawned, forked, and speaking frames by itself. Nothing is left.
 #[test]
 fn the_process_port_keeps_its_contract() {
-    if !alone("contract::the_process_port_keeps_its_contract") {
+    if !isolated("contract::the_process_port_keeps_its_contract") {
         return;
     }
     let echo = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/echo.py");

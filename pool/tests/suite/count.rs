@@ -1,7 +1,7 @@
 //! How many workers serve: counted from a pool's events, and from nothing else.
 
+use ostler_pool::ostler::supervisor::Event;
 use ostler_pool::ostler::supervisor::Reason;
-use ostler_pool::ostler::trace::Event;
 use ostler_pool::{Events, Phase, Pool};
 
 use crate::rig::until;

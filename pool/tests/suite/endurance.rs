@@ -11,7 +11,7 @@ use ostler_pool::{Builder, CallError, ExitStatus, Lease, Pool, Program};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
-use crate::books::{Books, alone, leaves_nothing, modules};
+use crate::resources::{Resources, isolated, leaves_nothing, modules};
 use crate::rig::{Random, interpreter, signal, until};
 
 /// How many clients, more than there are workers.
@@ -53,7 +53,7 @@ const ACTS: [Act; 10] = [
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     granted: u64,
-    exchanges: u64,
+    calls: u64,
     exited: u64,
     faulted: u64,
 }
@@ -123,11 +123,11 @@ impl Act {
             }
             (Self::Flood, Ok(reply)) => {
                 assert_eq!(reply, b"flooded");
-                tally.exchanges += 1;
+                tally.calls += 1;
             }
             (Self::Twice, Ok(reply)) => {
                 assert_eq!(reply, b"once");
-                tally.exchanges += 1;
+                tally.calls += 1;
                 tally.faulted += 1;
             }
             (act, other) => panic!("{act:?}: {other:?}"),
@@ -150,7 +150,7 @@ fn ten_thousand_calls_leave_nothing() {
 }
 
 fn violence(name: &str, calls: u64) {
-    if !alone(&format!("endurance::{name}")) {
+    if !isolated(&format!("endurance::{name}")) {
         return;
     }
     let seed = Random::fresh_seed();
@@ -173,7 +173,7 @@ fn violence(name: &str, calls: u64) {
         let counters = report.counters;
         let counted = Tally {
             granted: counters.granted,
-            exchanges: counters.exchanges,
+            calls: counters.calls,
             exited: counters.exited,
             faulted: counters.faulted,
         };
@@ -216,7 +216,7 @@ pub(crate) async fn attack(pool: &Pool, seed: u64, calls: u64) -> Tally {
                 let size = random.below(2000);
                 let reply = lease.call(format!("many {size}").as_bytes()).await.unwrap();
                 assert_eq!(reply.len() as u64, size);
-                tally.exchanges += 1;
+                tally.calls += 1;
             }
         }
         tally
@@ -229,7 +229,7 @@ impl Tally {
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             granted: self.granted + other.granted,
-            exchanges: self.exchanges + other.exchanges,
+            calls: self.calls + other.calls,
             exited: self.exited + other.exited,
             faulted: self.faulted + other.faulted,
         }
@@ -242,11 +242,11 @@ async fn figures_at_rest(pool: &Pool) -> (u64, usize) {
         status.serving() == status.size && status.workers.len() == status.size
     })
     .await;
-    (resident(), Books::take().descriptors.len())
+    (resident(), Resources::take().descriptors.len())
 }
 
 pub(crate) fn workers() -> Builder {
-    let script = modules().join("menagerie/menagerie.py");
+    let script = modules().join("hostile/hostile.py");
     let program = Program::new(interpreter()).args(["-I", "-S"]);
     let moment = Duration::from_millis(50);
     Pool::builder(program.arg(script).args(["good", "-"]))
@@ -269,12 +269,12 @@ fn a_thousand_pools_come_and_go() {
 }
 
 fn cycles(name: &str, cycles: usize) {
-    if !alone(&format!("endurance::{name}")) {
+    if !isolated(&format!("endurance::{name}")) {
         return;
     }
     let runtime = Runtime::new().unwrap();
     let since = Instant::now();
-    let mut warm = (Books::take(), resident());
+    let mut warm = (Resources::take(), resident());
     for cycle in 0..cycles {
         let size = 1 + cycle % 2;
         runtime.block_on(async {
@@ -283,12 +283,12 @@ fn cycles(name: &str, cycles: usize) {
             let report = pool.shutdown().await;
             assert_eq!(report.unreleased, []);
             let counters = report.counters;
-            let counted = (counters.opened, counters.released, counters.exchanges);
+            let counted = (counters.opened, counters.released, counters.calls);
             assert_eq!(counted, (size as u64, size as u64, 1));
         });
-        warm.0.until_nothing_is_left(&[]);
+        warm.0.assert_no_leaks(&[]);
         if cycle == cycles / 10 {
-            warm = (Books::take(), resident());
+            warm = (Resources::take(), resident());
         }
     }
     let worn = resident();

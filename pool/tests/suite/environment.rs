@@ -7,7 +7,7 @@ use std::time::Duration;
 use ostler_pool::{CallError, CheckoutError, OpenError, Pool, Python, Resource, StartError};
 use rustix::io::{FdFlags, fcntl_setfd};
 
-use crate::books::{alone, modules};
+use crate::resources::{isolated, modules};
 
 fn hostile() -> Python {
     Python::function("hostile:run").path(modules())
@@ -89,10 +89,10 @@ async fn memory_that_is_limited_is_refused() {
 /// A limit that the kernel refuses fails each start, with the option's name, and leaves no process.
 #[test]
 fn a_refused_limit_fails_the_start() {
-    if !alone("environment::a_refused_limit_fails_the_start") {
+    if !isolated("environment::a_refused_limit_fails_the_start") {
         return;
     }
-    crate::books::leaves_nothing(async || {
+    crate::resources::leaves_nothing(async || {
         // More descriptors than any process may have.
         let pool = built(hostile().limit(Resource::OpenFiles, u64::MAX - 1));
         match pool.checkout().await {
@@ -121,7 +121,7 @@ fn a_refused_limit_fails_the_start() {
 /// marked close-on-exec, and no sibling's pipe.
 #[test]
 fn a_worker_holds_no_descriptors_but_its_own() {
-    if !alone("environment::a_worker_holds_no_descriptors_but_its_own") {
+    if !isolated("environment::a_worker_holds_no_descriptors_but_its_own") {
         return;
     }
     let unmarked = File::open(modules()).unwrap();

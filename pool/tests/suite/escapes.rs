@@ -10,7 +10,7 @@ use ostler_pool::{Builder, Pool, Python};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
-use crate::books::{Books, alone, is_alive, leaves_nothing, modules, scratch, until};
+use crate::resources::{Resources, is_alive, isolated, leaves_nothing, modules, scratch, until};
 use crate::rig::{is_released, signal};
 
 fn hostile() -> Python {
@@ -274,14 +274,14 @@ fn the_sentinel_ends_the_control_groups_of_a_killed_host() {
 
 /// The process ids of this process's children.
 fn children() -> Vec<u32> {
-    let children = Books::take().children;
+    let children = Resources::take().children;
     children.iter().map(|child| child.pid).collect()
 }
 
 /// P14: a sentinel that somebody has killed is replaced with the next start, and none is left after the shutdown.
 #[test]
 fn a_killed_sentinel_is_replaced() {
-    if !alone("escapes::a_killed_sentinel_is_replaced") {
+    if !isolated("escapes::a_killed_sentinel_is_replaced") {
         return;
     }
     leaves_nothing(async || {
@@ -316,7 +316,7 @@ fn a_killed_sentinel_is_replaced() {
 /// Without a sentinel, a worker is the only child of its host.
 #[test]
 fn a_pool_can_do_without_a_sentinel() {
-    if !alone("escapes::a_pool_can_do_without_a_sentinel") {
+    if !isolated("escapes::a_pool_can_do_without_a_sentinel") {
         return;
     }
     leaves_nothing(async || {

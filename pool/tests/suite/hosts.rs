@@ -7,7 +7,7 @@ use std::{env, thread};
 use ostler_pool::testing::Process;
 use tokio::runtime::Runtime;
 
-use crate::books::{is_alive, until};
+use crate::resources::{is_alive, until};
 use crate::rig::hostile;
 
 /// P1: a worker outlives the thread that it was spawned from.

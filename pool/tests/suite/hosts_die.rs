@@ -16,7 +16,7 @@ use ostler_pool::{Pool, Python};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 
-use crate::books::modules;
+use crate::resources::modules;
 use crate::rig::{Random, interpreter};
 
 /// Tells a host what its workers are to do.

@@ -5,8 +5,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use ostler_pool::ostler::supervisor::Event;
 use ostler_pool::ostler::supervisor::Reason;
-use ostler_pool::ostler::trace::Event;
 use ostler_pool::testing::Sim;
 use ostler_pool::{CheckoutError, EventError, Phase};
 use tokio::time::sleep;
@@ -63,13 +63,13 @@ async fn a_pool_can_be_drained_and_resumed() {
     );
     assert!(matches!(
         pool.session("b"),
-        Err(CheckoutError::Paused { .. })
+        Err(CheckoutError::Draining { .. })
     ));
     drop(held);
     assert_eq!(waits.await.unwrap(), b"came before");
     assert!(drained.await);
     assert!(pool.drain().await, "it is still");
-    assert!(pool.status().paused);
+    assert!(pool.status().draining);
     assert_eq!(session.call(b"still here").await.unwrap(), b"still here");
     let lease = session.checkout().await.unwrap();
     let mut interrupted = pin!(pool.drain());
@@ -140,8 +140,8 @@ async fn events_tell_a_whole_life() {
             "Busy Checkin Ready ",
             "Ready Retire Lingering the pool shuts down",
             "Lingering SessionsEnded Stopping the pool shuts down",
-            "Stopping PortExited Stopping the pool shuts down",
-            "Stopping PortReleased Terminated the pool shuts down",
+            "Stopping Exited Stopping the pool shuts down",
+            "Stopping Released Terminated the pool shuts down",
         ]
     );
 }

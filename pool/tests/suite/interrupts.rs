@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use ostler_pool::{Builder, CallError, Lease, Pool};
 use tokio::time::timeout;
 
-use crate::books::modules;
+use crate::resources::modules;
 use crate::rig::{begin, hostile};
 
 /// Workers that get all the time that they need.
@@ -45,7 +45,7 @@ async fn a_python_function_is_interrupted() {
     drop(lease);
     let counters = pool.status().counters;
     assert_eq!(
-        (counters.opened, counters.faulted, counters.exchanges),
+        (counters.opened, counters.faulted, counters.calls),
         (1, 0, 6)
     );
     pool.shutdown().await;
@@ -173,7 +173,7 @@ async fn calls_are_given_up_at_any_moment() {
     pool.drain().await;
     let counters = pool.status().counters;
     assert_eq!((counters.opened, counters.faulted), (WORKERS, 0));
-    assert_eq!(counters.exchanges, answered + given_up);
+    assert_eq!(counters.calls, answered + given_up);
     pool.shutdown().await;
 }
 

@@ -11,7 +11,7 @@ use ostler_pool::ostler::worker::Rung;
 use ostler_pool::{CallError, ExitStatus, Pool, Program};
 use rustix::process::Signal;
 
-use crate::books::{alone, is_alive, leaves_nothing, until};
+use crate::resources::{is_alive, isolated, leaves_nothing, until};
 use crate::rig::{self, signal};
 
 const WORKERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/workers");
@@ -55,7 +55,7 @@ fn has(tool: &str) -> bool {
 
 /// What any worker of the examples must be good for.
 fn works(name: &str, program: Program) {
-    if !alone(&format!("languages::{name}")) {
+    if !isolated(&format!("languages::{name}")) {
         return;
     }
     leaves_nothing(async || {
@@ -104,7 +104,7 @@ fn works(name: &str, program: Program) {
             .map(|end| (end.rung, end.status))
             .collect();
         assert_eq!(ends, [(Some(Rung::Ask), Some(ExitStatus::Code(0))); 2]);
-        assert_eq!(report.counters.exchanges, 62);
+        assert_eq!(report.counters.calls, 62);
     });
 }
 

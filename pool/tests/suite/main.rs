@@ -1,7 +1,6 @@
 //! The verification suite of the pool: one module per question.
 
 mod acts;
-mod books;
 mod calls;
 mod cancels;
 mod contract;
@@ -15,12 +14,13 @@ mod fuzz_config;
 #[path = "../../../fuzz/bodies/frames.rs"]
 mod fuzz_frames;
 mod health;
+mod hostile;
 mod hosts;
 mod hosts_die;
 mod intake;
 mod interrupts;
 mod languages;
-mod menagerie;
+mod monitoring;
 mod options;
 mod ports;
 mod processes;
@@ -29,6 +29,7 @@ mod programs;
 mod protocol;
 mod python;
 mod recycling;
+mod resources;
 mod rig;
 mod scenes;
 mod sessions;
@@ -41,7 +42,6 @@ mod streams;
 mod taken;
 mod timeline;
 mod tracing;
-mod upkeep;
 mod waiting;
 mod zygote;
 mod zygote_dies;

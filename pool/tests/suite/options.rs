@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use ostler_pool::testing::{Sim, SimBooks as Books};
+use ostler_pool::testing::{Sim, SimResources as Resources};
 use ostler_pool::{Builder, CallError, Lease, Pool, StartError};
 
 use crate::rig::pool;
@@ -133,7 +133,7 @@ fn a_pool_needs_a_runtime() {
         error,
         "a pool must be built inside a tokio runtime: call `build` from async code"
     );
-    assert_eq!(sim.books(), Books::default());
+    assert_eq!(sim.books(), Resources::default());
 }
 
 /// The types that users hold can be held anywhere; a start error can be kept.

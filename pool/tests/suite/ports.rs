@@ -5,7 +5,7 @@
 use ostler_pool::{ExitStatus, Opener, Pipe, Port, Program, Python, WorkerId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::books::{is_alive, modules, until};
+use crate::resources::{is_alive, modules, until};
 
 const CALL: u8 = 2;
 const PING: u8 = 4;

@@ -11,7 +11,7 @@ use ostler_pool::{CallError, ExitStatus};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
-use crate::books::{Books, alone, is_alive, leaves_nothing, scratch, until};
+use crate::resources::{Resources, is_alive, isolated, leaves_nothing, scratch, until};
 use crate::rig::{hostile, signal};
 
 fn number(reply: &[u8]) -> u32 {
@@ -24,11 +24,11 @@ fn number(reply: &[u8]) -> u32 {
 /// T1: a pool that was used and shut down leaves no process, no zombie and no descriptor, and says so at once.
 #[test]
 fn a_shutdown_leaves_nothing() {
-    if !alone("processes::a_shutdown_leaves_nothing") {
+    if !isolated("processes::a_shutdown_leaves_nothing") {
         return;
     }
     let runtime = Runtime::new().unwrap();
-    let before = Books::take();
+    let before = Resources::take();
     runtime.block_on(async {
         let pool = hostile().size(3).build().unwrap();
         for size in [0, 1, 65_536, 1_000_000] {
@@ -45,7 +45,7 @@ fn a_shutdown_leaves_nothing() {
 /// P5: a pool that is dropped, or whose runtime is, leaves nothing either.
 #[test]
 fn a_dropped_pool_leaves_nothing() {
-    if !alone("processes::a_dropped_pool_leaves_nothing") {
+    if !isolated("processes::a_dropped_pool_leaves_nothing") {
         return;
     }
     leaves_nothing(async || {
@@ -53,7 +53,7 @@ fn a_dropped_pool_leaves_nothing() {
         pool.call(b"pid").await.unwrap();
         drop(pool);
     });
-    let before = Books::take();
+    let before = Resources::take();
     let runtime = Runtime::new().unwrap();
     let pool = runtime.block_on(async {
         let pool = hostile().size(2).build().unwrap();
@@ -64,13 +64,13 @@ fn a_dropped_pool_leaves_nothing() {
     assert_eq!(pool.status().workers.len(), 0);
     // The handle of a pool keeps its runtime's own descriptors.
     drop(pool);
-    before.until_nothing_is_left(&[]);
+    before.assert_no_leaks(&[]);
 }
 
 /// C4, P5: a killed worker fails its one call with its signal, and the pool is back at its size with clean books.
 #[test]
 fn a_killed_worker_is_replaced() {
-    if !alone("processes::a_killed_worker_is_replaced") {
+    if !isolated("processes::a_killed_worker_is_replaced") {
         return;
     }
     leaves_nothing(async || {
@@ -263,7 +263,7 @@ async fn a_worker_that_closes_its_output_is_replaced() {
 /// C4, L4: under eight clients and a kill in every tenth call, each call has its one outcome, and nothing is left.
 #[test]
 fn chaos_leaves_nothing() {
-    if !alone("processes::chaos_leaves_nothing") {
+    if !isolated("processes::chaos_leaves_nothing") {
         return;
     }
     const CLIENTS: u64 = 8;
@@ -299,7 +299,7 @@ fn chaos_leaves_nothing() {
             (counters.granted, counters.exited),
             (CLIENTS * CALLS, kills)
         );
-        assert_eq!(counters.exchanges, CLIENTS * CALLS - kills);
+        assert_eq!(counters.calls, CLIENTS * CALLS - kills);
         assert_eq!(counters.opened, counters.released);
     });
 }

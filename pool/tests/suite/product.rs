@@ -16,7 +16,7 @@ use ostler_pool::{CheckoutError, Pool, Python, WorkerId};
 use tokio::runtime;
 use tokio::time::timeout;
 
-use crate::books::{alone, leaves_nothing, modules};
+use crate::resources::{isolated, leaves_nothing, modules};
 use crate::rig::{Random, end, until};
 use crate::scenes::{
     Around, OPERATIONS, OUTCOMES, Operation, Outcome, SITUATIONS, others, outcome,
@@ -140,7 +140,7 @@ async fn goes_on(operation: Operation, pool: &Pool) {
         Operation::Drain => assert!(
             matches!(
                 intake,
-                Err(CheckoutError::Paused { .. } | CheckoutError::Closed)
+                Err(CheckoutError::Draining { .. } | CheckoutError::Closed)
             ),
             "{intake:?}"
         ),
@@ -252,7 +252,7 @@ fn one_of_two_shutdowns_may_be_dropped() {
 /// end nothing is left.
 #[test]
 fn calls_of_real_workers_may_be_dropped_at_any_moment() {
-    if !alone("product::calls_of_real_workers_may_be_dropped_at_any_moment") {
+    if !isolated("product::calls_of_real_workers_may_be_dropped_at_any_moment") {
         return;
     }
     const DROPS: u64 = 150;
@@ -290,6 +290,6 @@ fn calls_of_real_workers_may_be_dropped_at_any_moment() {
         let report = pool.shutdown().await;
         assert_eq!(report.unreleased, []);
         assert_eq!(report.counters.opened, report.counters.released);
-        assert!(report.counters.exchanges >= CLIENTS * DROPS);
+        assert!(report.counters.calls >= CLIENTS * DROPS);
     });
 }

@@ -5,12 +5,12 @@ use std::{env, fs};
 
 use ostler_pool::{CheckoutError, OpenError, Pool, Program, StartError};
 
-use crate::books::{alone, leaves_nothing, modules, scratch};
+use crate::resources::{isolated, leaves_nothing, modules, scratch};
 
 /// P6: a program that cannot be started fails the build, or each start, with what is wrong and without a trace.
 #[test]
 fn a_program_that_cannot_run_leaves_nothing() {
-    if !alone("programs::a_program_that_cannot_run_leaves_nothing") {
+    if !isolated("programs::a_program_that_cannot_run_leaves_nothing") {
         return;
     }
     let build = |program: Program| {
@@ -69,7 +69,7 @@ fn a_program_that_cannot_run_leaves_nothing() {
 /// A program that does not speak the protocol is told so, with what it wrote, and is not left running.
 #[test]
 fn a_program_that_does_not_answer_leaves_nothing() {
-    if !alone("programs::a_program_that_does_not_answer_leaves_nothing") {
+    if !isolated("programs::a_program_that_does_not_answer_leaves_nothing") {
         return;
     }
     leaves_nothing(async || {

@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use ostler_pool::{Opener as _, Python, WorkerId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::books::modules;
 use crate::languages::{native, node};
+use crate::resources::modules;
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/PROTOCOL.md");
 

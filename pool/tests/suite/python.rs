@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ostler_pool::{Builder, CallError, CheckoutError, Pool, Python, RemoteError};
 
-use crate::books::{modules, scratch};
+use crate::resources::{modules, scratch};
 
 fn python(target: &str) -> Builder {
     Pool::builder(Python::function(target).path(modules()))

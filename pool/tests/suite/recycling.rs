@@ -149,7 +149,7 @@ async fn a_worker_is_kept_while_replacements_fail() {
     pool.recycle(old);
     until(&pool, |status| status.last_failure.is_some()).await;
     assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
-    assert_eq!(pool.status().workers[0].marked, Some(Reason::Recycled));
+    assert_eq!(pool.status().workers[0].replacing, Some(Reason::Recycled));
     until(&pool, |status| status.counters.recycled == 1).await;
     let (reasons, fewest) = count.so_far();
     assert_eq!((reasons, fewest), (vec![Reason::Recycled], 1));
@@ -183,8 +183,8 @@ async fn a_rolling_restart_stops_when_a_start_fails() {
     let pool = steady(&sim, 4).build().unwrap();
     let mut count = Count::of(&pool, 4).await;
     match pool.recycle_all().await {
-        Err(RollingError::StartFailed { rolled, last }) => {
-            assert_eq!((rolled.replaced, rolled.kept), (1, 3));
+        Err(RollingError::StartFailed { replaced, kept, last }) => {
+            assert_eq!((replaced, kept), (1, 3));
             assert!(last.unwrap().to_string().contains("scripted"));
         }
         other => panic!("{other:?}"),
@@ -192,7 +192,12 @@ async fn a_rolling_restart_stops_when_a_start_fails() {
     sleep(Duration::from_secs(60)).await;
     let status = pool.status();
     assert_eq!((status.workers.len(), status.serving()), (4, 4));
-    assert!(status.workers.iter().all(|worker| worker.marked.is_none()));
+    assert!(
+        status
+            .workers
+            .iter()
+            .all(|worker| worker.replacing.is_none())
+    );
     let (reasons, fewest) = count.so_far();
     assert_eq!((reasons, fewest), (vec![Reason::Recycled], 4));
     assert_eq!(sim.books().opened, 6);

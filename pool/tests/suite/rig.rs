@@ -14,7 +14,7 @@ use ostler_pool::{Builder, CallError, CheckoutError, Pool, PoolStatus, Python, W
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{sleep, timeout};
 
-use crate::books::modules;
+use crate::resources::modules;
 
 pub(crate) fn pool(sim: &Sim, size: usize) -> Builder {
     Pool::builder(sim.clone()).size(size)

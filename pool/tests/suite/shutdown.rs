@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ostler_pool::ostler::supervisor::Reason;
 use ostler_pool::ostler::worker::Rung;
-use ostler_pool::testing::{Script, Sim, SimBooks as Books};
+use ostler_pool::testing::{Script, Sim, SimResources as Resources};
 use ostler_pool::{CallError, CheckoutError, Lease, Pool};
 use tokio::time::{Instant, sleep};
 
@@ -62,7 +62,7 @@ async fn shutdown_ends_in_time_under_a_call_that_does_not() {
     let mut rungs: Vec<_> = report.workers.iter().map(|end| end.rung).collect();
     rungs.sort();
     assert_eq!(rungs, [Some(Rung::Ask), Some(Rung::Ask), Some(Rung::Kill)]);
-    let Books {
+    let Resources {
         open,
         terminated,
         killed,

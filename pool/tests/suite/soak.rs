@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use std::{env, fmt};
 
 use futures_util::future::join_all;
-use ostler_pool::testing::{Books, resident};
+use ostler_pool::testing::{Resources, resident};
 use ostler_pool::{CallError, CheckoutError, Pool, Python, RollingError};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use crate::books::{alone, modules};
 use crate::endurance::{GROWTH, Tally, attack, workers};
+use crate::resources::{isolated, modules};
 use crate::rig::Random;
 
 /// Clients of the Python workers.
@@ -60,7 +60,7 @@ fn soak_for_a_time() {
 }
 
 fn soak(name: &str, duration: Duration) {
-    if !alone(&format!("soak::{name}")) {
+    if !isolated(&format!("soak::{name}")) {
         return;
     }
     let seed = Random::fresh_seed();
@@ -72,14 +72,14 @@ fn soak(name: &str, duration: Duration) {
     let mut before = None;
     for round in 0.. {
         if round == 3 {
-            before = Some((Books::take(), resident()));
+            before = Some((Resources::take(), resident()));
         }
         if begin.elapsed() > duration && round > 3 {
             break;
         }
         runtime.block_on(figures.round(seed.wrapping_add(round)));
         if let Some((books, memory)) = &before {
-            books.until_nothing_is_left(&[]);
+            books.assert_no_leaks(&[]);
             assert!(
                 resident() < memory + GROWTH,
                 "{} KiB -> {}",
@@ -186,7 +186,7 @@ impl Figures {
     /// The pool is drained or shut down, or the session is over; and no client waits for a minute.
     fn refused(&mut self, error: &CheckoutError) {
         match error {
-            CheckoutError::Paused { .. }
+            CheckoutError::Draining { .. }
             | CheckoutError::Closed
             | CheckoutError::SessionLost { .. }
             | CheckoutError::SessionEnded => self.lost += 1,
@@ -269,7 +269,7 @@ impl fmt::Display for Figures {
                 .copied()
                 .unwrap_or_default()
         };
-        let books = Books::take();
+        let books = Resources::take();
         write!(
             f,
             "{} rounds: {} answered, {} streamed, {} raised, {} cancelled, {} lost; attacked: {:?}; {} workers opened, {} recycled, {} \

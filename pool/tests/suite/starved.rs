@@ -7,7 +7,7 @@ use ostler_pool::{OpenError, Opener as _, Program, StartError, WorkerId};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 
-use crate::books::{Books, alone, leaves_nothing};
+use crate::resources::{Resources, isolated, leaves_nothing};
 use crate::rig::{hostile, signal, until};
 
 /// Lets this process have so many more descriptors than it has now, while `run` runs.
@@ -32,7 +32,7 @@ fn with_spare<T>(descriptors: u64, run: impl FnOnce() -> T) -> T {
 /// P5, P6: wherever a spawn fails for want of a descriptor, it says so and leaves nothing.
 #[test]
 fn a_spawn_that_fails_halfway_leaves_nothing() {
-    if !alone("starved::a_spawn_that_fails_halfway_leaves_nothing") {
+    if !isolated("starved::a_spawn_that_fails_halfway_leaves_nothing") {
         return;
     }
     let runtime = Runtime::new().unwrap();
@@ -43,7 +43,7 @@ fn a_spawn_that_fails_halfway_leaves_nothing() {
         slot: 0,
         generation: 1,
     };
-    let before = Books::take();
+    let before = Resources::take();
     let mut outcomes = Vec::new();
     for spare in 0..16 {
         let outcome = with_spare(spare, || {
@@ -56,7 +56,7 @@ fn a_spawn_that_fails_halfway_leaves_nothing() {
             assert_eq!(reason, "Too many open files (os error 24)");
         }
         outcomes.push(outcome.is_ok());
-        before.until_nothing_is_left(&[]);
+        before.assert_no_leaks(&[]);
     }
     assert!(!outcomes[0] && outcomes[15], "{outcomes:?}");
     assert!(outcomes.is_sorted(), "{outcomes:?}");
@@ -65,7 +65,7 @@ fn a_spawn_that_fails_halfway_leaves_nothing() {
 /// L13: a pool whose host has no descriptors left goes on trying, and is back at its size when there are some again.
 #[test]
 fn a_pool_outlives_a_want_of_descriptors() {
-    if !alone("starved::a_pool_outlives_a_want_of_descriptors") {
+    if !isolated("starved::a_pool_outlives_a_want_of_descriptors") {
         return;
     }
     leaves_nothing(async || {

@@ -9,7 +9,7 @@ use ostler_pool::testing::Sim;
 use ostler_pool::{CallError, ExitStatus, Lease, Parts, Pool, Python};
 use tokio::time::sleep;
 
-use crate::books::{scratch, until};
+use crate::resources::{scratch, until};
 use crate::rig::{begin, end, hostile, pool};
 
 /// The parts, as one text, and how the stream ended.
@@ -41,7 +41,7 @@ async fn parts_arrive_in_order() {
     assert_eq!(lease.call(b"a call").await.unwrap(), b"a call");
     drop(lease);
     let counters = pool.status().counters;
-    assert_eq!((counters.exchanges, counters.faulted), (4, 0));
+    assert_eq!((counters.calls, counters.faulted), (4, 0));
     assert_eq!(sim.books().opened, 1);
     end(&pool, &sim).await;
 }
@@ -64,7 +64,7 @@ async fn an_exception_ends_a_stream_and_costs_nothing() {
     assert_eq!(lease.call(b"next").await.unwrap(), b"next");
     drop(lease);
     let counters = pool.status().counters;
-    assert_eq!((counters.exchanges, counters.faulted), (2, 0));
+    assert_eq!((counters.calls, counters.faulted), (2, 0));
     assert_eq!(sim.books().opened, 1);
     end(&pool, &sim).await;
 }
@@ -88,7 +88,7 @@ async fn an_abandoned_stream_costs_its_worker() {
         ));
     }
     assert_eq!(pool.call(b"next").await.unwrap(), b"next");
-    assert_eq!(pool.status().counters.exchanges, 1);
+    assert_eq!(pool.status().counters.calls, 1);
     end(&pool, &sim).await;
 }
 
@@ -227,7 +227,7 @@ async fn a_generator_is_a_stream() {
     );
     drop(lease);
     let counters = pool.status().counters;
-    assert_eq!((counters.opened, counters.exchanges), (1, 7));
+    assert_eq!((counters.opened, counters.calls), (1, 7));
     pool.shutdown().await;
 }
 

@@ -8,7 +8,7 @@ use ostler_pool::{CallError, ExitStatus, Pool};
 use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 use tokio::runtime;
 
-use crate::books::{Books, alone, is_alive, leaves_nothing};
+use crate::resources::{Resources, is_alive, isolated, leaves_nothing};
 use crate::rig::{hostile, is_released, signal, until};
 
 /// Where the kernel lets a privileged process say which process id was given out last.
@@ -17,19 +17,19 @@ const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
 /// How many workers are killed until one's id could be given to somebody else at once.
 const ATTEMPTS: u32 = 50;
 
-/// Runs a test alone, and on one thread: between two of its own awaits, nothing of the pool runs.
+/// Runs a test isolated, and on one thread: between two of its own awaits, nothing of the pool runs.
 fn on_one_thread(name: &str, test: impl AsyncFnOnce(&Pool)) {
-    if !alone(&format!("taken::{name}")) {
+    if !isolated(&format!("taken::{name}")) {
         return;
     }
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    let before = Books::take();
+    let before = Resources::take();
     runtime.unwrap().block_on(async {
         let pool = hostile().size(1).build().unwrap();
         test(&pool).await;
         assert_eq!(pool.shutdown().await.unreleased, []);
     });
-    before.until_nothing_is_left(&[]);
+    before.assert_no_leaks(&[]);
 }
 
 /// Kills a process, and collects it before its pool can.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use ostler_pool::testing::{Script, Sim};
-use ostler_pool::{PublicPhase, WorkerId};
+use ostler_pool::{PhaseSummary, WorkerId};
 use tokio::time::sleep;
 
 use crate::rig::{end, pool, until};
@@ -45,12 +45,12 @@ async fn a_rolling_restart_in_pictures() {
             let (_, row) = rows
                 .entry((id.generation, id.slot))
                 .or_insert_with(|| (id, String::new()));
-            let phase = match worker.phase.public() {
-                PublicPhase::Initializing => '.',
-                PublicPhase::Ready => '-',
-                PublicPhase::Busy => '#',
-                PublicPhase::Draining => '~',
-                PublicPhase::Terminated => ' ',
+            let phase = match worker.phase.summary() {
+                PhaseSummary::Initializing => '.',
+                PhaseSummary::Ready => '-',
+                PhaseSummary::Busy => '#',
+                PhaseSummary::Draining => '~',
+                PhaseSummary::Terminated => ' ',
             };
             write!(row, "{:>1$}", phase, tick + 1 - row.chars().count()).expect("a string");
         }

@@ -16,7 +16,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{set_default, with_default};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::books::{alone, modules};
+use crate::resources::{isolated, modules};
 use crate::rig::{end, pool, until};
 
 /// Keeps what is logged: target, message or span's name, and fields.
@@ -124,7 +124,7 @@ async fn spans_and_events_have_stable_names() {
 /// P7: a descriptor that every worker would inherit is named when the pool is built. The others are not.
 #[test]
 fn what_is_inherited_is_warned_of() {
-    if !alone("tracing::what_is_inherited_is_warned_of") {
+    if !isolated("tracing::what_is_inherited_is_warned_of") {
         return;
     }
     let log = Log::default();

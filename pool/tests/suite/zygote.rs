@@ -7,7 +7,7 @@ use ostler_pool::ostler::worker::Rung;
 use ostler_pool::{Builder, CallError, ExitStatus, Pool, Python};
 use rustix::process::Signal;
 
-use crate::books::{alone, is_alive, leaves_nothing, modules, scratch, until};
+use crate::resources::{is_alive, isolated, leaves_nothing, modules, scratch, until};
 use crate::rig::{self, signal};
 
 pub(crate) fn zygote(target: &str) -> Python {
@@ -35,7 +35,7 @@ pub(crate) async fn zygote_of(pool: &Pool) -> u32 {
 /// `setup` has run once, in the zygote, and each worker has what it left to it.
 #[test]
 fn setup_runs_once_for_all() {
-    if !alone("zygote::setup_runs_once_for_all") {
+    if !isolated("zygote::setup_runs_once_for_all") {
         return;
     }
     leaves_nothing(async || {
@@ -70,7 +70,7 @@ fn setup_runs_once_for_all() {
 /// C4, P5: a killed worker fails its one call with its signal or its code, is reaped, and is replaced from the same zygote.
 #[test]
 fn a_killed_worker_is_forked_anew() {
-    if !alone("zygote::a_killed_worker_is_forked_anew") {
+    if !isolated("zygote::a_killed_worker_is_forked_anew") {
         return;
     }
     leaves_nothing(async || {

@@ -7,7 +7,7 @@ use ostler_pool::{CallError, ExitStatus};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
-use crate::books::{Books, alone, is_alive, leaves_nothing, scratch, until};
+use crate::resources::{Resources, is_alive, isolated, leaves_nothing, scratch, until};
 use crate::rig::{self, signal};
 use crate::zygote::{ask, built, zygote, zygote_of};
 
@@ -15,7 +15,7 @@ use crate::zygote::{ask, built, zygote, zygote_of};
 /// zygote forks again. Of the orphans, groups and all, nothing is left either.
 #[test]
 fn a_dead_zygote_is_replaced() {
-    if !alone("zygote_dies::a_dead_zygote_is_replaced") {
+    if !isolated("zygote_dies::a_dead_zygote_is_replaced") {
         return;
     }
     leaves_nothing(async || {
@@ -65,7 +65,7 @@ fn a_dead_zygote_is_replaced() {
 /// C4, L4: clients, kills of workers and kills of the zygote itself: each call has its one outcome, and nothing is left.
 #[test]
 fn violence_leaves_nothing() {
-    if !alone("zygote_dies::violence_leaves_nothing") {
+    if !isolated("zygote_dies::violence_leaves_nothing") {
         return;
     }
     const CLIENTS: u64 = 6;
@@ -98,7 +98,7 @@ fn violence_leaves_nothing() {
                         let parent = lease.call(b"parent").await.unwrap();
                         let parent: u32 = String::from_utf8(parent).unwrap().parse().unwrap();
                         // Its own, or by now the one that inherited the orphan.
-                        let children = Books::take().children;
+                        let children = Resources::take().children;
                         if parent != me && children.iter().any(|child| child.pid == parent) {
                             signal(parent, Signal::KILL);
                         }
@@ -123,7 +123,7 @@ fn violence_leaves_nothing() {
 /// L5: a worker that a stopped zygote forks when nobody waits for it any more ends at once, and is reaped.
 #[test]
 fn a_late_fork_leaves_nothing() {
-    if !alone("zygote_dies::a_late_fork_leaves_nothing") {
+    if !isolated("zygote_dies::a_late_fork_leaves_nothing") {
         return;
     }
     leaves_nothing(async || {
@@ -185,17 +185,17 @@ fn a_zygote_ends_with_its_host() {
 /// P5: a pool that is dropped with its runtime leaves neither its zygote nor what that forked.
 #[test]
 fn a_dropped_pool_leaves_no_zygote() {
-    if !alone("zygote_dies::a_dropped_pool_leaves_no_zygote") {
+    if !isolated("zygote_dies::a_dropped_pool_leaves_no_zygote") {
         return;
     }
     // With its signals, which other crates' features switch on, tokio keeps two sockets from the first runtime on.
     drop(Runtime::new().unwrap());
-    let before = Books::take();
+    let before = Resources::take();
     let runtime = Runtime::new().unwrap();
     let (pool, pids) = runtime.block_on(async {
         let pool = built(zygote("hostile:run")).size(1).build().unwrap();
         let zygote = zygote_of(&pool).await;
-        let children = Books::take().children;
+        let children = Resources::take().children;
         assert!(
             children.iter().any(|child| child.pid == zygote),
             "{zygote} of {children:?}"
@@ -206,5 +206,5 @@ fn a_dropped_pool_leaves_no_zygote() {
     drop(runtime);
     drop(pool);
     // Each of them leads a group.
-    before.until_nothing_is_left(&pids);
+    before.assert_no_leaks(&pids);
 }

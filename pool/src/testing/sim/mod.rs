@@ -49,7 +49,7 @@ pub enum Script {
 
 /// What the ports of a simulation did, counted by themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SimBooks {
+pub struct SimResources {
     /// Ports that were opened.
     pub opened: usize,
     /// Ports that are open now.
@@ -103,7 +103,7 @@ pub struct SimBooks {
 #[derive(Clone, Debug, Default)]
 pub struct Sim {
     script: Arc<Mutex<VecDeque<Script>>>,
-    books: Arc<Mutex<SimBooks>>,
+    books: Arc<Mutex<SimResources>>,
 }
 
 impl Sim {
@@ -117,7 +117,7 @@ impl Sim {
 
     /// What its ports have done so far.
     #[must_use]
-    pub fn books(&self) -> SimBooks {
+    pub fn books(&self) -> SimResources {
         *lock(&self.books)
     }
 }
@@ -169,7 +169,7 @@ struct SimPort {
     script: Script,
     alive: Arc<watch::Sender<Option<ExitStatus>>>,
     exit: watch::Receiver<Option<ExitStatus>>,
-    books: Arc<Mutex<SimBooks>>,
+    books: Arc<Mutex<SimResources>>,
 }
 
 impl fmt::Debug for SimPort {

@@ -1,16 +1,16 @@
-//! Those who want a worker: the queue, the leases, and who is told that there is none.
+//! The queue of clients: who is granted which worker, and who is refused.
 
-use super::slots::{Held, Holder, Occupant};
-use super::{Effect, Fault, Illegal, Reason, Refusal, Supervisor};
+use super::occupant::Holder;
+use super::{Effect, Refusal, Supervisor};
 use crate::worker::{self, Phase};
 use crate::{LeaseId, SessionId, WaiterId, WorkerId};
 
-/// A client in the queue.
+/// A waiting client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Waiting {
     pub(super) waiter: WaiterId,
     pub(super) session: Option<SessionId>,
-    /// The one worker that it waits for. `None`: any.
+    /// The only worker that can serve it. `None`: any worker can.
     pub(super) home: Option<WorkerId>,
 }
 
@@ -20,12 +20,12 @@ impl Supervisor {
             Ok(home) => home,
             Err(refusal) => return self.refuse_one(waiter, refusal),
         };
-        // Whoever has a worker of its own is not new.
+        // A drain and a shutdown refuse new clients. A client of a bound session is not new.
         if home.is_none() && self.is_closing() {
             return self.refuse_one(waiter, Refusal::Closed);
         }
-        if home.is_none() && self.is_paused() {
-            return self.refuse_one(waiter, Refusal::Paused);
+        if home.is_none() && self.is_draining() {
+            return self.refuse_one(waiter, Refusal::Draining);
         }
         self.queue.push_back(Waiting {
             waiter,
@@ -44,30 +44,8 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn lease_ended(
-        &mut self,
-        lease: LeaseId,
-        exchanges: u64,
-        errors: u64,
-        fault: Option<Fault>,
-    ) -> Result<(), Illegal> {
-        let Some(occupant) = self.slots.holding(lease) else {
-            self.counters.stale += 1;
-            return Ok(());
-        };
-        occupant.lease = None;
-        occupant.upkeep.exchanged(exchanges, errors);
-        self.counters.exchanges += exchanges;
-        let (input, reason) = match fault {
-            None => (worker::Input::Checkin, None),
-            Some(fault) => (worker::Input::Fault, Some(Reason::Fault(fault))),
-        };
-        let moved = self.drive(lease.worker, input, reason)?;
-        self.counters.faulted += u64::from(moved && fault.is_some());
-        Ok(())
-    }
-
-    /// Hands workers to those who wait: in the order in which they came, each as soon as there is one that it may have.
+    /// Grants workers to waiting clients in FIFO order. A client that no idle worker can serve does not hold up the
+    /// clients behind it.
     pub(super) fn grant(&mut self) {
         let mut next = 0;
         while let Some(&waiting) = self.queue.get(next) {
@@ -91,35 +69,33 @@ impl Supervisor {
         }
     }
 
-    /// Leases a worker that may be leased.
-    pub(super) fn lease(&mut self, worker: WorkerId, by: Holder) -> LeaseId {
-        self.decide(worker, worker::Input::Checkout, None);
-        let mut id = LeaseId { worker, serial: 0 };
-        if let Some(occupant) = self.slots.get_mut(worker) {
-            occupant.leases += 1;
-            id.serial = occupant.leases;
-            occupant.lease = Some(Held { id, by });
-        }
-        id
-    }
-
     fn has_grantable(&self) -> bool {
-        self.slots.find(Occupant::is_grantable).is_some()
+        self.slots.find(|o| o.is_grantable()).is_some()
     }
 
     fn grantable_to(&self, waiting: Waiting) -> Option<WorkerId> {
         match (waiting.home, waiting.session) {
             (Some(home), _) => {
                 let occupant = self.slots.get(home);
-                occupant.is_some_and(Occupant::is_grantable).then_some(home)
+                occupant.is_some_and(|o| o.is_grantable()).then_some(home)
             }
             (None, None) => self.slots.find(|o| o.phase() == Phase::Ready),
             (None, Some(_)) => self.best_home(),
         }
     }
 
-    /// Refuses those whose waiting has no end in sight, and those for whom there is no room to wait: the last ones. Who
-    /// waits for its session's own worker has an end in sight: that worker's.
+    /// Leases a worker that may be leased.
+    pub(super) fn lease(&mut self, worker: WorkerId, by: Holder) -> LeaseId {
+        self.must_feed(worker, worker::Input::Checkout, None);
+        let mut id = LeaseId { worker, serial: 0 };
+        if let Some(occupant) = self.slots.get_mut(worker) {
+            id.serial = occupant.hold(worker, by);
+        }
+        id
+    }
+
+    /// Refuses clients for which no worker is in prospect, then the newest ones beyond `max_waiting`. A client that waits
+    /// for its session's worker always has a prospect: that worker.
     pub(super) fn refuse(&mut self) {
         if self.queue.is_empty() {
             return;
@@ -127,7 +103,7 @@ impl Supervisor {
         let hopeless = if self.is_closing() {
             Some(Refusal::Closed)
         } else if self.restarts.is_crash_loop(&self.policy)
-            && self.slots.count(Occupant::is_serving) == 0
+            && self.slots.count(|o| o.is_serving()) == 0
         {
             Some(Refusal::CrashLoop)
         } else {
@@ -143,16 +119,16 @@ impl Supervisor {
         }
     }
 
-    /// Refuses everyone in the queue of whom `which` holds: how many that were.
+    /// Refuses every waiting client that matches, and returns their number.
     pub(super) fn refuse_all(
         &mut self,
         refusal: Refusal,
-        which: impl Fn(&Waiting) -> bool,
+        matches: impl Fn(&Waiting) -> bool,
     ) -> usize {
         let before = self.queue.len();
         let (effects, counters) = (&mut self.effects, &mut self.counters);
         self.queue.retain(|waiting| {
-            let refused = which(waiting);
+            let refused = matches(waiting);
             if refused {
                 counters.refused += 1;
                 let waiter = waiting.waiter;

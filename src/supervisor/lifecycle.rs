@@ -1,11 +1,10 @@
-//! What happens to ports, and what the workers' machines make of it.
+//! Feeding one worker's machine, and what its transitions mean for the pool.
 
 use alloc::vec::Vec;
 
-use super::slots::Occupant;
-use super::{Effect, Illegal, Order, PortFact, Reason, Stage, Supervisor, Timer};
+use super::event::Transition;
+use super::{Effect, Event, Illegal, Order, PortFact, Reason, Stage, Supervisor, Timer};
 use crate::WorkerId;
-use crate::trace::{Event, Transition};
 use crate::worker::{self, Effects, Phase, Reaction, Rung};
 
 impl Supervisor {
@@ -13,10 +12,10 @@ impl Supervisor {
         let (input, reason) = match fact {
             PortFact::Started => (worker::Input::Started, None),
             PortFact::StartFailed => (worker::Input::StartFailed, Some(Reason::StartFailed)),
-            PortFact::Exited => (worker::Input::PortExited, Some(Reason::Exited)),
-            PortFact::Released => (worker::Input::PortReleased, None),
+            PortFact::Exited => (worker::Input::Exited, Some(Reason::Exited)),
+            PortFact::Released => (worker::Input::Released, None),
         };
-        self.drive(worker, input, reason)?;
+        self.feed_worker(worker, input, reason)?;
         Ok(())
     }
 
@@ -27,10 +26,11 @@ impl Supervisor {
                 timer,
                 generation,
             } => self.worker_timer_elapsed(worker, timer, generation)?,
-            Timer::Upkeep { worker, due } => self.upkeep_due(worker, due),
+            Timer::Milestone { worker, milestone } => self.milestone_reached(worker, milestone),
             Timer::Probe { lease } => self.probe_elapsed(lease)?,
-            Timer::Restart { generation } => self.pause_elapsed(generation),
-            Timer::Sessions => self.look_elapsed(),
+            Timer::Cancel { lease } => self.cancel_elapsed(lease)?,
+            Timer::Backoff { generation } => self.backoff_elapsed(generation),
+            Timer::IdleSweep => self.idle_sweep(),
         }
         Ok(())
     }
@@ -51,7 +51,7 @@ impl Supervisor {
             worker::Timer::Drain => (worker::Input::DrainElapsed, None),
             worker::Timer::Rung => (worker::Input::RungElapsed, None),
         };
-        self.drive(worker, input, reason)?;
+        self.feed_worker(worker, input, reason)?;
         Ok(())
     }
 
@@ -60,32 +60,32 @@ impl Supervisor {
             self.counters.stale += 1;
             return;
         }
-        self.stage = Stage::Closing;
+        self.stage = Stage::Draining;
         self.abandon_rolling();
-        self.end_pauses_beyond(0);
+        self.cancel_backoffs_beyond(0);
         self.close_unbound_sessions();
-        // The others are on their way out, and to retire them would be to count an input that nobody gave.
-        let staffing =
-            |(worker, o): (WorkerId, &Occupant)| o.phase().is_staffing().then_some(worker);
-        let workers: Vec<WorkerId> = self.slots.iter().filter_map(staffing).collect();
+        // Draining and stopping workers are on their way out: retiring them would count a stale input.
+        let staffing = (self.slots.iter()).filter(|(_, o)| o.phase().is_staffing());
+        let workers: Vec<WorkerId> = staffing.map(|(worker, _)| worker).collect();
         for worker in workers {
-            self.decide(worker, worker::Input::Retire, Some(Reason::Shutdown));
+            self.must_feed(worker, worker::Input::Retire, Some(Reason::Shutdown));
         }
     }
 
-    /// As [`drive`](Self::drive), for inputs that the supervisor itself chose by the worker's phase.
-    pub(super) fn decide(
+    /// As [`feed_worker`](Self::feed_worker), for inputs that the supervisor chose because the worker's phase accepts
+    /// them.
+    pub(super) fn must_feed(
         &mut self,
         worker: WorkerId,
         input: worker::Input,
         reason: Option<Reason>,
     ) {
-        let moved = self.drive(worker, input, reason);
+        let moved = self.feed_worker(worker, input, reason);
         debug_assert_eq!(moved, Ok(true), "worker {worker}: {input}");
     }
 
-    /// Feeds one input to one worker's machine and passes its orders on: whether the worker moved.
-    pub(super) fn drive(
+    /// Feeds an input to one worker's machine and passes on its effects. Returns whether the worker moved.
+    pub(super) fn feed_worker(
         &mut self,
         worker: WorkerId,
         input: worker::Input,
@@ -95,7 +95,7 @@ impl Supervisor {
             self.counters.stale += 1;
             return Ok(false);
         };
-        match occupant.machine.handle(input) {
+        match occupant.machine.feed(input) {
             Err(rejected) => Err(Illegal { worker, rejected }),
             Ok(Reaction::Stale) => {
                 self.counters.stale += 1;
@@ -111,16 +111,16 @@ impl Supervisor {
                     reason: occupant.reason,
                 };
                 self.order_all(worker, effects);
-                self.effects.push(Effect::Trace(Event::Moved(transition)));
-                self.take_note(transition);
+                self.effects.push(Effect::Event(Event::Moved(transition)));
+                self.after_transition(transition);
                 Ok(true)
             }
         }
     }
 
-    /// Draws what a worker's transition means for the pool.
-    fn take_note(&mut self, moved: Transition) {
-        use worker::Input::{PortExited, PortReleased, Retire, Started};
+    /// Decides what a worker's transition means for the pool.
+    fn after_transition(&mut self, moved: Transition) {
+        use worker::Input::{Exited, Released, Retire, Started};
         let Transition {
             worker,
             from,
@@ -137,60 +137,59 @@ impl Supervisor {
         match (from, input) {
             (_, Started) => {
                 self.start_succeeded();
-                self.begin_upkeep(worker);
+                self.begin_monitoring(worker);
             }
-            (_, PortReleased) => {
+            (_, Released) => {
                 self.counters.released += 1;
                 self.slots.free(worker);
             }
             (Phase::Initializing, input) if input != Retire => self.start_failed(),
-            (from, PortExited) if from != Phase::Stopping => self.counters.exited += 1,
+            (from, Exited) if from != Phase::Stopping => self.counters.exited += 1,
             _ => {}
         }
     }
 
-    /// Completes a machine's orders with what it does not know: how long, and why.
+    /// Adds to a machine's effects what the machine does not know: durations, generations and reasons.
     pub(super) fn order_all(&mut self, worker: WorkerId, effects: Effects) {
         let Some(occupant) = self.slots.get_mut(worker) else {
             return;
         };
         for effect in effects.iter() {
-            let order = match *effect {
-                worker::Effect::Open => Order::Open,
-                worker::Effect::Stop(rung) => Order::Stop {
-                    rung,
-                    reason: occupant.reason.unwrap_or(Reason::Shutdown),
+            if let worker::Effect::StartTimer(_) = effect {
+                occupant.timers += 1;
+            }
+            let generation = occupant.timers;
+            let named = |timer| Timer::Worker {
+                worker,
+                timer,
+                generation,
+            };
+            self.effects.push(match *effect {
+                worker::Effect::Open => Effect::Worker {
+                    worker,
+                    order: Order::Open,
                 },
-                worker::Effect::StartTimer(timer) => {
-                    occupant.timers += 1;
-                    let after = match (timer, occupant.machine.rung()) {
+                worker::Effect::Stop(rung) => Effect::Worker {
+                    worker,
+                    order: Order::Stop {
+                        rung,
+                        reason: occupant.reason.unwrap_or(Reason::Shutdown),
+                    },
+                },
+                worker::Effect::StartTimer(timer) => Effect::StartTimer {
+                    timer: named(timer),
+                    after: match (timer, occupant.machine.rung()) {
                         (worker::Timer::Start, _) => self.policy.start_timeout,
                         (worker::Timer::Drain, _) => self.policy.drain_timeout(),
                         (worker::Timer::Rung, rung) => {
                             self.policy.rung_timeout(rung.unwrap_or(Rung::Kill))
                         }
-                    };
-                    Order::StartTimer {
-                        timer: occupant.timer(worker, timer),
-                        after,
-                    }
-                }
-                worker::Effect::CancelTimer(timer) => Order::CancelTimer {
-                    timer: occupant.timer(worker, timer),
+                    },
                 },
-            };
-            self.effects.push(Effect::Worker { worker, order });
-        }
-    }
-}
-
-impl Occupant {
-    /// The name of the latest timer of its machine.
-    fn timer(&self, worker: WorkerId, timer: worker::Timer) -> Timer {
-        Timer::Worker {
-            worker,
-            timer,
-            generation: self.timers,
+                worker::Effect::CancelTimer(timer) => Effect::CancelTimer {
+                    timer: named(timer),
+                },
+            });
         }
     }
 }

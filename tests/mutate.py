@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Does the suite bite? Applies each damage of `damages.toml`, one at a time, and demands that its test turns red.
+"""Does the suite bite? Applies each mutation of `mutations.toml`, one at a time, and demands that its test turns red.
 
-    tests/bite.py [PROMISE ...]     all of them, or those of these promises; takes a quarter of an hour
-    tests/bite.py --table           writes the table of README.md from damages.toml
+    tests/mutate.py [PROMISE ...]     all of them, or those of these promises; takes a quarter of an hour
+    tests/mutate.py --table           writes the table of README.md from mutations.toml
 
 It works in place, on a tree without changes of its own, and puts each file back.
 """
@@ -13,16 +13,16 @@ import sys
 import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- damages -->\n", "<!-- end -->"
+BEGIN, END = "<!-- mutations -->\n", "<!-- end -->"
 
 
-def damages():
-    return tomllib.loads((ROOT / "tests/damages.toml").read_text())["damage"]
+def mutations():
+    return tomllib.loads((ROOT / "tests/mutations.toml").read_text())["mutation"]
 
 
 def table():
-    rows = ["| | what must hold | the damage | the test that it turns red |", "|---|---|---|---|"]
-    for d in damages():
+    rows = ["| | what must hold | the mutation | the test that it turns red |", "|---|---|---|---|"]
+    for d in mutations():
         where = "" if d["package"] == "ostler" else "pool: "
         rows.append(f"| {d['promise']} | {d['lesson']} | {d['says']} | {where}`{d['test']}` |")
     return "\n".join(rows) + "\n"
@@ -35,13 +35,13 @@ def write_table():
     readme.write_text(before + BEGIN + table() + END + after)
 
 
-def bites(damage):
-    path = ROOT / damage["file"]
+def is_red(mutation):
+    path = ROOT / mutation["file"]
     whole = path.read_text()
-    if whole.count(damage["from"]) != 1:
-        return f"{damage['file']} has the text to be changed {whole.count(damage['from'])} times"
-    command = ["cargo", "test", "--locked", "--package", damage["package"], "--test", "suite", damage["test"]]
-    path.write_text(whole.replace(damage["from"], damage["to"]))
+    if whole.count(mutation["from"]) != 1:
+        return f"{mutation['file']} has the text to be changed {whole.count(mutation['from'])} times"
+    command = ["cargo", "test", "--locked", "--package", mutation["package"], "--test", "suite", mutation["test"]]
+    path.write_text(whole.replace(mutation["from"], mutation["to"]))
     try:
         ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     except subprocess.TimeoutExpired:
@@ -61,12 +61,12 @@ def main(arguments):
     if subprocess.run(["git", "diff", "--quiet"], cwd=ROOT).returncode != 0:
         sys.exit("the tree has changes that are not committed")
     bad = 0
-    for damage in damages():
-        if arguments and damage["promise"] not in arguments:
+    for mutation in mutations():
+        if arguments and mutation["promise"] not in arguments:
             continue
-        problem = bites(damage)
+        problem = is_red(mutation)
         bad += problem is not None
-        print(f"{damage['promise']:4} {damage['says']}: {problem or 'red'}", flush=True)
+        print(f"{mutation['promise']:4} {mutation['says']}: {problem or 'red'}", flush=True)
     sys.exit(bad > 0)
 
 

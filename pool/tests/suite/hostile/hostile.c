@@ -1,8 +1,8 @@
 /* What a worker does that Python cannot: dies of a bad pointer, is traced, ends its first thread, never stops to take a breath.
  *
- *     menagerie START MARKER
+ *     hostile START MARKER
  *
- * As menagerie.py: the one that creates MARKER starts as START says, and later ones are good. Each request is a verb. */
+ * As hostile.py: the one that creates MARKER starts as START says, and later ones are good. Each request is a verb. */
 
 #include <arpa/inet.h>
 #include <fcntl.h>

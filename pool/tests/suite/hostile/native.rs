@@ -12,13 +12,13 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 use super::{Cage, caged_program};
-use crate::books::{alone, is_alive, modules, scratch};
+use crate::resources::{is_alive, isolated, modules, scratch};
 use crate::rig::signal;
 
 /// As [`caged`](super::caged), with the program in C. Without a compiler the test says so and does nothing, unless
 /// `OSTLER_REQUIRE_TOOLS` is set.
 fn caged_native(name: &str, start: &str, test: impl AsyncFnOnce(&Cage)) {
-    if !alone(&format!("menagerie::{name}")) {
+    if !isolated(&format!("hostile::{name}")) {
         return;
     }
     let Some(path) = compiled() else {
@@ -41,11 +41,11 @@ fn hurried(builder: Builder) -> Builder {
 
 /// The program, if there is a compiler.
 fn compiled() -> Option<PathBuf> {
-    let path = scratch("menagerie-native");
+    let path = scratch("hostile-native");
     let status = Command::new("cc")
         .args(["-O1", "-pthread", "-Wall", "-Werror", "-o"])
         .arg(&path)
-        .arg(modules().join("menagerie/menagerie.c"))
+        .arg(modules().join("hostile/hostile.c"))
         .status()
         .ok()?;
     assert!(status.success(), "`cc` cannot build the worker: {status}");

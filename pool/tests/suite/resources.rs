@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ostler_pool::testing::Process;
-pub(crate) use ostler_pool::testing::{Books, alone};
+pub(crate) use ostler_pool::testing::{Resources, isolated};
 use tokio::runtime::Runtime;
 
 /// How long something may take that takes moments. No test passes sooner or later because of it.
@@ -28,10 +28,10 @@ pub(crate) fn until(what: &str, mut is: impl FnMut() -> bool) {
 /// Runs `test` on a runtime, and checks that this process is afterwards as it was before.
 pub(crate) fn leaves_nothing(test: impl AsyncFnOnce()) {
     let runtime = Runtime::new().expect("a runtime");
-    let before = Books::take();
+    let before = Resources::take();
     assert!(before.children.is_empty(), "{before:?}");
     runtime.block_on(test());
-    before.until_nothing_is_left(&[]);
+    before.assert_no_leaks(&[]);
 }
 
 /// A path of this process's own, at which there is nothing: what an earlier one of its id may have left there is removed.

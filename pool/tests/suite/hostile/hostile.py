@@ -1,6 +1,6 @@
 """A worker that does what no worker should. It writes its frames itself, so that it can write them wrongly.
 
-    menagerie.py START MARKER
+    hostile.py START MARKER
 
 START is what it does instead of answering the handshake, or `good`. It does so if it is the one that creates the file
 MARKER, and leaves its process id there; whoever comes later is good. From then on each request is a verb and its

@@ -8,7 +8,7 @@ use ostler_pool::ostler::worker::Rung;
 use ostler_pool::{Builder, ExitStatus, ShutdownReport};
 
 use super::caged;
-use crate::books::is_alive;
+use crate::resources::is_alive;
 
 fn same(builder: Builder) -> Builder {
     builder

@@ -8,8 +8,8 @@ use ostler_pool::ostler::supervisor::{Limit, Reason};
 use ostler_pool::{CallError, Phase, Pool, WorkerId, WorkerStatus};
 use rustix::process::Signal;
 
-use crate::books::{alone, is_alive, leaves_nothing};
 use crate::count::Count;
+use crate::resources::{is_alive, isolated, leaves_nothing};
 use crate::rig::{hostile, lost, signal, until};
 
 fn first(pool: &Pool) -> WorkerStatus {
@@ -49,7 +49,7 @@ fn load(pool: &Pool, stop: &Arc<AtomicBool>) -> Vec<tokio::task::JoinHandle<u64>
 /// than four that serve, and no call fails.
 #[test]
 fn recycling_under_load_keeps_the_size() {
-    if !alone("upkeep::recycling_under_load_keeps_the_size") {
+    if !isolated("health::recycling_under_load_keeps_the_size") {
         return;
     }
     leaves_nothing(async || {
@@ -71,7 +71,7 @@ fn recycling_under_load_keeps_the_size() {
         assert_eq!(fewest, 4);
         assert!(calls >= 12 * 45, "{calls}");
         let report = pool.shutdown().await;
-        assert_eq!(report.counters.exchanges, calls);
+        assert_eq!(report.counters.calls, calls);
         assert_eq!((report.counters.faulted, report.counters.exited), (0, 0));
     });
 }
@@ -79,7 +79,7 @@ fn recycling_under_load_keeps_the_size() {
 /// L15: a rolling restart under load replaces everyone, loses no call, and never has fewer serve.
 #[test]
 fn a_rolling_restart_loses_no_call() {
-    if !alone("upkeep::a_rolling_restart_loses_no_call") {
+    if !isolated("health::a_rolling_restart_loses_no_call") {
         return;
     }
     leaves_nothing(async || {
@@ -208,7 +208,7 @@ async fn memory_is_that_of_the_whole_group() {
     })
     .await;
     let old = first(&pool);
-    assert!(old.memory.unwrap() < LIMIT * 9 / 10 && old.marked.is_none());
+    assert!(old.memory.unwrap() < LIMIT * 9 / 10 && old.replacing.is_none());
     assert_eq!(pool.call(b"hoard_below 100").await.unwrap(), b"hoarded");
     let reason = replaced(&pool, old.worker).await;
     assert_eq!(reason, Some(Reason::Limit(Limit::Memory)));
@@ -257,7 +257,7 @@ async fn age_and_errors_are_limits() {
 /// L16, L17: shutdown ends in its time under a worker that ignores SIGTERM and a call of 60 s, and leaves nothing.
 #[test]
 fn shutdown_ends_in_its_time() {
-    if !alone("upkeep::shutdown_ends_in_its_time") {
+    if !isolated("health::shutdown_ends_in_its_time") {
         return;
     }
     leaves_nothing(async || {

@@ -20,10 +20,10 @@ use ostler_pool::testing::Process;
 use ostler_pool::{Builder, CallError, Lease, Pool, Program, ShutdownReport, StartError};
 use tokio::runtime;
 
-use crate::books::{Books, alone, is_alive, modules, scratch};
+use crate::resources::{Resources, is_alive, isolated, modules, scratch};
 use crate::rig::{interpreter, until};
 
-/// How many workers a pool of the menagerie has.
+/// How many workers a pool of the hostile has.
 const SIZE: usize = 2;
 
 /// What every process that a test has to do with is known by.
@@ -51,7 +51,7 @@ fn caged(
     let program = |marker: &Path| {
         Program::new(interpreter())
             .args(["-I", "-S"])
-            .arg(modules().join("menagerie/menagerie.py"))
+            .arg(modules().join("hostile/hostile.py"))
             .arg(start)
             .arg(marker)
     };
@@ -65,19 +65,19 @@ fn caged_program(
     options: impl FnOnce(Builder) -> Builder,
     test: impl AsyncFnOnce(&Cage),
 ) {
-    if !alone(&format!("menagerie::{name}")) {
+    if !isolated(&format!("hostile::{name}")) {
         return;
     }
     let me = std::process::id().to_string();
     let moment = Duration::from_millis(50);
-    let marker = scratch("menagerie");
+    let marker = scratch("hostile");
     let program = program(&marker).env(MARK, &me);
     // One thread for everything: a task that does not give way is felt by all others.
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    let before = Books::take();
+    let before = Resources::take();
     let leaders: Vec<u32> = runtime.block_on(async {
         let builder = Pool::builder(program)
             .size(SIZE)
@@ -101,7 +101,7 @@ fn caged_program(
     let marked = Process::marked(&format!("{MARK}={me}"));
     let marked: Vec<String> = marked.iter().map(Process::to_string).collect();
     assert_eq!(marked, [""; 0]);
-    before.until_nothing_is_left(&leaders);
+    before.assert_no_leaks(&leaders);
 }
 
 impl Cage {

@@ -15,31 +15,31 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// A pool has a child of its own beside its workers, so that not every child is one while a pool lives.
 ///
 /// ```
-/// use ostler_pool::testing::Books;
+/// use ostler_pool::testing::Resources;
 /// use ostler_pool::{Pool, Python};
 ///
 /// # let runtime = tokio::runtime::Runtime::new()?;
-/// let before = Books::take();
+/// let before = Resources::take();
 /// runtime.block_on(async {
 ///     let pool = Pool::builder(Python::function("builtins:bytes")).size(1).build()?;
 ///     pool.call(b"hello").await?;
 ///     pool.shutdown().await;
 ///     Ok::<(), Box<dyn std::error::Error>>(())
 /// })?;
-/// before.until_nothing_is_left(&[]);
+/// before.assert_no_leaks(&[]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Books {
+pub struct Resources {
     /// The children, by their ids.
     pub children: Vec<Process>,
     /// What each open descriptor is: the path of a file, or such as `pipe:[4711]`.
     pub descriptors: Vec<String>,
 }
 
-impl Books {
-    /// Reads them. Of a host whose other threads open and close things, only a part is of interest: see [`alone`].
+impl Resources {
+    /// Reads them. Of a host whose other threads open and close things, only a part is of interest: see [`isolated`].
     ///
     /// # Panics
     ///
@@ -95,7 +95,7 @@ impl Books {
     /// # Panics
     ///
     /// With what is left, if something is for 30 s.
-    pub fn until_nothing_is_left(&self, leaders: &[u32]) {
+    pub fn assert_no_leaks(&self, leaders: &[u32]) {
         let since = Instant::now();
         loop {
             let left = self.left(leaders);
@@ -158,7 +158,7 @@ impl fmt::Display for Left {
 /// ```no_run
 /// #[test]
 /// fn my_pool_leaves_nothing() {
-///     if !ostler_pool::testing::alone("my_pool_leaves_nothing") {
+///     if !ostler_pool::testing::isolated("my_pool_leaves_nothing") {
 ///         return;
 ///     }
 ///     // What this finds left is this test's own.
@@ -169,7 +169,7 @@ impl fmt::Display for Left {
 ///
 /// As the test does.
 #[must_use]
-pub fn alone(name: &str) -> bool {
+pub fn isolated(name: &str) -> bool {
     const ALONE: &str = "OSTLER_TEST_ALONE";
     if std::env::var_os(ALONE).is_some() {
         return true;

@@ -1,0 +1,72 @@
+//! What is known of a worker's health, and the limits that apply to it.
+
+use super::Limit;
+use super::random::Random;
+use crate::policy::Policy;
+
+/// A worker's counters, and its own jittered limits.
+#[derive(Clone, Debug)]
+pub(super) struct Health {
+    /// Consecutive missed health checks.
+    pub(super) misses: u32,
+    /// Consecutive calls answered with an error.
+    pub(super) errors: u64,
+    /// Resident bytes, when last measured.
+    pub(super) memory: Option<u64>,
+    /// Calls completed.
+    pub(super) calls: u64,
+    /// Whether it has served for `min_worker_life`.
+    pub(super) mature: bool,
+    /// Whether it has served for `max_worker_age`.
+    pub(super) aged: bool,
+    max_calls: Option<u64>,
+    max_memory: Option<u64>,
+}
+
+impl Health {
+    pub(super) fn new(policy: &Policy, random: &mut Random) -> Self {
+        Self {
+            misses: 0,
+            errors: 0,
+            memory: None,
+            calls: 0,
+            mature: policy.min_worker_life.is_zero(),
+            aged: false,
+            max_calls: policy.max_worker_requests.map(|most| random.lowered(most)),
+            max_memory: policy.max_worker_memory.map(|most| random.lowered(most)),
+        }
+    }
+
+    /// Counts completed calls, of which the last `errors` were answered with an error.
+    pub(super) fn record_calls(&mut self, calls: u64, errors: u64) {
+        self.calls += calls;
+        self.errors = if errors == calls {
+            self.errors + errors
+        } else {
+            errors
+        };
+        if calls > 0 {
+            // An answered call shows as much as an answered health check.
+            self.misses = 0;
+        }
+    }
+
+    /// The limit that the worker has reached, once it is old enough for limits to apply.
+    pub(super) fn limit_reached(&self, policy: &Policy) -> Option<Limit> {
+        let over = |value: u64, most: Option<u64>| most.is_some_and(|most| value >= most);
+        let reached = [
+            (self.aged, Limit::Age),
+            (over(self.calls, self.max_calls), Limit::Requests),
+            (
+                over(self.memory.unwrap_or(0), self.max_memory),
+                Limit::Memory,
+            ),
+            (
+                over(self.errors, policy.error_threshold.map(u64::from)),
+                Limit::Errors,
+            ),
+        ];
+        let first = reached.into_iter().find(|(reached, _)| *reached);
+        first.map(|(_, limit)| limit).filter(|_| self.mature)
+    }
+}

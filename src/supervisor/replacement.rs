@@ -1,0 +1,142 @@
+//! Replacing serving workers, and changing their number.
+
+use super::occupant::Replacement;
+use super::{Effect, Event, Limit, Reason, RollingEnd, Supervisor};
+use crate::WorkerId;
+use crate::policy::MAX_SIZE;
+use crate::worker::{self, Phase};
+
+impl Supervisor {
+    pub(super) fn recycle(&mut self, worker: WorkerId) {
+        match self.slots.get(worker) {
+            Some(occupant) if occupant.is_serving() && occupant.replacement.is_none() => {
+                self.replace(worker, Reason::Recycled, false);
+            }
+            _ => self.counters.stale += 1,
+        }
+    }
+
+    pub(super) fn recycle_all(&mut self) {
+        if self.is_closing() {
+            let (replaced, kept) = (0, 0);
+            let end = RollingEnd::Closed { replaced, kept };
+            return self.effects.push(Effect::RollingEnded(end));
+        }
+        if self.rolling.is_some() {
+            self.counters.stale += 1;
+            return;
+        }
+        let mut chosen = 0;
+        while let Some(worker) = (self.slots).find(|o| o.is_serving() && o.replacement.is_none()) {
+            self.replace(worker, Reason::Recycled, true);
+            chosen += 1;
+        }
+        self.rolling = Some(chosen);
+    }
+
+    /// A start failed: keeps the workers that the rolling restart has not replaced yet.
+    pub(super) fn stop_rolling(&mut self) {
+        let Some(chosen) = self.rolling.take() else {
+            return;
+        };
+        let kept = self.slots.count(|o| o.is_rolling());
+        while let Some(worker) = self.slots.find(|o| o.is_rolling()) {
+            if let Some(occupant) = self.slots.get_mut(worker) {
+                occupant.replacement = None;
+            }
+            self.effects.push(Effect::Event(Event::Kept { worker }));
+        }
+        let replaced = chosen - kept;
+        let end = match kept {
+            0 => RollingEnd::Completed { replaced },
+            _ => RollingEnd::StartFailed { replaced, kept },
+        };
+        self.effects.push(Effect::RollingEnded(end));
+    }
+
+    /// The pool shuts down, and the workers that the rolling restart has not replaced yet with it.
+    pub(super) fn abandon_rolling(&mut self) {
+        let Some(chosen) = self.rolling.take() else {
+            return;
+        };
+        let kept = self.slots.count(|o| o.is_rolling());
+        let replaced = chosen - kept;
+        let end = match kept {
+            0 => RollingEnd::Completed { replaced },
+            _ => RollingEnd::Closed { replaced, kept },
+        };
+        self.effects.push(Effect::RollingEnded(end));
+    }
+
+    /// Ends the rolling restart when it has no worker left to replace.
+    pub(super) fn end_rolling(&mut self) {
+        if self.slots.find(|o| o.is_rolling()).is_some() {
+            return;
+        }
+        if let Some(replaced) = self.rolling.take() {
+            let end = RollingEnd::Completed { replaced };
+            self.effects.push(Effect::RollingEnded(end));
+        }
+    }
+
+    /// Decides that a worker is to be replaced. That opens a vacancy for its replacement at once.
+    fn replace(&mut self, worker: WorkerId, reason: Reason, rolling: bool) {
+        if let Some(occupant) = self.slots.get_mut(worker) {
+            occupant.replacement = Some(Replacement { reason, rolling });
+            self.restarts.vacate(0, reason);
+            self.effects
+                .push(Effect::Event(Event::Replacing { worker, reason }));
+        }
+    }
+
+    /// Decides to replace the workers that have reached a limit.
+    pub(super) fn replace_at_limits(&mut self) {
+        while let Some((worker, limit)) = self.next_at_its_limit() {
+            self.replace(worker, Reason::Limit(limit), false);
+        }
+    }
+
+    fn next_at_its_limit(&self) -> Option<(WorkerId, Limit)> {
+        self.slots.iter().find_map(|(worker, occupant)| {
+            let unmarked = occupant.is_serving() && occupant.replacement.is_none();
+            let limit = occupant.health.limit_reached(&self.policy)?;
+            unmarked.then_some((worker, limit))
+        })
+    }
+
+    /// Retires workers that are to be replaced while more than `size` serve, so never before a replacement is ready.
+    /// Idle ones first, because a busy one keeps its slot for as long as its call takes.
+    pub(super) fn retire_replaced(&mut self) {
+        while self.slots.count(|o| o.is_serving()) > self.policy.size
+            && let Some((worker, reason)) = self.next_replaced()
+        {
+            self.counters.recycled += 1;
+            self.must_feed(worker, worker::Input::Retire, Some(reason));
+        }
+    }
+
+    fn next_replaced(&self) -> Option<(WorkerId, Reason)> {
+        let replaced = self.slots.iter().filter_map(|(worker, occupant)| {
+            let replacement = occupant.replacement.filter(|_| occupant.is_serving())?;
+            Some((occupant.phase() == Phase::Busy, worker, replacement.reason))
+        });
+        let first = replaced.min_by_key(|(busy, ..)| *busy);
+        first.map(|(_, worker, reason)| (worker, reason))
+    }
+
+    pub(super) fn resize(&mut self, size: usize) {
+        self.policy.size = size.clamp(1, MAX_SIZE);
+    }
+
+    /// Retires workers beyond `size`, after a shrink or after a rolling restart stopped with a replacement on its way:
+    /// starting ones first, then idle ones, then busy ones, each group from the highest slot down.
+    pub(super) fn retire_surplus(&mut self) {
+        while self.slots.count(|o| o.is_staff()) > self.policy.size {
+            let staff = self.slots.iter().rev().filter(|(_, o)| o.is_staff());
+            let Some((worker, _)) = staff.min_by_key(|(_, o)| o.phase()) else {
+                return;
+            };
+            self.must_feed(worker, worker::Input::Retire, Some(Reason::Surplus));
+        }
+    }
+}
