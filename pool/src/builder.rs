@@ -1,11 +1,10 @@
-//! The options of a pool.
+//! Building a pool.
 
-use std::thread;
 use std::time::Duration;
 
-use ostler::policy::{InvalidOption, Policy, timeout};
 use ostler::supervisor::Supervisor;
 
+use crate::config::Config;
 use crate::driver::{Driver, Limits};
 use crate::error::BuildError;
 use crate::pool::Pool;
@@ -13,189 +12,224 @@ use crate::port::Opener;
 use crate::recorder::{Recorder, Sink};
 use crate::rt::{self, Handle};
 
-/// The smallest frame limit that leaves room for the handshake and a short error.
-const MIN_FRAME: usize = 1024;
-
-/// The largest one. A length prefix could claim four times as much, and no worker answers that in one piece.
-const MAX_FRAME: usize = 1 << 30;
-
 /// Builds a [`Pool`]. Made by [`Pool::builder`].
 ///
-/// Every option has a default, and is checked by [`build`](Builder::build).
+/// Each setter sets the option of [`Config`] with its name, where its unit, range, default and reason are documented.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use std::time::Duration;
+/// use ostler_pool::{Pool, Python};
+///
+/// let pool = Pool::builder(Python::function("math:sqrt").json())
+///     .size(2)
+///     .call_timeout(Duration::from_secs(10))
+///     .max_worker_requests(None)
+///     .build()?;
+/// # pool.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct Builder {
     opener: Box<dyn Opener>,
-    policy: Policy,
-    checkout_timeout: Duration,
-    call_timeout: Duration,
-    cancel_grace: Option<Duration>,
-    max_frame: usize,
+    config: Config,
     record: Option<Sink>,
 }
 
 impl Builder {
     pub(crate) fn new(opener: Box<dyn Opener>) -> Self {
-        let size = thread::available_parallelism().map_or(1, usize::from);
         Self {
             opener,
-            policy: Policy::new(size),
-            checkout_timeout: Duration::from_secs(5),
-            call_timeout: Duration::from_secs(30),
-            cancel_grace: None,
-            max_frame: 64 << 20,
+            config: Config::default(),
             record: None,
         }
     }
 
-    /// Workers kept serving. Default: the number of processors that this process may use.
-    pub fn size(mut self, workers: usize) -> Self {
-        self.policy.size = workers;
-        self
-    }
-
-    /// Workers allowed beyond `size` while others are replaced or still stopping. At least 1, default 1.
-    pub fn surge(mut self, workers: usize) -> Self {
-        self.policy.surge = workers;
-        self
-    }
-
-    /// Workers that may be starting at the same time. Default 8.
-    pub fn max_starting(mut self, workers: usize) -> Self {
-        self.policy.max_starting = workers;
-        self
-    }
-
-    /// From the spawn of a worker to its answer to the handshake, setup included. Default 30 s.
-    pub fn start_timeout(mut self, timeout: Duration) -> Self {
-        self.policy.start_timeout = timeout;
-        self
-    }
-
-    /// The pause after a failed start, and what it grows to by doubling. Each is changed at random by up to a tenth.
-    /// A worker that crashes is replaced at once; when its replacement crashes too, there is a pause as well. Default
-    /// 100 ms and 30 s.
-    pub fn restart_backoff(mut self, first: Duration, max: Duration) -> Self {
-        self.policy.restart_backoff = first;
-        self.policy.restart_backoff_max = max;
-        self
-    }
-
-    /// A worker that has served for so long starts its row of failures anew. Default 60 s.
-    pub fn restart_reset(mut self, after: Duration) -> Self {
-        self.policy.restart_reset = after;
-        self
-    }
-
-    /// Whether idle workers are probed, each every `health_check_interval`. Default true.
-    pub fn enable_health_monitoring(mut self, enable: bool) -> Self {
-        self.policy.enable_health_monitoring = enable;
-        self
-    }
-
-    /// How often an idle worker is probed, and the memory of every worker measured. Changed at random by up to a tenth.
-    /// Default 30 s.
-    pub fn health_check_interval(mut self, interval: Duration) -> Self {
-        self.policy.health_check_interval = interval;
-        self
-    }
-
-    /// How long a probe may take before it counts as missed. Default 5 s.
-    pub fn health_check_timeout(mut self, timeout: Duration) -> Self {
-        self.policy.health_check_timeout = timeout;
-        self
-    }
-
-    /// A worker that misses so many probes in a row is stopped and replaced. One that is answered in time, or a call
-    /// that is answered, starts the row anew. Default 3.
-    pub fn health_failure_threshold(mut self, misses: u32) -> Self {
-        self.policy.health_failure_threshold = misses;
-        self
-    }
-
-    /// A worker that has served for so long is replaced. Changed at random by up to a tenth, so that workers which
-    /// started together do not end together. `None`: never. Default 1 h.
-    pub fn max_worker_age(mut self, age: impl Into<Option<Duration>>) -> Self {
-        self.policy.max_worker_age = age.into();
-        self
-    }
-
-    /// A worker that has answered so many calls is replaced. Lowered at random by up to a tenth. `None`: never.
-    /// Default 1000.
-    pub fn max_worker_requests(mut self, requests: impl Into<Option<u64>>) -> Self {
-        self.policy.max_worker_requests = requests.into();
-        self
-    }
-
-    /// A worker whose processes hold so many resident bytes is replaced. They are measured every
-    /// `health_check_interval`. Lowered at random by up to a tenth. `None`: never, and the default.
-    pub fn max_worker_memory(mut self, bytes: impl Into<Option<u64>>) -> Self {
-        self.policy.max_worker_memory = bytes.into();
-        self
-    }
-
-    /// A worker that has answered so many calls in a row with an error is replaced. `None`: never. Default 5.
+    /// Sets every option.
     ///
-    /// An error that the worker's function raises leaves the worker as good as before, as far as anybody can tell. Many
-    /// in a row may mean that it has lost something that it needs, such as a connection.
-    pub fn error_threshold(mut self, errors: impl Into<Option<u32>>) -> Self {
-        self.policy.error_threshold = errors.into();
+    /// ```
+    /// # use ostler_pool::{Config, Pool, Program};
+    /// let mut config = Config::default();
+    /// config.size = 4;
+    /// let builder = Pool::builder(Program::new("./thumbnailer")).config(config);
+    /// ```
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
         self
     }
 
-    /// How long a worker serves at least before one of the four limits above replaces it, so that a limit which is
-    /// reached at once does not keep the pool starting workers. Default 10 s.
-    pub fn min_worker_life(mut self, life: Duration) -> Self {
-        self.policy.min_worker_life = life;
+    /// Sets [`Config::size`].
+    pub fn size(mut self, size: usize) -> Self {
+        self.config.size = size;
         self
     }
 
-    /// Sessions that may be open; beyond it, opening one fails at once. Default 1024.
-    pub fn max_sessions(mut self, sessions: usize) -> Self {
-        self.policy.max_sessions = sessions;
+    /// Sets [`Config::surge`].
+    pub fn surge(mut self, surge: usize) -> Self {
+        self.config.surge = surge;
         self
     }
 
-    /// A session that nobody has used for so long ends; it may take a quarter longer. `None`: never. Default 10 min.
-    pub fn session_idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.policy.session_idle_timeout = timeout.into();
+    /// Sets [`Config::max_starting`].
+    pub fn max_starting(mut self, max_starting: usize) -> Self {
+        self.config.max_starting = max_starting;
         self
     }
 
-    /// After this many failed starts in a row, with nothing serving, waiting clients fail at once. Default 5.
-    pub fn crash_loop(mut self, failures: u32) -> Self {
-        self.policy.crash_loop = failures;
+    /// Sets [`Config::start_timeout`].
+    pub fn start_timeout(mut self, start_timeout: Duration) -> Self {
+        self.config.start_timeout = start_timeout;
         self
     }
 
-    /// How long a client waits for a worker. Default 5 s.
-    pub fn checkout_timeout(mut self, timeout: Duration) -> Self {
-        self.checkout_timeout = timeout;
+    /// Sets [`Config::restart_backoff`].
+    pub fn restart_backoff(mut self, restart_backoff: Duration) -> Self {
+        self.config.restart_backoff = restart_backoff;
         self
     }
 
-    /// Clients that may wait for a worker; beyond it, a checkout fails at once. Default 1024.
-    pub fn max_waiting(mut self, clients: usize) -> Self {
-        self.policy.max_waiting = clients;
+    /// Sets [`Config::restart_backoff_max`].
+    pub fn restart_backoff_max(mut self, restart_backoff_max: Duration) -> Self {
+        self.config.restart_backoff_max = restart_backoff_max;
         self
     }
 
-    /// How long a worker may take to answer a call, or for the next part of a stream. Default 30 s.
-    pub fn call_timeout(mut self, timeout: Duration) -> Self {
-        self.call_timeout = timeout;
+    /// Sets [`Config::restart_reset`].
+    pub fn restart_reset(mut self, restart_reset: Duration) -> Self {
+        self.config.restart_reset = restart_reset;
         self
     }
 
-    /// How long a worker gets to end a call or a stream that was dropped or has timed out, before it is stopped. It is
-    /// told that nobody wants the answer any more; if it ends the exchange in time, in whatever way, it serves on with the
-    /// state that it has, sessions included. `None`: it is stopped at once. Default `None`.
+    /// Sets [`Config::crash_loop`].
+    pub fn crash_loop(mut self, crash_loop: u32) -> Self {
+        self.config.crash_loop = crash_loop;
+        self
+    }
+
+    /// Sets [`Config::max_waiting`].
+    pub fn max_waiting(mut self, max_waiting: usize) -> Self {
+        self.config.max_waiting = max_waiting;
+        self
+    }
+
+    /// Sets [`Config::checkout_timeout`].
+    pub fn checkout_timeout(mut self, checkout_timeout: Duration) -> Self {
+        self.config.checkout_timeout = checkout_timeout;
+        self
+    }
+
+    /// Sets [`Config::call_timeout`].
+    pub fn call_timeout(mut self, call_timeout: Duration) -> Self {
+        self.config.call_timeout = call_timeout;
+        self
+    }
+
+    /// Sets [`Config::max_sessions`].
+    pub fn max_sessions(mut self, max_sessions: usize) -> Self {
+        self.config.max_sessions = max_sessions;
+        self
+    }
+
+    /// Sets [`Config::session_idle_timeout`].
+    pub fn session_idle_timeout(
+        mut self,
+        session_idle_timeout: impl Into<Option<Duration>>,
+    ) -> Self {
+        self.config.session_idle_timeout = session_idle_timeout.into();
+        self
+    }
+
+    /// Sets [`Config::enable_health_monitoring`].
+    pub fn enable_health_monitoring(mut self, enable_health_monitoring: bool) -> Self {
+        self.config.enable_health_monitoring = enable_health_monitoring;
+        self
+    }
+
+    /// Sets [`Config::health_check_interval`].
+    pub fn health_check_interval(mut self, health_check_interval: Duration) -> Self {
+        self.config.health_check_interval = health_check_interval;
+        self
+    }
+
+    /// Sets [`Config::health_check_timeout`].
+    pub fn health_check_timeout(mut self, health_check_timeout: Duration) -> Self {
+        self.config.health_check_timeout = health_check_timeout;
+        self
+    }
+
+    /// Sets [`Config::health_failure_threshold`].
+    pub fn health_failure_threshold(mut self, health_failure_threshold: u32) -> Self {
+        self.config.health_failure_threshold = health_failure_threshold;
+        self
+    }
+
+    /// Sets [`Config::max_worker_age`].
+    pub fn max_worker_age(mut self, max_worker_age: impl Into<Option<Duration>>) -> Self {
+        self.config.max_worker_age = max_worker_age.into();
+        self
+    }
+
+    /// Sets [`Config::max_worker_requests`].
+    pub fn max_worker_requests(mut self, max_worker_requests: impl Into<Option<u64>>) -> Self {
+        self.config.max_worker_requests = max_worker_requests.into();
+        self
+    }
+
+    /// Sets [`Config::max_worker_memory`].
+    pub fn max_worker_memory(mut self, max_worker_memory: impl Into<Option<u64>>) -> Self {
+        self.config.max_worker_memory = max_worker_memory.into();
+        self
+    }
+
+    /// Sets [`Config::error_threshold`].
+    pub fn error_threshold(mut self, error_threshold: impl Into<Option<u32>>) -> Self {
+        self.config.error_threshold = error_threshold.into();
+        self
+    }
+
+    /// Sets [`Config::min_worker_life`].
+    pub fn min_worker_life(mut self, min_worker_life: Duration) -> Self {
+        self.config.min_worker_life = min_worker_life;
+        self
+    }
+
+    /// Sets [`Config::shutdown_timeout`].
+    pub fn shutdown_timeout(mut self, shutdown_timeout: Duration) -> Self {
+        self.config.shutdown_timeout = shutdown_timeout;
+        self
+    }
+
+    /// Sets [`Config::ask_grace`].
+    pub fn ask_grace(mut self, ask_grace: Duration) -> Self {
+        self.config.ask_grace = ask_grace;
+        self
+    }
+
+    /// Sets [`Config::term_grace`].
+    pub fn term_grace(mut self, term_grace: Duration) -> Self {
+        self.config.term_grace = term_grace;
+        self
+    }
+
+    /// Sets [`Config::max_frame`].
+    pub fn max_frame(mut self, max_frame: usize) -> Self {
+        self.config.max_frame = max_frame;
+        self
+    }
+
+    /// Sets [`Config::cancel_grace`]: the time that a worker gets to end a call or a stream that was dropped or timed out.
     ///
-    /// Nobody waits for this but the worker's next client. The answer is thrown away, and one that comes after the grace
-    /// changes nothing. There is no grace for a worker that had not taken in the whole request.
+    /// The worker is told that the answer is no longer wanted. If it ends the call in time, in any way, it serves on, with
+    /// its state and its sessions. Otherwise it is stopped and replaced, as it would be at once without a grace. A worker
+    /// that has not taken in the whole request gets no grace.
     ///
-    /// In a Python worker, `Cancelled` is raised in the function, within a tenth of a second, by the signal `SIGURG`. It is
-    /// no `Exception`, so that only `finally` and `except BaseException` see it. What does not return to the interpreter,
-    /// such as a long computation in C, is not interrupted, and costs its worker when the grace has passed.
+    /// Only the worker's next client waits for this. The late answer is discarded.
+    ///
+    /// In a Python worker, the signal `SIGURG` raises `Cancelled` in the function within 100 ms. `Cancelled` is not an
+    /// `Exception`: only `finally` and `except BaseException` see it. Code that does not return to the interpreter, such as
+    /// a long computation in C, is not interrupted, and costs its worker when the grace has passed.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -209,50 +243,30 @@ impl Builder {
     ///     .build()?;
     /// let mut lease = pool.checkout().await?;
     /// assert!(matches!(lease.call(b"1000").await, Err(CallError::TimedOut { .. })));
-    /// // The lease is over, and its worker is there for the next client.
+    /// // The lease is over. Its worker serves the next client.
     /// assert_eq!(pool.checkout().await?.worker(), lease.worker());
     /// # drop(lease);
     /// # pool.shutdown().await;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// # }).unwrap();
     /// ```
-    pub fn cancel_grace(mut self, grace: impl Into<Option<Duration>>) -> Self {
-        self.cancel_grace = grace.into();
+    pub fn cancel_grace(mut self, cancel_grace: impl Into<Option<Duration>>) -> Self {
+        self.config.cancel_grace = cancel_grace.into();
         self
     }
 
-    /// How long the whole of a shutdown may take: calls under way are waited for, then the workers are stopped. The
-    /// graces of [`stop_grace`](Self::stop_grace) are cut to fit. Default 30 s.
-    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-        self.policy.shutdown_timeout = timeout;
-        self
-    }
-
-    /// How long a worker that is told to end gets before `SIGTERM`, and after it before `SIGKILL`. Default 2 s each.
-    pub fn stop_grace(mut self, ask: Duration, term: Duration) -> Self {
-        self.policy.ask_grace = ask;
-        self.policy.term_grace = term;
-        self
-    }
-
-    /// The largest frame in bytes, in either direction: a request or a reply, and 5 bytes. Default 64 MiB.
-    pub fn max_frame(mut self, bytes: usize) -> Self {
-        self.max_frame = bytes;
-        self
-    }
-
-    /// Writes down every step of the pool: a line of JSON for its policy, and one for each thing that happens with all that
-    /// the pool orders because of it. Whether the specification allows what was written is checked by
+    /// Records every step of the pool as lines of JSON: first its policy, then each input with all of its effects. The trace
+    /// holds no requests, replies or session names. In a checkout of ostler,
     ///
     /// ```text
     /// cargo run --release --example check_trace FILE
     /// ```
     ///
-    /// in a checkout of ostler. There are no requests, replies or names of sessions in it.
+    /// checks that the specification allows every step.
     ///
-    /// The lines are written on a thread of their own, and flushed whenever there is no next one. A pool never waits for
-    /// them: where they fall behind by some ten thousand steps, or cannot be written, the trace ends there, and is good up to
-    /// there. When [`Pool::shutdown`] returns, all of them are written.
+    /// A thread of its own writes the lines, and flushes when no more are waiting. The pool never waits for it: if the
+    /// writer fails, or falls behind by 65,536 steps, the trace ends there, and is valid up to there. When
+    /// [`Pool::shutdown`] resolves, every line is written.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -276,31 +290,26 @@ impl Builder {
         self
     }
 
-    /// Checks the options and the program, and opens the pool. Its workers start on the runtime that this is called
-    /// in; clients may come from anywhere, and at once.
+    /// Checks the options and the program, and opens the pool. Its workers start on the tokio runtime that this is called
+    /// in. Clients may call from any runtime, immediately.
     ///
     /// # Errors
     ///
-    /// [`BuildError`]: an option out of its range, a program that does not exist, or no runtime. No worker has been
-    /// started then.
+    /// [`BuildError`]: an option is out of range, the program does not exist, or there is no runtime. No worker was
+    /// started.
     pub fn build(mut self) -> Result<Pool, BuildError> {
-        let least = Duration::from_nanos(1);
-        timeout("checkout_timeout", self.checkout_timeout, least)?;
-        timeout("call_timeout", self.call_timeout, least)?;
-        if let Some(grace) = self.cancel_grace {
-            timeout("cancel_grace", grace, least)?;
-        }
         let limits = Limits {
-            checkout_timeout: self.checkout_timeout,
-            call_timeout: self.call_timeout,
-            cancel_grace: self.cancel_grace,
-            max_frame: frame_limit(self.max_frame)?,
+            checkout_timeout: self.config.checkout_timeout,
+            call_timeout: self.config.call_timeout,
+            may_cancel: self.config.cancel_grace.is_some(),
+            max_frame: self.config.validate()?,
         };
-        let supervisor = Supervisor::new(self.policy, rt::seed())?;
+        let supervisor = Supervisor::new(self.config.policy(), rt::seed())?;
         self.opener.prepare()?;
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let start = |sink| Recorder::start(supervisor.policy().clone(), sink);
-        let recorder = self.record.map(start).transpose()?;
+        let recorder = self.record.map(start).transpose();
+        let recorder = recorder.map_err(BuildError::Recorder)?;
         Ok(Pool::new(Driver::open(
             supervisor,
             self.opener,
@@ -308,16 +317,5 @@ impl Builder {
             runtime,
             recorder,
         )))
-    }
-}
-
-fn frame_limit(bytes: usize) -> Result<u32, InvalidOption> {
-    match u32::try_from(bytes) {
-        Ok(limit) if (MIN_FRAME..=MAX_FRAME).contains(&bytes) => Ok(limit),
-        _ => Err(InvalidOption {
-            option: "max_frame",
-            value: bytes.to_string(),
-            allowed: format!("{MIN_FRAME} to {MAX_FRAME}"),
-        }),
     }
 }

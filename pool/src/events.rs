@@ -1,29 +1,72 @@
 //! Watching a pool.
 
 use std::fmt;
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use futures_core::Stream;
 use ostler::supervisor::Event;
 
 use crate::driver::{Driver, Read};
 
-/// What happens to the workers of a pool, in the order in which it happens.
+/// What happens to the workers of a pool, in order. Made by [`Pool::events`](crate::Pool::events).
 ///
-/// Made by [`Pool::events`](crate::Pool::events). The pool never waits for a reader: one that is more than 4096 events
-/// behind has missed the oldest and is told how many.
+/// The pool never waits for a reader. A reader that falls behind by more than 4096 events misses the oldest ones, and is
+/// told how many. As a [`Stream`], it ends with the pool.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use ostler_pool::{Event, Phase, Pool, Python};
+///
+/// let pool = Pool::builder(Python::function("math:sqrt").json()).size(1).build()?;
+/// let mut events = pool.events();
+/// loop {
+///     if let Event::Moved(transition) = events.recv().await? {
+///         assert_eq!((transition.from, transition.to), (Phase::Initializing, Phase::Ready));
+///         break;
+///     }
+/// }
+/// # pool.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub struct Events {
     driver: Arc<Driver>,
+    /// This reader in the driver's log.
+    reader: u64,
+    /// The number of the next event to read.
     next: u64,
 }
 
-/// Why there is no event.
+/// A reader fell behind: this many events are gone. The next one it reads is the oldest that is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the reader fell behind by {0} events: read them faster")]
+pub struct Lagged(pub u64);
+
+/// Why [`Events::recv`] returned no event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum EventError {
-    /// The reader was too far behind. The next one read is the oldest that is left.
-    #[error("{0} events were missed: read them faster")]
-    Missed(u64),
+pub enum RecvError {
+    /// The reader fell behind, and this many events are gone.
+    #[error("the reader fell behind by {0} events: read them faster")]
+    Lagged(u64),
+    /// The pool has ended, and every event was read.
+    #[error("the pool has ended")]
+    Closed,
+}
+
+/// Why [`Events::try_recv`] returned no event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TryRecvError {
+    /// There is no event now.
+    #[error("there is no event now")]
+    Empty,
+    /// The reader fell behind, and this many events are gone.
+    #[error("the reader fell behind by {0} events: read them faster")]
+    Lagged(u64),
     /// The pool has ended, and every event was read.
     #[error("the pool has ended")]
     Closed,
@@ -31,8 +74,12 @@ pub enum EventError {
 
 impl Events {
     pub(crate) fn new(driver: Arc<Driver>) -> Self {
-        let next = driver.subscribe();
-        Self { driver, next }
+        let (reader, next) = driver.subscribe();
+        Self {
+            driver,
+            reader,
+            next,
+        }
     }
 
     /// Waits for the next event.
@@ -43,48 +90,58 @@ impl Events {
     ///
     /// # Errors
     ///
-    /// [`EventError::Missed`] once for each time that this reader falls behind, [`EventError::Closed`] at the end.
-    pub async fn next(&mut self) -> Result<Event, EventError> {
-        let Self { driver, next } = self;
-        loop {
-            let mut news = pin!(driver.news().notified());
-            // Before the look, so that what comes after it is not slept through.
-            news.as_mut().enable();
-            if let Some(outcome) = read(driver, next) {
-                return outcome;
-            }
-            news.await;
+    /// [`RecvError::Lagged`] once each time this reader falls behind, [`RecvError::Closed`] at the end.
+    pub async fn recv(&mut self) -> Result<Event, RecvError> {
+        match poll_fn(|cx| self.poll_recv(cx)).await {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(Lagged(count))) => Err(RecvError::Lagged(count)),
+            None => Err(RecvError::Closed),
         }
     }
 
-    /// The next event, if there is one at this moment.
+    /// The next event, if there is one now.
     ///
     /// # Errors
     ///
-    /// As [`next`](Self::next).
-    pub fn try_next(&mut self) -> Result<Option<Event>, EventError> {
-        read(&self.driver, &mut self.next).transpose()
+    /// [`TryRecvError::Empty`] when there is none, and as [`recv`](Self::recv).
+    pub fn try_recv(&mut self) -> Result<Event, TryRecvError> {
+        match self.driver.read_log(self.next) {
+            Read::Event(event) => {
+                self.next += 1;
+                Ok(event)
+            }
+            Read::Lagged(count) => {
+                self.next += count;
+                Err(TryRecvError::Lagged(count))
+            }
+            Read::Empty => Err(TryRecvError::Empty),
+            Read::Closed => Err(TryRecvError::Closed),
+        }
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event, Lagged>>> {
+        // Registered before the look, so that an event that comes in between wakes this task.
+        self.driver.wake_reader(self.reader, cx.waker());
+        match self.try_recv() {
+            Ok(event) => Poll::Ready(Some(Ok(event))),
+            Err(TryRecvError::Lagged(count)) => Poll::Ready(Some(Err(Lagged(count)))),
+            Err(TryRecvError::Closed) => Poll::Ready(None),
+            Err(TryRecvError::Empty) => Poll::Pending,
+        }
     }
 }
 
-fn read(driver: &Driver, next: &mut u64) -> Option<Result<Event, EventError>> {
-    match driver.read_log(*next) {
-        Read::Event(event) => {
-            *next += 1;
-            Some(Ok(event))
-        }
-        Read::Missed(count) => {
-            *next += count;
-            Some(Err(EventError::Missed(count)))
-        }
-        Read::Closed => Some(Err(EventError::Closed)),
-        Read::Nothing => None,
+impl Stream for Events {
+    type Item = Result<Event, Lagged>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_recv(cx)
     }
 }
 
 impl Drop for Events {
     fn drop(&mut self) {
-        self.driver.unsubscribe();
+        self.driver.unsubscribe(self.reader);
     }
 }
 
@@ -102,7 +159,7 @@ mod tests {
     use crate::Pool;
     use crate::testing::Sim;
 
-    /// L19: what the last reader has left unread is not kept.
+    /// L19: events that the last reader has left unread are not kept.
     #[tokio::test]
     async fn events_are_kept_for_readers_only() {
         let pool = Pool::builder(Sim::default()).size(1).build().unwrap();
@@ -113,6 +170,6 @@ mod tests {
         drop(other);
         assert!(matches!(driver.read_log(next), Read::Event(_)));
         drop(events);
-        assert!(matches!(driver.read_log(next), Read::Missed(_)));
+        assert!(matches!(driver.read_log(next), Read::Lagged(_)));
     }
 }

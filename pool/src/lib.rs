@@ -1,12 +1,13 @@
-//! Pools of external worker processes for Rust that leak nothing: not a process, a zombie, a descriptor, a slot or a
-//! waiter.
+//! Pools of external worker processes that leak nothing: no process, zombie, descriptor, slot or waiter.
+//!
+//! # A first call
 //!
 //! ```
 //! use ostler_pool::{Pool, Python};
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     // Two Python processes, each running `math.factorial` on what comes in as JSON.
+//!     // Two Python processes, each running `math.factorial` on JSON values.
 //!     let pool = Pool::builder(Python::function("math:factorial").json()).size(2).build()?;
 //!     let factorial: u64 = pool.call_json(&10).await?;
 //!     assert_eq!(factorial, 3_628_800);
@@ -17,48 +18,52 @@
 //!
 //! # How it works
 //!
-//! Every worker's life is a state machine in the crate [`ostler`], whose transition table equals a TLA+ specification
-//! cell by cell. This crate drives those machines: it performs what they order on real processes and tells them what
-//! happens. It makes no decision of its own.
+//! Every worker's life is a state machine in the crate `ostler`, whose transition table equals a TLA+ specification cell
+//! by cell. This crate drives those machines: it performs their effects on real processes, and feeds them what happens.
 //!
 //! # Cargo features
 //!
-//! - `json` (default): [`Pool::call_json`], [`Lease::call_json`] and [`Parts::next_json`].
-//! - `testing`: simulated workers, and means to look for what is left behind.
-//! - `record`: `Builder::record`, which writes down every step of a pool, to be checked against the specification.
+//! - `json` (default): calls with JSON both ways.
+//! - `serde`: [`Config`] can be read and written; statuses and reports can be written.
+//! - `record`: [`Builder::record`](Builder) writes down every step of a pool, to be checked against the specification.
+//! - `testing`: simulated workers, and checks for leaks.
 
 mod builder;
-mod client;
-mod codec;
+mod config;
 mod driver;
 mod error;
 mod events;
 mod lease;
+mod operations;
 mod pool;
-mod port;
+pub mod port;
 mod process;
 mod python;
 mod recorder;
 mod rt;
-mod session;
+#[cfg(feature = "serde")]
+mod seconds;
 mod status;
-mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod wire;
+mod transport;
 
 pub use builder::Builder;
+pub use config::Config;
 pub use error::{
-    BuildError, CallError, CheckoutError, Occupancy, RemoteError, RollingError, StartError,
+    BuildError, CallError, CheckoutError, JsonPart, Occupancy, ProtocolError, RemoteError, Report,
+    RollingError, SessionError, StartError,
 };
-pub use events::{EventError, Events};
-pub use lease::{Lease, Parts};
-pub use ostler::{self, InvalidOption, Phase, PhaseSummary, WorkerId};
+pub use events::{Events, Lagged, RecvError, TryRecvError};
+pub use lease::{Lease, ReplyStream, Session};
+pub use operations::{Drain, RollingRestart, Shutdown};
+pub use ostler::supervisor::{Counters, DrainEnd, Event, Fault, Limit, Reason, Transition};
+pub use ostler::worker::{Input as WorkerInput, Rung};
+pub use ostler::{InvalidOption, Phase, PhaseSummary, WorkerId};
 pub use pool::Pool;
-pub use port::{BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, Release, STDERR_TAIL};
+pub use port::{Exit, ExitStatus, OpenError};
 pub use process::{Program, Resource};
 pub use python::Python;
-pub use session::Session;
 pub use status::{PoolStatus, Probe, ShutdownReport, WorkerEnd, WorkerStatus};
 
 /// The README's example is a test.

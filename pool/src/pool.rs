@@ -1,36 +1,32 @@
 //! The pool, as its users hold it.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ostler::WorkerId;
 use ostler::policy::{InvalidOption, Policy};
 use ostler::supervisor::Input;
-use tokio::select;
 
 use crate::builder::Builder;
-use crate::client;
 use crate::driver::Driver;
-use crate::error::{CallError, CheckoutError, RollingError};
+use crate::error::{CallError, CheckoutError, SessionError};
 use crate::events::Events;
-use crate::lease::Lease;
+use crate::lease::{self, Lease, Session};
+use crate::operations::{Drain, RollingRestart, Shutdown};
 use crate::port::Opener;
-use crate::session::Session;
-use crate::status::{PoolStatus, ShutdownReport};
+use crate::status::PoolStatus;
 
 /// A pool of external worker processes.
 ///
-/// A handle: clones are cheap and mean the same pool. When the last one is dropped without a
-/// [`shutdown`](Pool::shutdown), the pool shuts down by itself, as long as its runtime lives; with the runtime, it
-/// ends at once. Either way nothing of it stays behind.
+/// A handle: clones are cheap and refer to the same pool. When the last one is dropped without a
+/// [`shutdown`](Pool::shutdown), the pool shuts down by itself while its runtime lives, and ends with the runtime
+/// otherwise. Either way it leaves nothing behind.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
 /// use ostler_pool::{Pool, Python};
 ///
 /// let pool = Pool::builder(Python::function("base64:b64encode")).size(2).build()?;
-/// assert_eq!(pool.call(b"hello").await?, b"aGVsbG8=");
+/// assert_eq!(pool.call("hello").await?, b"aGVsbG8=");
 /// let report = pool.shutdown().await;
 /// assert_eq!(report.counters.calls, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -41,7 +37,7 @@ pub struct Pool {
     owner: Arc<Owner>,
 }
 
-/// What the handles of a pool share: with the last of them, the pool ends.
+/// What the handles of a pool share. The pool ends with the last of them.
 #[derive(Debug)]
 struct Owner {
     driver: Arc<Driver>,
@@ -49,7 +45,16 @@ struct Owner {
 
 impl Pool {
     /// Starts to build a pool whose workers `opener` opens: a [`Python`](crate::Python) function, a
-    /// [`Program`](crate::Program) that speaks the frame protocol, or an opener of one's own.
+    /// [`Program`](crate::Program) that speaks the frame protocol, or an [`Opener`] of your own.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use ostler_pool::{Pool, Python};
+    /// let pool = Pool::builder(Python::function("math:sqrt").json()).size(2).build()?;
+    /// # pool.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn builder(opener: impl Opener) -> Builder {
         Builder::new(Box::new(opener))
     }
@@ -60,44 +65,89 @@ impl Pool {
         }
     }
 
-    /// Leases a worker, waiting for one for `checkout_timeout` at most. First come, first served.
+    /// Leases a worker, waiting for `checkout_timeout` at most. Clients are served in FIFO order.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use ostler_pool::{Pool, Python};
+    /// let pool = Pool::builder(Python::function("base64:b64encode")).size(1).build()?;
+    /// let mut lease = pool.checkout().await?;
+    /// assert_eq!(lease.call("hello").await?, b"aGVsbG8=");
+    /// # drop(lease);
+    /// # pool.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: dropped before it is ready, the client leaves the queue, and a lease that was on its way to it
-    /// goes to the next one.
+    /// Cancel safe: dropped before it resolves, the client leaves the queue, and a lease that was on its way to it goes to
+    /// the next client.
     ///
     /// # Errors
     ///
     /// See [`CheckoutError`].
     pub async fn checkout(&self) -> Result<Lease, CheckoutError> {
-        client::checkout(&self.owner.driver, None).await
+        lease::checkout(&self.owner.driver).await
     }
 
-    /// Leases a worker if one is idle and nobody waits, and does not wait itself.
+    /// Leases a worker if one is idle and no client waits. Does not wait itself.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use ostler_pool::{CheckoutError, Pool, Python};
+    /// let pool = Pool::builder(Python::function("base64:b64encode")).size(1).build()?;
+    /// let lease = pool.checkout().await?;
+    /// assert!(matches!(pool.try_checkout(), Err(CheckoutError::NoneIdle { .. })));
+    /// # drop(lease);
+    /// # pool.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
     /// [`CheckoutError::NoneIdle`], or as [`checkout`](Self::checkout).
     pub fn try_checkout(&self) -> Result<Lease, CheckoutError> {
-        client::try_checkout(&self.owner.driver)
+        lease::try_checkout(&self.owner.driver)
     }
 
     /// Leases a worker for one call.
     ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use ostler_pool::{Pool, Python};
+    /// let pool = Pool::builder(Python::function("base64:b64encode")).size(1).build()?;
+    /// assert_eq!(pool.call("hello").await?, b"aGVsbG8=");
+    /// # pool.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Cancel safety
     ///
-    /// As [`checkout`](Self::checkout) while it waits, as [`Lease::call`] then.
+    /// As [`checkout`](Self::checkout) while it waits, then as [`Lease::call`].
     ///
     /// # Errors
     ///
-    /// See [`CallError`]. A call is never repeated silently: the error says whether the worker may have seen the
-    /// request.
-    pub async fn call(&self, request: &[u8]) -> Result<Vec<u8>, CallError> {
+    /// See [`CallError`]. A call is never repeated silently:
+    /// [`request_written`](CallError::request_written) says whether the worker may have seen the request.
+    pub async fn call(&self, request: impl AsRef<[u8]>) -> Result<Vec<u8>, CallError> {
         self.checkout().await?.call(request).await
     }
 
     /// Leases a worker for one call with JSON both ways. See [`Lease::call_json`].
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use ostler_pool::{Pool, Python};
+    /// let pool = Pool::builder(Python::function("statistics:median").json()).size(1).build()?;
+    /// let median: f64 = pool.call_json(&[3, 1, 4, 1, 5]).await?;
+    /// assert_eq!(median, 3.0);
+    /// # pool.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
@@ -111,132 +161,207 @@ impl Pool {
         self.checkout().await?.call_json(request).await
     }
 
-    /// The session of this name, which is opened if there is none. See [`Session`].
+    /// The session of this name. Opens it if it is not open. See [`Session`].
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use ostler_pool::{Pool, Python};
+    /// let pool = Pool::builder(Python::function("base64:b64encode")).size(2).build()?;
+    /// let session = pool.session("user 42")?;
+    /// assert_eq!(session.call("hello").await?, b"aGVsbG8=");
+    /// # session.end();
+    /// # pool.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`CheckoutError::TooManySessions`], [`Paused`](CheckoutError::Draining) or [`Closed`](CheckoutError::Closed), where
-    /// a session cannot be opened now.
-    pub fn session(&self, name: &str) -> Result<Session, CheckoutError> {
+    /// [`SessionError::TooMany`], [`Draining`](SessionError::Draining) or [`Closed`](SessionError::Closed) when it is not
+    /// open and cannot be opened now.
+    pub fn session(&self, name: &str) -> Result<Session, SessionError> {
         let driver = &self.owner.driver;
         Ok(Session::new(Arc::clone(driver), driver.session(name)?))
     }
 
-    /// Has a worker replaced. It serves on until its replacement is ready, and finishes what it is leased for. A worker
-    /// that is gone or on its way out already is left alone.
+    /// Replaces a worker. It serves until its replacement is ready, and finishes its current lease. Does nothing to a
+    /// worker that has not started, is already leaving, or is gone.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use ostler_pool::{Pool, Python};
+    /// let pool = Pool::builder(Python::function("base64:b64encode")).size(1).build()?;
+    /// let worker = pool.checkout().await?.worker();
+    /// pool.recycle(worker);
+    /// # pool.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn recycle(&self, worker: WorkerId) {
         self.owner.driver.feed(Input::Recycle { worker });
     }
 
-    /// Replaces all workers that serve now, as many at a time as `surge` allows, and without having fewer than `size`
-    /// serve: a rolling restart. When a start fails, it stops, and the workers that are left serve on.
+    /// Begins a rolling restart: replaces every worker that serves now, as many at a time as `surge` allows, and never
+    /// with fewer than `size` serving. When a start fails, it stops, and the remaining workers serve on.
     ///
-    /// It has begun when this returns, and goes on whether or not anybody awaits it. Called again meanwhile, it joins
-    /// the one that is under way. Resolves with how many workers were replaced, once they have been told to go; they
-    /// finish what they are leased for and serve their sessions, within the drain deadline.
+    /// Awaited, it resolves to the number of replaced workers, once they have been told to leave; they finish their leases
+    /// and serve their sessions, within the drain deadline. Called again meanwhile, it joins the one under way.
     ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: only the outcome is lost.
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use ostler_pool::{Pool, Python};
+    /// let pool = Pool::builder(Python::function("base64:b64encode")).size(1).build()?;
+    /// pool.call("hello").await?;
+    /// assert_eq!(pool.recycle_all().await?, 1);
+    /// # pool.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`RollingError`]: it stopped, and how far it had come.
-    pub fn recycle_all(&self) -> impl Future<Output = Result<usize, RollingError>> + Send + use<> {
-        let outcome = self.owner.driver.recycle_all();
-        async move {
-            let closed = RollingError::Closed {
-                replaced: 0,
-                kept: 0,
-            };
-            outcome.await.unwrap_or(Err(closed))
-        }
+    /// Awaited, [`RollingError`](crate::RollingError): why it stopped, and after how many workers.
+    pub fn recycle_all(&self) -> RollingRestart {
+        RollingRestart::new(self.owner.driver.recycle_all())
     }
 
-    /// Takes no new clients and no new sessions until [`resume`](Self::resume): they are refused with
-    /// [`CheckoutError::Draining`]. Those who wait already and the sessions that are open are served on.
+    /// Begins to drain the pool: rejects new clients and new sessions until [`resume`](Self::resume). Waiting clients and
+    /// open sessions are served.
     ///
-    /// The intake has ended when this returns. Resolves once nobody waits and no client holds a lease: with true, or
-    /// with false when the pool was resumed before. Sessions that are used without a break can put that off for ever.
+    /// Awaited, it resolves once no client waits and no call is under way, or when the pool is resumed first. Sessions that
+    /// keep calling can delay that without limit.
     ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: the pool stays as it is.
-    pub fn drain(&self) -> impl Future<Output = bool> + Send + use<> {
-        let drained = self.owner.driver.pause();
-        async move { drained.await.is_ok() }
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use ostler_pool::{CheckoutError, DrainEnd, Pool, Python};
+    /// let pool = Pool::builder(Python::function("base64:b64encode")).size(1).build()?;
+    /// assert_eq!(pool.drain().await, DrainEnd::Drained);
+    /// assert!(matches!(pool.checkout().await, Err(CheckoutError::Draining { .. })));
+    /// pool.resume();
+    /// assert!(pool.checkout().await.is_ok());
+    /// # pool.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn drain(&self) -> Drain {
+        Drain::new(self.owner.driver.drain())
     }
 
-    /// Takes new clients again, after [`drain`](Self::drain).
+    /// Accepts new clients again, after [`drain`](Self::drain).
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use ostler_pool::{Pool, Python};
+    /// let pool = Pool::builder(Python::function("base64:b64encode")).size(1).build()?;
+    /// pool.drain();
+    /// pool.resume();
+    /// assert_eq!(pool.call("hello").await?, b"aGVsbG8=");
+    /// # pool.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn resume(&self) {
-        self.owner.driver.resume();
+        self.owner.driver.feed(Input::Resume);
     }
 
-    /// Changes how many workers the pool is to have. What is missing is started; what is too many is retired, those that
-    /// have not started first, then idle ones, then busy ones when they have finished what they are leased for.
+    /// Changes the number of workers to keep serving. Missing workers are started. Surplus workers are retired: starting
+    /// ones first, then idle ones, then busy ones once they have finished their leases.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use ostler_pool::{Pool, Python};
+    /// let pool = Pool::builder(Python::function("base64:b64encode")).size(1).build()?;
+    /// pool.resize(2)?;
+    /// assert_eq!(pool.status().size, 2);
+    /// assert_eq!(pool.resize(0).unwrap_err().option, "size");
+    /// # pool.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`InvalidOption`] when it is 0 or more than a pool can have. The size is then what it was.
-    pub fn resize(&self, workers: usize) -> Result<(), InvalidOption> {
-        Policy::validate_size(workers)?;
-        self.owner.driver.feed(Input::Resize { size: workers });
+    /// [`InvalidOption`] when `size` is 0 or above 4096. The size is then unchanged.
+    pub fn resize(&self, size: usize) -> Result<(), InvalidOption> {
+        Policy::validate_size(size)?;
+        self.owner.driver.feed(Input::Resize { size });
         Ok(())
     }
 
     /// What happens to the workers from now on. See [`Events`].
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use ostler_pool::{Pool, Python};
+    /// let pool = Pool::builder(Python::function("base64:b64encode")).size(1).build()?;
+    /// let mut events = pool.events();
+    /// println!("{:?}", events.recv().await?);
+    /// # pool.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     #[must_use]
     pub fn events(&self) -> Events {
         Events::new(Arc::clone(&self.owner.driver))
     }
 
     /// The pool at this moment.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use ostler_pool::{Pool, Python};
+    /// let pool = Pool::builder(Python::function("base64:b64encode")).size(2).build()?;
+    /// println!("{}", pool.status());
+    /// # pool.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     #[must_use]
     pub fn status(&self) -> PoolStatus {
         self.owner.driver.status()
     }
 
-    /// Shuts the pool down: refuses everyone who waits or comes, lets calls under way finish and open sessions go on until
-    /// they end or the time for that is over, stops every worker, and resolves when nothing of it is left, after
-    /// `shutdown_timeout` at the latest.
+    /// Begins to shut the pool down: refuses waiting and new clients, lets calls under way finish and open sessions go on
+    /// until they end or the drain deadline passes, and stops every worker.
     ///
-    /// A session that nobody ends is waited for, as nobody can tell whether it is still needed: end those that are not.
+    /// Awaited, it resolves to a report when nothing of the pool is left, after `shutdown_timeout` at the latest. Called
+    /// again, it joins the first one.
     ///
-    /// The shutdown has begun when this returns, before the future is polled, and is carried out whether or not
-    /// anybody awaits it. Called again, it joins the first one.
+    /// A session that is not ended is waited for until the drain deadline, because it may still be needed: end the sessions
+    /// that are not.
     ///
-    /// # Cancel safety
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use ostler_pool::{Pool, Python};
+    /// let pool = Pool::builder(Python::function("base64:b64encode")).size(1).build()?;
+    /// let report = pool.shutdown().await;
+    /// assert!(report.unreleased.is_empty());
+    /// println!("{report}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn shutdown(&self) -> Shutdown {
+        self.owner.driver.shutdown();
+        Shutdown::new(Arc::clone(&self.owner.driver))
+    }
+
+    /// Whether the pool is shutting down or has shut down.
     ///
-    /// Cancel safe: only the report is lost.
-    pub fn shutdown(&self) -> impl Future<Output = ShutdownReport> + Send + use<> {
-        let driver = Arc::clone(&self.owner.driver);
-        driver.shutdown();
-        async move {
-            let shutdown = driver.shutdown_timeout();
-            let since = driver.shutdown_so_far().since;
-            // A little more than the core takes for its own last stage, or the two would race.
-            let rest = (shutdown + REPORT_GRACE).saturating_sub(since.elapsed());
-            select! {
-                biased;
-                () = driver.closed() => {}
-                () = driver.sleep(rest) => {}
-            }
-            let (status, shutdown) = (driver.status(), driver.shutdown_so_far());
-            let took = since.elapsed();
-            let drained_at = shutdown.drained.map(|at| at.duration_since(since));
-            ShutdownReport {
-                workers: shutdown.ended,
-                unreleased: status.workers.iter().map(|worker| worker.worker).collect(),
-                took,
-                drained_in: drained_at.unwrap_or(took),
-                counters: status.counters,
-            }
-        }
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use ostler_pool::{Pool, Python};
+    /// let pool = Pool::builder(Python::function("base64:b64encode")).size(1).build()?;
+    /// assert!(!pool.is_closed());
+    /// pool.shutdown();
+    /// assert!(pool.is_closed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.owner.driver.is_closed()
     }
 }
-
-/// How long after the shutdown's deadline its report may come, where something could not be released by then.
-const REPORT_GRACE: Duration = Duration::from_millis(100);
 
 impl Drop for Owner {
     fn drop(&mut self) {

@@ -89,7 +89,17 @@ pub struct Release {
     /// Whether the kernel vouches for it that no descendant is alive: all of them were in a control group, which is gone.
     /// False: the group is empty and whoever was found outside it is dead, but one that had covered its tracks would not have
     /// been found.
-    pub confirmed: bool,
+    pub confirmed: Option<bool>,
+}
+
+impl Release {
+    /// The release of a port that never had a process.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            escaped: 0,
+            confirmed: None,
+        }
+    }
 }
 
 /// The host's ends of the two pipes that carry frames.
@@ -122,6 +132,7 @@ pub const STDERR_TAIL: usize = 4096;
 
 /// The status that a process ended with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum ExitStatus {
     /// It called `exit` with this code.
     Code(i32),

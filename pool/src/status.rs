@@ -11,69 +11,76 @@ use ostler::{PhaseSummary, WorkerId};
 use crate::error::{Occupancy, StartError};
 use crate::port::ExitStatus;
 
-/// A pool at one moment.
+/// A pool at one moment. With the feature `serde`, durations serialize as seconds.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct PoolStatus {
-    /// How many workers the pool is to have.
+    /// Workers to keep serving.
     pub size: usize,
-    /// How many clients wait for a worker.
+    /// Waiting clients.
     pub waiting: usize,
-    /// How many sessions are open.
+    /// Open sessions.
     pub sessions: usize,
-    /// Whether the pool is drained, and takes no new clients until it is resumed.
+    /// Whether the pool rejects new clients until it is resumed.
     pub draining: bool,
     /// Every worker whose port is not released.
     pub workers: Vec<WorkerStatus>,
     /// What has happened since the pool was built.
     pub counters: Counters,
-    /// How the last start failed that did.
+    /// The most recent start failure. Serializes as its report.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "as_report"))]
     pub last_failure: Option<Arc<StartError>>,
 }
 
 /// One worker at one moment.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct WorkerStatus {
     /// The worker.
     pub worker: WorkerId,
     /// Its process id, once its port is open.
     pub pid: Option<u32>,
-    /// Where it is in its life, exactly. [`Phase::summary`] gives the phase as a dashboard shows it.
+    /// Its exact phase. [`Phase::summary`] gives the phase that a dashboard shows.
     pub phase: Phase,
-    /// For how long it has been in that phase.
+    /// How long it has been in that phase.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::serialize"))]
     pub in_phase: Duration,
-    /// How long ago its port was ordered to be opened.
+    /// How long ago it was opened.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::serialize"))]
     pub age: Duration,
-    /// The rung of the stop ladder that it stands on, while it is being stopped.
+    /// The rung of the stop ladder that it is on, while it is being stopped.
     pub rung: Option<Rung>,
-    /// How many calls it has answered on leases that have ended.
+    /// Calls answered under leases that have ended.
     pub calls: u64,
-    /// How many of the last of them in a row it answered with an error.
+    /// How many of the most recent of those calls were answered with an error, in a row.
     pub errors: u64,
-    /// How many sessions are bound to it.
+    /// Sessions bound to it.
     pub sessions: usize,
-    /// The resident bytes of its processes, when they were last measured: at its start and with each probe.
+    /// Resident bytes of its processes, when last measured: at its start and with each health check.
     pub memory: Option<u64>,
-    /// Its last probe, if it has answered one.
+    /// Its most recent health check, if it has answered one.
     pub last_probe: Option<Probe>,
-    /// How many probes it has missed in a row.
+    /// Consecutive missed health checks.
     pub misses: u32,
-    /// Why it will be retired as soon as its replacement is ready, if it will.
+    /// Why it will be replaced, if it will. It serves until its replacement is ready.
     pub replacing: Option<Reason>,
-    /// Why it is on its way out, once it is.
+    /// Why it leaves the pool, once it does.
     pub reason: Option<Reason>,
-    /// Why the worker left, or is to, that it replaces. `None`: it replaces none.
+    /// Why the worker that it replaces left or is leaving. `None`: it replaces no worker.
     pub replaces: Option<Reason>,
 }
 
-/// A probe that a worker has answered.
+/// A health check that a worker has answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Probe {
     /// How long ago.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::serialize"))]
     pub ago: Duration,
-    /// Whether the worker said that it is well.
+    /// Whether the worker reported itself healthy.
     pub healthy: bool,
 }
 
@@ -99,7 +106,7 @@ impl PoolStatus {
 
 impl fmt::Display for PoolStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let draining = if self.draining { ", drained" } else { "" };
+        let draining = if self.draining { ", draining" } else { "" };
         let (size, sessions) = (self.size, self.sessions);
         writeln!(
             f,
@@ -131,7 +138,7 @@ impl fmt::Display for WorkerStatus {
             write!(f, ", {} sessions", self.sessions)?;
         }
         if self.misses > 0 {
-            write!(f, ", {} probes missed", self.misses)?;
+            write!(f, ", {} health checks missed", self.misses)?;
         }
         match (self.reason, self.replacing) {
             (Some(reason), _) => write!(f, "  ({reason})"),
@@ -141,18 +148,21 @@ impl fmt::Display for WorkerStatus {
     }
 }
 
-/// How a pool ended.
+/// How a pool ended. With the feature `serde`, durations serialize as seconds.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ShutdownReport {
     /// The workers that were alive when the shutdown began, in the order in which they ended.
     pub workers: Vec<WorkerEnd>,
-    /// Workers that the operating system had not let go of when `shutdown_timeout` passed. They are waited for all
-    /// the same, as long as the runtime lives.
+    /// Workers that the operating system had not released when `shutdown_timeout` passed. The pool keeps waiting for them
+    /// as long as its runtime lives.
     pub unreleased: Vec<WorkerId>,
     /// How long the whole shutdown took.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::serialize"))]
     pub took: Duration,
-    /// How long of it calls and sessions were waited for. The rest was for the workers to end.
+    /// How much of it passed until calls and sessions had ended. The rest stopped the workers.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::serialize"))]
     pub drained_in: Duration,
     /// What happened in the pool's life.
     pub counters: Counters,
@@ -160,20 +170,56 @@ pub struct ShutdownReport {
 
 /// How one worker ended.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct WorkerEnd {
     /// The worker.
     pub worker: WorkerId,
-    /// Why it was stopped, or that it exited by itself.
-    pub reason: Option<Reason>,
-    /// The last rung of the stop ladder that was taken before it exited. `None`: it was not asked.
+    /// The phase that it was in when it was stopped or exited.
+    pub phase: Phase,
+    /// Why it left the pool.
+    pub reason: Reason,
+    /// The last rung of the stop ladder that was taken before it exited. `None`: it exited without being asked.
     pub rung: Option<Rung>,
-    /// What its process ended with. `None`: it never had one.
+    /// The exit status of its process. `None`: it never had a process.
     pub status: Option<ExitStatus>,
-    /// Processes that had left its group, and were found and killed.
+    /// Processes that had left its process group, and were found and killed.
     pub escaped: usize,
-    /// Whether the kernel vouches for it that no descendant of it is alive. See [`Release`](crate::Release).
-    pub confirmed: bool,
+    /// Whether the kernel confirmed that no descendant is alive. `None`: it was not asked, because the workers have no
+    /// control groups. See [`Release`](crate::port::Release).
+    pub confirmed: Option<bool>,
+}
+
+impl fmt::Display for WorkerEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.worker.to_string();
+        write!(f, "worker {name:8} ")?;
+        let was_starting = self.phase == Phase::Initializing;
+        match (self.rung, self.status) {
+            // The exit code of a worker that was stopped before it was ready says nothing: interpreters exit with 1.
+            (Some(rung), _) if was_starting => write!(f, "was still starting, {}", taken(rung))?,
+            (_, None) => write!(f, "had no process")?,
+            (Some(rung), Some(status)) => write!(f, "{}: {status}", taken(rung))?,
+            (None, Some(status)) => write!(f, "exited by itself: {status}")?,
+        }
+        if self.escaped > 0 {
+            write!(f, ", {} escaped processes killed", self.escaped)?;
+        }
+        match self.reason {
+            Reason::Shutdown => Ok(()),
+            reason => write!(f, "  ({reason})"),
+        }
+    }
+}
+
+/// What a rung of the stop ladder did.
+fn taken(rung: Rung) -> &'static str {
+    match rung {
+        Rung::Ask => "asked to exit",
+        Rung::Term => "sent SIGTERM",
+        Rung::Kill => "sent SIGKILL",
+        _ => "reaped",
+    }
 }
 
 impl fmt::Display for ShutdownReport {
@@ -187,45 +233,43 @@ impl fmt::Display for ShutdownReport {
         )?;
         writeln!(
             f,
-            "  workers: {} opened, {} started, {} released; {} exited by themselves, {} stopped in a call, \
+            "  workers: {} opened, {} started, {} released; {} exited by themselves, {} stopped during a call, \
              {} recycled",
             c.opened, c.started, c.released, c.exited, c.faulted, c.recycled
         )?;
         writeln!(
             f,
-            "  leases:  {} granted, {} refused, {} given up; {} calls answered; {} probes, {} missed",
+            "  leases:  {} granted, {} refused, {} given up; {} calls answered; {} health checks, {} missed",
             c.granted, c.refused, c.gave_up, c.calls, c.probes, c.missed_probes
         )?;
         for end in &self.workers {
-            let status = end
-                .status
-                .map_or_else(|| "no process".to_owned(), |s| s.to_string());
-            let rung = end.rung.map_or("-", Rung::name);
-            let worker = end.worker.to_string();
-            write!(f, "  worker {worker:8} {status}, last rung {rung}")?;
-            if end.escaped > 0 {
-                write!(f, ", {} escaped processes killed", end.escaped)?;
-            }
-            match end.reason {
-                Some(reason) => writeln!(f, "  ({reason})")?,
-                None => writeln!(f)?,
-            }
+            writeln!(f, "  {end}")?;
         }
-        let unconfirmed = |end: &&WorkerEnd| end.status.is_some() && !end.confirmed;
+        let unconfirmed = |end: &&WorkerEnd| end.confirmed == Some(false);
         let unconfirmed = self.workers.iter().filter(unconfirmed).count();
         if unconfirmed > 0 {
             writeln!(
                 f,
-                "  not confirmed for {unconfirmed} workers: that nothing has left the group and dropped its environment, as only a \
-                 control group that nothing has left can show"
+                "  {unconfirmed} workers had processes outside their control groups: the kernel could not confirm their end"
             )?;
         }
         for worker in &self.unreleased {
             writeln!(
                 f,
-                "  worker {worker}: NOT released within the shutdown timeout"
+                "  worker {worker} was NOT released within `shutdown_timeout`"
             )?;
         }
         Ok(())
+    }
+}
+
+#[cfg(feature = "serde")]
+fn as_report<S: serde::Serializer>(
+    failure: &Option<Arc<StartError>>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    match failure {
+        Some(failure) => to.collect_str(&failure.report()),
+        None => to.serialize_none(),
     }
 }

@@ -1,73 +1,76 @@
-//! The driver: keeps the core behind one short lock, and performs what it orders.
+//! The driver owns the supervisor behind one mutex and performs its effects.
 //!
-//! Everything goes the same way: lock, handle one input, sort its effects, unlock, perform them. Orders about one
-//! worker are put into that worker's own queue while the lock is held, so that they keep their order whichever thread
-//! performs them. Under the lock no waker, no log, no spawn and no drop of a client's value runs.
+//! Every input takes the same path: lock, feed the supervisor, dispatch its effects, unlock, perform the rest. Orders for
+//! one worker are queued while the lock is held, so they keep their order no matter which thread performs them. Wakers,
+//! log calls, spawns and destructors of user values run after the lock is released, because they may call back into the
+//! pool.
+//!
+//! | file | what |
+//! |---|---|
+//! | `state` | what the lock protects |
+//! | `effects` | dispatching and performing effects |
+//! | `timers` | all deadlines, and the task that waits for the next one |
+//! | `worker/` | one task per worker, which owns the worker's port |
+//! | `grant`, `refused` | what a client is handed |
+//! | `sessions`, `event_log` | session names; recent events for readers |
 
-mod inner;
-mod log;
-mod perform;
+mod effects;
+mod event_log;
+mod grant;
+mod refused;
+mod sessions;
+mod state;
+mod timers;
+mod worker;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
-use ostler::supervisor::{Input, Order};
+use ostler::supervisor::{DrainEnd, Input, Order, Timer};
 use ostler::{SessionId, Supervisor, WaiterId, WorkerId};
+use tokio::select;
 use tokio::sync::{Notify, oneshot, watch};
 
-use self::inner::Inner;
-pub(crate) use self::log::Read;
-use crate::error::{CheckoutError, Occupancy, RollingError, StartError};
-use crate::lease::Lease;
-use crate::port::Opener;
+pub(crate) use self::event_log::Read;
+pub(crate) use self::grant::Grant;
+pub(crate) use self::refused::Refused;
+use self::state::{ShutdownProgress, State};
+use self::timers::Clock;
+use crate::error::{Occupancy, RollingError, SessionError, StartError};
+use crate::port::{Opener, Release};
 use crate::recorder::Recorder;
 use crate::rt::{self, Handle, Instant, Mutex, MutexGuard, Sleep};
-use crate::status::{PoolStatus, WorkerEnd};
+use crate::status::{PoolStatus, ShutdownReport, WorkerEnd};
 
-/// The limits that concern the driver and not the core.
+/// How long after the shutdown's deadline its report may come, if something could not be released by then. Without it,
+/// the report would race the core's own last stage.
+const REPORT_GRACE: Duration = Duration::from_millis(100);
+
+/// Limits that concern the driver and not the core.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     pub(crate) checkout_timeout: Duration,
     pub(crate) call_timeout: Duration,
-    /// `None`: workers get no chance to end what was given up.
-    pub(crate) cancel_grace: Option<Duration>,
+    /// Whether workers may be told to cancel a call.
+    pub(crate) may_cancel: bool,
     pub(crate) max_frame: u32,
 }
 
 pub(crate) struct Driver {
-    inner: Mutex<Inner>,
-    pub(crate) opener: Box<dyn Opener>,
+    state: Mutex<State>,
+    opener: Box<dyn Opener>,
     pub(crate) limits: Limits,
     runtime: Handle,
     /// Turns true once, when every port is released after a shutdown.
     closed: watch::Sender<bool>,
-    /// Rung when there is something new in the log.
-    news: Notify,
+    /// Notified when the earliest deadline changes, and when the pool ends.
+    rearm: Notify,
 }
 
 /// What a client is told.
-pub(crate) type Answer = Result<Lease, CheckoutError>;
-
-/// What is remembered for the report.
-#[derive(Clone, Debug)]
-pub(crate) struct Shutdown {
-    pub(crate) since: Instant,
-    /// When no worker was draining any more.
-    pub(crate) drained: Option<Instant>,
-    /// At most one for each slot.
-    pub(crate) ended: Vec<WorkerEnd>,
-}
-
-impl Shutdown {
-    fn begun_now() -> Self {
-        Self {
-            since: Instant::now(),
-            drained: None,
-            ended: Vec::new(),
-        }
-    }
-}
+pub(crate) type Answer = Result<Grant, Refused>;
 
 impl Driver {
     pub(crate) fn open(
@@ -78,21 +81,28 @@ impl Driver {
         recorder: Option<Recorder>,
     ) -> Arc<Self> {
         let driver = Arc::new(Self {
-            inner: Mutex::new(Inner::new(supervisor, recorder)),
+            state: Mutex::new(State::new(supervisor, recorder)),
             opener,
             limits,
             runtime,
             closed: watch::Sender::new(false),
-            news: Notify::new(),
+            rearm: Notify::new(),
         });
-        let opening = driver.sort(&mut driver.lock(), None);
+        let opening = driver.dispatch(&mut driver.lock(), None, None);
         driver.perform(opening);
+        driver.runtime.spawn(Clock(Arc::clone(&driver)).run());
         driver
     }
 
-    /// Feeds one fact to the core and performs what it orders.
+    /// Feeds one input to the core and performs its effects.
     pub(crate) fn feed(self: &Arc<Self>, input: Input) {
-        let deferred = self.decide(&mut self.lock(), input);
+        let deferred = self.feed_locked(&mut self.lock(), input, None);
+        self.perform(deferred);
+    }
+
+    /// As [`feed`](Self::feed), for an input that may end a start or report an exit, with what to record if it does.
+    fn feed_with_cause(self: &Arc<Self>, input: Input, cause: StartError) {
+        let deferred = self.feed_locked(&mut self.lock(), input, Some(cause));
         self.perform(deferred);
     }
 
@@ -103,10 +113,10 @@ impl Driver {
     ) -> (WaiterId, oneshot::Receiver<Answer>) {
         let (sender, receiver) = oneshot::channel();
         let (waiter, deferred) = {
-            let mut inner = self.lock();
-            let waiter = inner.new_client(sender);
+            let mut state = self.lock();
+            let waiter = state.add_client(sender);
             let input = Input::Checkout { waiter, session };
-            (waiter, self.decide(&mut inner, input))
+            (waiter, self.feed_locked(&mut state, input, None))
         };
         self.perform(deferred);
         (waiter, receiver)
@@ -115,147 +125,165 @@ impl Driver {
     /// Takes a client out of the queue, unless it has been answered.
     pub(crate) fn give_up(self: &Arc<Self>, waiter: WaiterId) {
         let (sender, deferred) = {
-            let mut inner = self.lock();
-            let Some(sender) = inner.forget_client(waiter) else {
+            let mut state = self.lock();
+            let Some(sender) = state.take_client(waiter) else {
                 return;
             };
-            (sender, self.decide(&mut inner, Input::GaveUp { waiter }))
+            let input = Input::GaveUp { waiter };
+            (sender, self.feed_locked(&mut state, input, None))
         };
-        // Without the lock, because it wakes the other end.
+        // Without the lock, because dropping the sender wakes the receiver.
         drop(sender);
         self.perform(deferred);
     }
 
-    /// The session of this name. Opens one if there is none.
-    pub(crate) fn session(self: &Arc<Self>, name: &str) -> Result<SessionId, CheckoutError> {
+    /// The session of this name. Opens it if it is not open.
+    pub(crate) fn session(self: &Arc<Self>, name: &str) -> Result<SessionId, SessionError> {
         let (opened, deferred) = {
-            let mut inner = self.lock();
-            if let Some(session) = inner.sessions.named(name) {
+            let mut state = self.lock();
+            if let Some(session) = state.sessions.named(name) {
                 return Ok(session);
             }
-            let session = inner.sessions.add(name);
-            let deferred = self.decide(&mut inner, Input::OpenSession { session });
-            let refusal = inner.sessions.refusal.take();
-            let opened = refusal.map_or(Ok(session), |refusal| Err(inner.refused(refusal)));
+            let session = state.sessions.add(name);
+            let input = Input::OpenSession { session };
+            let deferred = self.feed_locked(&mut state, input, None);
+            let refusal = state.sessions.take_refusal();
+            let opened = refusal.map_or(Ok(session), |refusal| Err(state.refused(refusal).into()));
             (opened, deferred)
         };
         self.perform(deferred);
         opened
     }
 
-    /// Begins a rolling restart, or joins the one that is under way. Its outcome will be sent.
+    /// Begins a rolling restart, or joins the current one. The receiver gets its outcome.
     pub(crate) fn recycle_all(self: &Arc<Self>) -> oneshot::Receiver<Result<usize, RollingError>> {
         let (sender, receiver) = oneshot::channel();
         let deferred = {
-            let mut inner = self.lock();
-            if inner.supervisor.is_closing() {
-                return receiver;
-            }
-            inner.rolling.push(sender);
-            self.decide(&mut inner, Input::RecycleAll)
+            let mut state = self.lock();
+            // Before the feed: a pool that serves nothing answers at once.
+            state.rolling.push(sender);
+            self.feed_locked(&mut state, Input::RecycleAll, None)
         };
         self.perform(deferred);
         receiver
     }
 
-    /// Pauses the intake. It will be said when no client is left.
-    pub(crate) fn pause(self: &Arc<Self>) -> oneshot::Receiver<()> {
+    /// Begins to drain the pool. The receiver gets the end of the drain.
+    pub(crate) fn drain(self: &Arc<Self>) -> oneshot::Receiver<DrainEnd> {
         let (sender, receiver) = oneshot::channel();
         let deferred = {
-            let mut inner = self.lock();
-            inner.draining.push(sender);
-            self.decide(&mut inner, Input::Drain)
+            let mut state = self.lock();
+            // Before the feed: a pool without clients answers at once.
+            state.draining.push(sender);
+            self.feed_locked(&mut state, Input::Drain, None)
         };
         self.perform(deferred);
         receiver
-    }
-
-    pub(crate) fn resume(self: &Arc<Self>) {
-        let (draining, deferred) = {
-            let mut inner = self.lock();
-            let draining = std::mem::take(&mut inner.draining);
-            (draining, self.decide(&mut inner, Input::Resume))
-        };
-        // Without the lock, because it wakes the other ends: they were not drained.
-        drop(draining);
-        self.perform(deferred);
-    }
-
-    /// The next order for the task of `worker`.
-    pub(crate) fn next_order(&self, worker: WorkerId) -> Option<Order> {
-        self.lock().record(worker)?.orders.pop_front()
-    }
-
-    pub(crate) fn opened(&self, worker: WorkerId, pid: Option<u32>) {
-        if let Some(record) = self.lock().record(worker) {
-            record.pid = pid;
-        }
-    }
-
-    /// Remembers when a worker was last probed, and whether it said that it is well.
-    pub(crate) fn was_probed(&self, worker: WorkerId, healthy: bool) {
-        if let Some(record) = self.lock().record(worker) {
-            record.last_probe = Some((Instant::now(), healthy));
-        }
-    }
-
-    /// Remembers why the latest worker failed that never served, for those who are refused because of it.
-    pub(crate) fn remember(&self, failure: StartError) {
-        self.lock().last_failure = Some(Arc::new(failure));
-    }
-
-    /// Remembers how a worker ended, if the pool is shutting down.
-    pub(crate) fn ended(&self, end: WorkerEnd) {
-        if let Some(shutdown) = &mut self.lock().shutdown {
-            shutdown.ended.push(end);
-        }
     }
 
     /// Begins the shutdown, unless it has begun.
     pub(crate) fn shutdown(self: &Arc<Self>) {
-        let begun = Shutdown::begun_now();
-        self.lock().shutdown.get_or_insert(begun);
-        self.feed(Input::Shutdown);
+        let begin = ShutdownProgress::begin();
+        let deferred = {
+            let mut state = self.lock();
+            state.shutdown.get_or_insert(begin);
+            self.feed_locked(&mut state, Input::Shutdown, None)
+        };
+        self.perform(deferred);
     }
 
-    /// What has become of the shutdown so far.
-    pub(crate) fn shutdown_so_far(&self) -> Shutdown {
+    /// Waits for the end of the shutdown, at most until its deadline, and reports.
+    pub(crate) async fn report(&self) -> ShutdownReport {
+        let begun = self.shutdown_progress().since;
+        let timeout = self.lock().supervisor.policy().shutdown_timeout + REPORT_GRACE;
+        select! {
+            biased;
+            () = self.closed() => {}
+            () = self.sleep(timeout.saturating_sub(begun.elapsed())) => {}
+        }
+        let (status, shutdown) = (self.status(), self.shutdown_progress());
+        let took = begun.elapsed();
+        let drained_in = shutdown.drained.map(|at| at.duration_since(begun));
+        ShutdownReport {
+            workers: shutdown.ended,
+            unreleased: status.workers.iter().map(|worker| worker.worker).collect(),
+            took,
+            drained_in: drained_in.unwrap_or(took),
+            counters: status.counters,
+        }
+    }
+
+    fn shutdown_progress(&self) -> ShutdownProgress {
         let begun = self.lock().shutdown.clone();
-        begun.unwrap_or_else(Shutdown::begun_now)
+        begun.unwrap_or_else(ShutdownProgress::begin)
     }
 
     /// Resolves when every port is released after a shutdown.
-    pub(crate) async fn closed(&self) {
-        // The sender is this driver's own, so that it cannot be gone.
+    async fn closed(&self) {
+        // The sender is this driver's own, so it cannot be gone.
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
 
-    /// Runs a task on the pool's runtime, whoever asks for it and from wherever. Where that runtime is gone, the task is
-    /// dropped.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.runtime.spawn(task);
+    /// Whether the pool is shutting down or has shut down.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().supervisor.is_closing()
     }
 
-    /// A timer of the pool's runtime, which a client may poll from any other.
+    /// The next order for the task of `worker`.
+    fn next_order(&self, worker: WorkerId) -> Option<Order> {
+        self.lock().worker(worker)?.orders.pop_front()
+    }
+
+    fn opened(&self, worker: WorkerId, pid: Option<u32>) {
+        if let Some(entry) = self.lock().worker(worker) {
+            entry.pid = pid;
+        }
+    }
+
+    /// Records when a worker last answered a health check, and how.
+    fn was_probed(&self, worker: WorkerId, healthy: bool) {
+        if let Some(entry) = self.lock().worker(worker) {
+            entry.last_probe = Some((Instant::now(), healthy));
+        }
+    }
+
+    /// Records how a worker ended, if the pool is shutting down.
+    fn record_end(
+        &self,
+        worker: WorkerId,
+        status: Option<crate::port::ExitStatus>,
+        release: Release,
+    ) {
+        let mut state = self.lock();
+        let Some(entry) = state.worker(worker) else {
+            return;
+        };
+        let (rung, left) = (entry.rung, entry.left);
+        if let (Some((phase, reason)), Some(shutdown)) = (left, &mut state.shutdown) {
+            shutdown.ended.push(WorkerEnd {
+                worker,
+                phase,
+                reason,
+                rung,
+                status,
+                escaped: release.escaped,
+                confirmed: release.confirmed,
+            });
+        }
+    }
+
+    /// A timer of the pool's runtime. Any runtime may poll it.
     pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
         rt::sleep(&self.runtime, duration)
     }
 
     pub(crate) fn pid(&self, worker: WorkerId) -> Option<u32> {
-        self.lock().record(worker)?.pid
+        self.lock().worker(worker)?.pid
     }
 
     /// The worker that the session is bound to.
-    pub(crate) fn home(&self, session: SessionId) -> Option<WorkerId> {
+    pub(crate) fn session_worker(&self, session: SessionId) -> Option<WorkerId> {
         self.lock().supervisor.session_worker(session)
-    }
-
-    pub(crate) fn start_timeout(&self) -> Duration {
-        self.lock().supervisor.policy().start_timeout
-    }
-
-    pub(crate) fn shutdown_timeout(&self) -> Duration {
-        self.lock().supervisor.policy().shutdown_timeout
     }
 
     pub(crate) fn occupancy(&self) -> Occupancy {
@@ -266,13 +294,22 @@ impl Driver {
         self.lock().status()
     }
 
-    /// A new reader of the log: where it begins.
-    pub(crate) fn subscribe(&self) -> u64 {
+    /// A new reader of the event log, and the number of its first event.
+    pub(crate) fn subscribe(&self) -> (u64, u64) {
         self.lock().log.subscribe()
     }
 
-    pub(crate) fn unsubscribe(&self) {
-        self.lock().log.unsubscribe();
+    pub(crate) fn unsubscribe(&self, reader: u64) {
+        let waker = self.lock().log.unsubscribe(reader);
+        drop(waker);
+    }
+
+    /// Wakes this task when there is a new event.
+    pub(crate) fn wake_reader(&self, reader: u64, waker: &Waker) {
+        // Cloned and dropped without the lock: both may run the user's code.
+        let waker = waker.clone();
+        let previous = self.lock().log.wait(reader, waker);
+        drop(previous);
     }
 
     pub(crate) fn read_log(&self, next: u64) -> Read {
@@ -280,14 +317,22 @@ impl Driver {
         self.lock().log.read(next, closed)
     }
 
-    /// Rung when there may be something new in the log.
-    pub(crate) fn news(&self) -> &Notify {
-        &self.news
+    /// The earliest timer whose deadline has passed.
+    fn take_elapsed(&self) -> Option<Timer> {
+        self.lock().timers.take_elapsed(Instant::now())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        // The core does not panic half-way; a poisoned lock would only spread somebody else's panic.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn next_deadline(&self) -> Option<Instant> {
+        self.lock().timers.next_deadline()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.lock().ended
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The core does not panic half-way, so another thread's panic is harmless.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -61,7 +61,7 @@ impl Family {
             release.escaped = cgroup.members();
             cgroup.kill();
             until(|| cgroup.remove()).await;
-            release.confirmed = true;
+            release.confirmed = Some(true);
         }
         let Some(mark) = self.mark.clone() else {
             return release;
@@ -73,7 +73,7 @@ impl Family {
                 tracing::error!(target: "ostler::worker", killed, "processes that left their group do not die");
             }
             release.escaped += killed;
-            release.confirmed &= killed == 0;
+            release.confirmed = release.confirmed.map(|yes| yes && killed == 0);
         }
         release
     }

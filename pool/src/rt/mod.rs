@@ -13,6 +13,4 @@ use self::real as chosen;
 #[cfg(shuttle)]
 use self::simulated as chosen;
 
-pub(crate) use self::chosen::{
-    AbortHandle, Handle, Instant, Mutex, MutexGuard, Sleep, point, seed, sleep,
-};
+pub(crate) use self::chosen::{Handle, Instant, Mutex, MutexGuard, Sleep, point, seed, sleep};

@@ -5,7 +5,6 @@ pub(crate) use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 pub(crate) use tokio::runtime::Handle;
-pub(crate) use tokio::task::AbortHandle;
 pub(crate) use tokio::time::{Instant, Sleep};
 
 /// A timer of `runtime`, which may be polled from any other.

@@ -4,14 +4,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Add, Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::{self, LockResult, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::panicking;
 use std::time::Duration;
 
-pub(crate) use shuttle::future::AbortHandle;
 use shuttle::future::{JoinHandle, spawn, yield_now};
 use shuttle::rand::{Rng as _, thread_rng};
 use shuttle::sync::atomic::{AtomicBool, Ordering};
@@ -47,8 +46,16 @@ pub(crate) fn seed() -> u64 {
 }
 
 /// The time that has passed since the pool was built.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Instant(Duration);
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration))
+    }
+}
 
 impl Instant {
     pub(crate) fn now() -> Self {

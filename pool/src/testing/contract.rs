@@ -12,8 +12,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::Process;
-use crate::codec::{self, kind};
 use crate::port::{Exit, Opener, Pipe, Port};
+use crate::transport::frame::{self, kind};
 
 /// How long anything may take here. None of it waits for more than a process that starts or dies.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -73,8 +73,8 @@ impl Worker {
         let mut port = opened.map_err(|error| breach("`open` opens a port", error))?;
         let mut pipe = port.take_pipe();
         let mut hello = mem::take(&mut pipe.preamble);
-        let body = [codec::VERSION, 1 << 16, 0].map(u32::to_be_bytes).concat();
-        codec::encode(kind::HELLO, 0, &body, &mut hello);
+        let body = [frame::VERSION, 1 << 16, 0].map(u32::to_be_bytes).concat();
+        frame::encode(kind::HELLO, 0, &body, &mut hello);
         let mut worker = Self { port, pipe };
         worker.write(&hello).await?;
         let ready = worker.answer().await?;
@@ -82,7 +82,7 @@ impl Worker {
         expect(
             promise,
             ready,
-            (kind::READY, codec::VERSION.to_be_bytes().to_vec()),
+            (kind::READY, frame::VERSION.to_be_bytes().to_vec()),
         )?;
         Ok(worker)
     }
@@ -119,7 +119,7 @@ impl Worker {
                 None,
             )?;
             let mut ping = Vec::new();
-            codec::encode(kind::PING, 1, b"", &mut ping);
+            frame::encode(kind::PING, 1, b"", &mut ping);
             self.write(&ping).await?;
             let answer = self.answer().await?;
             expect(
@@ -167,7 +167,7 @@ async fn ends_when_it_is_asked_to(opener: &impl Opener) -> Result<(), Breach> {
     let mut worker = Worker::open(opener, 1).await?;
     worker.is_alive().await?;
     let mut shutdown = Vec::new();
-    codec::encode(kind::SHUTDOWN, 0, b"", &mut shutdown);
+    frame::encode(kind::SHUTDOWN, 0, b"", &mut shutdown);
     worker.write(&shutdown).await?;
     // Not replaced by anything, but dropped: the worker reads the end of its input.
     let Worker { port, pipe } = worker;

@@ -1,6 +1,6 @@
 //! What the pool reads in the bytes of a worker.
 
-use crate::codec::Decoder;
+use crate::transport::frame::Decoder;
 
 /// A frame: see `PROTOCOL.md`.
 #[derive(Clone, Debug, PartialEq, Eq)]

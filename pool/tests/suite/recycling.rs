@@ -183,7 +183,11 @@ async fn a_rolling_restart_stops_when_a_start_fails() {
     let pool = steady(&sim, 4).build().unwrap();
     let mut count = Count::of(&pool, 4).await;
     match pool.recycle_all().await {
-        Err(RollingError::StartFailed { replaced, kept, last }) => {
+        Err(RollingError::StartFailed {
+            replaced,
+            kept,
+            last,
+        }) => {
             assert_eq!((replaced, kept), (1, 3));
             assert!(last.unwrap().to_string().contains("scripted"));
         }

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::{Script, exit};
-use crate::codec::{self, kind};
 use crate::port::ExitStatus;
+use crate::transport::frame::{self, kind};
 
 /// The life of a simulated worker, until it exits by itself or is made to.
 pub(super) async fn live(
@@ -190,7 +190,7 @@ async fn answer(pipe: &mut DuplexStream, kind: u8, id: &[u8], body: &[u8]) -> st
 fn frame_of(kind: u8, id: &[u8], body: &[u8]) -> Vec<u8> {
     let id = u32::from_be_bytes(id.try_into().expect("an id is four bytes"));
     let mut frame = Vec::new();
-    codec::encode(kind, id, body, &mut frame);
+    frame::encode(kind, id, body, &mut frame);
     frame
 }
 

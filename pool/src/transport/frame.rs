@@ -1,5 +1,5 @@
-//! Frames: how requests and replies are laid out on a pipe. Knows bytes, and nothing of processes. `PROTOCOL.md` is for those who
-//! write workers.
+//! Frames: how requests and answers are laid out on a pipe. Knows bytes, and nothing of processes.
+//! `PROTOCOL.md` describes the same for authors of workers.
 //!
 //! ```text
 //! u32 big-endian   length of what follows: 5 + body
@@ -8,63 +8,63 @@
 //! ...              body
 //! ```
 //!
-//! One request is under way at a time, and each frame of its answer has its id.
-//!
-//! The length prefix is that of Erlang's `{:packet, 4}`.
+//! One request is under way at a time, and each frame of its answer carries its id. The length prefix
+//! is that of Erlang's `{:packet, 4}`.
 
 use std::ops::Range;
 
-/// What a frame says. Those from the host have the highest bit clear, those from the worker have it set.
+/// Frame kinds. The highest bit is clear in frames from the host, and set in frames from the worker.
 pub(crate) mod kind {
-    /// Host to worker, id 0: the protocol's version, the frame limit and flags, each `u32`. Answered by `READY` or
-    /// `ERROR`. A worker ignores what follows the frame limit, if it has no use for it.
+    /// Host to worker, id 0: the protocol's version, the frame limit and flags, each `u32`. Answered by
+    /// `READY` or `ERROR`. A worker ignores whatever follows the frame limit that it has no use for.
     pub(crate) const HELLO: u8 = 1;
     /// Host to worker: a request. Answered by `REPLY` or `ERROR` with its id.
     pub(crate) const CALL: u8 = 2;
     /// Host to worker, id 0, no body: finish and exit. Not answered.
     pub(crate) const SHUTDOWN: u8 = 3;
-    /// Host to worker, no body: are you well? Answered by `PONG` or `ERROR` with its id.
+    /// Host to worker, no body: a health check. Answered by `PONG` or `ERROR` with its id.
     pub(crate) const PING: u8 = 4;
-    /// Host to worker: a request whose answer may come in parts. Answered by any number of `PART` and then a `REPLY`
-    /// without a body, or at any point by `ERROR`, all with its id. There is no flow control but the pipe: a worker that
-    /// is not read blocks as it writes.
+    /// Host to worker: a request with a streamed reply. Answered by any number of `PART`s and then a
+    /// `REPLY` without a body, or at any point by `ERROR`, all with its id. The pipe is the only flow
+    /// control: a worker blocks on writing while the host does not read.
     pub(crate) const STREAM: u8 = 5;
-    /// Host to worker, no body: the answer to the `CALL`, `STREAM` or `PING` of this id is no longer wanted. The worker ends
-    /// the exchange all the same, and may do so sooner. Sent once at most, after the request was sent as a whole, and so
-    /// possibly after it was answered: then it is ignored. A worker that never looks at it is a correct worker.
+    /// Host to worker, no body: the answer to the `CALL`, `STREAM` or `PING` with this id is no longer
+    /// wanted. The worker still ends the exchange, and may do so early. Sent at most once, after the
+    /// whole request, and so possibly after its answer: then it is ignored. A worker may ignore every
+    /// `CANCEL`.
     pub(crate) const CANCEL: u8 = 6;
     /// Worker to host, id 0: the protocol's version, `u32`.
     pub(crate) const READY: u8 = 128;
-    /// Worker to host: the result of a call; without a body, the end of a stream.
+    /// Worker to host: the reply to a call; without a body, the end of a stream.
     pub(crate) const REPLY: u8 = 129;
-    /// Worker to host: a call, a stream, the start or a probe failed. Type, message and traceback, each a `u32` length and UTF-8.
+    /// Worker to host: a call, a stream, the start or a health check failed. Type, message and
+    /// traceback, each a `u32` length and UTF-8.
     pub(crate) const ERROR: u8 = 130;
-    /// Worker to host, no body: the answer to `PING` of a worker that is well.
+    /// Worker to host, no body: a healthy worker's answer to `PING`.
     pub(crate) const PONG: u8 = 131;
-    /// Worker to host: a part of the answer to `STREAM`.
+    /// Worker to host: a part of the reply to `STREAM`.
     pub(crate) const PART: u8 = 132;
 }
 
-/// The version of the protocol that `HELLO` and `READY` name.
+/// The protocol version in `HELLO` and `READY`.
 pub(crate) const VERSION: u32 = 1;
 
-/// The flag of `HELLO` that says that `CANCEL` may come. A worker need not look for it otherwise.
+/// The `HELLO` flag that announces `CANCEL`. Without it, a worker need not look for one.
 pub(crate) const MAY_CANCEL: u32 = 1;
 
 const LENGTH: usize = 4;
 const KIND_AND_ID: usize = 5;
 
-/// The buffer that a decoder starts with.
+/// The initial size of a decoder's buffer, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// The most that is kept of a buffer from one frame to the next. A buffer of up to this size is not made anew for each of a
-/// row of large frames; one frame that was larger still does not cost its memory for ever.
+/// The largest buffer that is kept from one frame to the next, in bytes. Consecutive frames up to this
+/// size reuse the buffer; the memory of a larger frame is released.
 pub(crate) const KEPT: usize = 256 * 1024;
 
 /// Appends a frame to `out`.
 pub(crate) fn encode(kind: u8, id: u32, body: &[u8], out: &mut Vec<u8>) {
-    let length =
-        u32::try_from(KIND_AND_ID + body.len()).expect("the caller checks the frame limit");
+    let length = u32::try_from(KIND_AND_ID + body.len()).expect("the caller checks `max_frame`");
     out.reserve(LENGTH + KIND_AND_ID + body.len());
     out.extend_from_slice(&length.to_be_bytes());
     out.push(kind);
@@ -85,22 +85,22 @@ pub(crate) struct Frame<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// Bytes that are not a frame.
+/// Bytes that are not a valid frame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FrameError {
-    #[error("a frame of {length} bytes, and the limit is {max_frame}")]
+    #[error("a frame of {length} bytes exceeds `max_frame`, which is {max_frame}")]
     TooLong { length: u32, max_frame: u32 },
-    #[error("a frame of {length} bytes, too short for a kind and an id")]
+    #[error("a frame of {length} bytes is too short for a kind and an id")]
     TooShort { length: u32 },
 }
 
-/// Collects bytes, however they are split, into frames.
+/// Assembles frames from bytes, however the bytes were split.
 ///
-/// Its memory grows with what has arrived, never with what a length prefix claims.
+/// Its memory grows with the bytes that have arrived, never with the length that a prefix claims.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     buffer: Vec<u8>,
-    /// The bytes that have arrived and belong to no frame that was given out.
+    /// The bytes that have arrived and were not returned as part of a frame.
     unread: Range<usize>,
     max_frame: u32,
 }
@@ -114,7 +114,7 @@ impl Decoder {
         }
     }
 
-    /// Where the next bytes are to be read to. Never empty.
+    /// The space to read the next bytes into. Never empty.
     pub(crate) fn spare(&mut self) -> &mut [u8] {
         if self.unread.is_empty() {
             self.unread = 0..0;
@@ -133,7 +133,7 @@ impl Decoder {
         &mut self.buffer[self.unread.end..]
     }
 
-    /// Takes note that `count` bytes have been read into [`spare`](Self::spare).
+    /// Records that `count` bytes were read into [`spare`](Self::spare).
     pub(crate) fn filled(&mut self, count: usize) {
         self.unread.end += count;
         debug_assert!(
@@ -142,19 +142,19 @@ impl Decoder {
         );
     }
 
-    /// How much it holds, in bytes.
+    /// The size of its buffer, in bytes.
     #[cfg(feature = "testing")]
     pub(crate) fn memory(&self) -> usize {
         self.buffer.len()
     }
 
-    /// Whether everything that has arrived was given out.
+    /// Whether every byte that has arrived was returned as part of a frame.
     pub(crate) fn is_empty(&self) -> bool {
         self.unread.is_empty()
     }
 
-    /// The length of the next frame, if it has arrived as a whole. An error is final: where the next frame would
-    /// begin is unknown.
+    /// The length of the next frame, if the whole frame has arrived. An error is final, because the start
+    /// of the next frame is unknown.
     pub(crate) fn whole(&self) -> Result<Option<usize>, FrameError> {
         let Some((prefix, rest)) = self.buffer[self.unread.clone()].split_first_chunk() else {
             return Ok(None);
@@ -172,7 +172,7 @@ impl Decoder {
         Ok((rest.len() >= length as usize).then_some(length as usize))
     }
 
-    /// Gives out the next frame, as [`whole`](Self::whole) finds it.
+    /// Returns the next frame, if the whole frame has arrived.
     pub(crate) fn next(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
         let Some(length) = self.whole()? else {
             return Ok(None);
@@ -189,7 +189,7 @@ impl Decoder {
     }
 }
 
-/// Reads the strings of an `ERROR` frame: type, message, traceback.
+/// The strings of an `ERROR` frame: type, message, traceback.
 pub(crate) fn strings(mut body: &[u8]) -> Option<[String; 3]> {
     let mut next = || {
         let (length, rest) = body.split_first_chunk()?;
@@ -228,7 +228,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Whatever the sizes and wherever the reads split: what was sent arrives, whole and in order.
+        /// Frames of any sizes arrive whole and in order, however the reads split them.
         #[test]
         fn frames_survive_any_split(
             frames in prop::collection::vec((any::<u8>(), any::<u32>(), prop::collection::vec(any::<u8>(), 0..100_000)), 0..4),
@@ -250,7 +250,7 @@ mod tests {
             prop_assert_eq!(received, frames);
         }
 
-        /// Any bytes at all: frames, or a typed error, and never a panic.
+        /// Arbitrary bytes decode to frames or to a typed error, and never panic.
         #[test]
         fn garbage_is_an_error_or_frames(bytes in prop::collection::vec(any::<u8>(), 0..500)) {
             let _ = feed(&mut Decoder::new(300), &bytes);
@@ -258,7 +258,7 @@ mod tests {
         }
     }
 
-    /// P13: a claim of 4 GiB is refused from its prefix; a claim within the limit takes no memory before it arrives.
+    /// P13: a claimed length of 4 GiB is refused by its prefix; one within the limit takes no memory early.
     #[test]
     fn a_claimed_length_takes_no_memory() {
         let mut decoder = Decoder::new(1 << 30);
@@ -275,7 +275,7 @@ mod tests {
         );
     }
 
-    /// The memory that a large frame took is given back once the frame has been handed out.
+    /// The memory of a large frame is released once the frame was returned.
     #[test]
     fn a_large_frame_leaves_no_large_buffer() {
         let mut bytes = Vec::new();
@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(decoder.buffer.capacity(), BUFFER);
     }
 
-    /// A frame without room for a kind and an id is not a frame.
+    /// A frame without room for a kind and an id is refused.
     #[test]
     fn a_short_frame_is_refused() {
         let refused = feed(&mut Decoder::new(100), &[0, 0, 0, 4, 1, 0, 0, 0]);

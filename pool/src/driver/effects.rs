@@ -1,0 +1,292 @@
+//! The core's effects: dispatched under the lock, performed after it is released.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use ostler::WorkerId;
+use ostler::supervisor::{DrainEnd, Effect, Event, Illegal, Input, Reason, RollingEnd, Transition};
+use ostler::trace::Step;
+use ostler::worker::{self, Phase};
+use tokio::sync::{Notify, oneshot};
+
+use super::state::{NewTask, State, WorkerEntry};
+use super::worker::Task;
+use super::{Answer, Driver};
+use crate::error::{RollingError, StartError};
+use crate::port::ExitStatus;
+use crate::rt::{self, Instant};
+
+/// What to do after the lock is released.
+pub(super) enum Deferred {
+    Spawn(NewTask),
+    Wake(Arc<Notify>),
+    Answer(Option<oneshot::Sender<Answer>>, Answer),
+    /// The earliest deadline has changed.
+    Rearm,
+    RollingEnded(
+        Vec<oneshot::Sender<Result<usize, RollingError>>>,
+        Result<usize, RollingError>,
+    ),
+    DrainEnded(Vec<oneshot::Sender<DrainEnd>>, DrainEnd),
+    Log(Event),
+    LogExit(WorkerId, ExitStatus),
+    LogStartFailure(Arc<StartError>),
+    WakeReaders(Vec<Waker>),
+    /// Dropped without the lock, because a client's waker may go with it.
+    Drop(WorkerEntry),
+    Close,
+    Complain(Illegal),
+}
+
+impl Driver {
+    /// Feeds an input to the core and dispatches its effects. `cause` is what the input means for a worker that is
+    /// starting or serving: recorded only if the core decides that the input ended its start, or that it exited by itself.
+    pub(super) fn feed_locked(
+        self: &Arc<Self>,
+        state: &mut State,
+        input: Input,
+        cause: Option<StartError>,
+    ) -> Vec<Deferred> {
+        let fed = state.supervisor.feed(input);
+        let mut deferred = self.dispatch(state, Some(input), cause);
+        if let Err(illegal) = fed {
+            deferred.push(Deferred::Complain(illegal));
+        }
+        deferred
+    }
+
+    /// Takes the effects of `input`, queues each worker's orders, and returns what to do after the lock is released. A
+    /// new pool has effects without an input.
+    pub(super) fn dispatch(
+        self: &Arc<Self>,
+        state: &mut State,
+        input: Option<Input>,
+        mut cause: Option<StartError>,
+    ) -> Vec<Deferred> {
+        let mut deferred = Vec::new();
+        let before = state.timers.next_deadline();
+        let effects: Vec<Effect> = state.supervisor.take_effects().collect();
+        if let Some(recorder) = &mut state.recorder {
+            let effects = effects.clone();
+            recorder.take(Step { input, effects });
+        }
+        for effect in effects {
+            match effect {
+                Effect::Worker { worker, order } => {
+                    deferred.push(match state.queue(worker, order) {
+                        Some(wakeup) => Deferred::Wake(wakeup),
+                        None => {
+                            Deferred::Spawn(state.add_worker(worker, order, self.limits.max_frame))
+                        }
+                    });
+                }
+                Effect::Grant { waiter, lease } => {
+                    let grant = state.grant(self, lease);
+                    deferred.push(Deferred::Answer(state.take_client(waiter), Ok(grant)));
+                }
+                Effect::Refuse { waiter, refusal } => {
+                    let refused = state.refused(refusal);
+                    deferred.push(Deferred::Answer(state.take_client(waiter), Err(refused)));
+                }
+                Effect::SessionEnded { session, end } => state.sessions.ended(session, end),
+                Effect::StartTimer { timer, after } => {
+                    state.timers.start(timer, Instant::now() + after);
+                }
+                Effect::CancelTimer { timer } => state.timers.cancel(timer),
+                Effect::Event(event) => state.happened(event, &mut cause, &mut deferred),
+                Effect::RollingEnded(end) => deferred.push(state.rolling_ended(end)),
+                Effect::DrainEnded(end) => {
+                    let waiting = std::mem::take(&mut state.draining);
+                    deferred.push(Deferred::DrainEnded(waiting, end));
+                }
+                Effect::ShutdownDrained => {
+                    if let Some(shutdown) = &mut state.shutdown {
+                        shutdown.drained = Some(Instant::now());
+                    }
+                }
+                Effect::Closed => {
+                    state.ended = true;
+                    deferred.extend([Deferred::Rearm, Deferred::Close]);
+                }
+            }
+        }
+        // A later deadline needs no wakeup: the clock then wakes once for nothing.
+        let next = state.timers.next_deadline();
+        if next.is_some_and(|next| before.is_none_or(|before| next < before)) {
+            deferred.push(Deferred::Rearm);
+        }
+        deferred
+    }
+
+    pub(super) fn perform(self: &Arc<Self>, deferred: Vec<Deferred>) {
+        for action in deferred {
+            rt::point();
+            match action {
+                Deferred::Spawn(new) => {
+                    let task = Task::new(Arc::clone(self), new.worker, new.wakeup, new.transport);
+                    self.runtime.spawn(task.run());
+                }
+                Deferred::Wake(wakeup) => wakeup.notify_one(),
+                // A grant that its client no longer takes is dropped, and checks in.
+                Deferred::Answer(Some(sender), answer) => drop(sender.send(answer)),
+                Deferred::Answer(None, answer) => drop(answer),
+                Deferred::Rearm => self.rearm.notify_one(),
+                Deferred::RollingEnded(waiting, end) => {
+                    for sender in waiting {
+                        let _ = sender.send(end.clone());
+                    }
+                }
+                Deferred::DrainEnded(waiting, end) => {
+                    for sender in waiting {
+                        let _ = sender.send(end);
+                    }
+                }
+                Deferred::Log(event) => log(event),
+                Deferred::LogExit(worker, status) => {
+                    tracing::warn!(target: "ostler::worker", %worker, %status, "exited");
+                }
+                Deferred::LogStartFailure(error) => {
+                    let report = error.report();
+                    tracing::warn!(target: "ostler::worker", worker = %error.worker(), %report, "start failed");
+                }
+                Deferred::WakeReaders(readers) => readers.into_iter().for_each(Waker::wake),
+                Deferred::Drop(entry) => drop(entry),
+                Deferred::Close => self.close(),
+                Deferred::Complain(illegal) => {
+                    tracing::error!(target: "ostler::pool", %illegal, "defect in the driver");
+                    debug_assert!(false, "{illegal}");
+                }
+            }
+        }
+    }
+
+    /// Closes the opener and finishes the trace. Only then has the pool ended.
+    fn close(self: &Arc<Self>) {
+        let closing = Closing(Arc::clone(self));
+        self.runtime.spawn(async move {
+            closing.0.opener.close().await;
+            closing.0.finish_record().await;
+        });
+    }
+
+    async fn finish_record(&self) {
+        let recorder = self.lock().recorder.take();
+        if let Some(recorder) = recorder {
+            let _ = tokio::task::spawn_blocking(|| recorder.finish()).await;
+        }
+    }
+}
+
+/// Reports the end of the pool when dropped, also when the runtime ends first and drops the task unfinished.
+struct Closing(Arc<Driver>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.closed.send_replace(true);
+        let readers = self.0.lock().log.waiting();
+        readers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl State {
+    fn happened(
+        &mut self,
+        event: Event,
+        cause: &mut Option<StartError>,
+        deferred: &mut Vec<Deferred>,
+    ) {
+        if let Event::Moved(transition) = event {
+            self.moved(transition, cause, deferred);
+        }
+        if self.log.push(event) {
+            deferred.push(Deferred::WakeReaders(self.log.waiting()));
+        }
+        deferred.push(Deferred::Log(event));
+    }
+
+    fn moved(
+        &mut self,
+        transition: Transition,
+        cause: &mut Option<StartError>,
+        deferred: &mut Vec<Deferred>,
+    ) {
+        let Transition {
+            worker,
+            from,
+            input,
+            to,
+            reason,
+        } = transition;
+        // The first transition of the worker is the one that the input caused.
+        let cause = cause.take_if(|cause| cause.worker() == worker);
+        match (from, input, cause) {
+            (Phase::Initializing, worker::Input::Started | worker::Input::Retire, _) => {}
+            (Phase::Initializing, _, cause) => {
+                let after = self.supervisor.policy().start_timeout;
+                // Only the start deadline has no cause: it is the core's own.
+                let failure = cause.unwrap_or(StartError::TimedOut { worker, after });
+                let failure = Arc::new(failure);
+                self.last_failure = Some(Arc::clone(&failure));
+                deferred.push(Deferred::LogStartFailure(failure));
+            }
+            (Phase::Stopping, _, _) => {}
+            (_, worker::Input::Exited, Some(StartError::Exited { exit, .. })) => {
+                deferred.push(Deferred::LogExit(worker, exit.status));
+            }
+            _ => {}
+        }
+        if to == Phase::Terminated {
+            self.timers.forget(worker);
+            deferred.extend(self.take_worker(worker).map(Deferred::Drop));
+        } else if to != from
+            && let Some(entry) = self.worker(worker)
+        {
+            entry.since = Instant::now();
+            if to == Phase::Stopping {
+                entry.left = Some((from, reason.unwrap_or(Reason::Shutdown)));
+            }
+        }
+    }
+
+    fn rolling_ended(&mut self, end: RollingEnd) -> Deferred {
+        let outcome = match end {
+            RollingEnd::Completed { replaced } => Ok(replaced),
+            RollingEnd::Closed { replaced, kept } => Err(RollingError::Closed { replaced, kept }),
+            RollingEnd::StartFailed { replaced, kept } => Err(RollingError::StartFailed {
+                replaced,
+                kept,
+                last: self.last_failure.clone(),
+            }),
+        };
+        Deferred::RollingEnded(std::mem::take(&mut self.rolling), outcome)
+    }
+}
+
+fn log(event: Event) {
+    let worker = event.worker();
+    let WorkerId { slot, generation } = worker;
+    match event {
+        Event::Opened { .. } => {
+            tracing::debug!(target: "ostler::worker", %worker, slot, generation, "opened");
+        }
+        Event::Moved(Transition {
+            from,
+            input,
+            to,
+            reason,
+            ..
+        }) => tracing::debug!(
+            target: "ostler::worker",
+            %worker, slot, generation, from = from.name(), input = input.name(), to = to.name(),
+            reason = reason.map(tracing::field::display),
+            "transition"
+        ),
+        Event::Replacing { reason, .. } => tracing::debug!(
+            target: "ostler::worker", %worker, slot, generation, %reason, "to be replaced"
+        ),
+        Event::Kept { .. } => tracing::debug!(
+            target: "ostler::worker", %worker, slot, generation, "kept after all"
+        ),
+        _ => {}
+    }
+}

@@ -1,0 +1,112 @@
+//! A lease, as the driver hands it out.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ostler::supervisor::{Fault, Input, LeaseEnd};
+use ostler::{LeaseId, WorkerId};
+
+use super::{Driver, Limits};
+use crate::rt::Sleep;
+use crate::transport::Transport;
+
+/// A lease on one worker. It ends exactly once: [`end`](Self::end) ends it, or else its drop does.
+///
+/// Dropping it never blocks, never panics and needs no runtime.
+pub(crate) struct Grant {
+    driver: Arc<Driver>,
+    transport: Arc<Transport>,
+    id: LeaseId,
+    /// Calls completed under it.
+    calls: u64,
+    /// How many of the most recent of those calls were answered with an error, in a row.
+    errors: u64,
+    ended: bool,
+}
+
+impl Grant {
+    pub(super) fn new(driver: Arc<Driver>, transport: Arc<Transport>, id: LeaseId) -> Self {
+        Self {
+            driver,
+            transport,
+            id,
+            calls: 0,
+            errors: 0,
+            ended: false,
+        }
+    }
+
+    pub(crate) fn worker(&self) -> WorkerId {
+        self.id.worker
+    }
+
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.driver.pid(self.id.worker)
+    }
+
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.driver.limits
+    }
+
+    pub(crate) fn sleep(&self, duration: std::time::Duration) -> Sleep {
+        self.driver.sleep(duration)
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Counts a completed call, and whether it was answered with an error.
+    pub(crate) fn record_call(&mut self, is_error: bool) {
+        self.calls += 1;
+        self.errors = if is_error { self.errors + 1 } else { 0 };
+    }
+
+    /// Ends the lease in the middle of a call.
+    pub(crate) fn give_up(&mut self, fault: Fault) {
+        let given_up = matches!(fault, Fault::Abandoned | Fault::TimedOut);
+        self.end(if given_up && self.transport.can_cancel() {
+            LeaseEnd::Cancellable(fault)
+        } else {
+            LeaseEnd::Fault(fault)
+        });
+    }
+
+    /// Tells the core how the lease ended. Only the first call counts.
+    fn end(&mut self, end: LeaseEnd) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        self.driver.feed(Input::LeaseEnded {
+            lease: self.id,
+            calls: self.calls,
+            errors: self.errors,
+            end,
+        });
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        // Bytes left over in the transport would reach the next client.
+        self.end(if self.transport.is_clean() {
+            LeaseEnd::Clean
+        } else {
+            LeaseEnd::Fault(Fault::ProtocolBroken)
+        });
+    }
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant")
+            .field("id", &self.id)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}

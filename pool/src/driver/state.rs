@@ -1,0 +1,227 @@
+//! What the driver keeps under its lock.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use ostler::supervisor::{DrainEnd, Order, Reason, Refusal};
+use ostler::worker::{Phase, Rung};
+use ostler::{LeaseId, Supervisor, WaiterId, WorkerId};
+use tokio::sync::{Notify, oneshot};
+
+use super::event_log::EventLog;
+use super::grant::Grant;
+use super::sessions::Sessions;
+use super::timers::Timers;
+use super::{Answer, Driver, Refused};
+use crate::error::{Occupancy, RollingError, StartError};
+use crate::recorder::Recorder;
+use crate::rt::Instant;
+use crate::status::{PoolStatus, Probe, WorkerEnd, WorkerStatus};
+use crate::transport::Transport;
+
+pub(super) struct State {
+    pub(super) supervisor: Supervisor,
+    clients: HashMap<WaiterId, oneshot::Sender<Answer>>,
+    last_waiter: u64,
+    pub(super) sessions: Sessions,
+    /// By slot, as in the supervisor.
+    workers: Vec<Option<WorkerEntry>>,
+    pub(super) timers: Timers,
+    pub(super) last_failure: Option<Arc<StartError>>,
+    /// Callers that wait for the rolling restart, and for the pool to be drained.
+    pub(super) rolling: Vec<oneshot::Sender<Result<usize, RollingError>>>,
+    pub(super) draining: Vec<oneshot::Sender<DrainEnd>>,
+    pub(super) shutdown: Option<ShutdownProgress>,
+    /// Whether the core has closed the pool.
+    pub(super) ended: bool,
+    pub(super) log: EventLog,
+    pub(super) recorder: Option<Recorder>,
+}
+
+/// What the driver knows of a worker.
+pub(super) struct WorkerEntry {
+    worker: WorkerId,
+    pub(super) pid: Option<u32>,
+    opened: Instant,
+    /// When it entered its phase.
+    pub(super) since: Instant,
+    pub(super) last_probe: Option<(Instant, bool)>,
+    /// Orders that its task has not taken yet: at most the handful that are open at a time.
+    pub(super) orders: VecDeque<Order>,
+    /// Notified when there are new orders.
+    wakeup: Arc<Notify>,
+    transport: Arc<Transport>,
+    /// The last rung of the stop ladder that was ordered before it exited.
+    pub(super) rung: Option<Rung>,
+    /// The phase that it left for good, and why.
+    pub(super) left: Option<(Phase, Reason)>,
+}
+
+/// How far a shutdown is.
+#[derive(Clone, Debug)]
+pub(super) struct ShutdownProgress {
+    pub(super) since: Instant,
+    pub(super) drained: Option<Instant>,
+    /// At most one per slot.
+    pub(super) ended: Vec<WorkerEnd>,
+}
+
+impl ShutdownProgress {
+    pub(super) fn begin() -> Self {
+        Self {
+            since: Instant::now(),
+            drained: None,
+            ended: Vec::new(),
+        }
+    }
+}
+
+/// The task that a new worker needs.
+pub(super) struct NewTask {
+    pub(super) worker: WorkerId,
+    pub(super) wakeup: Arc<Notify>,
+    pub(super) transport: Arc<Transport>,
+}
+
+impl State {
+    pub(super) fn new(supervisor: Supervisor, recorder: Option<Recorder>) -> Self {
+        Self {
+            supervisor,
+            clients: HashMap::new(),
+            last_waiter: 0,
+            sessions: Sessions::default(),
+            workers: Vec::new(),
+            timers: Timers::default(),
+            last_failure: None,
+            rolling: Vec::new(),
+            draining: Vec::new(),
+            shutdown: None,
+            ended: false,
+            log: EventLog::default(),
+            recorder,
+        }
+    }
+
+    pub(super) fn add_client(&mut self, sender: oneshot::Sender<Answer>) -> WaiterId {
+        self.last_waiter += 1;
+        let waiter = WaiterId(self.last_waiter);
+        self.clients.insert(waiter, sender);
+        waiter
+    }
+
+    pub(super) fn take_client(&mut self, waiter: WaiterId) -> Option<oneshot::Sender<Answer>> {
+        self.clients.remove(&waiter)
+    }
+
+    pub(super) fn worker(&mut self, worker: WorkerId) -> Option<&mut WorkerEntry> {
+        let entry = self.workers.get_mut(worker.slot)?.as_mut()?;
+        (entry.worker == worker).then_some(entry)
+    }
+
+    pub(super) fn take_worker(&mut self, worker: WorkerId) -> Option<WorkerEntry> {
+        self.worker(worker)?;
+        self.workers[worker.slot].take()
+    }
+
+    /// Queues an order for a worker's task, and returns what wakes it. `None`: the worker has no task yet.
+    pub(super) fn queue(&mut self, worker: WorkerId, order: Order) -> Option<Arc<Notify>> {
+        let entry = self.worker(worker)?;
+        if let Order::Stop { rung, .. } = order
+            && rung != Rung::Reap
+        {
+            entry.rung = Some(rung);
+        }
+        entry.orders.push_back(order);
+        Some(Arc::clone(&entry.wakeup))
+    }
+
+    /// Adds a worker with its first order, the order to open it.
+    pub(super) fn add_worker(&mut self, worker: WorkerId, order: Order, max_frame: u32) -> NewTask {
+        debug_assert_eq!(order, Order::Open, "the first order of worker {worker}");
+        let wakeup = Arc::new(Notify::new());
+        let transport = Arc::new(Transport::new(max_frame));
+        if self.workers.len() <= worker.slot {
+            self.workers.resize_with(worker.slot + 1, || None);
+        }
+        let now = Instant::now();
+        self.workers[worker.slot] = Some(WorkerEntry {
+            worker,
+            pid: None,
+            opened: now,
+            since: now,
+            last_probe: None,
+            orders: VecDeque::from([order]),
+            wakeup: Arc::clone(&wakeup),
+            transport: Arc::clone(&transport),
+            rung: None,
+            left: None,
+        });
+        NewTask {
+            worker,
+            wakeup,
+            transport,
+        }
+    }
+
+    pub(super) fn grant(&mut self, driver: &Arc<Driver>, lease: LeaseId) -> Grant {
+        let entry = self
+            .worker(lease.worker)
+            .expect("a granted worker has a task");
+        Grant::new(Arc::clone(driver), Arc::clone(&entry.transport), lease)
+    }
+
+    pub(super) fn refused(&self, refusal: Refusal) -> Refused {
+        Refused {
+            refusal,
+            last_failure: self.last_failure.clone(),
+            max_waiting: self.supervisor.policy().max_waiting,
+            max_sessions: self.supervisor.policy().max_sessions,
+            pool: self.occupancy(),
+        }
+    }
+
+    /// What errors show of the pool: phases only, because a pool that refuses is busy.
+    pub(super) fn occupancy(&self) -> Occupancy {
+        Occupancy::of(self.supervisor.phases(), self.supervisor.waiting())
+    }
+
+    pub(super) fn status(&self) -> PoolStatus {
+        let workers = self.supervisor.workers().map(|view| {
+            let entry = self.workers.get(view.worker.slot).and_then(Option::as_ref);
+            let entry = entry.filter(|entry| entry.worker == view.worker);
+            let elapsed = |at: fn(&WorkerEntry) -> Instant| {
+                entry.map_or_else(Default::default, |entry| at(entry).elapsed())
+            };
+            let last_probe = entry.and_then(|entry| entry.last_probe);
+            WorkerStatus {
+                worker: view.worker,
+                pid: entry.and_then(|entry| entry.pid),
+                phase: view.phase,
+                in_phase: elapsed(|entry| entry.since),
+                age: elapsed(|entry| entry.opened),
+                rung: view.rung,
+                calls: view.calls,
+                errors: view.errors,
+                sessions: view.sessions,
+                memory: view.memory,
+                last_probe: last_probe.map(|(at, healthy)| Probe {
+                    ago: at.elapsed(),
+                    healthy,
+                }),
+                misses: view.misses,
+                replacing: view.replacing,
+                reason: view.reason,
+                replaces: view.replaces,
+            }
+        });
+        PoolStatus {
+            size: self.supervisor.policy().size,
+            waiting: self.supervisor.waiting(),
+            sessions: self.supervisor.sessions(),
+            draining: self.supervisor.is_draining(),
+            workers: workers.collect(),
+            counters: self.supervisor.counters(),
+            last_failure: self.last_failure.clone(),
+        }
+    }
+}

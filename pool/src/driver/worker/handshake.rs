@@ -1,0 +1,71 @@
+//! How a worker starts, and how that fails.
+
+use std::sync::Arc;
+
+use ostler::supervisor::{Input, PortFact};
+use tracing::Span;
+
+use super::Task;
+use super::stage::Stage;
+use crate::error::{ProtocolError, StartError};
+use crate::port::{OpenError, Port};
+use crate::transport::{Answer, TransportError, frame};
+
+impl Task {
+    pub(super) fn open(&self) -> Stage {
+        let (driver, worker) = (Arc::clone(&self.driver), self.worker);
+        Stage::Opening {
+            opening: Box::pin(async move { driver.opener.open(worker).await }),
+        }
+    }
+
+    pub(super) fn opened(&self, opened: Result<Box<dyn Port>, OpenError>) -> Stage {
+        let worker = self.worker;
+        match opened {
+            Ok(mut port) => {
+                self.transport.connect(port.take_pipe());
+                self.driver.opened(worker, port.pid());
+                Span::current().record("pid", port.pid());
+                let transport = Arc::clone(&self.transport);
+                let may_cancel = self.driver.limits.may_cancel;
+                Stage::Handshaking {
+                    port,
+                    handshake: Box::pin(async move { transport.handshake(may_cancel).await }),
+                }
+            }
+            Err(source) => {
+                self.start_failed(StartError::Open { worker, source });
+                Stage::Unopened
+            }
+        }
+    }
+
+    pub(super) fn answered(&self, answer: Result<Answer, TransportError>) {
+        let worker = self.worker;
+        let source = match answer {
+            Ok(Answer::Done(version)) if version == frame::VERSION.to_be_bytes() => {
+                return self.report(PortFact::Started);
+            }
+            Ok(Answer::Done(_) | Answer::Part(_)) => ProtocolError::WrongVersion {
+                expected: frame::VERSION,
+            },
+            Ok(Answer::Error(source)) => {
+                return self.start_failed(StartError::Refused { worker, source });
+            }
+            Err(TransportError::Protocol(source)) => source,
+            // Its exit or its start deadline will say what became of it.
+            Err(
+                TransportError::EndOfOutput
+                | TransportError::EndOfInput
+                | TransportError::Closed(_),
+            ) => return,
+        };
+        self.start_failed(StartError::Protocol { worker, source });
+    }
+
+    fn start_failed(&self, cause: StartError) {
+        let (worker, fact) = (self.worker, PortFact::StartFailed);
+        self.driver
+            .feed_with_cause(Input::Port { worker, fact }, cause);
+    }
+}

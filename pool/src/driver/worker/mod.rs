@@ -1,0 +1,290 @@
+//! One task per worker. It owns the worker's port, performs the orders for it, and reports its facts in the order in
+//! which they happen.
+
+mod handshake;
+mod stage;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::thread;
+
+use ostler::WorkerId;
+use ostler::supervisor::{Fault, Input, LeaseEnd, Order, PortFact, Reason};
+use ostler::worker::Rung;
+use tokio::select;
+use tokio::sync::Notify;
+use tracing::{Instrument as _, field};
+
+use self::stage::{Happened, Held, Stage};
+use super::Driver;
+use crate::error::StartError;
+use crate::port::{Exit, Port, Release};
+use crate::transport::{Answer, Closed, Transport, TransportError};
+
+pub(super) struct Task {
+    driver: Arc<Driver>,
+    worker: WorkerId,
+    /// Notified when there are new orders.
+    wakeup: Arc<Notify>,
+    transport: Arc<Transport>,
+    stage: Stage,
+}
+
+/// What a task does next.
+enum Next {
+    Order(Order),
+    Happened(Happened),
+}
+
+impl Task {
+    pub(super) fn new(
+        driver: Arc<Driver>,
+        worker: WorkerId,
+        wakeup: Arc<Notify>,
+        transport: Arc<Transport>,
+    ) -> Self {
+        Self {
+            driver,
+            worker,
+            wakeup,
+            transport,
+            stage: Stage::New,
+        }
+    }
+
+    /// Runs as long as the worker lives, in a span that names it.
+    pub(super) fn run(self) -> impl Future<Output = ()> {
+        let worker = self.worker;
+        let WorkerId { slot, generation } = worker;
+        let span = tracing::info_span!(
+            target: "ostler::worker", "worker", %worker, slot, generation, pid = field::Empty
+        );
+        self.work().instrument(span)
+    }
+
+    async fn work(mut self) {
+        while !matches!(self.stage, Stage::Released) {
+            let next = self.next().await;
+            // The one place where the stage changes. A panic or a drop in the middle of a step leaves `Stepping`.
+            let stage = std::mem::replace(&mut self.stage, Stage::Stepping);
+            self.stage = self.step(stage, next).await;
+        }
+    }
+
+    async fn next(&mut self) -> Next {
+        loop {
+            if let Some(order) = self.driver.next_order(self.worker) {
+                return Next::Order(order);
+            }
+            // Orders first: an order that was given comes before whatever happens next.
+            select! {
+                biased;
+                () = self.wakeup.notified() => {}
+                happened = self.stage.happens() => return Next::Happened(happened),
+            }
+        }
+    }
+
+    async fn step(&mut self, stage: Stage, next: Next) -> Stage {
+        match (stage, next) {
+            (Stage::New, Next::Order(Order::Open)) => self.open(),
+            (Stage::Open { port }, Next::Order(Order::Probe { lease })) => {
+                let transport = Arc::clone(&self.transport);
+                let work = Box::pin(async move { Held::Probed(lease, transport.ping().await) });
+                Stage::Held { port, work }
+            }
+            (Stage::Open { port }, Next::Order(Order::Cancel { lease })) => {
+                let transport = Arc::clone(&self.transport);
+                let work =
+                    Box::pin(async move { Held::Cancelled(lease, transport.cancel().await) });
+                Stage::Held { port, work }
+            }
+            (stage, Next::Order(Order::Measure)) => {
+                self.measure(stage.port());
+                stage
+            }
+            (stage, Next::Order(Order::Stop { rung, reason })) => self.stop(stage, rung, reason),
+            // The worker has exited or is being stopped, and the core expects no answer.
+            (stage, Next::Order(Order::Open | Order::Probe { .. } | Order::Cancel { .. })) => stage,
+
+            (Stage::Opening { .. }, Next::Happened(Happened::Opened(opened))) => {
+                self.opened(opened)
+            }
+            (Stage::Handshaking { port, .. }, Next::Happened(Happened::Answered(answer))) => {
+                self.answered(answer);
+                Stage::Open { port }
+            }
+            (Stage::Held { port, .. }, Next::Happened(Happened::Done(held))) => {
+                self.held_ended(held);
+                Stage::Open { port }
+            }
+            (Stage::Handshaking { port, handshake }, Next::Happened(Happened::Exited(exit))) => {
+                // It may have said why before it exited. With the transport closed, its answer is there or will never be.
+                self.transport.close(Closed::Exited(exit.clone()), false);
+                let answer = handshake.await;
+                self.answered(answer);
+                self.exited(port, exit)
+            }
+            (
+                Stage::Open { port } | Stage::Held { port, .. },
+                Next::Happened(Happened::Exited(exit)),
+            ) => self.exited(port, exit),
+            (Stage::Releasing { exit, .. }, Next::Happened(Happened::Released(release))) => {
+                self.released(exit, release)
+            }
+            // No other stage produces these.
+            (stage, Next::Happened(_)) => stage,
+        }
+    }
+
+    /// Takes a rung of the stop ladder.
+    fn stop(&self, mut stage: Stage, rung: Rung, reason: Reason) -> Stage {
+        self.transport
+            .close(Closed::Stopped(reason), rung == Rung::Ask);
+        match (&mut stage, rung) {
+            // There never was a process, so there is no exit to wait for.
+            (Stage::Opening { .. } | Stage::Unopened, _) => {
+                self.report(PortFact::Exited);
+                Stage::Exited {
+                    port: None,
+                    exit: None,
+                }
+            }
+            (Stage::Exited { .. }, Rung::Reap) => {
+                let Stage::Exited { port, exit } = stage else {
+                    return stage;
+                };
+                Stage::Releasing { port, exit }
+            }
+            (
+                Stage::Handshaking { port, .. } | Stage::Open { port } | Stage::Held { port, .. },
+                rung,
+            ) => {
+                match rung {
+                    Rung::Term => port.terminate(),
+                    Rung::Kill => port.kill(),
+                    _ => {}
+                }
+                stage
+            }
+            _ => stage,
+        }
+    }
+
+    fn measure(&self, port: Option<&dyn Port>) {
+        let worker = self.worker;
+        if let Some(bytes) = port.and_then(Port::memory) {
+            self.driver.feed(Input::Measured { worker, bytes });
+        }
+    }
+
+    /// A health check or a cancellation ended.
+    fn held_ended(&self, held: Held) {
+        let worker = self.worker;
+        match held {
+            Held::Cancelled(lease, Some(clean)) => {
+                self.driver.feed(Input::CancelEnded { lease, clean });
+            }
+            Held::Probed(lease, Ok(Answer::Done(_))) if self.transport.is_clean() => {
+                self.driver.was_probed(worker, true);
+                let healthy = true;
+                self.driver.feed(Input::Probed { lease, healthy });
+            }
+            Held::Probed(lease, Ok(Answer::Error(error))) if self.transport.is_clean() => {
+                tracing::warn!(target: "ostler::worker", %worker, %error, "reports itself unhealthy");
+                self.driver.was_probed(worker, false);
+                let healthy = false;
+                self.driver.feed(Input::Probed { lease, healthy });
+            }
+            // It exits, is being stopped, or will miss its deadline.
+            Held::Cancelled(_, None)
+            | Held::Probed(
+                _,
+                Err(
+                    TransportError::EndOfOutput
+                    | TransportError::EndOfInput
+                    | TransportError::Closed(_),
+                ),
+            ) => {}
+            Held::Probed(lease, answer) => {
+                let error = answer.err().map(|error| format!("{error:?}"));
+                tracing::warn!(target: "ostler::worker", %worker, error, "broke the protocol in a health check");
+                self.driver.feed(Input::LeaseEnded {
+                    lease,
+                    calls: 0,
+                    errors: 0,
+                    end: LeaseEnd::Fault(Fault::ProtocolBroken),
+                });
+            }
+        }
+    }
+
+    fn exited(&self, port: Box<dyn Port>, exit: Exit) -> Stage {
+        let (worker, fact) = (self.worker, PortFact::Exited);
+        let cause = StartError::Exited {
+            worker,
+            exit: exit.clone(),
+        };
+        self.driver
+            .feed_with_cause(Input::Port { worker, fact }, cause);
+        // After the feed, so that a client that learns of the exit finds a pool that knows of it.
+        self.transport.close(Closed::Exited(exit.clone()), false);
+        Stage::Exited {
+            port: Some(port),
+            exit: Some(exit),
+        }
+    }
+
+    fn released(&self, exit: Option<Exit>, release: Release) -> Stage {
+        let (worker, escaped) = (self.worker, release.escaped);
+        if escaped > 0 {
+            tracing::warn!(
+                target: "ostler::worker", %worker, escaped,
+                "left processes outside its process group; they were killed"
+            );
+        }
+        let status = exit.map(|exit| exit.status);
+        self.driver.record_end(worker, status, release);
+        self.report(PortFact::Released);
+        Stage::Released
+    }
+
+    fn report(&self, fact: PortFact) {
+        let worker = self.worker;
+        self.driver.feed(Input::Port { worker, fact });
+    }
+}
+
+impl Drop for Task {
+    /// However a task ends, the core learns that its port is gone.
+    fn drop(&mut self) {
+        let has_exited = match std::mem::replace(&mut self.stage, Stage::Released) {
+            Stage::Released => return,
+            Stage::Exited { .. } | Stage::Releasing { .. } => true,
+            // A port that is dropped kills and reaps its processes.
+            _ => false,
+        };
+        self.transport.close(Closed::Stopped(Reason::Exited), false);
+        let worker = self.worker;
+        if !thread::panicking() {
+            // Only the end of its runtime drops a task unfinished, and the pool ends with its runtime.
+            self.driver.shutdown();
+        }
+        if !has_exited {
+            let fact = PortFact::Exited;
+            let cause = StartError::Panicked { worker };
+            self.driver
+                .feed_with_cause(Input::Port { worker, fact }, cause);
+        }
+        self.report(PortFact::Released);
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task")
+            .field("worker", &self.worker)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,99 @@
+//! The stages of a worker's port, and what can happen in each.
+
+use std::future::pending;
+
+use ostler::LeaseId;
+use tokio::select;
+
+use crate::port::{BoxFuture, Exit, OpenError, Port, Release};
+use crate::transport::{Answer, TransportError};
+
+/// How far a worker's port is. Everything that exists only in some stages is in their variants.
+pub(super) enum Stage {
+    /// Before the order to open it.
+    New,
+    /// It is being opened.
+    Opening {
+        opening: BoxFuture<'static, Result<Box<dyn Port>, OpenError>>,
+    },
+    /// It could not be opened. There is no process.
+    Unopened,
+    /// It is open, and the handshake is under way.
+    Handshaking {
+        port: Box<dyn Port>,
+        handshake: BoxFuture<'static, Result<Answer, TransportError>>,
+    },
+    /// It is open. At most a client's call is under way.
+    Open { port: Box<dyn Port> },
+    /// It is open, and the pool holds the worker's lease for an exchange of its own.
+    Held {
+        port: Box<dyn Port>,
+        work: BoxFuture<'static, Held>,
+    },
+    /// Its leader has exited. Without a port, there never was a process.
+    Exited {
+        port: Option<Box<dyn Port>>,
+        exit: Option<Exit>,
+    },
+    /// It is being released.
+    Releasing {
+        port: Option<Box<dyn Port>>,
+        exit: Option<Exit>,
+    },
+    /// Nothing of it is left.
+    Released,
+    /// A step is under way, which owns the port.
+    Stepping,
+}
+
+/// How the pool's own exchange on a worker ended.
+pub(super) enum Held {
+    Probed(LeaseId, Result<Answer, TransportError>),
+    /// As [`Transport::cancel`](crate::transport::Transport::cancel) returns it.
+    Cancelled(LeaseId, Option<bool>),
+}
+
+/// What can happen to a port.
+pub(super) enum Happened {
+    Opened(Result<Box<dyn Port>, OpenError>),
+    Answered(Result<Answer, TransportError>),
+    Done(Held),
+    Exited(Exit),
+    Released(Release),
+}
+
+impl Stage {
+    /// Waits for what happens next. Cancel safe. What a worker answered comes before its exit.
+    pub(super) async fn happens(&mut self) -> Happened {
+        match self {
+            Self::Opening { opening } => Happened::Opened(opening.await),
+            Self::Handshaking { port, handshake } => select! {
+                biased;
+                answer = handshake => Happened::Answered(answer),
+                exit = port.exited() => Happened::Exited(exit),
+            },
+            Self::Open { port } => Happened::Exited(port.exited().await),
+            Self::Held { port, work } => select! {
+                biased;
+                held = work => Happened::Done(held),
+                exit = port.exited() => Happened::Exited(exit),
+            },
+            Self::Releasing {
+                port: Some(port), ..
+            } => Happened::Released(port.released().await),
+            Self::Releasing { port: None, .. } => Happened::Released(Release::nothing()),
+            Self::New | Self::Unopened | Self::Exited { .. } | Self::Released | Self::Stepping => {
+                pending().await
+            }
+        }
+    }
+
+    pub(super) fn port(&self) -> Option<&dyn Port> {
+        match self {
+            Self::Handshaking { port, .. } | Self::Open { port } | Self::Held { port, .. } => {
+                Some(&**port)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Why a client got no lease, and why a rolling restart stopped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ostler::supervisor::Reason;
+use ostler::{Phase, PhaseSummary, WorkerId};
+
+use super::{Report, StartError};
+
+/// Why a client got no lease.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckoutError {
+    /// No worker became free in time.
+    #[error("no worker became free within {after:?}; {pool}: raise `checkout_timeout` or `size`")]
+    TimedOut {
+        /// How long the client waited: the pool's `checkout_timeout`.
+        after: Duration,
+        /// The pool at that moment.
+        pool: Occupancy,
+    },
+    /// The queue is full.
+    #[error("the queue is full; {pool}: raise `max_waiting`, which is {max_waiting}, or `size`")]
+    QueueFull {
+        /// The pool's `max_waiting`.
+        max_waiting: usize,
+        /// The pool at that moment.
+        pool: Occupancy,
+    },
+    /// Starts keep failing and no worker serves. The pool keeps trying, at growing intervals.
+    #[error("no worker can be started")]
+    CrashLoop {
+        /// How the most recent start failed.
+        #[source]
+        last: Arc<StartError>,
+    },
+    /// No worker was idle, and the client did not want to wait.
+    #[error("no worker is idle; {pool}")]
+    NoneIdle {
+        /// The pool at that moment.
+        pool: Occupancy,
+    },
+    /// The pool is draining or drained, and rejects new clients until it is resumed.
+    #[error("the pool rejects new clients until it is resumed; {pool}")]
+    Draining {
+        /// The pool at that moment.
+        pool: Occupancy,
+    },
+    /// The pool is shutting down or has shut down.
+    #[error("the pool is shut down")]
+    Closed,
+}
+
+/// Why a session could not be opened, or why a call on it got no lease.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The session's worker left the pool, and the state that it kept for the session with it. Opened again, the session
+    /// is bound to another worker.
+    #[error("the session is lost with its worker: {reason}")]
+    Lost {
+        /// Why the worker left.
+        reason: Reason,
+    },
+    /// The session was ended, or was unused for `session_idle_timeout`.
+    #[error("the session has ended: open it again")]
+    Ended,
+    /// `max_sessions` sessions are open.
+    #[error(
+        "too many sessions are open: end some, or raise `max_sessions`, which is {max_sessions}"
+    )]
+    TooMany {
+        /// The pool's `max_sessions`.
+        max_sessions: usize,
+    },
+    /// The session's worker did not become free in time; or, before the session's first call, no worker did.
+    #[error(
+        "no worker for the session became free within {after:?}; {pool}: raise `checkout_timeout`"
+    )]
+    TimedOut {
+        /// The session's worker. `None` before its first call.
+        worker: Option<WorkerId>,
+        /// How long the client waited: the pool's `checkout_timeout`.
+        after: Duration,
+        /// The pool at that moment.
+        pool: Occupancy,
+    },
+    /// The queue is full.
+    #[error("the queue is full; {pool}: raise `max_waiting`, which is {max_waiting}, or `size`")]
+    QueueFull {
+        /// The pool's `max_waiting`.
+        max_waiting: usize,
+        /// The pool at that moment.
+        pool: Occupancy,
+    },
+    /// The session has no worker yet, starts keep failing and no worker serves.
+    #[error("no worker can be started")]
+    CrashLoop {
+        /// How the most recent start failed.
+        #[source]
+        last: Arc<StartError>,
+    },
+    /// The session is not open or has no worker yet, and the pool rejects new clients until it is resumed.
+    #[error("the pool rejects new sessions until it is resumed; {pool}")]
+    Draining {
+        /// The pool at that moment.
+        pool: Occupancy,
+    },
+    /// The pool is shutting down or has shut down.
+    #[error("the pool is shut down")]
+    Closed,
+}
+
+impl CheckoutError {
+    /// Whether the client waited for `checkout_timeout` in vain.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::TimedOut { .. })
+    }
+
+    /// The error with its causes and the worker's last lines of stderr, for people: several lines.
+    #[must_use]
+    pub fn report(&self) -> Report<'_> {
+        Report::new(self)
+    }
+}
+
+impl SessionError {
+    /// Whether the client waited for `checkout_timeout` in vain.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::TimedOut { .. })
+    }
+
+    /// The error with its causes and the worker's last lines of stderr, for people: several lines.
+    #[must_use]
+    pub fn report(&self) -> Report<'_> {
+        Report::new(self)
+    }
+}
+
+/// Why a rolling restart did not replace every worker.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RollingError {
+    /// A replacement failed to start. The workers that were not replaced yet serve on.
+    #[error("a start failed: {replaced} workers are replaced, {kept} are kept")]
+    StartFailed {
+        /// Workers replaced before that.
+        replaced: usize,
+        /// Workers kept.
+        kept: usize,
+        /// How the start failed.
+        #[source]
+        last: Option<Arc<StartError>>,
+    },
+    /// The pool was shut down first.
+    #[error("the pool was shut down: {replaced} workers were replaced, {kept} were not")]
+    Closed {
+        /// Workers replaced before that.
+        replaced: usize,
+        /// Workers that had not been replaced.
+        kept: usize,
+    },
+}
+
+impl RollingError {
+    /// The error with its causes and the worker's last lines of stderr, for people: several lines.
+    #[must_use]
+    pub fn report(&self) -> Report<'_> {
+        Report::new(self)
+    }
+}
+
+/// How many workers of a pool are in each phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Occupancy {
+    /// Starting workers.
+    pub initializing: usize,
+    /// Idle workers.
+    pub ready: usize,
+    /// Leased workers.
+    pub busy: usize,
+    /// Workers that drain or are being stopped.
+    pub draining: usize,
+    /// Waiting clients.
+    pub waiting: usize,
+}
+
+impl Occupancy {
+    pub(crate) fn of(phases: impl Iterator<Item = Phase>, waiting: usize) -> Self {
+        let mut occupancy = Self {
+            waiting,
+            ..Self::default()
+        };
+        for phase in phases {
+            match phase.summary() {
+                PhaseSummary::Initializing => occupancy.initializing += 1,
+                PhaseSummary::Ready => occupancy.ready += 1,
+                PhaseSummary::Busy => occupancy.busy += 1,
+                PhaseSummary::Draining => occupancy.draining += 1,
+                _ => {}
+            }
+        }
+        occupancy
+    }
+}
+
+impl std::fmt::Display for Occupancy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            initializing,
+            ready,
+            busy,
+            draining,
+            waiting,
+        } = self;
+        write!(
+            f,
+            "{initializing} workers initializing, {ready} ready, {busy} busy, {draining} draining, \
+             {waiting} clients waiting"
+        )
+    }
+}

@@ -1,0 +1,16 @@
+//! What can go wrong: one variant per failure that a caller would treat differently.
+//!
+//! Every error displays its own level only, on one line. [`source`](std::error::Error::source) returns the next
+//! level; `report` prints all of them, with the remote traceback and the worker's last lines of stderr.
+
+mod call;
+mod checkout;
+mod protocol;
+mod report;
+mod start;
+
+pub use self::call::{CallError, JsonPart, RemoteError};
+pub use self::checkout::{CheckoutError, Occupancy, RollingError, SessionError};
+pub use self::protocol::ProtocolError;
+pub use self::report::Report;
+pub use self::start::{BuildError, StartError};

@@ -1,0 +1,183 @@
+//! One call on a lease: a request, its deadline, and its answer.
+
+use std::future::{Future as _, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use ostler::supervisor::Fault;
+
+use crate::driver::Grant;
+use crate::error::{CallError, ProtocolError};
+use crate::rt::Sleep;
+use crate::transport::{Answer, Closed, TransportError};
+
+/// How long a worker that has closed a pipe may take to exit before that counts as a protocol violation. The end of a
+/// pipe and the exit are two events, and the exit says more.
+const EXIT_GRACE: Duration = Duration::from_secs(1);
+
+/// What a worker sent.
+pub(super) enum Received {
+    /// A part of a streamed reply.
+    Part(Vec<u8>),
+    /// The end of the reply.
+    Done(Vec<u8>),
+}
+
+impl Received {
+    pub(super) fn into_body(self) -> Vec<u8> {
+        match self {
+            Self::Part(body) | Self::Done(body) => body,
+        }
+    }
+}
+
+/// A call under way. Dropped before its end, it ends the lease.
+pub(super) struct Call<'a> {
+    grant: &'a mut Grant,
+    /// What is wrong with the lease when this is dropped. `None` once the call has completed.
+    fault: Option<Fault>,
+    /// The pipe that the worker closed, and how long its exit is still waited for.
+    pipe_end: Option<(ProtocolError, Pin<Box<Sleep>>)>,
+}
+
+impl<'a> Call<'a> {
+    /// Begins a call, if the lease and the request allow it. Nothing is sent yet.
+    pub(super) fn begin(grant: &'a mut Grant, kind: u8, request: &[u8]) -> Result<Self, CallError> {
+        let worker = grant.worker();
+        if grant.has_ended() {
+            return Err(CallError::LeaseOver { worker });
+        }
+        let transport = grant.transport();
+        let max = transport.max_body();
+        if request.len() > max {
+            return Err(CallError::RequestTooLarge {
+                size: request.len(),
+                max,
+            });
+        }
+        transport.begin(kind, request);
+        Ok(Self {
+            grant,
+            fault: Some(Fault::Abandoned),
+            pipe_end: None,
+        })
+    }
+}
+
+impl Call<'_> {
+    /// Sends as much of the request as the pipe takes without waiting.
+    pub(super) fn send_at_once(&self) {
+        self.grant.transport().send_at_once();
+    }
+
+    /// Waits for the worker's answer or its next part, for `call_timeout` at most.
+    pub(super) async fn next(&mut self) -> Result<Received, CallError> {
+        let mut deadline = pin!(self.deadline());
+        poll_fn(|cx| self.poll_next(cx, deadline.as_mut())).await
+    }
+
+    /// A timer of `call_timeout` from now.
+    pub(super) fn deadline(&self) -> Sleep {
+        self.grant.sleep(self.grant.limits().call_timeout)
+    }
+
+    /// As [`next`](Self::next), until `deadline`. After the end of the call and after an error there is nothing more to
+    /// poll for.
+    pub(super) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        deadline: Pin<&mut Sleep>,
+    ) -> Poll<Result<Received, CallError>> {
+        let worker = self.grant.worker();
+        let Poll::Ready(answer) = self.poll_answer(cx) else {
+            ready!(deadline.poll(cx));
+            self.fault = Some(Fault::TimedOut);
+            return Poll::Ready(Err(CallError::TimedOut {
+                worker,
+                after: self.grant.limits().call_timeout,
+                request_written: self.grant.transport().request_written(),
+            }));
+        };
+        Poll::Ready(match answer {
+            Ok(Answer::Part(body)) => Ok(Received::Part(body)),
+            Ok(Answer::Done(body)) => {
+                self.completed(false);
+                Ok(Received::Done(body))
+            }
+            Ok(Answer::Error(source)) => {
+                self.completed(true);
+                Err(CallError::Raised { worker, source })
+            }
+            Err(failure) => {
+                self.fault = Some(Fault::ProtocolBroken);
+                Err(self.failed(failure))
+            }
+        })
+    }
+
+    /// The worker's answer. If it closed a pipe: its exit, when that follows within [`EXIT_GRACE`].
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, TransportError>> {
+        if self.pipe_end.is_none() {
+            let problem = match ready!(self.grant.transport().poll_answer(cx)) {
+                Err(TransportError::EndOfOutput) => ProtocolError::OutputClosed,
+                Err(TransportError::EndOfInput) => ProtocolError::InputClosed,
+                answer => return Poll::Ready(answer),
+            };
+            self.pipe_end = Some((problem, Box::pin(self.grant.sleep(EXIT_GRACE))));
+        }
+        if let Poll::Ready(reason) = self.grant.transport().poll_closed(cx) {
+            return Poll::Ready(Err(TransportError::Closed(reason)));
+        }
+        match &mut self.pipe_end {
+            Some((problem, grace)) => {
+                ready!(grace.as_mut().poll(cx));
+                Poll::Ready(Err(TransportError::Protocol(problem.clone())))
+            }
+            None => Poll::Pending,
+        }
+    }
+
+    fn completed(&mut self, is_error: bool) {
+        self.grant.record_call(is_error);
+        self.fault = None;
+    }
+
+    /// What the caller is told about a call that can no longer complete.
+    fn failed(&self, failure: TransportError) -> CallError {
+        let worker = self.grant.worker();
+        let request_written = self.grant.transport().request_written();
+        let source = match failure {
+            TransportError::Closed(Closed::Exited(exit)) => {
+                return CallError::WorkerExited {
+                    worker,
+                    exit,
+                    request_written,
+                };
+            }
+            TransportError::Closed(Closed::Stopped(reason)) => {
+                return CallError::Stopped {
+                    worker,
+                    reason,
+                    request_written,
+                };
+            }
+            TransportError::Protocol(source) => source,
+            TransportError::EndOfOutput => ProtocolError::OutputClosed,
+            TransportError::EndOfInput => ProtocolError::InputClosed,
+        };
+        CallError::Protocol {
+            worker,
+            source,
+            request_written,
+        }
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if let Some(fault) = self.fault {
+            self.grant.give_up(fault);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! A reply that comes in parts.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+
+use super::call::{Call, Received};
+use crate::error::CallError;
+#[cfg(feature = "json")]
+use crate::error::JsonPart;
+use crate::rt::Sleep;
+
+/// The parts of a streamed reply, as the worker produces them. Made by [`Lease::stream`](crate::Lease::stream).
+///
+/// Nothing is read ahead. If the parts are not taken, the worker's pipe (256 KiB on Linux) and the host's buffer (64 KiB,
+/// or one larger part) fill up, and the worker blocks.
+///
+/// Taken to its end, a stream is one call. Dropped before, it is an abandoned call: the worker is stopped and replaced,
+/// unless it ends the stream within the pool's [`cancel_grace`](crate::Builder::cancel_grace). Parts that it sends
+/// meanwhile are discarded.
+///
+/// It is a [`Stream`], so the combinators of `futures` and `tokio-stream` apply:
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use futures_util::TryStreamExt;
+/// use ostler_pool::{Pool, Python};
+///
+/// let pool = Pool::builder(Python::function("builtins:reversed").json()).size(1).build()?;
+/// let mut lease = pool.checkout().await?;
+/// let parts: Vec<Vec<u8>> = lease.stream("[1, 2]")?.try_collect().await?;
+/// assert_eq!(parts, [b"2", b"1"]);
+/// # drop(lease);
+/// # pool.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[must_use = "a stream that is dropped before its end costs its worker"]
+pub struct ReplyStream<'a> {
+    /// `None` after the end and after an error.
+    open: Option<Open<'a>>,
+}
+
+struct Open<'a> {
+    call: Call<'a>,
+    /// The deadline of the part that is being waited for.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl<'a> ReplyStream<'a> {
+    pub(super) fn new(call: Call<'a>) -> Self {
+        call.send_at_once();
+        let deadline = None;
+        Self {
+            open: Some(Open { call, deadline }),
+        }
+    }
+
+    /// Waits for the next part, for `call_timeout` at most. `None` after the last part, and after an error.
+    ///
+    /// The deadline runs from the first wait for a part until that part is returned. Time between parts does not count.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: no part is lost. Called again, it waits on, until the same deadline.
+    ///
+    /// # Errors
+    ///
+    /// See [`CallError`]. After [`Raised`](CallError::Raised) the lease remains usable; after every other error it is over.
+    pub async fn next(&mut self) -> Option<Result<Vec<u8>, CallError>> {
+        poll_fn(|cx| self.poll_part(cx)).await
+    }
+
+    /// As [`next`](Self::next), with the part parsed as JSON.
+    ///
+    /// # Cancel safety
+    ///
+    /// As `next`.
+    ///
+    /// # Errors
+    ///
+    /// As `next`, and [`CallError::Json`], after which the stream goes on.
+    #[cfg(feature = "json")]
+    pub async fn next_json<R: serde::de::DeserializeOwned>(
+        &mut self,
+    ) -> Option<Result<R, CallError>> {
+        let part = self.next().await?;
+        Some(part.and_then(|body| {
+            serde_json::from_slice(&body).map_err(|source| CallError::Json {
+                part: JsonPart::Part,
+                source,
+            })
+        }))
+    }
+
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Vec<u8>, CallError>>> {
+        let Some(Open { call, deadline }) = &mut self.open else {
+            return Poll::Ready(None);
+        };
+        let until = deadline.get_or_insert_with(|| Box::pin(call.deadline()));
+        let received = ready!(call.poll_next(cx, until.as_mut()));
+        *deadline = None;
+        Poll::Ready(match received {
+            Ok(Received::Part(body)) => Some(Ok(body)),
+            Ok(Received::Done(_)) => {
+                self.open = None;
+                None
+            }
+            Err(error) => {
+                self.open = None;
+                Some(Err(error))
+            }
+        })
+    }
+}
+
+impl Stream for ReplyStream<'_> {
+    type Item = Result<Vec<u8>, CallError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_part(cx)
+    }
+}
+
+impl fmt::Debug for ReplyStream<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplyStream")
+            .field("ended", &self.open.is_none())
+            .finish_non_exhaustive()
+    }
+}
