@@ -142,7 +142,9 @@ async fn live(data: &[u8]) -> Option<&'static str> {
     builder = builder.max_frame(size(draw.number(1024, 1 << 30, 4096)));
     builder = builder.start_timeout(draw.time(MIN));
     let backoff = draw.time(MIN);
-    builder = builder.restart_backoff(backoff, draw.time(backoff));
+    builder = builder
+        .restart_backoff(backoff)
+        .restart_backoff_max(draw.time(backoff));
     builder = builder.restart_reset(draw.time(MIN));
     builder = builder.session_idle_timeout(draw.time(MILLIS_10));
     builder = builder.health_check_interval(draw.time(MILLIS_10));

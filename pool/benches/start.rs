@@ -10,7 +10,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ostler_pool::ostler::supervisor::Event;
+use ostler_pool::Event;
 use ostler_pool::{Phase, Pool, Python};
 
 const ROUNDS: usize = 30;
@@ -42,12 +42,12 @@ async fn starts(python: Python) -> Duration {
         pool.recycle(lease.worker());
         drop(lease);
         let (replacement, since) = loop {
-            if let Event::Opened { worker } = events.next().await.expect("an event") {
+            if let Event::Opened { worker } = events.recv().await.expect("an event") {
                 break (worker, Instant::now());
             }
         };
         loop {
-            if let Event::Moved(moved) = events.next().await.expect("an event")
+            if let Event::Moved(moved) = events.recv().await.expect("an event")
                 && (moved.worker, moved.to) == (replacement, Phase::Ready)
             {
                 break times.push(since.elapsed());

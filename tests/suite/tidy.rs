@@ -169,7 +169,7 @@ fn used_modules(text: &str) -> BTreeSet<String> {
         let code = line.split("//").next().unwrap_or_default();
         for (root, prefix) in [("crate::", ""), ("ostler::", "ostler::")] {
             for (at, _) in code.match_indices(root) {
-                // Not the end of a longer name, such as `ostler_pool::ostler::`, nor a log target.
+                // Not the end of a longer name, such as `ostler_pool::`, nor a log target.
                 if code[..at].ends_with(|c: char| c.is_alphanumeric() || ":_\"".contains(c)) {
                     continue;
                 }

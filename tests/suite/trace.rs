@@ -72,8 +72,10 @@ fn pool(scratch: &Scratch) -> Pool {
         .health_check_timeout(millis(100))
         .health_failure_threshold(2)
         .start_timeout(Duration::from_secs(2))
-        .restart_backoff(millis(5), millis(300))
-        .stop_grace(millis(50), millis(50))
+        .restart_backoff(millis(5))
+        .restart_backoff_max(millis(300))
+        .ask_grace(millis(50))
+        .term_grace(millis(50))
         .shutdown_timeout(millis(300))
         .checkout_timeout(Duration::from_secs(5))
         .call_timeout(millis(500))
@@ -235,7 +237,7 @@ async fn lose_a_session(pool: &Pool) {
             let _ = kill_process(pid, Signal::KILL);
         };
         let (waited, ()) = tokio::join!(session.checkout(), killed);
-        if let Err(CheckoutError::SessionLost { .. }) = waited {
+        if let Err(SessionError::Lost { .. }) = waited {
             return;
         }
     }

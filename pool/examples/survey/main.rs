@@ -97,7 +97,9 @@ async fn survey(args: &Args) -> Result<(), Box<dyn Error>> {
         .health_check_interval(HEALTH_CHECKS);
     if args.kill_every.is_some() {
         // These crashes are ours, and say nothing of the program: there is no need to start it ever more seldom.
-        pool = pool.restart_backoff(Duration::from_millis(1), Duration::from_millis(20));
+        pool = pool
+            .restart_backoff(Duration::from_millis(1))
+            .restart_backoff_max(Duration::from_millis(20));
     }
     if let Some(file) = &args.record {
         let failed = |error| format!("{}: {error}", file.display());

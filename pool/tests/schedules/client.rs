@@ -148,9 +148,7 @@ impl Stage {
             let request = self.request(*verb);
             match session.call(&request).await {
                 // Its worker was lost, or another client of the same session has ended it.
-                Err(CallError::Checkout(
-                    CheckoutError::SessionLost { .. } | CheckoutError::SessionEnded,
-                )) => break,
+                Err(CallError::Checkout(SessionError::Lost { .. } | SessionError::Ended)) => break,
                 outcome => self.judge(*verb, &request, outcome),
             }
         }
@@ -168,7 +166,7 @@ impl Stage {
                 assert_eq!(source.kind, "ValueError");
                 true
             }
-            (Verb::Garbage, Err(CallError::Protocol { problem, .. }))
+            (Verb::Garbage, Err(CallError::Protocol { source, .. }))
                 if problem.starts_with("it sent ") =>
             {
                 false

@@ -5,7 +5,8 @@ use std::fmt;
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use ostler_pool::{BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, Release, WorkerId};
+use ostler_pool::port::{BoxFuture, Opener, Pipe, Port, Release};
+use ostler_pool::{Exit, ExitStatus, OpenError, WorkerId};
 use shuttle::future::{spawn, yield_now};
 use shuttle::rand::{Rng as _, thread_rng};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};

@@ -5,8 +5,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use ostler_pool::ostler::supervisor::Reason;
-use ostler_pool::ostler::worker::Rung;
+use ostler_pool::Reason;
+use ostler_pool::Rung;
 use ostler_pool::testing::{Sim, SimResources as Resources};
 use ostler_pool::{CallError, ExitStatus};
 use tokio::time::Instant;
@@ -28,11 +28,7 @@ async fn a_call_is_answered() {
         let ended = (end.reason, end.rung, end.status);
         assert_eq!(
             ended,
-            (
-                Some(Reason::Shutdown),
-                Some(Rung::Ask),
-                Some(ExitStatus::Code(0))
-            )
+            (Reason::Shutdown, Some(Rung::Ask), Some(ExitStatus::Code(0)))
         );
     }
     assert_eq!(
@@ -118,7 +114,7 @@ async fn a_worker_that_breaks_the_protocol_is_replaced() {
         ),
     ] {
         match pool.call(request).await {
-            Err(CallError::Protocol { problem, .. }) => assert_eq!(problem, complaint),
+            Err(CallError::Protocol { source, .. }) => assert_eq!(source.to_string(), complaint),
             other => panic!("{other:?}"),
         }
     }

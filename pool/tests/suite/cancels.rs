@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use ostler_pool::ostler::Phase;
+use ostler_pool::Phase;
 use ostler_pool::testing::{Script, Sim};
 use ostler_pool::{Builder, CallError, Pool};
 use tokio::time::{Instant, sleep};

@@ -3,10 +3,9 @@
 use std::future::ready;
 use std::mem;
 
+use ostler_pool::port::{BoxFuture, Opener, Pipe, Port, Release};
 use ostler_pool::testing::{Script, Sim, check_port};
-use ostler_pool::{
-    BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, Program, Python, Release, WorkerId,
-};
+use ostler_pool::{Exit, ExitStatus, OpenError, Program, Python, WorkerId};
 
 use crate::resources::{isolated, leaves_nothing, modules};
 use crate::rig::interpreter;

@@ -1,8 +1,6 @@
 //! How many workers serve: counted from a pool's events, and from nothing else.
 
-use ostler_pool::ostler::supervisor::Event;
-use ostler_pool::ostler::supervisor::Reason;
-use ostler_pool::{Events, Phase, Pool};
+use ostler_pool::{Event, Events, Phase, Pool, Reason, TryRecvError};
 
 use crate::rig::until;
 
@@ -27,8 +25,12 @@ impl Count {
 
     /// Why workers ceased to serve so far, and the fewest that served at any moment.
     pub(crate) fn so_far(&mut self) -> (Vec<Reason>, usize) {
-        while let Some(event) = self.events.try_next().expect("no event was missed") {
-            self.note(event);
+        loop {
+            match self.events.try_recv() {
+                Ok(event) => self.note(event),
+                Err(TryRecvError::Lagged(missed)) => panic!("{missed} events were missed"),
+                Err(_) => break,
+            }
         }
         (self.left.clone(), self.fewest)
     }
@@ -36,7 +38,7 @@ impl Count {
     /// As [`so_far`](Self::so_far), once so many workers have ceased to serve.
     pub(crate) async fn until_left(&mut self, workers: usize) -> (Vec<Reason>, usize) {
         while self.left.len() < workers {
-            let event = self.events.next().await.expect("no event was missed");
+            let event = self.events.recv().await.expect("no event was missed");
             self.note(event);
         }
         (self.left.clone(), self.fewest)

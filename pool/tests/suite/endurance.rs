@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use ostler_pool::testing::resident;
-use ostler_pool::{Builder, CallError, ExitStatus, Lease, Pool, Program};
+use ostler_pool::{Builder, CallError, ExitStatus, Lease, Pool, Program, ProtocolError};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
@@ -110,15 +110,21 @@ impl Act {
                 assert!(request_written);
                 tally.faulted += 1;
             }
-            (Self::Garbage, Err(CallError::Protocol { problem, .. })) => {
+            (Self::Garbage, Err(CallError::Protocol { source, .. })) => {
                 assert!(
-                    problem.starts_with("it sent a frame of 4294504938 bytes"),
-                    "{problem}"
+                    matches!(
+                        source,
+                        ProtocolError::FrameTooLong {
+                            length: 4294504938,
+                            ..
+                        }
+                    ),
+                    "{source}"
                 );
                 tally.faulted += 1;
             }
-            (Self::CloseStdout, Err(CallError::Protocol { problem, .. })) => {
-                assert_eq!(problem, "it closed its output and went on living");
+            (Self::CloseStdout, Err(CallError::Protocol { source, .. })) => {
+                assert_eq!(source, ProtocolError::OutputClosed);
                 tally.faulted += 1;
             }
             (Self::Flood, Ok(reply)) => {
@@ -250,9 +256,11 @@ pub(crate) fn workers() -> Builder {
     let program = Program::new(interpreter()).args(["-I", "-S"]);
     let moment = Duration::from_millis(50);
     Pool::builder(program.arg(script).args(["good", "-"]))
-        .restart_backoff(Duration::from_millis(1), Duration::from_millis(20))
+        .restart_backoff(Duration::from_millis(1))
+        .restart_backoff_max(Duration::from_millis(20))
         .checkout_timeout(Duration::from_secs(60))
-        .stop_grace(moment, moment)
+        .ask_grace(moment)
+        .term_grace(moment)
 }
 
 /// L4: pools that are built, used and shut down, one after the other, leave nothing and do not make their host grow.

@@ -42,7 +42,7 @@ async fn a_daemon_ends_with_its_worker() {
     let report = pool.shutdown().await;
     assert_eq!(daemons.map(is_alive), [false, false]);
     let end = &report.workers[0];
-    assert_eq!((end.escaped, end.confirmed), (2, false));
+    assert_eq!((end.escaped, end.confirmed), (2, Some(false)));
     let text = report.to_string();
     assert!(text.contains("2 escaped processes killed"), "{text}");
     assert!(text.contains("not confirmed for 1 workers"), "{text}");
@@ -143,7 +143,7 @@ async fn nothing_leaves_a_control_group() {
         let report = pool.shutdown().await;
         assert_eq!((is_alive(daemon), parent.groups()), (false, 0));
         let end = &report.workers[0];
-        assert_eq!((end.escaped, end.confirmed), (1, true));
+        assert_eq!((end.escaped, end.confirmed), (1, Some(true)));
         assert!(!report.to_string().contains("not confirmed"), "{report}");
     }
 }
@@ -161,7 +161,7 @@ async fn who_is_in_no_control_group_is_found() {
     let report = pool.shutdown().await;
     assert_eq!((is_alive(daemon), parent.groups()), (false, 0));
     let end = &report.workers[0];
-    assert_eq!((end.escaped, end.confirmed), (1, false));
+    assert_eq!((end.escaped, end.confirmed), (1, Some(false)));
 }
 
 /// A directory that is no control group fails the build.
@@ -287,7 +287,8 @@ fn a_killed_sentinel_is_replaced() {
     leaves_nothing(async || {
         let moment = Duration::from_millis(1);
         let pool = pool(hostile())
-            .restart_backoff(moment, moment)
+            .restart_backoff(moment)
+            .restart_backoff_max(moment)
             .build()
             .unwrap();
         let watched = async || {

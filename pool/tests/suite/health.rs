@@ -5,9 +5,9 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use ostler_pool::ostler::supervisor::{Fault, Reason};
 use ostler_pool::testing::{Script, Sim};
 use ostler_pool::{Builder, Phase, Pool};
+use ostler_pool::{Fault, Reason};
 use tokio::time::{Instant, sleep};
 
 use crate::rig::{begin, end, pool, until};

@@ -5,10 +5,10 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use ostler_pool::ostler::supervisor::Event;
-use ostler_pool::ostler::supervisor::Reason;
+use ostler_pool::Event;
+use ostler_pool::Reason;
 use ostler_pool::testing::Sim;
-use ostler_pool::{CheckoutError, EventError, Phase};
+use ostler_pool::{CheckoutError, DrainEnd, Phase, RecvError, SessionError, TryRecvError};
 use tokio::time::sleep;
 
 use crate::rig::{begin, end, pool, until};
@@ -53,29 +53,29 @@ async fn a_pool_can_be_drained_and_resumed() {
     let held = pool.checkout().await.unwrap();
     let mut waits = pin!(pool.call(b"came before"));
     begin(&mut waits).await;
-    let mut drained = pin!(pool.drain());
+    let mut drained = pin!(pool.drain().into_future());
     begin(&mut drained).await;
     let refused = pool.checkout().await.unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "the pool is drained and takes no new clients: 0 workers initializing, 0 ready, 1 busy, \
+        "the pool rejects new clients until it is resumed; 0 workers initializing, 0 ready, 1 busy, \
          0 draining, 1 clients waiting"
     );
     assert!(matches!(
         pool.session("b"),
-        Err(CheckoutError::Draining { .. })
+        Err(SessionError::Draining { .. })
     ));
     drop(held);
     assert_eq!(waits.await.unwrap(), b"came before");
-    assert!(drained.await);
-    assert!(pool.drain().await, "it is still");
+    assert_eq!(drained.await, DrainEnd::Drained);
+    assert_eq!(pool.drain().await, DrainEnd::Drained, "it still is");
     assert!(pool.status().draining);
     assert_eq!(session.call(b"still here").await.unwrap(), b"still here");
     let lease = session.checkout().await.unwrap();
-    let mut interrupted = pin!(pool.drain());
+    let mut interrupted = pin!(pool.drain().into_future());
     begin(&mut interrupted).await;
     pool.resume();
-    assert!(!interrupted.await);
+    assert_eq!(interrupted.await, DrainEnd::Resumed);
     drop(lease);
     assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
     end(&pool, &sim).await;
@@ -102,7 +102,7 @@ async fn a_client_need_not_wait() {
     let none = pool.try_checkout().unwrap_err();
     assert_eq!(
         none.to_string(),
-        "no worker is idle: 1 workers initializing, 0 ready, 0 busy, 0 draining, 0 clients waiting"
+        "no worker is idle; 1 workers initializing, 0 ready, 0 busy, 0 draining, 0 clients waiting"
     );
     assert_eq!(pool.status().waiting, 0);
     end(&pool, &sim).await;
@@ -119,7 +119,7 @@ async fn events_tell_a_whole_life() {
     pool.shutdown().await;
     let mut told = Vec::new();
     let end = loop {
-        match events.next().await {
+        match events.recv().await {
             Ok(Event::Moved(moved)) => {
                 let reason = moved.reason.map(|reason| reason.to_string());
                 let (from, input, to) = (moved.from, moved.input, moved.to);
@@ -132,16 +132,16 @@ async fn events_tell_a_whole_life() {
             Err(end) => break end,
         }
     };
-    assert_eq!(end, EventError::Closed);
+    assert_eq!(end, RecvError::Closed);
     assert_eq!(
         told,
         [
             "Ready Checkout Busy ",
             "Busy Checkin Ready ",
-            "Ready Retire Lingering the pool shuts down",
-            "Lingering SessionsEnded Stopping the pool shuts down",
-            "Stopping Exited Stopping the pool shuts down",
-            "Stopping Released Terminated the pool shuts down",
+            "Ready Retire Lingering the pool is shutting down",
+            "Lingering SessionsEnded Stopping the pool is shutting down",
+            "Stopping Exited Stopping the pool is shutting down",
+            "Stopping Released Terminated the pool is shutting down",
         ]
     );
 }
@@ -156,13 +156,13 @@ async fn a_slow_reader_misses_events() {
     for _ in 0..3000 {
         pool.call(b"hello").await.unwrap();
     }
-    assert_eq!(events.try_next(), Err(EventError::Missed(6000 - 4096)));
+    assert_eq!(events.try_recv(), Err(TryRecvError::Lagged(6000 - 4096)));
     let mut read = 0;
-    while let Ok(Some(_)) = events.try_next() {
+    while events.try_recv().is_ok() {
         read += 1;
     }
     assert_eq!(read, 4096);
-    let mut waits = pin!(events.next());
+    let mut waits = pin!(events.recv());
     begin(&mut waits).await;
     sleep(Duration::from_millis(1)).await;
     let (event, _) = tokio::join!(waits, pool.call(b"hello"));

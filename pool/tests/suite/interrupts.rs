@@ -112,7 +112,8 @@ async fn what_does_not_listen_is_replaced() {
     let pool = hostile()
         .size(1)
         .cancel_grace(moment)
-        .stop_grace(moment, moment)
+        .ask_grace(moment)
+        .term_grace(moment)
         .build()
         .unwrap();
     for (faulted, request) in [(1, "compute"), (2, "deaf")] {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use futures_util::future::join_all;
-use ostler_pool::ostler::worker::Rung;
+use ostler_pool::Rung;
 use ostler_pool::{CallError, ExitStatus, Pool, Program};
 use rustix::process::Signal;
 
@@ -62,7 +62,8 @@ fn works(name: &str, program: Program) {
         let moment = Duration::from_millis(1);
         let pool = Pool::builder(program)
             .size(2)
-            .restart_backoff(moment, moment)
+            .restart_backoff(moment)
+            .restart_backoff_max(moment)
             .checkout_timeout(Duration::from_secs(60))
             .build()
             .unwrap();

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ostler_pool::ostler::supervisor::{Limit, Reason};
 use ostler_pool::{CallError, Phase, Pool, WorkerId, WorkerStatus};
+use ostler_pool::{Limit, Reason};
 use rustix::process::Signal;
 
 use crate::count::Count;
@@ -149,7 +149,8 @@ async fn a_worker_that_hangs_is_replaced() {
         .health_check_interval(Duration::from_millis(50))
         .health_check_timeout(Duration::from_millis(50))
         .health_failure_threshold(2)
-        .stop_grace(Duration::from_millis(50), Duration::from_millis(50))
+        .ask_grace(Duration::from_millis(50))
+        .term_grace(Duration::from_millis(50))
         .build()
         .unwrap();
     until(&pool, |status| {

@@ -102,12 +102,15 @@ async fn options_are_checked_when_the_pool_is_built() {
         "option `shutdown_timeout` is 1ms, and must be 10ms to 604800s"
     );
     assert_eq!(
-        build(|b| b.restart_backoff(Duration::from_secs(2), Duration::from_secs(1))),
+        build(|b| b
+            .restart_backoff(Duration::from_secs(2))
+            .restart_backoff_max(Duration::from_secs(1))),
         "option `restart_backoff_max` is 1s, and must be 2s to 604800s"
     );
     let long = 8 * day;
     let ask = pool(&Sim::default(), 1)
-        .stop_grace(long, day)
+        .ask_grace(long)
+        .term_grace(day)
         .build()
         .unwrap_err();
     assert_eq!(
@@ -115,7 +118,8 @@ async fn options_are_checked_when_the_pool_is_built() {
         "option `ask_grace` is 691200s, and must be 0ns to 604800s"
     );
     let term = pool(&Sim::default(), 1)
-        .stop_grace(day, long)
+        .ask_grace(day)
+        .term_grace(long)
         .build()
         .unwrap_err();
     assert_eq!(

@@ -2,7 +2,8 @@
 //!
 //! The frames are written out here byte by byte: they are the protocol that workers in other languages speak.
 
-use ostler_pool::{ExitStatus, Opener, Pipe, Port, Program, Python, WorkerId};
+use ostler_pool::port::{Opener, Pipe, Port};
+use ostler_pool::{ExitStatus, Program, Python, WorkerId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::resources::{is_alive, modules, until};

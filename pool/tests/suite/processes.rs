@@ -5,9 +5,9 @@
 use std::fs;
 use std::time::Duration;
 
-use ostler_pool::ostler::supervisor::Reason;
-use ostler_pool::ostler::worker::Rung;
-use ostler_pool::{CallError, ExitStatus};
+use ostler_pool::Reason;
+use ostler_pool::Rung;
+use ostler_pool::{CallError, ExitStatus, ProtocolError};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
@@ -201,7 +201,8 @@ async fn an_immortal_worker_is_killed() {
     let moment = Duration::from_millis(50);
     let pool = hostile()
         .size(1)
-        .stop_grace(moment, moment)
+        .ask_grace(moment)
+        .term_grace(moment)
         .build()
         .unwrap();
     let pid = pool.checkout().await.unwrap().pid().unwrap();
@@ -211,7 +212,7 @@ async fn an_immortal_worker_is_killed() {
     assert_eq!(
         (end.reason, end.rung, end.status),
         (
-            Some(Reason::Shutdown),
+            Reason::Shutdown,
             Some(Rung::Kill),
             Some(ExitStatus::Signal(9))
         )
@@ -226,7 +227,8 @@ async fn an_idle_worker_leaves_in_order() {
     let minute = Duration::from_secs(60);
     let pool = hostile()
         .size(1)
-        .stop_grace(minute, minute)
+        .ask_grace(minute)
+        .term_grace(minute)
         .shutdown_timeout(10 * minute)
         .build()
         .unwrap();
@@ -248,11 +250,11 @@ async fn a_worker_that_closes_its_output_is_replaced() {
     let pool = hostile().size(1).build().unwrap();
     match pool.call(b"silence").await {
         Err(CallError::Protocol {
-            problem,
+            source,
             request_written: true,
             ..
         }) => {
-            assert_eq!(problem, "it closed its output and went on living");
+            assert_eq!(source, ProtocolError::OutputClosed);
         }
         other => panic!("{other:?}"),
     }
@@ -311,7 +313,7 @@ async fn a_flood_on_stderr_blocks_nobody() {
     assert_eq!(pool.call(b"flood 1048576").await.unwrap(), b"flooded");
     match pool.call(b"exit 1").await {
         Err(CallError::WorkerExited { exit, .. }) => {
-            assert_eq!(exit.stderr.len(), ostler_pool::STDERR_TAIL);
+            assert_eq!(exit.stderr.len(), ostler_pool::port::STDERR_TAIL);
             assert!(exit.stderr.ends_with("xxxthe last words\n"));
         }
         other => panic!("{other:?}"),

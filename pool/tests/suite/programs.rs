@@ -46,7 +46,8 @@ fn a_program_that_cannot_run_leaves_nothing() {
         let pool = Pool::builder(Program::new(&file))
             .size(1)
             .crash_loop(2)
-            .restart_backoff(moment, moment)
+            .restart_backoff(moment)
+            .restart_backoff_max(moment)
             .build()
             .unwrap();
         match pool.checkout().await {
@@ -79,7 +80,8 @@ fn a_program_that_does_not_answer_leaves_nothing() {
             let pool = Pool::builder(program)
                 .size(1)
                 .crash_loop(1)
-                .restart_backoff(moment, moment)
+                .restart_backoff(moment)
+                .restart_backoff_max(moment)
                 .start_timeout(start_timeout)
                 .checkout_timeout(Duration::from_secs(60))
                 .build()
@@ -124,7 +126,8 @@ async fn a_program_gets_what_it_was_given() {
         )
         .size(1)
         .crash_loop(1)
-        .restart_backoff(moment, moment)
+        .restart_backoff(moment)
+        .restart_backoff_max(moment)
         .checkout_timeout(Duration::from_secs(60))
         .build()
         .unwrap();

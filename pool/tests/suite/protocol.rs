@@ -7,7 +7,8 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
-use ostler_pool::{Opener as _, Python, WorkerId};
+use ostler_pool::port::Opener as _;
+use ostler_pool::{Python, WorkerId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::languages::{native, node};

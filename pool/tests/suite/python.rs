@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ostler_pool::{Builder, CallError, CheckoutError, Pool, Python, RemoteError};
+use ostler_pool::{Builder, CallError, CheckoutError, JsonPart, Pool, Python, RemoteError};
 
 use crate::resources::{modules, scratch};
 
@@ -44,7 +44,13 @@ async fn json_comes_back_as_it_was() {
     assert_eq!(sorted, ["a", "b", "ü\u{0}😀"]);
     let reply = pool.call_json::<_, u64>(&[1]).await;
     assert!(
-        matches!(reply, Err(CallError::Json { what: "reply", .. })),
+        matches!(
+            reply,
+            Err(CallError::Json {
+                part: JsonPart::Reply,
+                ..
+            })
+        ),
         "{reply:?}"
     );
     assert_eq!(
@@ -126,7 +132,8 @@ async fn a_start_that_fails_says_why() {
         let moment = Duration::from_millis(1);
         let pool = python(target)
             .crash_loop(1)
-            .restart_backoff(moment, moment)
+            .restart_backoff(moment)
+            .restart_backoff_max(moment)
             .build()
             .unwrap();
         let Err(CheckoutError::CrashLoop { last }) = pool.checkout().await else {

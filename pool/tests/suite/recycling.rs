@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use ostler_pool::ostler::supervisor::{Limit, Reason};
 use ostler_pool::testing::{Script, Sim};
 use ostler_pool::{Builder, CallError, RollingError};
+use ostler_pool::{Limit, Reason};
 use tokio::time::sleep;
 
 use crate::count::Count;

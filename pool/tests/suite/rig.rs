@@ -8,9 +8,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use ostler_pool::ostler::supervisor::Reason;
+use ostler_pool::Reason;
 use ostler_pool::testing::Sim;
-use ostler_pool::{Builder, CallError, CheckoutError, Pool, PoolStatus, Python, WorkerId};
+use ostler_pool::{Builder, CallError, Pool, PoolStatus, Python, SessionError, WorkerId};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{sleep, timeout};
 
@@ -63,7 +63,8 @@ pub(crate) async fn end(pool: &Pool, sim: &Sim) {
 /// Real workers, each request a verb of `hostile.py`. They are made to crash again and again, so that the pauses are short.
 pub(crate) fn hostile() -> Builder {
     Pool::builder(Python::function("hostile:run").path(modules()))
-        .restart_backoff(Duration::from_millis(1), Duration::from_millis(20))
+        .restart_backoff(Duration::from_millis(1))
+        .restart_backoff_max(Duration::from_millis(20))
         .checkout_timeout(Duration::from_secs(60))
         .call_timeout(Duration::from_secs(60))
 }
@@ -92,7 +93,7 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
 /// Why the session is lost: it must be, and the call must say so.
 pub(crate) fn lost(call: Result<Vec<u8>, CallError>) -> Reason {
     match call {
-        Err(CallError::Checkout(CheckoutError::SessionLost { reason })) => reason,
+        Err(CallError::Session(SessionError::Lost { reason })) => reason,
         other => panic!("{other:?}"),
     }
 }
@@ -100,7 +101,7 @@ pub(crate) fn lost(call: Result<Vec<u8>, CallError>) -> Reason {
 /// The session must have ended, and the call must say so.
 pub(crate) fn assert_session_ended(call: Result<Vec<u8>, CallError>) {
     assert!(
-        matches!(call, Err(CallError::Checkout(CheckoutError::SessionEnded))),
+        matches!(call, Err(CallError::Session(SessionError::Ended))),
         "{call:?}"
     );
 }

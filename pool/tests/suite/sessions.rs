@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use ostler_pool::ostler::supervisor::Reason;
+use ostler_pool::Reason;
 use ostler_pool::testing::Sim;
-use ostler_pool::{CallError, CheckoutError, Phase};
+use ostler_pool::{CallError, Phase, SessionError};
 use tokio::time::{Instant, sleep};
 
 use crate::rig::{assert_session_ended, begin, end, lost, pool, until};
@@ -194,8 +194,8 @@ async fn shutdown_drains_sessions() {
     let since = Instant::now();
     let shutdown = pool.shutdown();
     session.call(b"still here").await.unwrap();
-    assert!(matches!(pool.session("b"), Err(CheckoutError::Closed)));
-    let mut shutdown = pin!(shutdown);
+    assert!(matches!(pool.session("b"), Err(SessionError::Closed)));
+    let mut shutdown = pin!(shutdown.into_future());
     begin(&mut shutdown).await;
     sleep(Duration::from_secs(5)).await;
     session.end();

@@ -5,8 +5,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use ostler_pool::ostler::supervisor::Reason;
-use ostler_pool::ostler::worker::Rung;
+use ostler_pool::Reason;
+use ostler_pool::Rung;
 use ostler_pool::testing::{Script, Sim, SimResources as Resources};
 use ostler_pool::{CallError, CheckoutError, Lease, Pool};
 use tokio::time::{Instant, sleep};

@@ -12,7 +12,7 @@ use std::{env, fmt};
 
 use futures_util::future::join_all;
 use ostler_pool::testing::{Resources, resident};
-use ostler_pool::{CallError, CheckoutError, Pool, Python, RollingError};
+use ostler_pool::{CallError, CheckoutError, Pool, Python, RollingError, SessionError};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
@@ -161,6 +161,15 @@ impl Figures {
             }
             (Err(CallError::Raised { .. }), None) => self.raised += 1,
             (Err(CallError::Checkout(error)), _) => self.refused(&error),
+            (
+                Err(CallError::Session(
+                    SessionError::Draining { .. }
+                    | SessionError::Closed
+                    | SessionError::Lost { .. }
+                    | SessionError::Ended,
+                )),
+                _,
+            ) => self.lost += 1,
             (other, _) => panic!("{other:?}"),
         }
     }
@@ -186,10 +195,7 @@ impl Figures {
     /// The pool is drained or shut down, or the session is over; and no client waits for a minute.
     fn refused(&mut self, error: &CheckoutError) {
         match error {
-            CheckoutError::Draining { .. }
-            | CheckoutError::Closed
-            | CheckoutError::SessionLost { .. }
-            | CheckoutError::SessionEnded => self.lost += 1,
+            CheckoutError::Draining { .. } | CheckoutError::Closed => self.lost += 1,
             other => panic!("{other:?}"),
         }
     }
@@ -205,7 +211,8 @@ fn python() -> Pool {
         .session_idle_timeout(Duration::from_millis(100))
         .min_worker_life(Duration::ZERO)
         .health_check_interval(Duration::from_millis(50))
-        .restart_backoff(moment, moment)
+        .restart_backoff(moment)
+        .restart_backoff_max(moment)
         .cancel_grace(Duration::from_secs(60))
         .checkout_timeout(Duration::from_secs(60))
         .call_timeout(Duration::from_secs(60))

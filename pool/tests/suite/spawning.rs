@@ -6,7 +6,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, iter};
 
-use ostler_pool::{Opener as _, Program, WorkerId};
+use ostler_pool::port::Opener as _;
+use ostler_pool::{Program, WorkerId};
 use tokio::runtime::Runtime;
 
 /// Tells a host how many MiB it is to hold.

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use ostler_pool::{OpenError, Opener as _, Program, StartError, WorkerId};
+use ostler_pool::port::Opener as _;
+use ostler_pool::{OpenError, Program, StartError, WorkerId};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 

@@ -6,14 +6,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use ostler_pool::testing::Sim;
-use ostler_pool::{CallError, ExitStatus, Lease, Parts, Pool, Python};
+use ostler_pool::{CallError, ExitStatus, JsonPart, Lease, Pool, Python, ReplyStream};
 use tokio::time::sleep;
 
 use crate::resources::{scratch, until};
 use crate::rig::{begin, end, hostile, pool};
 
 /// The parts, as one text, and how the stream ended.
-async fn text(parts: &mut Parts<'_>) -> (String, Result<(), CallError>) {
+async fn text(parts: &mut ReplyStream<'_>) -> (String, Result<(), CallError>) {
     let mut text = String::new();
     while let Some(part) = parts.next().await {
         match part {
@@ -28,7 +28,7 @@ async fn stream(lease: &mut Lease, request: &str) -> (String, Result<(), CallErr
     text(&mut lease.stream(request.as_bytes()).unwrap()).await
 }
 
-/// Parts come in order, none at all is fine too, and each stream counts as the one exchange that it is.
+/// ReplyStream come in order, none at all is fine too, and each stream counts as the one exchange that it is.
 #[tokio::test(start_paused = true)]
 async fn parts_arrive_in_order() {
     let sim = Sim::default();
@@ -146,7 +146,7 @@ async fn what_is_no_stream_breaks_the_protocol() {
     let sim = Sim::default();
     let pool = pool(&sim, 1).build().unwrap();
     let problem = |ended| match ended {
-        Err(CallError::Protocol { problem, .. }) => problem,
+        Err(CallError::Protocol { source, .. }) => source.to_string(),
         other => panic!("{other:?}"),
     };
     assert_eq!(
@@ -241,7 +241,13 @@ async fn a_part_can_be_json() {
     assert_eq!(parts.next_json::<String>().await.unwrap().unwrap(), "a");
     let part = parts.next_json::<String>().await.unwrap();
     assert!(
-        matches!(part, Err(CallError::Json { what: "part", .. })),
+        matches!(
+            part,
+            Err(CallError::Json {
+                part: JsonPart::Part,
+                ..
+            })
+        ),
         "{part:?}"
     );
     assert_eq!(

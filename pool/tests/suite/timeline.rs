@@ -38,7 +38,7 @@ async fn a_rolling_restart_in_pictures() {
     let mut rolling = None;
     for tick in 0..72 {
         if tick == 8 {
-            rolling = Some(tokio::spawn(pool.recycle_all()));
+            rolling = Some(tokio::spawn(pool.recycle_all().into_future()));
         }
         for worker in pool.status().workers {
             let id = worker.worker;

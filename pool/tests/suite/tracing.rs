@@ -8,8 +8,9 @@ use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::sync::{Arc, Mutex};
 
+use ostler_pool::Program;
+use ostler_pool::port::Opener as _;
 use ostler_pool::testing::Sim;
-use ostler_pool::{Opener as _, Program};
 use rustix::io::{FdFlags, fcntl_setfd};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};

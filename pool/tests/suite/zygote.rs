@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use ostler_pool::ostler::worker::Rung;
+use ostler_pool::Rung;
 use ostler_pool::{Builder, CallError, ExitStatus, Pool, Python};
 use rustix::process::Signal;
 
@@ -18,7 +18,8 @@ pub(crate) fn built(python: Python) -> Builder {
     let moment = Duration::from_millis(1);
     Pool::builder(python)
         .size(2)
-        .restart_backoff(moment, moment)
+        .restart_backoff(moment)
+        .restart_backoff_max(moment)
         .checkout_timeout(Duration::from_secs(60))
         .call_timeout(Duration::from_secs(60))
 }
@@ -150,7 +151,8 @@ async fn an_immortal_forked_worker_is_killed() {
     let moment = Duration::from_millis(50);
     let pool = built(zygote("hostile:run"))
         .size(1)
-        .stop_grace(moment, moment);
+        .ask_grace(moment)
+        .term_grace(moment);
     let pool = pool.build().unwrap();
     assert_eq!(pool.call(b"immortal").await.unwrap(), b"immortal");
     let report = pool.shutdown().await;

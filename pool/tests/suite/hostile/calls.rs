@@ -68,12 +68,15 @@ impl Expected<'_> {
             (
                 Self::Breaks(says, whole),
                 Err(CallError::Protocol {
-                    problem,
+                    source,
                     request_written,
                     ..
                 }),
             ) => {
-                assert_eq!((problem.as_str(), request_written), (*says, *whole));
+                assert_eq!(
+                    (source.to_string().as_str(), request_written),
+                    (*says, *whole)
+                );
             }
             (
                 Self::TimesOut,

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::net::UnixListener;
 
-use ostler_pool::ostler::worker::Rung;
+use ostler_pool::Rung;
 use ostler_pool::{Builder, ExitStatus, ShutdownReport};
 
 use super::caged;

@@ -82,8 +82,10 @@ fn caged_program(
         let builder = Pool::builder(program)
             .size(SIZE)
             .surge(SIZE)
-            .stop_grace(moment, moment)
-            .restart_backoff(Duration::from_millis(1), Duration::from_millis(20))
+            .ask_grace(moment)
+            .term_grace(moment)
+            .restart_backoff(Duration::from_millis(1))
+            .restart_backoff_max(Duration::from_millis(20))
             .checkout_timeout(Duration::from_secs(60))
             .call_timeout(Duration::from_secs(60));
         let cage = Cage {

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 use std::{env, fs, thread};
 
-use ostler_pool::ostler::worker::Rung;
+use ostler_pool::Rung;
 use ostler_pool::{Builder, CallError, ExitStatus, Program, StartError};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};

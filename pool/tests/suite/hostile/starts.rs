@@ -33,7 +33,7 @@ fn exits(name: &str, start: &str, status: ExitStatus, words: &str) {
 fn breaks(name: &str, start: &str, says: &str) {
     caged(name, start, same, async |cage| {
         match &*cage.failed_start().await {
-            StartError::Protocol { problem, .. } => assert_eq!(problem, says),
+            StartError::Protocol { source, .. } => assert_eq!(source.to_string(), says),
             other => panic!("{other:?}"),
         }
     });
