@@ -49,7 +49,7 @@ fn load(pool: &Pool, stop: &Arc<AtomicBool>) -> Vec<tokio::task::JoinHandle<u64>
 /// than four that serve, and no call fails.
 #[test]
 fn recycling_under_load_keeps_the_size() {
-    if !isolated("health::recycling_under_load_keeps_the_size") {
+    if !isolated("monitoring::recycling_under_load_keeps_the_size") {
         return;
     }
     leaves_nothing(async || {
@@ -79,7 +79,7 @@ fn recycling_under_load_keeps_the_size() {
 /// L15: a rolling restart under load replaces everyone, loses no call, and never has fewer serve.
 #[test]
 fn a_rolling_restart_loses_no_call() {
-    if !isolated("health::a_rolling_restart_loses_no_call") {
+    if !isolated("monitoring::a_rolling_restart_loses_no_call") {
         return;
     }
     leaves_nothing(async || {
@@ -258,7 +258,7 @@ async fn age_and_errors_are_limits() {
 /// L16, L17: shutdown ends in its time under a worker that ignores SIGTERM and a call of 60 s, and leaves nothing.
 #[test]
 fn shutdown_ends_in_its_time() {
-    if !isolated("health::shutdown_ends_in_its_time") {
+    if !isolated("monitoring::shutdown_ends_in_its_time") {
         return;
     }
     leaves_nothing(async || {
