@@ -58,7 +58,7 @@ HasOne    == HasSession(Watched)
 LifeVars  == << LifePhase, LifeRung, LifeTimers, LifePort, Leases, HasOne >>
 
 Life == INSTANCE WorkerLifecycle WITH
-            phase <- LifePhase, rung <- LifeRung, timers <- LifeTimers, port <- LifePort, news <- << >>,
+            phase <- LifePhase, rung <- LifeRung, timers <- LifeTimers, port <- LifePort, pending <- << >>,
             leases <- Leases, sessions <- HasOne
 
 \* A fact that is told in the moment in which it happens.

@@ -1,21 +1,20 @@
 ------------------------------ MODULE WorkerTable ------------------------------
 (*******************************************************************************)
-(* What a worker makes of everything that can happen to it.                    *)
+(* The transition table of a worker.                                           *)
 (*                                                                             *)
-(* This module has no variables and no behaviour: it is the table, and nothing *)
-(* else.  WorkerLifecycle sets it in motion, `cargo test` compares it cell by  *)
-(* cell with the one that is derived from the machine in src/worker, and       *)
-(* whoever wants to change a worker's life changes it here and there.          *)
+(* This module has no variables and no behaviour.  WorkerLifecycle gives it a  *)
+(* behaviour.  `cargo test` compares it, cell by cell, with the table derived  *)
+(* from the machine in src/worker.  A change to a worker's life changes both.  *)
 (*******************************************************************************)
 EXTENDS Naturals, Sequences, FiniteSets
 
 (*******************************************************************************)
-(* A row for each input, a column for each phase.  A cell names the phase that *)
-(* the worker is in afterwards, or holds one of two marks.                     *)
+(* One row for each input, one column for each phase.  A cell is the next      *)
+(* phase or one of two marks.                                                  *)
 (*******************************************************************************)
 
-Stale   == "~"    \* The input comes late: it is accepted and changes nothing.
-Refused == "-"    \* The input cannot come here: if it does, its sender is wrong.
+Stale   == "~"    \* The input is late: accepted, changes nothing.
+Refused == "-"    \* The input is illegal: its sender is wrong.
 
 Grid == <<
 << "",              "Initializing", "Ready",     "Busy",      "Lingering", "Finishing", "Stopping",   "Terminated" >>,
@@ -29,21 +28,21 @@ Grid == <<
 << "SessionsEnded", "-",            "-",         "-",         "Stopping",  "~",         "~",          "~"          >>,
 << "DrainElapsed",  "-",            "-",         "-",         "Stopping",  "Stopping",  "~",          "~"          >>,
 << "RungElapsed",   "-",            "-",         "-",         "-",         "-",         "Stopping",   "~"          >>,
-<< "Exited",    "Stopping",     "Stopping",  "Stopping",  "Stopping",  "Stopping",  "Stopping",   "-"          >>,
-<< "Released",  "-",            "-",         "-",         "-",         "-",         "Terminated", "-"          >> >>
+<< "Exited",        "Stopping",     "Stopping",  "Stopping",  "Stopping",  "Stopping",  "Stopping",   "-"          >>,
+<< "Released",      "-",            "-",         "-",         "-",         "-",         "Terminated", "-"          >> >>
 
 (*******************************************************************************)
-(* A worker that is Stopping stands on a rung of the stop ladder:              *)
+(* A Stopping worker is on a rung of the stop ladder:                          *)
 (*                                                                             *)
-(*   Ask    the shutdown frame is sent and the worker's stdin closed           *)
+(*   Ask    send the shutdown frame and close the worker's stdin               *)
 (*   Term   SIGTERM to the process group                                       *)
 (*   Kill   SIGKILL to the process group                                       *)
-(*   Reap   the leader has exited: what is left of its group is killed, the    *)
-(*          leader reaped, every descriptor closed                             *)
+(*   Reap   the leader has exited: kill the rest of its group, reap the        *)
+(*          leader, close every descriptor                                     *)
 (*                                                                             *)
-(* A worker that is only no longer wanted is asked.  One that does not answer  *)
-(* or breaks the protocol would not understand: it starts at SIGTERM.  One     *)
-(* whose process has exited, on whatever rung it stood, is reaped.             *)
+(* A worker that is no longer needed starts at Ask.  A worker that failed to   *)
+(* start or broke the protocol may not understand the frame: it starts at      *)
+(* Term.  A worker whose process exited goes to Reap from any phase and rung.  *)
 (*******************************************************************************)
 
 Rungs == << "Ask", "Term", "Kill", "Reap" >>
@@ -54,15 +53,15 @@ EntryRungs == [ Retire        |-> "Ask",
                 StartFailed   |-> "Term",
                 StartElapsed  |-> "Term",
                 Fault         |-> "Term",
-                Exited    |-> "Reap" ]
+                Exited        |-> "Reap" ]
 
-\* When the deadline of a rung passes.  The last two repeat: there is nothing above them.
+\* The rung after each rung's deadline.  Kill and Reap repeat: there is nothing stronger.
 NextRungs == [ Ask |-> "Term", Term |-> "Kill", Kill |-> "Kill", Reap |-> "Reap" ]
 
 (*******************************************************************************)
-(* The deadline that runs in each phase, and the input that says it has passed.*)
-(* Lingering and Finishing share one: a worker that is leased again while it   *)
-(* drains wins no time by that.  Each rung of the ladder has its own.          *)
+(* The deadline that runs in each phase, and the input that reports its        *)
+(* expiry.  Lingering and Finishing share one deadline, so a lease granted     *)
+(* during a drain does not extend the drain.  Each rung has its own deadline.  *)
 (*******************************************************************************)
 
 Deadlines == [ Initializing |-> "Start", Ready     |-> "none",  Busy     |-> "none",
@@ -73,7 +72,7 @@ Elapsed == [ Start |-> "StartElapsed", Drain |-> "DrainElapsed", Rung |-> "RungE
 
 --------------------------------------------------------------------------------
 (*******************************************************************************)
-(* The same as functions and sets, for those who compute with it.              *)
+(* The same table as functions and sets.                                       *)
 (*******************************************************************************)
 
 PhaseOrder == SubSeq(Grid[1], 2, Len(Grid[1]))
@@ -90,22 +89,22 @@ RankOf(r) == CHOOSE n \in 1..Len(Rungs) : Rungs[n] = r
 
 Table == [ p \in Phases |-> [ i \in Inputs |-> Grid[Row(i)][Column(p)] ] ]
 
-\* LET, because a checker may otherwise build the table anew for each element.
+\* With LET, because a checker may otherwise rebuild the table for each element.
 Transitions  == LET cell == Table IN { t \in Phases \X Inputs \X Phases : cell[t[1]][t[2]] = t[3] }
 StaleCells   == LET cell == Table IN { c \in Phases \X Inputs : cell[c[1]][c[2]] = Stale }
 RefusedCells == LET cell == Table IN { c \in Phases \X Inputs : cell[c[1]][c[2]] = Refused }
 
 --------------------------------------------------------------------------------
 (*******************************************************************************)
-(* What makes the above a table: these are evaluated before any state is.      *)
+(* Well-formedness.  Checkers evaluate these before any state.                 *)
 (*******************************************************************************)
 
-\* Deterministic: no phase and no input is listed twice, so no two cells answer the same question.
+\* Deterministic: no phase and no input is listed twice, so each pair has one cell.
 ASSUME Deterministic ==
     /\ Cardinality(Phases) = Len(PhaseOrder)
     /\ Cardinality(Inputs) = Len(InputOrder)
 
-\* Total, and disjoint: every cell is there, and holds one phase or one mark.
+\* Total: every pair has a cell, and each cell holds exactly one phase or one mark.
 ASSUME WellTyped ==
     /\ \A n \in 1..Len(Grid) : Len(Grid[n]) = Len(PhaseOrder) + 1
     /\ LET cell == Table
@@ -113,14 +112,14 @@ ASSUME WellTyped ==
     /\ Cardinality(Transitions) + Cardinality(StaleCells) + Cardinality(RefusedCells)
          = Cardinality(Phases) * Cardinality(Inputs)
 
-\* The ladder has an answer wherever it is asked, and answers with a rung.
+\* The ladder has a rung for every input that leads to Stopping, and a next rung for every rung.
 ASSUME LadderWellTyped ==
     /\ RungSet = { Rungs[n] : n \in 1..Len(Rungs) }
     /\ \A r \in RungSet : NextRungs[r] \in RungSet
     /\ \A i \in DOMAIN EntryRungs : EntryRungs[i] \in RungSet
     /\ DOMAIN EntryRungs = { t[2] : t \in { u \in Transitions : u[1] # "Stopping" /\ u[3] = "Stopping" } }
 
-\* Every phase that has a deadline has a way out when it passes.
+\* The expiry of a phase's deadline leads out of that phase, or to the next rung.
 ASSUME DeadlinesWellTyped ==
     /\ DOMAIN Deadlines = Phases
     /\ \A t \in Timers : Elapsed[t] \in Inputs
@@ -128,7 +127,7 @@ ASSUME DeadlinesWellTyped ==
                          \/ /\ Deadlines[p] \in Timers
                             /\ Table[p][Elapsed[Deadlines[p]]] \in Phases
 
-\* A worker ends once: nothing leads out of Terminated, and only the released port leads in.
+\* Terminated is final, and is entered only when the port is released.
 ASSUME EndsOnce ==
     { t \in Transitions : "Terminated" \in {t[1], t[3]} } = { << "Stopping", "Released", "Terminated" >> }
 ================================================================================

@@ -1,17 +1,18 @@
-//! The names of things that come and go.
+//! Identifiers of workers, leases, waiters and sessions.
 
 use core::fmt;
 
-/// One worker: a slot of the pool, and the generation of its occupant.
+/// One worker: a slot of the pool, and the generation of the worker in it.
 ///
-/// A slot's next worker has the next generation, so that whatever still comes in about the last one is recognised as
-/// late. Written `slot.generation`, as in `worker 3.17`.
+/// Each new worker of a slot has the next generation, so a late input about its predecessor is
+/// recognized. Displayed as `slot.generation`, as in `worker 3.17`.
+// Exhaustive on purpose, as are the other identifiers: drivers and tests build them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct WorkerId {
-    /// The slot, counted from 0. A pool has `size + surge` of them.
+    /// The slot, counted from 0. A pool has `size + surge` slots.
     pub slot: usize,
-    /// How many workers the slot has had, this one included.
+    /// How many workers the slot has had, including this one.
     pub generation: u64,
 }
 
@@ -21,22 +22,22 @@ impl fmt::Display for WorkerId {
     }
 }
 
-/// One lease: the worker, and which of its leases this is.
+/// One lease on a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LeaseId {
-    /// The worker that is leased.
+    /// The leased worker.
     pub worker: WorkerId,
-    /// How many leases the worker has had, this one included.
+    /// How many leases the worker has had, including this one.
     pub serial: u64,
 }
 
-/// One client that asked for a lease. Chosen by the driver, and never used twice.
+/// One client that waits for a lease. The driver chooses it and never reuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct WaiterId(pub u64);
 
-/// One session of a client. Chosen by the driver, and never used twice.
+/// One session. The driver chooses it and never reuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SessionId(pub u64);

@@ -1,24 +1,34 @@
-//! The pure core of [ostler](https://docs.rs/ostler-pool): the lifecycle of an external worker process, and every
-//! decision of a pool of such workers.
+//! The core of [ostler](https://docs.rs/ostler-pool): the lifecycle of one external worker process,
+//! and every decision about a pool of workers.
 //!
-//! Most users want the crate `ostler-pool`, which drives this one with tokio and real processes and re-exports it.
+//! To run a pool, use the crate `ostler-pool`: it drives this crate with tokio and real processes.
+//! Use this crate directly to write another driver, or to simulate a pool.
 //!
 //! # The contract
 //!
-//! The core is *sans-IO*. It has no clock, no operating system, no randomness and no lock: it is `no_std`.
+//! This crate is sans-IO and `no_std`. It has no clock, no randomness and no locks, and performs no
+//! I/O. [`Supervisor`] is the state machine of a pool; [`worker::Worker`] is that of one worker.
 //!
-//! - An **input** is a fact that happened: [`worker::Input`] for one worker, [`supervisor::Input`] for a pool.
-//! - An **effect** is an order: [`worker::Effect`], [`supervisor::Effect`]. Each says which input answers it.
-//! - Whoever drives the core **performs every effect, those about one worker in the order in which they were given**,
-//!   and reports what comes of it.
-//! - Timers are effects and inputs. Nothing here asks what time it is.
-//! - What can come late carries a generation, and is recognised when it does.
+//! - An **input** is a fact that happened: [`supervisor::Input`] about a pool, [`worker::Input`]
+//!   about one worker.
+//! - An **effect** is an order: [`supervisor::Effect`], [`worker::Effect`]. Each names the input
+//!   that answers it.
+//! - A **driver** feeds inputs and performs effects. **It must perform every effect, and the
+//!   effects of one worker in the order given.**
+//! - Timers are effects, and their expiries are inputs. The core never asks for the time.
+//! - Inputs that can arrive late name the generation of their subject. A late input is counted and
+//!   has no other effect.
+//! - An input that cannot be true of its worker is rejected with an error. That is a defect in the
+//!   driver; the core is unchanged and goes on.
 //!
 //! # The lifecycle of a worker
 //!
-//! Every phase against every input: the next phase, `~` for an input that comes late and changes nothing, `-` for a
-//! typed rejection. Below it, each transition with what it orders. This text is generated from the machine; the
-//! specification in `spec/` says the same, and `cargo test` compares the two in both directions.
+//! The first table gives the next phase for each phase and input: `~` is a late input, which is
+//! accepted and changes nothing, and `-` is a typed rejection. The second table gives the effects
+//! of each transition.
+//!
+//! Both are derived from the machine. `cargo test` compares them with the TLA+ specification in
+//! `spec/`, cell by cell and in both directions.
 //!
 //! ```text
 #![doc = include_str!("../docs/lifecycle.txt")]

@@ -1,86 +1,107 @@
-//! The numbers that a pool is run by.
+//! The options of a pool that its supervisor decides by.
 
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
 use core::time::Duration;
 
-/// The limits and deadlines that the [`Supervisor`](crate::Supervisor) decides by.
+/// The limits and deadlines that a [`Supervisor`](crate::Supervisor) decides by.
 ///
-/// [`validate`](Policy::validate) says what each may be. The supervisor takes only a policy that has passed.
+/// [`Policy::new`] gives the defaults and [`validate`](Policy::validate) checks the ranges; the
+/// supervisor accepts no policy that fails it. The options are named as in `Config` of
+/// `ostler-pool`. Unless stated otherwise, a duration is from 1 ns to 7 days.
+// Exhaustive on purpose: a driver that builds a policy from its own options must fail to compile
+// when it misses one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Policy {
-    /// Workers kept serving. From 1 to [`MAX_SIZE`].
+    /// Workers that the pool keeps serving. 1 to 4096.
     pub size: usize,
-    /// Workers allowed beyond `size` while others are replaced or still stopping. From 1 to [`MAX_SIZE`], default 1.
+    /// Workers beyond `size` that may exist while others are replaced or stopping. 1 to 4096.
+    /// Default: 1.
     pub surge: usize,
-    /// Workers that may be starting at the same time, so that a large pool does not stampede. At least 1, default 8.
+    /// Workers that may start at the same time, so that a large pool does not overload its host. 1
+    /// to 4096. Default: 8.
     pub max_starting: usize,
-    /// From the order to open a port to the answered handshake. Default 30 s.
+    /// Time from the order to open a port to the completed handshake. Default: 30 s.
     pub start_timeout: Duration,
-    /// The pause before a worker is replaced whose start failed, or that crashed as its predecessor did; it doubles
-    /// with each failure in a row. Changed at random by up to a tenth. Default 100 ms.
+    /// Delay before a worker whose start failed is replaced, and before one that crashed is
+    /// replaced if its predecessor had failed too. A first crash is replaced immediately. Doubles
+    /// with each consecutive failure, up to `restart_backoff_max`. Varied at random by up to 10 %.
+    /// Default: 100 ms.
     pub restart_backoff: Duration,
-    /// What that pause grows to at most. Default 30 s.
+    /// The longest restart backoff. From `restart_backoff` to 7 days. Default: 30 s.
     pub restart_backoff_max: Duration,
-    /// A worker that has served for so long starts its row of failures anew. Default 60 s.
+    /// Serving time after which a worker's next failure counts as its first. Default: 60 s.
     pub restart_reset: Duration,
-    /// After this many failed starts in a row, with nothing serving, waiters fail at once. At least 1, default 5.
+    /// Consecutive failed starts after which waiting clients are refused immediately while no
+    /// worker serves. The pool keeps trying. At least 1. Default: 5.
     pub crash_loop: u32,
-    /// Clients that may wait for a worker; beyond it, a checkout fails at once. 0 means nobody waits. Default 1024.
+    /// Clients that may wait for a worker. Further checkouts are refused. With 0, no client waits.
+    /// Default: 1024.
     pub max_waiting: usize,
-    /// Sessions that may be open; beyond it, opening one fails at once. 0 means none. Default 1024.
+    /// Sessions that may be open. With 0, none can be opened. Default: 1024.
     pub max_sessions: usize,
-    /// A session that nobody has used for so long ends; it may take a quarter longer. `None`: never. Default 10 min.
+    /// Time after which an unused session ends; it may take up to a quarter longer. `None`:
+    /// sessions never expire. 10 ms to 7 days. Default: 10 min.
     pub session_idle_timeout: Option<Duration>,
-    /// Whether idle workers are probed. Default true.
+    /// Whether idle workers get health checks. Default: true.
     pub enable_health_monitoring: bool,
-    /// How often an idle worker is probed, and a worker's memory measured. Changed at random by up to a tenth.
-    /// Default 30 s.
+    /// Time between two health checks of an idle worker, and between two memory measurements of any
+    /// worker. Varied at random by up to 10 %. 10 ms to 7 days. Default: 30 s.
     pub health_check_interval: Duration,
-    /// How long a probe may take before it counts as missed. Default 5 s.
+    /// Time after which a health check counts as missed. Default: 5 s.
     pub health_check_timeout: Duration,
-    /// A worker that misses so many probes in a row is retired. At least 1, default 3.
+    /// Consecutive missed health checks after which a worker is stopped and replaced. A passed
+    /// health check or a completed call resets the count. At least 1. Default: 3.
     pub health_failure_threshold: u32,
-    /// A worker that has served for so long is recycled. Changed at random by up to a tenth. Default 1 h.
+    /// Serving time after which a worker is recycled. Varied at random by up to 10 %, so that
+    /// workers do not expire together. `None`: no limit. 10 ms to 7 days. Default: 1 h.
     pub max_worker_age: Option<Duration>,
-    /// A worker that has answered so many requests is recycled. Lowered at random by up to a tenth. Default 1000.
+    /// Completed calls after which a worker is recycled. Lowered at random by up to 10 %. `None`:
+    /// no limit. At least 1. Default: 1000.
     pub max_worker_requests: Option<u64>,
-    /// A worker whose processes hold so many resident bytes is recycled. Lowered at random by up to a tenth. Default
-    /// none.
+    /// Resident bytes of a worker's processes at which it is recycled, measured every
+    /// `health_check_interval`. Lowered at random by up to 10 %. `None`: no limit. At least 1 MiB.
+    /// Default: `None`.
     pub max_worker_memory: Option<u64>,
-    /// A worker that has answered so many requests in a row with an error is recycled. Default 5.
+    /// Consecutive calls answered with an error after which a worker is recycled. `None`: no limit.
+    /// At least 1. Default: 5.
     pub error_threshold: Option<u32>,
-    /// How long a worker serves at least before one of the four limits above recycles it. Default 10 s.
+    /// Serving time before which none of the four limits above recycles a worker. 0 to 7 days.
+    /// Default: 10 s.
     pub min_worker_life: Duration,
-    /// The whole of a graceful shutdown: draining, then the ladder, cut to fit. At least 10 ms, default 30 s.
+    /// Time for a whole shutdown: draining, then the stop ladder, whose graces are cut to fit. 10
+    /// ms to 7 days. Default: 30 s.
     pub shutdown_timeout: Duration,
-    /// How long a worker gets to end a call that its client gave up, before it is stopped. `None`: it is stopped at once.
-    /// Default `None`.
+    /// Time for a worker to end a call that its client gave up, before the worker is stopped.
+    /// `None`: it is stopped immediately. Default: `None`.
     pub cancel_grace: Option<Duration>,
-    /// How long a worker that was asked to end gets before `SIGTERM`. Default 2 s.
+    /// Time from the shutdown frame to `SIGTERM`. 0 to 7 days. Default: 2 s.
     pub ask_grace: Duration,
-    /// How long it then gets before `SIGKILL`. Default 2 s.
+    /// Time from `SIGTERM` to `SIGKILL`. 0 to 7 days. Default: 2 s.
     pub term_grace: Duration,
 }
 
-/// More workers than this are taken for a mistake: each is a process with four descriptors of the host's.
+/// The largest `size`. Each worker costs the host one process and four descriptors, so a larger
+/// value is taken for a mistake.
 pub const MAX_SIZE: usize = 4096;
 
-/// Timers further away than this are taken for a mistake of units.
+/// The longest duration: 7 days. A longer one is taken for a mistake of units.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How long a kill or a reap may take before it is ordered again.
+/// Time after which a kill or a reap is ordered again.
 const REPEAT: Duration = Duration::from_secs(1);
 
-/// What is repeated at this rate or slower costs nothing that matters, and a limit below it would be one of units.
+/// The shortest interval. A shorter one is taken for a mistake of units, and would cost the host
+/// CPU time.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Below this no interpreter starts: a limit that small is one of units.
+/// The smallest memory limit: 1 MiB. No interpreter starts with less, so it is taken for a mistake
+/// of units.
 const MIN_MEMORY: u64 = 1 << 20;
 
-/// The shortest shutdown that still leaves each stage a timer's resolution.
+/// The shortest shutdown. It leaves each stage at least a timer's resolution, 1 ms.
 const MIN_SHUTDOWN: Duration = Duration::from_millis(10);
 
 impl Policy {
@@ -119,12 +140,12 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// The first option that is out of its range, with its value and the range.
+    /// [`InvalidOption`] for the first option that is out of range.
     pub fn validate(&self) -> Result<(), InvalidOption> {
         Self::validate_size(self.size)?;
         range("surge", self.surge, 1, MAX_SIZE)?;
         range("max_starting", self.max_starting, 1, MAX_SIZE)?;
-        range("crash_loop", self.crash_loop, 1, u32::MAX)?;
+        at_least("crash_loop", self.crash_loop, 1)?;
         let least = Duration::from_nanos(1);
         timeout("start_timeout", self.start_timeout, least)?;
         timeout("restart_backoff", self.restart_backoff, least)?;
@@ -134,6 +155,9 @@ impl Policy {
             self.restart_backoff,
         )?;
         timeout("restart_reset", self.restart_reset, least)?;
+        if let Some(idle) = self.session_idle_timeout {
+            timeout("session_idle_timeout", idle, MIN_INTERVAL)?;
+        }
         self.validate_health()?;
         timeout("shutdown_timeout", self.shutdown_timeout, MIN_SHUTDOWN)?;
         if let Some(grace) = self.cancel_grace {
@@ -143,19 +167,16 @@ impl Policy {
         timeout("term_grace", self.term_grace, Duration::ZERO)
     }
 
-    /// Checks a size that a pool is to be given while it runs.
+    /// Checks a new `size` for a running pool.
     ///
     /// # Errors
     ///
-    /// [`InvalidOption`] when it is 0 or above [`MAX_SIZE`].
+    /// [`InvalidOption`] when `size` is 0 or above [`MAX_SIZE`].
     pub fn validate_size(size: usize) -> Result<(), InvalidOption> {
         range("size", size, 1, MAX_SIZE)
     }
 
     fn validate_health(&self) -> Result<(), InvalidOption> {
-        if let Some(idle) = self.session_idle_timeout {
-            timeout("session_idle_timeout", idle, MIN_INTERVAL)?;
-        }
         timeout(
             "health_check_interval",
             self.health_check_interval,
@@ -163,29 +184,24 @@ impl Policy {
         )?;
         let least = Duration::from_nanos(1);
         timeout("health_check_timeout", self.health_check_timeout, least)?;
-        range(
-            "health_failure_threshold",
-            self.health_failure_threshold,
-            1,
-            u32::MAX,
-        )?;
+        at_least("health_failure_threshold", self.health_failure_threshold, 1)?;
         if let Some(age) = self.max_worker_age {
             timeout("max_worker_age", age, MIN_INTERVAL)?;
         }
         if let Some(requests) = self.max_worker_requests {
-            range("max_worker_requests", requests, 1, u64::MAX)?;
+            at_least("max_worker_requests", requests, 1)?;
         }
         if let Some(bytes) = self.max_worker_memory {
-            range("max_worker_memory", bytes, MIN_MEMORY, u64::MAX)?;
+            at_least("max_worker_memory", bytes, MIN_MEMORY)?;
         }
         if let Some(errors) = self.error_threshold {
-            range("error_threshold", errors, 1, u32::MAX)?;
+            at_least("error_threshold", errors, 1)?;
         }
         timeout("min_worker_life", self.min_worker_life, Duration::ZERO)
     }
 
-    /// How long a draining worker is waited for: what the shutdown has left after the ladder and a reserve for the
-    /// kill itself.
+    /// The drain deadline: `shutdown_timeout` minus the stop ladder and a reserve for the kill
+    /// itself.
     pub(crate) fn drain_timeout(&self) -> Duration {
         let ladder = self.grace(self.ask_grace) + self.grace(self.term_grace);
         let reserve = REPEAT.min(self.shutdown_timeout / 10);
@@ -202,7 +218,8 @@ impl Policy {
         }
     }
 
-    /// One of the two graces, cut so that both take at most half of the shutdown.
+    /// `ask_grace` or `term_grace`, cut in proportion so that together they take at most half of
+    /// the shutdown.
     fn grace(&self, grace: Duration) -> Duration {
         let both = self.ask_grace + self.term_grace;
         let most = self.shutdown_timeout / 2;
@@ -212,7 +229,7 @@ impl Policy {
         most.mul_f64(grace.as_secs_f64() / both.as_secs_f64())
     }
 
-    /// The pause before the next start, after `failures` in a row, without jitter.
+    /// The restart backoff after `failures` consecutive failures, without jitter.
     pub(crate) fn backoff(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
         self.restart_backoff
@@ -221,11 +238,11 @@ impl Policy {
     }
 }
 
-/// Checks a deadline against the range that every deadline shares.
+/// Checks that a duration is from `least` to [`MAX_TIMEOUT`].
 ///
 /// # Errors
 ///
-/// [`InvalidOption`] when it is below `least` or above [`MAX_TIMEOUT`].
+/// [`InvalidOption`] when it is not.
 pub fn timeout(
     option: &'static str,
     value: Duration,
@@ -239,26 +256,37 @@ pub fn timeout(
     })
 }
 
-fn range<T: PartialOrd + fmt::Display>(
+fn range(
     option: &'static str,
-    value: T,
-    least: T,
-    most: T,
+    value: usize,
+    least: usize,
+    most: usize,
 ) -> Result<(), InvalidOption> {
-    InvalidOption::unless((&least..=&most).contains(&&value), option, || {
+    InvalidOption::unless((least..=most).contains(&value), option, || {
         (format!("{value}"), format!("{least} to {most}"))
     })
 }
 
-/// An option that is out of its range.
+fn at_least<T: PartialOrd + fmt::Display>(
+    option: &'static str,
+    value: T,
+    least: T,
+) -> Result<(), InvalidOption> {
+    InvalidOption::unless(value >= least, option, || {
+        (format!("{value}"), format!("at least {least}"))
+    })
+}
+
+/// An option that is out of range.
+// Exhaustive on purpose: a driver builds it for the options that the policy does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("option `{option}` is {value}, and must be {allowed}")]
+#[error("option `{option}` is {value}; it must be {allowed}")]
 pub struct InvalidOption {
-    /// The option's name.
+    /// The option's name, as in [`Policy`] or in the driver's configuration.
     pub option: &'static str,
-    /// The value that it was given.
+    /// The rejected value.
     pub value: String,
-    /// What it may be.
+    /// The range, such as `1 to 4096` or `at least 1`.
     pub allowed: String,
 }
 

@@ -1,9 +1,9 @@
 //! Enums whose variants are words of the specification.
 
-/// Defines a plain enum together with the list of its variants and their names, spelled as in `spec/`.
+/// Defines a plain enum, the list of its variants, and their names as spelled in `spec/`.
 ///
-/// One list, so that no variant can be forgotten by what walks over all of them: the table, its renderings and the
-/// tests that compare them with the specification.
+/// All three come from one list, so the tests that compare the code with the specification cannot
+/// miss a variant.
 macro_rules! vocabulary {
     (
         $(#[$meta:meta])*
@@ -18,7 +18,7 @@ macro_rules! vocabulary {
             /// Every variant, in the order of the specification.
             pub const ALL: &'static [Self] = &[ $( Self::$variant, )+ ];
 
-            /// The name, spelled as in the specification.
+            /// The name, as spelled in the specification.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $( Self::$variant => stringify!($variant), )+ }

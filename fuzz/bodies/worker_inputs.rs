@@ -5,7 +5,9 @@
 
 use std::sync::LazyLock;
 
-use ostler::worker::{Effect, Input, Phase, Reaction, Rung, Table, Verdict, Worker};
+use ostler::worker::{Effect, Input, Phase, Reaction, Rung, Worker};
+
+use crate::derived_table::{Table, Verdict};
 
 /// Returns how many workers have lived to their end, and which transitions were made.
 pub(crate) fn run(data: &[u8]) -> Lives {

@@ -8,6 +8,9 @@ mod supervisor_events;
 #[path = "../../tests/suite/beside.rs"]
 mod beside;
 #[allow(dead_code)]
+#[path = "../../tests/suite/derived_table.rs"]
+mod derived_table;
+#[allow(dead_code)]
 #[path = "../../tests/suite/model.rs"]
 mod model;
 #[path = "../../tests/suite/model_actions.rs"]

@@ -1,4 +1,4 @@
-\* Rejected by EveryBreakIsNoticed: an idle worker that talks nonsense stays on offer.
+\* Rejected by EveryBreakIsNoticed: an idle worker that breaks the protocol stays available.
 ------------------------- MODULE BreakIgnoredWhenReady -------------------------
 EXTENDS WorkerLifecycle
 

@@ -1,4 +1,4 @@
-\* Rejected by AtMostOneLease: a worker is granted to a second client while the first one has it.
+\* Rejected by AtMostOneLease: a leased worker is granted to a second client.
 --------------------------- MODULE BusyGrantedAgain ----------------------------
 EXTENDS WorkerLifecycle
 

@@ -1,4 +1,4 @@
-\* Rejected by DrainsOnlyTheRetired: a worker that nobody has retired drains after its first lease.
+\* Rejected by DrainsOnlyTheRetired: a worker drains after its first lease without being retired.
 -------------------------- MODULE CheckinBeginsDrain ---------------------------
 EXTENDS WorkerLifecycle
 

@@ -1,4 +1,4 @@
-\* Rejected by DrainEndsWithSessions: a draining worker waits for its deadline when nobody needs it any more.
+\* Rejected by DrainEndsWithSessions: a drain without sessions lasts until its deadline.
 -------------------------- MODULE DrainAwaitsDeadline --------------------------
 EXTENDS WorkerLifecycle
 

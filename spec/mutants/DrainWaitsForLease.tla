@@ -1,4 +1,4 @@
-\* Rejected by EveryDrainEnds: the drain deadline waits for a client that never gives its lease back.
+\* Rejected by EveryDrainEnds: the drain deadline waits for a lease that is never returned.
 -------------------------- MODULE DrainWaitsForLease ---------------------------
 EXTENDS WorkerLifecycle
 

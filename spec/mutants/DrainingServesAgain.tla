@@ -1,4 +1,4 @@
-\* Rejected by DrainingNeverServesAgain: a draining worker goes back to serving when its lease ends.
+\* Rejected by DrainingNeverServesAgain: a draining worker serves again after its lease.
 -------------------------- MODULE DrainingServesAgain --------------------------
 EXTENDS WorkerLifecycle
 

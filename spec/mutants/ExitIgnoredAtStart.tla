@@ -1,4 +1,4 @@
-\* Rejected by EveryExitIsNoticed: a worker that dies while it starts is not given up.
+\* Rejected by EveryExitIsNoticed: an exit during the start is ignored.
 -------------------------- MODULE ExitIgnoredAtStart ---------------------------
 EXTENDS WorkerLifecycle
 

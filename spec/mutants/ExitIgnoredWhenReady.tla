@@ -1,4 +1,4 @@
-\* Rejected by EveryExitIsNoticed: an idle worker that dies stays on offer.
+\* Rejected by EveryExitIsNoticed: an idle worker whose process exited stays available.
 ------------------------- MODULE ExitIgnoredWhenReady --------------------------
 EXTENDS WorkerLifecycle
 

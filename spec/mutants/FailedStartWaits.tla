@@ -1,4 +1,4 @@
-\* Rejected by FaultedNeverServes: a worker whose start has failed is kept until the start deadline.
+\* Rejected by FaultedNeverServes: a failed start is noticed only at the start deadline.
 --------------------------- MODULE FailedStartWaits ----------------------------
 EXTENDS WorkerLifecycle
 

@@ -1,4 +1,4 @@
-\* Rejected by KillComesAfterTerm: a faulty worker is killed without having been told to end.
+\* Rejected by KillComesAfterTerm: a faulty worker gets SIGKILL without SIGTERM.
 --------------------------- MODULE FaultKillsAtOnce ----------------------------
 EXTENDS WorkerLifecycle
 

@@ -1,4 +1,4 @@
-\* Rejected by FaultedNeverServes: a worker whose call broke off in the middle goes to the next client.
+\* Rejected by FaultedNeverServes: a worker is granted again after a call broke off on it.
 ------------------------- MODULE FaultedLeaseReturned --------------------------
 EXTENDS WorkerLifecycle
 

@@ -1,4 +1,4 @@
-\* Rejected by GrantsAreEarned: a draining worker is granted to a client that has no session on it.
+\* Rejected by GrantsAreEarned: a draining worker is granted to a client without a session.
 ---------------------------- MODULE GrantToDraining ----------------------------
 EXTENDS WorkerLifecycle
 

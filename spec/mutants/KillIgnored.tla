@@ -3,5 +3,5 @@
 EXTENDS WorkerLifecycle
 
 Mutant == Init /\ [][Next]_vars
-            /\ WF_vars(NewsArrives) /\ WF_vars(DeadlinePasses) /\ WF_vars(Releases)
+            /\ WF_vars(Delivers) /\ WF_vars(DeadlinePasses) /\ WF_vars(Releases)
 ================================================================================

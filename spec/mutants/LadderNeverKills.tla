@@ -1,4 +1,4 @@
-\* Rejected by EveryStopEnds: a process that ignores SIGTERM is sent it for ever.
+\* Rejected by EveryStopEnds: SIGTERM is repeated forever to a process that ignores it.
 --------------------------- MODULE LadderNeverKills ----------------------------
 EXTENDS WorkerLifecycle
 

@@ -1,4 +1,4 @@
-\* Rejected by LadderOnlyRises: a process that takes long to die is sent SIGTERM again.
+\* Rejected by LadderOnlyRises: a process that survives SIGKILL for a while gets SIGTERM again.
 --------------------------- MODULE LadderStartsOver ----------------------------
 EXTENDS WorkerLifecycle
 

@@ -1,4 +1,4 @@
-\* Rejected by NeverRefused: a client that gives its lease back after its worker has ended is told that it is wrong.
+\* Rejected by NeverRefused: returning a lease after its worker terminated is an error.
 -------------------------- MODULE LateCheckinRefused ---------------------------
 EXTENDS WorkerLifecycle
 

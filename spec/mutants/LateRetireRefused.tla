@@ -1,4 +1,4 @@
-\* Rejected by NeverRefused: who retires a worker that has ended a moment ago is told that it is wrong.
+\* Rejected by NeverRefused: retiring a worker that has just terminated is an error.
 --------------------------- MODULE LateRetireRefused ---------------------------
 EXTENDS WorkerLifecycle
 

@@ -1,4 +1,4 @@
-\* Rejected by LateTimersAreHarmless: a start deadline that was cancelled too late stops a worker that serves.
+\* Rejected by LateTimersAreHarmless: a cancelled start timer stops a busy worker.
 -------------------------- MODULE LateStartTimerStops --------------------------
 EXTENDS WorkerLifecycle
 

@@ -1,4 +1,4 @@
-\* Rejected by TypeOK: a rung is misspelt, and no other property would know.
+\* Rejected by TypeOK: a rung is misspelt, and no other property notices.
 ----------------------------- MODULE MisspeltRung ------------------------------
 EXTENDS WorkerLifecycle
 

@@ -1,4 +1,4 @@
-\* Rejected by EveryDrainEnds: nothing limits how long clients and sessions may keep a draining worker.
+\* Rejected by EveryDrainEnds: a drain has no deadline.
 ---------------------------- MODULE NoDrainDeadline ----------------------------
 EXTENDS WorkerLifecycle
 

@@ -1,4 +1,4 @@
-\* Rejected by EveryStartEnds: nothing limits how long a handshake may take.
+\* Rejected by EveryStartEnds: a start has no deadline.
 ---------------------------- MODULE NoStartDeadline ----------------------------
 EXTENDS WorkerLifecycle
 

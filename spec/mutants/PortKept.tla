@@ -1,7 +1,7 @@
-\* Rejected by EveryStopEnds: the driver may keep a port that it was told to reap.
+\* Rejected by EveryStopEnds: the driver need not release a port that it was ordered to reap.
 ------------------------------- MODULE PortKept --------------------------------
 EXTENDS WorkerLifecycle
 
 Mutant == Init /\ [][Next]_vars
-            /\ WF_vars(NewsArrives) /\ WF_vars(DeadlinePasses) /\ WF_vars(KillEnds)
+            /\ WF_vars(Delivers) /\ WF_vars(DeadlinePasses) /\ WF_vars(KillEnds)
 ================================================================================

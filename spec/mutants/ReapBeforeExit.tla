@@ -1,4 +1,4 @@
-\* Rejected by ReapsOnlyTheExited: a process that takes long to die is reaped while it lives.
+\* Rejected by ReapsOnlyTheExited: a process that survives SIGKILL for a while is reaped alive.
 ---------------------------- MODULE ReapBeforeExit -----------------------------
 EXTENDS WorkerLifecycle
 

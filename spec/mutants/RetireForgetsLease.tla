@@ -1,4 +1,4 @@
-\* Rejected by LeaseMatchesPhase: a worker that is retired while leased drains as if it were idle.
+\* Rejected by LeaseMatchesPhase: a leased worker that is retired drains as if it were idle.
 -------------------------- MODULE RetireForgetsLease ---------------------------
 EXTENDS WorkerLifecycle
 

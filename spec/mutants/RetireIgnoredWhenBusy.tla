@@ -1,4 +1,4 @@
-\* Rejected by RetireIsHeeded: a worker that is retired while leased goes on serving.
+\* Rejected by RetireIsHeeded: a leased worker ignores its retirement.
 ------------------------- MODULE RetireIgnoredWhenBusy -------------------------
 EXTENDS WorkerLifecycle
 

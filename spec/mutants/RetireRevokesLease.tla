@@ -1,4 +1,4 @@
-\* Rejected by LeasesAreHonoured: a worker that is retired while leased is stopped in the middle of a call.
+\* Rejected by LeasesAreHonoured: retirement stops a worker in the middle of a call.
 -------------------------- MODULE RetireRevokesLease ---------------------------
 EXTENDS WorkerLifecycle
 

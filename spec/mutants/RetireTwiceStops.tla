@@ -1,4 +1,4 @@
-\* Rejected by RetireIsHeeded: a worker that is retired a second time is stopped before its sessions have ended.
+\* Rejected by RetireIsHeeded: a second retirement stops a worker before its sessions end.
 --------------------------- MODULE RetireTwiceStops ----------------------------
 EXTENDS WorkerLifecycle
 

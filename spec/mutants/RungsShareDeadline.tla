@@ -1,4 +1,4 @@
-\* Rejected by DeadlineRuns: only the first rung of the ladder starts its deadline.
+\* Rejected by DeadlineRuns: only the first rung of the ladder has a deadline.
 -------------------------- MODULE RungsShareDeadline ---------------------------
 EXTENDS WorkerLifecycle
 

@@ -1,4 +1,4 @@
-\* Rejected by LeasesAreHonoured: a leased worker is stopped because the sessions beside its lease have ended.
+\* Rejected by LeasesAreHonoured: the end of its sessions stops a leased worker.
 --------------------------- MODULE SessionsEndLease ----------------------------
 EXTENDS WorkerLifecycle
 

@@ -1,4 +1,4 @@
-\* Rejected by StoppingOnlyEnds: a handshake that is answered late revives a worker that is being stopped.
+\* Rejected by StoppingOnlyEnds: a late handshake makes a stopping worker ready.
 ---------------------------- MODULE StartedRevives -----------------------------
 EXTENDS WorkerLifecycle
 

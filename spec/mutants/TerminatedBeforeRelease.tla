@@ -1,4 +1,4 @@
-\* Rejected by TerminatedIsReleased: an exited worker counts as ended while its group may live and its pipes are open.
+\* Rejected by TerminatedIsReleased: a worker is terminated on exit, before its release.
 ------------------------ MODULE TerminatedBeforeRelease ------------------------
 EXTENDS WorkerLifecycle
 

@@ -1,4 +1,4 @@
-\* Rejected by TerminatedIsFinal: a worker that has ended is started again in place.
+\* Rejected by TerminatedIsFinal: retiring a terminated worker starts it again.
 -------------------------- MODULE TerminatedReopened ---------------------------
 EXTENDS WorkerLifecycle
 

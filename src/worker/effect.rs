@@ -1,39 +1,47 @@
-//! What is to be done about a worker.
+//! What a worker's machine orders.
 
 use core::ops::Deref;
 
 use super::Rung;
 use crate::vocabulary::vocabulary;
 
-/// An order about one worker. Each says which input answers it.
+/// An order about one worker. Each variant names the input that answers it.
+// Exhaustive on purpose: a driver that ignores a new order leaves its worker waiting for the
+// answer.
 #[must_use = "an effect that is not performed leaves the worker waiting for its answer"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// Open the port and make the handshake. Answered by `Started` or `StartFailed`; `Exited` may come first.
+    /// Open the port and perform the handshake. Answered by `Started` or `StartFailed`, or by
+    /// `Exited` if the process exits first.
     Open,
-    /// Take this rung of the ladder. Answered by `Exited`, and on [`Rung::Reap`] by `Released`.
+    /// Take this rung of the stop ladder. Answered by `Exited`, and on [`Rung::Reap`] by
+    /// `Released`.
     Stop(Rung),
-    /// Start this timer, which is not running. Answered by its `…Elapsed` unless it is cancelled first.
+    /// Start this timer, which is not running. Answered by its `…Elapsed`, unless it is cancelled
+    /// first.
     StartTimer(Timer),
-    /// Cancel this timer. An answer that is already on its way is recognised as stale.
+    /// Cancel this timer. Not answered. If its `…Elapsed` is already on its way, the supervisor
+    /// recognizes it by its generation.
     CancelTimer(Timer),
 }
 
 vocabulary! {
-    /// The deadlines of a worker. At most one of them runs at any time.
+    /// The deadlines of a worker. At most one runs at any time.
+    // Exhaustive on purpose: a driver must run every timer.
     pub enum Timer {
-        /// From the order to open to the answered handshake; then `StartElapsed`.
+        /// From [`Effect::Open`] to the completed handshake. Its expiry is `StartElapsed`.
         Start,
-        /// From retirement to the order to stop; then `DrainElapsed`.
+        /// From retirement to the first rung of the stop ladder. Its expiry is `DrainElapsed`.
         Drain,
-        /// From each rung to the next; then `RungElapsed`.
+        /// From one rung to the next. Its expiry is `RungElapsed`.
         Rung,
     }
 }
 
-/// The effects of one input, in the order in which they are to be performed.
+/// The effects of one input, in the order in which the driver must perform them. Dereferences to a
+/// slice.
 ///
-/// A fixed array with a length, so that handling an input allocates nothing.
+/// A fixed array with a length, so that handling an input does not allocate.
 #[must_use = "every effect must be performed"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effects {
@@ -42,7 +50,7 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// The most that one input can order: cancel the old phase's timer, take a rung, start its timer.
+    /// The longest list: cancel the timer of the old phase, take a rung, start its timer.
     const MAX: usize = 3;
 
     pub(super) const NONE: Self = Self {
@@ -53,7 +61,7 @@ impl Effects {
     pub(super) fn push(&mut self, effect: Effect) {
         debug_assert!(
             self.len < Self::MAX,
-            "more effects than a transition can have"
+            "a transition has at most three effects"
         );
         if let Some(free) = self.items.get_mut(self.len) {
             *free = effect;

@@ -4,11 +4,12 @@ use super::Phase;
 use crate::vocabulary::vocabulary;
 
 vocabulary! {
-    /// A fact about one worker, fed to [`Worker::handle`](super::Worker::handle).
+    /// A fact about one worker, fed to [`Worker::feed`](super::Worker::feed).
     ///
-    /// Inputs carry no data, and the machine asks no questions: what depends on numbers (which limit was crossed, how
-    /// many sessions are left) is decided by whoever sends the input. So the table of phases and inputs is finite
-    /// and exact.
+    /// Inputs carry no data and the machine keeps no counters. The supervisor compares the numbers
+    /// (which limit is reached, how many sessions are left) and sends the input that follows. That
+    /// keeps the table of phases and inputs finite and exact.
+    #[non_exhaustive]
     pub enum Input {
         /// The worker answered the handshake.
         Started,
@@ -16,13 +17,14 @@ vocabulary! {
         StartFailed,
         /// The start deadline passed.
         StartElapsed,
-        /// A lease on the worker is granted.
+        /// A client is granted a lease on the worker.
         Checkout,
-        /// The lease ended between two whole calls.
+        /// The lease ended between two calls.
         Checkin,
-        /// The lease ended in the middle of an exchange, or the worker broke the protocol.
+        /// The lease ended in the middle of a call, or the worker broke the protocol.
         Fault,
-        /// The worker is to be drained: for its age, its uses, its errors, or because the pool shrinks or shuts down.
+        /// The supervisor retires the worker: it is to be replaced, it is unhealthy or surplus, or
+        /// the pool shuts down.
         Retire,
         /// The last session of a draining worker ended.
         SessionsEnded,
@@ -30,22 +32,24 @@ vocabulary! {
         DrainElapsed,
         /// The deadline of the current rung passed.
         RungElapsed,
-        /// The leader of the port has exited.
+        /// The leader of the port's process group exited.
         Exited,
-        /// The port is released: leader reaped, group empty, descriptors closed.
+        /// The port is released: its leader is reaped, its group is empty, its descriptors are
+        /// closed.
         Released,
     }
 }
 
-/// An input that is illegal in the phase in which it came. The worker is unchanged.
+/// An input that is illegal in the current phase. The worker is unchanged.
 ///
-/// No sequence of facts from a correct driver leads here (the specification's `NeverRefused`), so it means a defect
-/// in the driver, not in the worker.
+/// It means a defect in the driver, not in the worker: no sequence of facts from a correct driver
+/// is rejected. The specification states that as `NeverRefused`, and `cargo test` checks it.
+// Exhaustive on purpose: a rejection is one cell of the table, so it has these two coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("illegal input: {input} in phase {phase}")]
 pub struct Rejected {
-    /// The phase that the worker was, and still is, in.
+    /// The phase of the worker, before and after.
     pub phase: Phase,
-    /// The input that it does not accept there.
+    /// The input that this phase rejects.
     pub input: Input,
 }

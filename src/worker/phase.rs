@@ -1,25 +1,27 @@
-//! Where a worker is in its life.
+//! The phases of a worker, and the rungs of its stop ladder.
 
 use crate::vocabulary::vocabulary;
 
 vocabulary! {
-    /// The phase of a worker: the seven leaves of its machine.
+    /// The phase of a worker: one of the seven leaves of its machine.
     ///
-    /// [`public`](Phase::summary) gives the five that users of a pool think in.
+    /// [`summary`](Phase::summary) reduces it to the five phases that users of a pool need.
+    #[non_exhaustive]
     pub enum Phase {
-        /// The port is being opened and the handshake is pending. Has a start deadline.
+        /// The port is opening and the handshake is pending. The start deadline runs.
         Initializing,
-        /// Idle: may be granted.
+        /// Idle: may be granted to any client.
         Ready,
-        /// Held by exactly one lease.
+        /// Leased to exactly one client.
         Busy,
-        /// Draining without a lease: its sessions have not all ended. Has the drain deadline.
+        /// Draining and idle, because sessions are still bound to it. The drain deadline runs.
         Lingering,
-        /// Draining while leased. Has the drain deadline.
+        /// Draining and leased. The drain deadline runs.
         Finishing,
-        /// The port is being shut, one [`Rung`] after another. Each rung has a deadline.
+        /// The port is being closed, one [`Rung`] after another. Each rung has its own deadline.
         Stopping,
-        /// The port is released: its leader reaped, its group empty, its descriptors closed. Final.
+        /// The port is released: its leader is reaped, its group is empty, its descriptors are
+        /// closed. Final.
         Terminated,
     }
 }
@@ -37,25 +39,28 @@ impl Phase {
         }
     }
 
-    /// Whether the worker counts towards the size of its pool: it serves, or will once it has started.
+    /// Whether the worker counts towards the pool's `size`: it serves, or will once it has started.
     #[must_use]
     pub const fn is_staffing(self) -> bool {
         matches!(self, Self::Initializing | Self::Ready | Self::Busy)
     }
 }
 
-/// The five phases of the plan that ostler grew out of: what a dashboard shows.
+/// The phase of a worker in five words, for status pages and metrics. `Display` writes it in lower
+/// case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum PhaseSummary {
-    /// Starting up; not yet offered to anyone.
+    /// Starting: serves no client yet.
     Initializing,
-    /// Idle and on offer.
+    /// Idle: may be granted to any client.
     Ready,
-    /// Serving a lease.
+    /// Leased to a client.
     Busy,
-    /// Takes no new work and is on its way out.
+    /// Draining or being stopped: takes no new client.
     Draining,
-    /// Gone, with everything it held.
+    /// Ended, with every resource released.
     Terminated,
 }
 
@@ -72,25 +77,28 @@ impl core::fmt::Display for PhaseSummary {
 }
 
 vocabulary! {
-    /// A rung of the stop ladder: how a port is being shut.
+    /// A rung of the stop ladder: how a port is being closed.
     ///
-    /// Every rung keeps what the ones before it did: whoever stands on `Term` has closed the worker's stdin as well.
+    /// Each rung keeps what the rungs before it did: on `Term`, the worker's stdin is closed as
+    /// well.
+    // Exhaustive on purpose: a driver that ignores a new rung never stops the worker.
     pub enum Rung {
-        /// Send the shutdown frame where no exchange is under way, and close the worker's stdin.
+        /// Send the shutdown frame, unless a call is in progress, and close the worker's stdin.
         Ask,
-        /// `SIGTERM` to the process group.
+        /// Send `SIGTERM` to the process group.
         Term,
-        /// `SIGKILL` to the process group.
+        /// Send `SIGKILL` to the process group.
         Kill,
-        /// The leader has exited: kill what is left of its group, reap it, close every descriptor.
+        /// The leader has exited: kill the rest of its group, reap it, close every descriptor.
         Reap,
     }
 }
 
 impl Rung {
-    /// The rung to take when this one's deadline passes.
+    /// The rung that follows when this rung's deadline passes.
     ///
-    /// The last two repeat: a kill cannot be refused, but it can take a while, and it is the only way to the end.
+    /// `Kill` and `Reap` repeat. No process can refuse a kill, but one may take a while to die, and
+    /// there is nothing stronger to send.
     #[must_use]
     pub const fn next(self) -> Self {
         match self {

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use ostler::worker::{Table, Verdict};
 use proptest::prelude::*;
 
+use crate::derived_table::{Table, Verdict};
 use crate::{fuzz_supervisor_events as supervisor_events, fuzz_worker_inputs as worker_inputs};
 
 /// The committed corpus of a target: what fuzzing found worth keeping.

@@ -1,6 +1,7 @@
 //! The verification suite of the core: one module per question.
 
 mod beside;
+mod derived_table;
 mod fuzz;
 #[path = "../../fuzz/bodies/supervisor_events.rs"]
 mod fuzz_supervisor_events;
@@ -19,6 +20,7 @@ mod model_settle;
 mod model_tally;
 mod policy;
 mod random;
+mod render_table;
 mod spec_checks;
 mod spec_files;
 mod spec_model;

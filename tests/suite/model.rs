@@ -12,9 +12,10 @@ use ostler::supervisor::{
     Counters, Effect, Illegal, Input, Order, Reason, SessionEnd, Timer, WorkerView,
 };
 use ostler::supervisor::{Event, Transition};
-use ostler::worker::{self, Phase, Rejected, Rung, State, Table, Verdict};
+use ostler::worker::{self, Phase, Rejected, Rung};
 use ostler::{LeaseId, Policy, SessionId, WaiterId, WorkerId};
 
+use crate::derived_table::{State, Table, Verdict};
 use crate::world::PortState;
 
 static TABLE: LazyLock<Table> = LazyLock::new(Table::derive);

@@ -1,9 +1,10 @@
 //! What may happen to a pool: abstract actions, and what each is to a [`Model`] in the state that it is in.
 
 use ostler::supervisor::{Fault, Input, PortFact, Timer};
-use ostler::worker::{Phase, Verdict};
+use ostler::worker::Phase;
 use ostler::{SessionId, WaiterId};
 
+use crate::derived_table::Verdict;
 use crate::model::{Holder, Home, Lease, Model};
 use crate::model_inputs::of_machine;
 use crate::model_settle::worker_of;

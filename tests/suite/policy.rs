@@ -1,4 +1,4 @@
-//! Does a policy take what is in an option's range, all of it, and nothing else?
+//! Does a policy accept exactly the documented range of each option?
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn refused(change: Change) -> Option<InvalidOption> {
     by_policy
 }
 
-/// L20: the first and the last value of each option's range.
+/// L20: the first and the last value of each option's range are accepted.
 #[test]
 fn the_ends_of_each_range_are_in_it() {
     let ends: &[Change] = &[
@@ -66,6 +66,9 @@ fn the_ends_of_each_range_are_in_it() {
         |p| p.min_worker_life = MAX_TIMEOUT,
         |p| p.shutdown_timeout = Duration::from_millis(10),
         |p| p.shutdown_timeout = MAX_TIMEOUT,
+        |p| p.cancel_grace = Some(NANO),
+        |p| p.cancel_grace = Some(MAX_TIMEOUT),
+        |p| p.cancel_grace = None,
         |p| p.ask_grace = Duration::ZERO,
         |p| p.ask_grace = MAX_TIMEOUT,
         |p| p.term_grace = Duration::ZERO,
@@ -76,93 +79,97 @@ fn the_ends_of_each_range_are_in_it() {
     }
 }
 
-/// L20: what is beyond an end is refused, by the option's name, with its value and its range.
+/// L20: a value beyond either end is refused, with the option's name, the value and the range.
 #[test]
-fn what_is_beyond_a_range_is_refused() {
+fn values_out_of_range_are_refused() {
     let beyond: &[(Change, &str)] = &[
-        (|p| p.size = 0, "`size` is 0, and must be 1 to 4096"),
-        (|p| p.size = 4097, "`size` is 4097, and must be 1 to 4096"),
-        (|p| p.surge = 0, "`surge` is 0, and must be 1 to 4096"),
-        (|p| p.surge = 4097, "`surge` is 4097, and must be 1 to 4096"),
+        (|p| p.size = 0, "`size` is 0; it must be 1 to 4096"),
+        (|p| p.size = 4097, "`size` is 4097; it must be 1 to 4096"),
+        (|p| p.surge = 0, "`surge` is 0; it must be 1 to 4096"),
+        (|p| p.surge = 4097, "`surge` is 4097; it must be 1 to 4096"),
         (
             |p| p.max_starting = 0,
-            "`max_starting` is 0, and must be 1 to 4096",
+            "`max_starting` is 0; it must be 1 to 4096",
         ),
         (
             |p| p.max_starting = 4097,
-            "`max_starting` is 4097, and must be 1 to 4096",
+            "`max_starting` is 4097; it must be 1 to 4096",
         ),
         (
             |p| p.crash_loop = 0,
-            "`crash_loop` is 0, and must be 1 to 4294967295",
+            "`crash_loop` is 0; it must be at least 1",
         ),
         (
             |p| p.start_timeout = Duration::ZERO,
-            "`start_timeout` is 0ns, and must be 1ns to 604800s",
+            "`start_timeout` is 0ns; it must be 1ns to 604800s",
         ),
         (
             |p| p.start_timeout = MAX_TIMEOUT + NANO,
-            "`start_timeout` is 604800.000000001s, and must be 1ns to 604800s",
+            "`start_timeout` is 604800.000000001s; it must be 1ns to 604800s",
         ),
         (
             |p| p.restart_backoff = Duration::ZERO,
-            "`restart_backoff` is 0ns, and must be 1ns to 604800s",
+            "`restart_backoff` is 0ns; it must be 1ns to 604800s",
         ),
         (
             |p| p.restart_backoff = p.restart_backoff_max + NANO,
-            "`restart_backoff_max` is 30s, and must be 30.000000001s to 604800s",
+            "`restart_backoff_max` is 30s; it must be 30.000000001s to 604800s",
         ),
         (
             |p| p.restart_reset = Duration::ZERO,
-            "`restart_reset` is 0ns, and must be 1ns to 604800s",
+            "`restart_reset` is 0ns; it must be 1ns to 604800s",
         ),
         (
             |p| p.session_idle_timeout = Some(Duration::from_millis(10) - NANO),
-            "`session_idle_timeout` is 9.999999ms, and must be 10ms to 604800s",
+            "`session_idle_timeout` is 9.999999ms; it must be 10ms to 604800s",
         ),
         (
             |p| p.health_check_interval = Duration::from_millis(10) - NANO,
-            "`health_check_interval` is 9.999999ms, and must be 10ms to 604800s",
+            "`health_check_interval` is 9.999999ms; it must be 10ms to 604800s",
         ),
         (
             |p| p.health_check_timeout = Duration::ZERO,
-            "`health_check_timeout` is 0ns, and must be 1ns to 604800s",
+            "`health_check_timeout` is 0ns; it must be 1ns to 604800s",
         ),
         (
             |p| p.health_failure_threshold = 0,
-            "`health_failure_threshold` is 0, and must be 1 to 4294967295",
+            "`health_failure_threshold` is 0; it must be at least 1",
         ),
         (
             |p| p.max_worker_age = Some(Duration::from_millis(10) - NANO),
-            "`max_worker_age` is 9.999999ms, and must be 10ms to 604800s",
+            "`max_worker_age` is 9.999999ms; it must be 10ms to 604800s",
         ),
         (
             |p| p.max_worker_requests = Some(0),
-            "`max_worker_requests` is 0, and must be 1 to 18446744073709551615",
+            "`max_worker_requests` is 0; it must be at least 1",
         ),
         (
             |p| p.max_worker_memory = Some((1 << 20) - 1),
-            "`max_worker_memory` is 1048575, and must be 1048576 to 18446744073709551615",
+            "`max_worker_memory` is 1048575; it must be at least 1048576",
         ),
         (
             |p| p.error_threshold = Some(0),
-            "`error_threshold` is 0, and must be 1 to 4294967295",
+            "`error_threshold` is 0; it must be at least 1",
         ),
         (
             |p| p.min_worker_life = MAX_TIMEOUT + NANO,
-            "`min_worker_life` is 604800.000000001s, and must be 0ns to 604800s",
+            "`min_worker_life` is 604800.000000001s; it must be 0ns to 604800s",
         ),
         (
             |p| p.shutdown_timeout = Duration::from_millis(10) - NANO,
-            "`shutdown_timeout` is 9.999999ms, and must be 10ms to 604800s",
+            "`shutdown_timeout` is 9.999999ms; it must be 10ms to 604800s",
+        ),
+        (
+            |p| p.cancel_grace = Some(Duration::ZERO),
+            "`cancel_grace` is 0ns; it must be 1ns to 604800s",
         ),
         (
             |p| p.ask_grace = MAX_TIMEOUT + NANO,
-            "`ask_grace` is 604800.000000001s, and must be 0ns to 604800s",
+            "`ask_grace` is 604800.000000001s; it must be 0ns to 604800s",
         ),
         (
             |p| p.term_grace = MAX_TIMEOUT + NANO,
-            "`term_grace` is 604800.000000001s, and must be 0ns to 604800s",
+            "`term_grace` is 604800.000000001s; it must be 0ns to 604800s",
         ),
     ];
     for (change, text) in beyond {
@@ -171,9 +178,9 @@ fn what_is_beyond_a_range_is_refused() {
     }
 }
 
-/// A size for a pool that runs is held to the same range.
+/// A new size for a running pool must be in the same range.
 #[test]
-fn a_later_size_is_checked_too() {
+fn a_new_size_is_checked() {
     assert_eq!(Policy::validate_size(1), Ok(()));
     assert_eq!(Policy::validate_size(MAX_SIZE), Ok(()));
     for size in [0, MAX_SIZE + 1] {

@@ -29,7 +29,7 @@ fn every_value_is_reached() {
         (r#"Alive \cup {"exited", "released"}"#, "{port}"),
         (
             r#"{ Facts[n] : n \in 1..Len(Facts) }"#,
-            "{ news[n] : n \\in 1..Len(news) }",
+            "{ pending[n] : n \\in 1..Len(pending) }",
         ),
         ("BOOLEAN", "{sessions}"),
         ("{0, 1}", "{leases}"),
@@ -110,7 +110,7 @@ fn what_can_happen_on_each_rung() {
 fn told(variable: &str, model: &Model) -> BTreeMap<String, BTreeSet<String>> {
     let (states, _) = model.explore();
     let told_in = |input: &String| {
-        let action = format!("Tell(\"{input}\")");
+        let action = format!("Feed(\"{input}\")");
         let possible = |state: &&State| !model.next(state, &action).is_empty();
         let values = states.iter().filter(possible);
         values.map(|s| text(&model.eval_in(s, variable))).collect()

@@ -1,19 +1,22 @@
-//! Do the specification and the code say the same?
+//! Do the specification and the code have the same transition table?
 //!
-//! Both are asked about every cell: the specification by evaluating its table and its `React`, as its configuration
-//! binds them; the code by driving the real machine. What they answer is spelled alike and compared in both directions.
+//! The tests evaluate every cell on both sides: the specification's table and its `React`, as its
+//! configuration binds them, and the real machine. They spell the answers alike and compare them in
+//! both directions.
 
 use std::collections::HashMap;
 
-use ostler::worker::{Cell, Effect, Input, Phase, Rung, Table, Verdict};
+use ostler::worker::{Effect, Input, Phase, Rung};
 use tla_checker::ast::{State, Value};
 
+use crate::derived_table::{Cell, Table, Verdict};
 use crate::spec_support::{Model, elements, names, text};
 
-/// Questions and their answers, in the order in which they were asked.
+/// Questions and answers, in the order asked.
 type Answers = Vec<(String, String)>;
 
-/// The specification's transitions, refusals and stale inputs are the machine's, cell by cell (T4, L1, L2).
+/// Specification and machine have the same transitions, refusals and stale inputs, cell by cell
+/// (T4, L1, L2).
 #[test]
 fn the_table_of_the_spec_is_the_table_of_the_code() {
     let model = Model::of("WorkerLifecycle");
@@ -44,7 +47,8 @@ fn the_table_of_the_spec_is_the_table_of_the_code() {
     agree(&spec, &code);
 }
 
-/// On every rung, the specification's next rung is the one that the machine orders and stands on.
+/// Specification and machine take the same rung in every transition, and the machine orders the
+/// rung that it takes.
 #[test]
 fn the_ladder_of_the_spec_is_the_ladder_of_the_code() {
     let model = Model::of("WorkerLifecycle");
@@ -56,18 +60,19 @@ fn the_ladder_of_the_spec_is_the_ladder_of_the_code() {
         });
         assert_eq!(
             ordered, cell.after.1,
-            "{state:?} x {input}: a rung that is taken is ordered, and no other"
+            "{state:?} x {input}: the machine must order the rung that it takes"
         );
         cell.after.1.map_or("none", Rung::name).to_owned()
     });
     agree(&spec, &code);
 }
 
-/// Every transition starts the timers in the code that it starts in the specification (L17: each rung its own).
+/// Specification and machine start the same timers in every transition (L17: each rung has its own
+/// deadline).
 #[test]
 fn the_deadlines_of_the_spec_are_the_timers_of_the_code() {
     let model = Model::of("WorkerLifecycle");
-    // Whatever ran before has fired, so that what is there afterwards was started by the transition.
+    // Each reaction begins without timers, so every timer afterwards was started by the transition.
     let spec = each_reaction(&model, |after| {
         let timers = elements(&model.eval_in(after, "timers"));
         spell_timers(timers.iter().map(text).collect())
@@ -82,7 +87,7 @@ fn the_deadlines_of_the_spec_are_the_timers_of_the_code() {
     agree(&spec, &code);
 }
 
-/// A doctored table is told from the true one, and the message names the cell, in both directions.
+/// Every difference between two tables is reported with its cell, in both directions.
 #[test]
 fn a_difference_is_named() {
     let answers = |of: &[(&str, &str)]| -> Answers {
@@ -145,7 +150,8 @@ fn differences(spec: &Answers, code: &Answers) -> Vec<String> {
         .collect()
 }
 
-/// What `answer` makes of the state after each transition of the specification, from every phase and every rung.
+/// Applies `answer` to the state after each transition of the specification, from every phase and
+/// rung.
 fn each_reaction(model: &Model, answer: impl Fn(&State) -> String) -> Answers {
     let mut answers = Answers::new();
     for phase in names(model, "PhaseOrder") {
@@ -160,7 +166,7 @@ fn each_reaction(model: &Model, answer: impl Fn(&State) -> String) -> Answers {
                     ("rung", &format!("\"{rung}\"")),
                     ("timers", "{}"),
                     ("port", "\"open\""),
-                    ("news", "<< >>"),
+                    ("pending", "<< >>"),
                     ("leases", "0"),
                     ("sessions", "FALSE"),
                 ]);
@@ -177,7 +183,7 @@ fn each_reaction(model: &Model, answer: impl Fn(&State) -> String) -> Answers {
     answers
 }
 
-/// What `answer` makes of each transition of the machine, from every phase and every rung.
+/// Applies `answer` to each transition of the machine, from every phase and rung.
 fn each_transition(answer: impl Fn((Phase, Option<Rung>), Input, &Cell) -> String) -> Answers {
     let table = Table::derive();
     let mut answers = Answers::new();

@@ -1,13 +1,17 @@
-//! Is the table that people read the one that the machine has?
+//! Are the published renderings of the transition table those of the machine?
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use ostler::worker::{Format, Phase, Table};
+use ostler::worker::Phase;
 
-/// The renderings are kept in `docs/`, so that a change of the machine shows up in review as a change of the table.
+use crate::derived_table::Table;
+use crate::render_table::Format;
+
+/// The renderings are committed in `docs/`, so that a review shows each change of the machine as a
+/// change of the table.
 ///
-/// After an intended change: `UPDATE=1 cargo test --test suite`, then read the difference.
+/// After an intended change, run `UPDATE=1 cargo test --test suite table` and read the diff.
 #[test]
 fn the_snapshots_are_the_derived_table() {
     let table = Table::derive();
@@ -20,7 +24,7 @@ fn the_snapshots_are_the_derived_table() {
     }
 }
 
-/// The diagram in the README is the generated one, not a drawing of it.
+/// The diagram in the README is generated from the machine.
 #[test]
 fn the_diagram_of_the_readme_is_the_derived_table() {
     let path = root().join("README.md");
@@ -28,11 +32,11 @@ fn the_diagram_of_the_readme_is_the_derived_table() {
     let (begin, end) = ("<!-- lifecycle.mmd -->\n```mermaid\n", "```\n<!-- end -->");
     let start = readme
         .find(begin)
-        .expect("README.md has the diagram's begin mark")
+        .expect("README.md has the diagram's opening marker")
         + begin.len();
     let length = readme[start..]
         .find(end)
-        .expect("README.md has the diagram's end mark");
+        .expect("README.md has the diagram's closing marker");
     let diagram = Table::derive().render(Format::Mermaid);
     expect_file(
         &path,
@@ -40,7 +44,8 @@ fn the_diagram_of_the_readme_is_the_derived_table() {
     );
 }
 
-/// Seven leaves, of which one stands on four rungs: nothing else can be reached.
+/// The machine has six leaves with one state each, and `Stopping` with four rungs: ten states in
+/// all.
 #[test]
 fn the_machine_has_ten_states() {
     let table = Table::derive();
@@ -58,7 +63,8 @@ fn expect_file(path: &Path, expected: &str) {
     let found = fs::read_to_string(path).unwrap_or_default();
     assert!(
         found == expected,
-        "{} is not what the machine gives; `UPDATE=1 cargo test` rewrites it. Expected:\n{expected}",
+        "{} differs from the machine; `UPDATE=1 cargo test --test suite table` updates it. \
+         Expected:\n{expected}",
         path.display()
     );
 }

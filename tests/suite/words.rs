@@ -1,26 +1,26 @@
-//! Does what a person reads say what is meant? Errors of the pool are made of these words.
+//! Do the texts of the core read as documented? The errors of the pool contain them.
 
 use ostler::WorkerId;
 use ostler::supervisor::{Fault, Illegal, Limit, Reason, Refusal};
 use ostler::worker::{Input, Phase, PhaseSummary, Rejected};
 
-/// Every reason for a worker's end, in words, each its own.
+/// Each reason for the end of a worker has its own text.
 #[test]
 fn reasons_are_sentences() {
     let words = [
         (Reason::StartFailed, "its start failed"),
-        (Reason::StartTimedOut, "it did not start in time"),
+        (Reason::StartTimedOut, "its start timed out"),
         (Reason::Exited, "its process exited"),
         (
             Reason::Fault(Fault::Abandoned),
             "a call on it was abandoned",
         ),
-        (Reason::Fault(Fault::TimedOut), "a call on it took too long"),
+        (Reason::Fault(Fault::TimedOut), "a call on it timed out"),
         (
             Reason::Fault(Fault::ProtocolBroken),
             "it broke the protocol",
         ),
-        (Reason::Unhealthy, "it was unhealthy"),
+        (Reason::Unhealthy, "it failed its health checks"),
         (Reason::Limit(Limit::Age), "it reached `max_worker_age`"),
         (
             Reason::Limit(Limit::Requests),
@@ -32,21 +32,21 @@ fn reasons_are_sentences() {
         ),
         (Reason::Limit(Limit::Errors), "it reached `error_threshold`"),
         (Reason::Recycled, "it was recycled"),
-        (Reason::Surplus, "the pool has workers to spare"),
-        (Reason::Shutdown, "the pool shuts down"),
+        (Reason::Surplus, "the pool has more workers than `size`"),
+        (Reason::Shutdown, "the pool is shutting down"),
     ];
     for (reason, text) in words {
         assert_eq!(reason.to_string(), text);
     }
 }
 
-/// Every reason for getting no lease, in words.
+/// Each reason for a refused checkout has its own text.
 #[test]
 fn refusals_are_sentences() {
     let words = [
-        (Refusal::QueueFull, "too many clients are waiting"),
+        (Refusal::QueueFull, "the queue is full"),
         (Refusal::CrashLoop, "no worker can be started"),
-        (Refusal::Draining, "the pool is drained"),
+        (Refusal::Draining, "the pool is draining"),
         (Refusal::Closed, "the pool is shut down"),
         (Refusal::TooManySessions, "too many sessions are open"),
         (
@@ -60,15 +60,15 @@ fn refusals_are_sentences() {
     }
 }
 
-/// The five phases that are shown, in words, and the one that each phase is shown as.
+/// Each phase has one of five summaries, displayed in lower case.
 #[test]
-fn public_phases_are_words() {
-    let shown: Vec<_> = Phase::ALL
+fn phase_summaries_are_words() {
+    let summaries: Vec<_> = Phase::ALL
         .iter()
         .map(|phase| phase.summary().to_string())
         .collect();
     assert_eq!(
-        shown.join(" "),
+        summaries.join(" "),
         "initializing ready busy draining draining draining terminated"
     );
     let words = [
@@ -83,7 +83,7 @@ fn public_phases_are_words() {
     }
 }
 
-/// What cannot be true of a worker names the worker, its phase and the input.
+/// The error for an illegal input names the worker, its phase and the input.
 #[test]
 fn an_illegal_input_names_the_worker() {
     let worker = WorkerId {

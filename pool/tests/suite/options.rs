@@ -21,39 +21,39 @@ async fn options_are_checked_when_the_pool_is_built() {
     let day = Duration::from_secs(86_400);
     assert_eq!(
         build(|b| b.size(0)),
-        "option `size` is 0, and must be 1 to 4096"
+        "option `size` is 0; it must be 1 to 4096"
     );
     assert_eq!(
         build(|b| b.surge(0)),
-        "option `surge` is 0, and must be 1 to 4096"
+        "option `surge` is 0; it must be 1 to 4096"
     );
     assert_eq!(
         build(|b| b.max_starting(0)),
-        "option `max_starting` is 0, and must be 1 to 4096"
+        "option `max_starting` is 0; it must be 1 to 4096"
     );
     assert_eq!(
         build(|b| b.crash_loop(0)),
-        "option `crash_loop` is 0, and must be 1 to 4294967295"
+        "option `crash_loop` is 0; it must be at least 1"
     );
     assert_eq!(
         build(|b| b.health_failure_threshold(0)),
-        "option `health_failure_threshold` is 0, and must be 1 to 4294967295"
+        "option `health_failure_threshold` is 0; it must be at least 1"
     );
     assert_eq!(
         build(|b| b.error_threshold(0)),
-        "option `error_threshold` is 0, and must be 1 to 4294967295"
+        "option `error_threshold` is 0; it must be at least 1"
     );
     assert_eq!(
         build(|b| b.max_worker_requests(0)),
-        "option `max_worker_requests` is 0, and must be 1 to 18446744073709551615"
+        "option `max_worker_requests` is 0; it must be at least 1"
     );
     assert_eq!(
         build(|b| b.max_worker_memory(1)),
-        "option `max_worker_memory` is 1, and must be 1048576 to 18446744073709551615"
+        "option `max_worker_memory` is 1; it must be at least 1048576"
     );
     assert_eq!(
         build(|b| b.max_frame(10)),
-        "option `max_frame` is 10, and must be 1024 to 1073741824"
+        "option `max_frame` is 10; it must be 1024 to 1073741824"
     );
     for (name, text) in [
         ("start_timeout", build(|b| b.start_timeout(Duration::ZERO))),
@@ -71,7 +71,7 @@ async fn options_are_checked_when_the_pool_is_built() {
     ] {
         assert_eq!(
             text,
-            format!("option `{name}` is 0ns, and must be 1ns to 604800s")
+            format!("option `{name}` is 0ns; it must be 1ns to 604800s")
         );
     }
     for (name, text) in [
@@ -90,22 +90,22 @@ async fn options_are_checked_when_the_pool_is_built() {
     ] {
         assert_eq!(
             text,
-            format!("option `{name}` is 0ns, and must be 10ms to 604800s")
+            format!("option `{name}` is 0ns; it must be 10ms to 604800s")
         );
     }
     assert_eq!(
         build(|b| b.min_worker_life(Duration::from_secs(8 * 86_400))),
-        "option `min_worker_life` is 691200s, and must be 0ns to 604800s"
+        "option `min_worker_life` is 691200s; it must be 0ns to 604800s"
     );
     assert_eq!(
         build(|b| b.shutdown_timeout(Duration::from_millis(1))),
-        "option `shutdown_timeout` is 1ms, and must be 10ms to 604800s"
+        "option `shutdown_timeout` is 1ms; it must be 10ms to 604800s"
     );
     assert_eq!(
         build(|b| b
             .restart_backoff(Duration::from_secs(2))
             .restart_backoff_max(Duration::from_secs(1))),
-        "option `restart_backoff_max` is 1s, and must be 2s to 604800s"
+        "option `restart_backoff_max` is 1s; it must be 2s to 604800s"
     );
     let long = 8 * day;
     let ask = pool(&Sim::default(), 1)
@@ -115,7 +115,7 @@ async fn options_are_checked_when_the_pool_is_built() {
         .unwrap_err();
     assert_eq!(
         ask.to_string(),
-        "option `ask_grace` is 691200s, and must be 0ns to 604800s"
+        "option `ask_grace` is 691200s; it must be 0ns to 604800s"
     );
     let term = pool(&Sim::default(), 1)
         .ask_grace(day)
@@ -124,7 +124,7 @@ async fn options_are_checked_when_the_pool_is_built() {
         .unwrap_err();
     assert_eq!(
         term.to_string(),
-        "option `term_grace` is 691200s, and must be 0ns to 604800s"
+        "option `term_grace` is 691200s; it must be 0ns to 604800s"
     );
 }
 

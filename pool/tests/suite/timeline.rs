@@ -50,7 +50,7 @@ async fn a_rolling_restart_in_pictures() {
                 PhaseSummary::Ready => '-',
                 PhaseSummary::Busy => '#',
                 PhaseSummary::Draining => '~',
-                PhaseSummary::Terminated => ' ',
+                _ => ' ',
             };
             write!(row, "{:>1$}", phase, tick + 1 - row.chars().count()).expect("a string");
         }

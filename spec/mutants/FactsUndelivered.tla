@@ -1,5 +1,5 @@
-\* Rejected by EveryExitIsNoticed: the driver may keep what it knows to itself.
------------------------------- MODULE FactsUntold ------------------------------
+\* Rejected by EveryExitIsNoticed: the driver need not deliver a fact.
+--------------------------- MODULE FactsUndelivered ----------------------------
 EXTENDS WorkerLifecycle
 
 Mutant == Init /\ [][Next]_vars

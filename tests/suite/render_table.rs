@@ -1,17 +1,15 @@
-//! The table for people: as text, as Mermaid and as DOT.
+//! Renders the derived table for readers: as text, Mermaid and DOT.
 
-use alloc::collections::BTreeMap;
-use alloc::format;
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::fmt::Write as _;
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
 
-use super::{Effect, Input, Phase, Superstate, Table, Verdict};
+use ostler::worker::{Effect, Input, Phase, Superstate};
 
-/// What [`Table::render`] writes.
+use crate::derived_table::{State, Table, Verdict};
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// The whole table, then every transition with what it orders.
+pub(crate) enum Format {
+    /// The whole table, then every transition with its effects.
     Text,
     /// The transitions as a Mermaid state diagram.
     Mermaid,
@@ -19,15 +17,15 @@ pub enum Format {
     Dot,
 }
 
-/// An arrow of a diagram: from a phase, or from all phases of a superstate, to a phase.
+/// Where an arrow of a diagram begins: at a phase, or at a superstate, for all of its phases.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Source {
     Phase(Phase),
     Superstate(Superstate),
 }
 
-impl core::fmt::Display for Source {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Phase(phase) => phase.fmt(f),
             Self::Superstate(superstate) => superstate.fmt(f),
@@ -36,9 +34,7 @@ impl core::fmt::Display for Source {
 }
 
 impl Table {
-    /// Writes the table in one of its formats.
-    #[must_use]
-    pub fn render(&self, format: Format) -> String {
+    pub(crate) fn render(&self, format: Format) -> String {
         let mut out = String::new();
         match format {
             Format::Text => self.text(&mut out),
@@ -49,7 +45,7 @@ impl Table {
         out
     }
 
-    fn text(&self, out: &mut String) -> core::fmt::Result {
+    fn text(&self, out: &mut String) -> fmt::Result {
         write!(out, "{:15}", "")?;
         self.columns(out, |phase| phase.name())?;
         for &input in Input::ALL {
@@ -66,9 +62,7 @@ impl Table {
         )?;
         for state in self.states() {
             for &input in Input::ALL {
-                let cell = self
-                    .cell(state, input)
-                    .expect("the state is the table's own");
+                let cell = self.cell(state, input).expect("the table has every cell");
                 if matches!(cell.verdict, Verdict::Moves(_)) {
                     let (from, to) = (spell(state), spell(cell.after));
                     let orders: Vec<String> = cell.effects.iter().map(order).collect();
@@ -80,7 +74,7 @@ impl Table {
         Ok(())
     }
 
-    fn columns(&self, out: &mut String, cell: impl Fn(Phase) -> &'static str) -> core::fmt::Result {
+    fn columns(&self, out: &mut String, cell: impl Fn(Phase) -> &'static str) -> fmt::Result {
         let cells: Vec<String> = Phase::ALL
             .iter()
             .map(|&p| format!("{:14}", cell(p)))
@@ -88,7 +82,7 @@ impl Table {
         writeln!(out, "{}", cells.concat().trim_end())
     }
 
-    fn mermaid(&self, out: &mut String) -> core::fmt::Result {
+    fn mermaid(&self, out: &mut String) -> fmt::Result {
         writeln!(out, "stateDiagram-v2")?;
         writeln!(out, "    [*] --> {}", Phase::ALL[0])?;
         self.nest(out, |out, superstate| {
@@ -100,7 +94,7 @@ impl Table {
         writeln!(out, "    {} --> [*]", Phase::Terminated)
     }
 
-    fn dot(&self, out: &mut String) -> core::fmt::Result {
+    fn dot(&self, out: &mut String) -> fmt::Result {
         writeln!(out, "digraph worker {{")?;
         writeln!(out, "    compound=true; node [shape=box, style=rounded];")?;
         self.nest(out, |out, superstate| {
@@ -114,7 +108,8 @@ impl Table {
             match source {
                 Source::Phase(from) => writeln!(out, "    {from} -> {to} [label=\"{label}\"]")?,
                 Source::Superstate(from) => {
-                    // DOT has no arrows between clusters: one is drawn from a member and cut at the border.
+                    // DOT has no arrows from clusters. Graphviz cuts this one at the border of
+                    // `ltail`.
                     if let Some(member) = self.members(from).last() {
                         let tail = format!("ltail=cluster_{from}");
                         writeln!(out, "    {member} -> {to} [label=\"{label}\", {tail}]")?;
@@ -125,12 +120,12 @@ impl Table {
         writeln!(out, "}}")
     }
 
-    /// Writes which phase lies in which superstate: those that have one lie in `Alive`, some in an inner one there.
+    /// Writes the superstates and their phases. `Alive` is the outermost; the others lie in it.
     fn nest(
         &self,
         out: &mut String,
-        open: impl Fn(&mut String, Superstate) -> core::fmt::Result,
-    ) -> core::fmt::Result {
+        open: impl Fn(&mut String, Superstate) -> fmt::Result,
+    ) -> fmt::Result {
         write!(out, "    ")?;
         open(out, Superstate::Alive)?;
         for phase in self.members(Superstate::Alive) {
@@ -150,7 +145,8 @@ impl Table {
         writeln!(out, "    }}")
     }
 
-    /// The arrows with their inputs. What all phases of an inner superstate share leaves the superstate once.
+    /// The arrows with their inputs. An arrow that all phases of an inner superstate share begins
+    /// at the superstate.
     fn arrows(&self) -> BTreeMap<(Source, Phase), Vec<&'static str>> {
         let mut arrows: BTreeMap<(Source, Phase), Vec<&'static str>> = BTreeMap::new();
         for &from in Phase::ALL {
@@ -189,7 +185,7 @@ impl Table {
     }
 }
 
-fn spell((phase, rung): super::State) -> String {
+fn spell((phase, rung): State) -> String {
     match rung {
         Some(rung) => format!("{phase}({rung})"),
         None => String::from(phase.name()),

@@ -1,9 +1,9 @@
-\* Rejected by FactsInOrder: a younger fact about the port reaches the worker before an older one.
------------------------------ MODULE FactsOvertake -----------------------------
+\* Rejected by FactsInOrder: a later fact about the port is delivered before an earlier one.
+---------------------------- MODULE FactsReordered -----------------------------
 EXTENDS WorkerLifecycle
 
 Mutant(p, facts) == /\ port' = p
-                    /\ news' = facts \o news
+                    /\ pending' = facts \o pending
                     /\ phase' = phase /\ rung' = rung /\ timers' = timers
                     /\ leases' = leases /\ sessions' = sessions
 ================================================================================
