@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Does the suite bite? Applies each mutation of `mutations.toml`, one at a time, and demands that its test turns red.
+"""Applies each mutation of `mutations.toml`, one at a time, and checks that its test fails.
 
-    tests/mutate.py [PROMISE ...]     all of them, or those of these promises; takes a quarter of an hour
+    tests/mutate.py [PROMISE ...]     all mutations, or those of these promises; all take about 15 minutes
     tests/mutate.py --table           writes the table of README.md from mutations.toml
 
-It works in place, on a tree without changes of its own, and puts each file back.
+It edits files in place and restores each, so the tree must have no uncommitted changes.
 """
 
 import pathlib
@@ -21,7 +21,7 @@ def mutations():
 
 
 def table():
-    rows = ["| | what must hold | the mutation | the test that it turns red |", "|---|---|---|---|"]
+    rows = ["| | what must hold | mutation | test that fails |", "|---|---|---|---|"]
     for d in mutations():
         where = "" if d["package"] == "ostler" else "pool: "
         rows.append(f"| {d['promise']} | {d['lesson']} | {d['says']} | {where}`{d['test']}` |")
@@ -39,34 +39,34 @@ def is_red(mutation):
     path = ROOT / mutation["file"]
     whole = path.read_text()
     if whole.count(mutation["from"]) != 1:
-        return f"{mutation['file']} has the text to be changed {whole.count(mutation['from'])} times"
+        return f"{mutation['file']} contains the text to replace {whole.count(mutation['from'])} times, not once"
     command = ["cargo", "test", "--locked", "--package", mutation["package"], "--test", "suite", mutation["test"]]
     path.write_text(whole.replace(mutation["from"], mutation["to"]))
     try:
         ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     except subprocess.TimeoutExpired:
-        return "the test does not end"
+        return "the test did not end within 600 s"
     finally:
         path.write_text(whole)
     if "could not compile" in ran.stderr:
-        return "it does not compile:\n" + ran.stderr[-2000:]
+        return "the mutation does not compile:\n" + ran.stderr[-2000:]
     if "\nrunning 0 tests" in ran.stdout and ran.returncode == 0:
-        return "there is no such test"
-    return None if "FAILED" in ran.stdout or "panicked" in ran.stdout else "the test stays green"
+        return "no test has this name"
+    return None if "FAILED" in ran.stdout or "panicked" in ran.stdout else "the test still passes"
 
 
 def main(arguments):
     if arguments == ["--table"]:
         return write_table()
     if subprocess.run(["git", "diff", "--quiet"], cwd=ROOT).returncode != 0:
-        sys.exit("the tree has changes that are not committed")
+        sys.exit("the tree has uncommitted changes: commit or stash them first")
     bad = 0
     for mutation in mutations():
         if arguments and mutation["promise"] not in arguments:
             continue
         problem = is_red(mutation)
         bad += problem is not None
-        print(f"{mutation['promise']:4} {mutation['says']}: {problem or 'red'}", flush=True)
+        print(f"{mutation['promise']:4} {mutation['says']}: {problem or 'fails, as it must'}", flush=True)
     sys.exit(bad > 0)
 
 

@@ -14,10 +14,11 @@ use tokio::time::sleep;
 
 use crate::rig::{end, pool, until};
 
-/// How much time a character is.
+/// The time that one character stands for.
 const TICK: Duration = Duration::from_millis(5);
 
-/// The picture in the README is what the driver does: three workers, four clients, everyone replaced. `UPDATE=1` rewrites it.
+/// The picture in `docs/recycling.md` is what the driver does: four clients keep three workers busy while
+/// all three are replaced. `UPDATE=1` rewrites it.
 #[tokio::test(start_paused = true)]
 async fn a_rolling_restart_in_pictures() {
     let sim = Sim::new([Script::Slow; 9]);
@@ -71,23 +72,23 @@ async fn a_rolling_restart_in_pictures() {
         writeln!(picture, "{:8}{}", id.to_string(), row.trim_end()).expect("a string");
     }
     picture.push_str(".  starting   -  ready   #  busy   ~  draining\n");
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let text = fs::read_to_string(&readme).expect("the README can be read");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/recycling.md");
+    let text = fs::read_to_string(&page).expect("the page can be read");
     let (before, rest) = text
         .split_once("<!-- timeline -->")
-        .expect("its place is marked");
+        .expect("the page has the begin marker");
     let (_, after) = rest
         .split_once("<!-- end of timeline -->")
-        .expect("its end is marked");
+        .expect("the page has the end marker");
     let drawn = format!(
         "{before}<!-- timeline -->\n```text\n{picture}```\n<!-- end of timeline -->{after}"
     );
     if env::var_os("UPDATE").is_some() {
-        fs::write(&readme, drawn).expect("the README can be written");
+        fs::write(&page, drawn).expect("the page can be written");
     } else {
         assert_eq!(
             text, drawn,
-            "the README shows another picture: UPDATE=1 rewrites it"
+            "docs/recycling.md shows another picture: UPDATE=1 rewrites it"
         );
     }
 }
