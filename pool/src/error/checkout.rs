@@ -13,7 +13,7 @@ use super::{Report, StartError};
 #[non_exhaustive]
 pub enum CheckoutError {
     /// No worker became free in time.
-    #[error("no worker became free within {after:?}; {pool}: raise `checkout_timeout` or `size`")]
+    #[error("no worker became free within {after:?} ({pool}): raise `checkout_timeout` or `size`")]
     TimedOut {
         /// How long the client waited: the pool's `checkout_timeout`.
         after: Duration,
@@ -21,7 +21,7 @@ pub enum CheckoutError {
         pool: Occupancy,
     },
     /// The queue is full.
-    #[error("the queue is full; {pool}: raise `max_waiting`, which is {max_waiting}, or `size`")]
+    #[error("the queue is full ({pool}): raise `max_waiting`, which is {max_waiting}, or `size`")]
     QueueFull {
         /// The pool's `max_waiting`.
         max_waiting: usize,
@@ -36,13 +36,13 @@ pub enum CheckoutError {
         last: Arc<StartError>,
     },
     /// No worker was idle, and the client did not want to wait.
-    #[error("no worker is idle; {pool}")]
+    #[error("no worker is idle ({pool})")]
     NoneIdle {
         /// The pool at that moment.
         pool: Occupancy,
     },
     /// The pool is draining or drained, and rejects new clients until it is resumed.
-    #[error("the pool rejects new clients until it is resumed; {pool}")]
+    #[error("the pool rejects new clients until it is resumed ({pool})")]
     Draining {
         /// The pool at that moment.
         pool: Occupancy,
@@ -75,9 +75,7 @@ pub enum SessionError {
         max_sessions: usize,
     },
     /// The session's worker did not become free in time; or, before the session's first call, no worker did.
-    #[error(
-        "no worker for the session became free within {after:?}; {pool}: raise `checkout_timeout`"
-    )]
+    #[error("{} did not become free for the session within {after:?} ({pool}): raise `checkout_timeout`", named(*.worker))]
     TimedOut {
         /// The session's worker. `None` before its first call.
         worker: Option<WorkerId>,
@@ -87,7 +85,7 @@ pub enum SessionError {
         pool: Occupancy,
     },
     /// The queue is full.
-    #[error("the queue is full; {pool}: raise `max_waiting`, which is {max_waiting}, or `size`")]
+    #[error("the queue is full ({pool}): raise `max_waiting`, which is {max_waiting}, or `size`")]
     QueueFull {
         /// The pool's `max_waiting`.
         max_waiting: usize,
@@ -102,7 +100,7 @@ pub enum SessionError {
         last: Arc<StartError>,
     },
     /// The session is not open or has no worker yet, and the pool rejects new clients until it is resumed.
-    #[error("the pool rejects new sessions until it is resumed; {pool}")]
+    #[error("the pool rejects new sessions until it is resumed ({pool})")]
     Draining {
         /// The pool at that moment.
         pool: Occupancy,
@@ -110,6 +108,13 @@ pub enum SessionError {
     /// The pool is shutting down or has shut down.
     #[error("the pool is shut down")]
     Closed,
+}
+
+fn named(worker: Option<WorkerId>) -> String {
+    worker.map_or_else(
+        || "a worker".to_owned(),
+        |worker| format!("worker {worker}"),
+    )
 }
 
 impl CheckoutError {

@@ -106,11 +106,11 @@ async fn a_worker_that_breaks_the_protocol_is_replaced() {
     for (request, complaint) in [
         (
             b"wrong id".as_slice(),
-            "it answered request 151587081, which was not asked",
+            "it answered request 151587081, which is not under way",
         ),
         (
             b"garbage",
-            "it sent a frame of 4294967295 bytes, and the limit is 67108864",
+            "it sent a frame of 4294967295 bytes, and `max_frame` is 67108864",
         ),
     ] {
         match pool.call(request).await {
@@ -142,7 +142,7 @@ async fn an_exception_costs_nothing() {
             },
         ) => assert_eq!(
             error.to_string(),
-            "a request of 1020 bytes is larger than the 1019 that `max_frame` allows"
+            "the request is 1020 bytes, and `max_frame` allows 1019"
         ),
         other => panic!("{other:?}"),
     }

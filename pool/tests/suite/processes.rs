@@ -127,9 +127,10 @@ async fn an_exit_is_told_with_its_last_words() {
                 (exit.status, exit.stderr.as_str()),
                 (ExitStatus::Code(3), "the last words\n")
             );
-            assert!(error.to_string().ends_with(
-                "exited during the call, with exit code 3; its stderr ends:\nthe last words"
-            ));
+            assert_eq!(
+                error.report().to_string(),
+                "worker 0.1 exited during the call: exit code 3\nthe worker's stderr ended:\n  the last words"
+            );
         }
         other => panic!("{other:?}"),
     }

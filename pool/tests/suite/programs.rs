@@ -90,23 +90,23 @@ fn a_program_that_does_not_answer_leaves_nothing() {
                 panic!("`{script}` started")
             };
             pool.shutdown().await;
-            last.to_string()
+            last.report().to_string()
         };
         let exits = fails("echo 'no licence' >&2; exit 7", minute).await;
         assert!(
-            exits.ends_with("exited at its start, with exit code 7; its stderr ends:\nno licence"),
+            exits.ends_with("exited while it was starting: exit code 7\nthe worker's stderr ended:\n  no licence"),
             "{exits}"
         );
         let talks = fails("echo hello world; cat > /dev/null", minute).await;
         assert!(
             talks.ends_with(
-                "broke the handshake: it sent a frame of 1751477356 bytes, and the limit is 67108864"
+                "broke the protocol in its handshake\n  caused by: it sent a frame of 1751477356 bytes, and `max_frame` is 67108864"
             ),
             "{talks}"
         );
         let mute = fails("exec sleep 1000", moment).await;
         assert!(
-            mute.ends_with("raise `start_timeout` or look at its setup"),
+            mute.ends_with("raise `start_timeout`, or look at its setup"),
             "{mute}"
         );
     });

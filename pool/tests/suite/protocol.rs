@@ -92,7 +92,7 @@ fn kinds() -> BTreeMap<String, (u8, bool)> {
 /// The kinds of the document are those of the code, by name and number.
 #[test]
 fn every_kind_is_described() {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/codec.rs");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/transport/frame.rs");
     let source = fs::read_to_string(source).unwrap();
     let constants = source.lines().filter_map(|line| {
         let (name, number) = line

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use ostler_pool::{Builder, CallError, CheckoutError, JsonPart, Pool, Python, RemoteError};
+use ostler_pool::{
+    Builder, CallError, CheckoutError, JsonPart, Pool, Python, RemoteError, StartError,
+};
 
 use crate::resources::{modules, scratch};
 
@@ -140,11 +142,10 @@ async fn a_start_that_fails_says_why() {
             panic!("{target} started")
         };
         pool.shutdown().await;
-        let text = last.to_string();
-        text.split_once(" refused to start: ")
-            .expect("a refusal")
-            .1
-            .to_owned()
+        match &*last {
+            StartError::Refused { source, .. } => source.to_string(),
+            other => panic!("{other:?}"),
+        }
     };
     assert_eq!(why("broken_setup:function").await, "OSError: no model");
     assert_eq!(

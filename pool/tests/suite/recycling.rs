@@ -189,7 +189,7 @@ async fn a_rolling_restart_stops_when_a_start_fails() {
             last,
         }) => {
             assert_eq!((replaced, kept), (1, 3));
-            assert!(last.unwrap().to_string().contains("scripted"));
+            assert!(last.unwrap().report().to_string().contains("scripted"));
         }
         other => panic!("{other:?}"),
     }

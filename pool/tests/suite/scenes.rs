@@ -126,7 +126,10 @@ pub(crate) fn outcome<T, E: Debug>(result: Result<T, E>) -> Outcome {
         Err(error) => {
             let text = format!("{error:?}");
             // The innermost name: of a `Checkout(Closed)` it is `Closed`.
-            let inner = text.strip_prefix("Checkout(").unwrap_or(&text);
+            let inner = ["Checkout(", "Session("]
+                .iter()
+                .find_map(|outer| text.strip_prefix(outer))
+                .unwrap_or(&text);
             let end = inner.find(|c: char| !c.is_alphanumeric());
             inner[..end.unwrap_or(inner.len())].into()
         }

@@ -73,8 +73,8 @@ async fn a_session_waits_for_its_own_worker() {
     assert_eq!(
         late.to_string(),
         format!(
-            "worker {home} did not become free for its session within 3s: 0 workers initializing, \
-             1 ready, 1 busy, 0 draining, 0 clients waiting"
+            "worker {home} did not become free for the session within 3s (0 workers initializing, \
+             1 ready, 1 busy, 0 draining, 0 clients waiting): raise `checkout_timeout`"
         )
     );
     drop(lease);
@@ -164,7 +164,7 @@ async fn sessions_are_bounded_and_expire() {
     let full = pool.session("c").unwrap_err();
     assert_eq!(
         full.to_string(),
-        "2 sessions are open already, as many as may"
+        "too many sessions are open: end some, or raise `max_sessions`, which is 2"
     );
     let since = Instant::now();
     while pool.status().sessions == 2 {

@@ -50,13 +50,13 @@ async fn a_crash_loop_fails_waiters_and_goes_on() {
     let since = Instant::now();
     match pool.call(b"hello").await {
         Err(CallError::Checkout(error @ CheckoutError::CrashLoop { .. })) => {
-            let text = error.to_string();
+            let text = error.report().to_string();
             assert!(
-                text.starts_with("no worker can be started: worker "),
+                text.starts_with("no worker can be started\n  caused by: worker "),
                 "{text}"
             );
             assert!(
-                text.ends_with(" refused to start: RuntimeError: scripted"),
+                text.contains(" refused to start\n  caused by: RuntimeError: scripted"),
                 "{text}"
             );
         }

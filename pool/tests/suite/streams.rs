@@ -151,11 +151,14 @@ async fn what_is_no_stream_breaks_the_protocol() {
     };
     assert_eq!(
         problem(pool.call(b"part").await.map(drop)),
-        "it answered with a frame of kind 132"
+        "it answered with a frame of kind 132, which does not answer the request"
     );
     for (request, told) in [
         ("talk a", "it ended a stream with a reply that has a body"),
-        ("pong a", "it answered with a frame of kind 131"),
+        (
+            "pong a",
+            "it answered with a frame of kind 131, which does not answer the request",
+        ),
     ] {
         let mut lease = pool.checkout().await.unwrap();
         let (parts, ended) = stream(&mut lease, request).await;

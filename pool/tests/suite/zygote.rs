@@ -214,10 +214,11 @@ async fn a_zygote_that_cannot_start_hides_nothing() {
         .crash_loop(1)
         .build()
         .unwrap();
-    let error = pool.checkout().await.unwrap_err().to_string();
+    let error = pool.checkout().await.unwrap_err();
+    let report = error.report().to_string();
     assert!(
-        error.ends_with("refused to start: OSError: no model"),
-        "{error}"
+        report.contains("refused to start\n  caused by: OSError: no model"),
+        "{report}"
     );
     pool.shutdown().await;
 }

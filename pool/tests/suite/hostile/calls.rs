@@ -160,7 +160,7 @@ fn floods_stderr_for_ever() {
 /// P3: a worker that closes its output and lives cannot answer any more.
 #[test]
 fn closes_its_output() {
-    let says = "it closed its output and went on living";
+    let says = "it closed its output and kept running";
     outcome(
         "calls::closes_its_output",
         same,
@@ -172,7 +172,7 @@ fn closes_its_output() {
 /// P13: bytes that are no frame are the end of a worker.
 #[test]
 fn writes_garbage() {
-    let says = "it sent a frame of 4294504938 bytes, and the limit is 67108864";
+    let says = "it sent a frame of 4294504938 bytes, and `max_frame` is 67108864";
     outcome(
         "calls::writes_garbage",
         same,
@@ -184,7 +184,7 @@ fn writes_garbage() {
 /// P13: so is the claim of 4 GiB.
 #[test]
 fn claims_a_frame_of_4_gib() {
-    let says = "it sent a frame of 4294967295 bytes, and the limit is 67108864";
+    let says = "it sent a frame of 4294967295 bytes, and `max_frame` is 67108864";
     let name = "calls::claims_a_frame_of_4_gib";
     outcome(name, same, "claim 4294967295", Expected::Breaks(says, true));
 }
@@ -218,7 +218,7 @@ fn answers_twice() {
 /// C1: an answer to a request that was not asked is fatal to the worker.
 #[test]
 fn answers_with_an_old_id() {
-    let says = "it answered request 0, which was not asked";
+    let says = "it answered request 0, which is not under way";
     outcome(
         "calls::answers_with_an_old_id",
         same,
@@ -230,7 +230,7 @@ fn answers_with_an_old_id() {
 /// P9: what a worker prints to its output before it answers is no frame: `50% ` is 892349728 bytes.
 #[test]
 fn prints_before_its_answer() {
-    let says = "it sent a frame of 892347680 bytes, and the limit is 67108864";
+    let says = "it sent a frame of 892347680 bytes, and `max_frame` is 67108864";
     outcome(
         "calls::prints_before_its_answer",
         same,
@@ -242,7 +242,7 @@ fn prints_before_its_answer() {
 /// C3: an error that cannot be read is no answer.
 #[test]
 fn answers_with_an_unreadable_error() {
-    let says = "it sent an error that cannot be read";
+    let says = "it sent an error that cannot be decoded";
     let name = "calls::answers_with_an_unreadable_error";
     outcome(name, same, "malformed_error", Expected::Breaks(says, true));
 }
@@ -250,7 +250,7 @@ fn answers_with_an_unreadable_error() {
 /// C1: nor is a frame of another kind.
 #[test]
 fn answers_with_another_kind() {
-    let says = "it answered with a frame of kind 128";
+    let says = "it answered with a frame of kind 128, which does not answer the request";
     let name = "calls::answers_with_another_kind";
     outcome(name, same, "other_kind", Expected::Breaks(says, true));
 }
@@ -298,7 +298,11 @@ async fn unharmed(cage: &Cage) {
 #[test]
 fn answers_the_last_request_again() {
     let name = "calls::answers_the_last_request_again";
-    next_call_fails(name, "again", "it answered request 1, which was not asked");
+    next_call_fails(
+        name,
+        "again",
+        "it answered request 1, which is not under way",
+    );
 }
 
 /// C1, P9: what is printed after an answer is not taken for the next one.
@@ -309,7 +313,7 @@ fn prints_after_its_answer() {
         // The print comes with the answer or after it, while the worker is idle.
         let mut lease = cage.lease().await;
         assert_eq!(lease.call(b"print_after").await.unwrap(), b"done");
-        let says = "it sent a frame of 1685024357 bytes, and the limit is 67108864";
+        let says = "it sent a frame of 1685024357 bytes, and `max_frame` is 67108864";
         Expected::Breaks(says, true).check(lease.call(b"many 3").await);
     });
 }
@@ -323,7 +327,7 @@ fn is_ready_twice() {
         let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
         let (good, bad) = (good.into_iter().next(), bad.into_iter().next());
         assert_eq!(good.unwrap().unwrap(), b"mmm");
-        let says = "it answered request 0, which was not asked";
+        let says = "it answered request 0, which is not under way";
         Expected::Breaks(says, true).check(bad.unwrap());
     });
 }
@@ -346,7 +350,7 @@ fn closes_its_input() {
         let mut lease = cage.lease().await;
         let pid = lease.pid().unwrap();
         assert_eq!(lease.call(b"close_stdin").await.unwrap(), b"deaf");
-        let says = "it closed its input and went on living";
+        let says = "it closed its input and kept running";
         Expected::Breaks(says, false).check(lease.call(b"many 3").await);
         cage.is_gone(pid).await;
     });

@@ -111,21 +111,21 @@ fn leaves_a_grandchild_at_its_start() {
 /// P13: a worker that answers the handshake with bytes that are no frame has broken it.
 #[test]
 fn starts_with_garbage() {
-    let says = "it sent a frame of 4294504938 bytes, and the limit is 67108864";
+    let says = "it sent a frame of 4294504938 bytes, and `max_frame` is 67108864";
     breaks("starts::starts_with_garbage", "garbage", says);
 }
 
 /// L9: so has one that answers before it was asked.
 #[test]
 fn answers_before_it_is_asked() {
-    let says = "it answered request 7, which was not asked";
+    let says = "it answered request 7, which is not under way";
     breaks("starts::answers_before_it_is_asked", "early", says);
 }
 
 /// L9: so has one that refuses with an error whose strings are longer than itself.
 #[test]
 fn refuses_with_an_unreadable_error() {
-    let says = "it refused to start with an error that cannot be read";
+    let says = "it sent an error that cannot be decoded";
     breaks(
         "starts::refuses_with_an_unreadable_error",
         "refuse_malformed",
@@ -136,6 +136,6 @@ fn refuses_with_an_unreadable_error() {
 /// L9: so has one that speaks another version.
 #[test]
 fn speaks_another_version() {
-    let says = "it speaks another version of the protocol";
+    let says = "it speaks another version of the protocol: version 1 is needed";
     breaks("starts::speaks_another_version", "other_version", says);
 }
