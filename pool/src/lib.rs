@@ -28,6 +28,8 @@
 //! - `record`: [`Builder::record`](Builder) writes down every step of a pool, to be checked against the specification.
 //! - `testing`: simulated workers, and checks for leaks.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod builder;
 mod config;
 mod driver;
@@ -66,7 +68,12 @@ pub use process::{Program, Resource};
 pub use python::Python;
 pub use status::{PoolStatus, Probe, ShutdownReport, WorkerEnd, WorkerStatus};
 
-/// The README's example is a test.
+/// Compiles and runs the examples of this package's README.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Compiles and runs the examples of the repository's README, which the package does not contain.
+#[cfg(all(doctest, ostler_workspace))]
+#[doc = include_str!("../../README.md")]
+struct RepositoryReadme;
