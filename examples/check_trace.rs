@@ -1,13 +1,14 @@
-//! Checks a trace that `ostler_pool::Builder::record` has written: is each of its steps one that `spec/WorkerPool.tla` allows?
+//! Checks that `spec/WorkerPool.tla` allows every step of a trace written by
+//! `ostler_pool::Builder::record`.
 //!
 //! ```text
 //! cargo run --release --example check_trace FILE
 //! ```
 //!
-//! Ends with 0 if they all are. Otherwise it shows the first step that is not, what is wrong with it, and the state before it,
-//! and ends with 1; with 2 for what is no trace.
+//! Exits with 0 if it does. Otherwise it prints the first step that is not allowed, the reason and
+//! the state before it, and exits with 1. It exits with 2 if the file cannot be read as a trace.
 
-// The tests' own means, of which this needs a part.
+// The test suite's trace checker. This example uses only part of it.
 #[allow(dead_code)]
 #[path = "../tests/suite/spec_files.rs"]
 mod spec_files;
@@ -47,12 +48,12 @@ fn main() -> ExitCode {
     let checked = trace_check::check(&head, &steps);
     let _ = fs::remove_dir_all(spec_files::scratch());
     match checked {
-        Ok(allowed) => {
-            print!("{allowed}");
+        Ok(summary) => {
+            print!("{summary}");
             ExitCode::SUCCESS
         }
-        Err(refused) => {
-            eprint!("{}: {refused}", file.display());
+        Err(rejection) => {
+            eprint!("{}: {rejection}", file.display());
             ExitCode::FAILURE
         }
     }

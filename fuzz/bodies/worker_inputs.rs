@@ -1,7 +1,7 @@
-//! Any sequence of inputs, on the machine of one worker after the other.
+//! Feeds arbitrary inputs to the machine of a worker; after its end, a new worker follows.
 //!
-//! Each byte is an input. What the machine makes of it is compared with the table that people read, and with what can be said of
-//! a worker's life without a table.
+//! Each byte is an input. The reaction must agree with the derived table, and with invariants of a
+//! worker's life that do not need the table.
 
 use std::sync::LazyLock;
 
@@ -9,35 +9,35 @@ use ostler::worker::{Effect, Input, Phase, Reaction, Rung, Worker};
 
 use crate::derived_table::{Table, Verdict};
 
-/// Returns how many workers have lived to their end, and which transitions were made.
-pub(crate) fn run(data: &[u8]) -> Lives {
+/// Returns the number of workers that terminated and the transitions that were made.
+pub(crate) fn run(data: &[u8]) -> Summary {
     static TABLE: LazyLock<Table> = LazyLock::new(Table::derive);
-    let mut lives = Lives::default();
+    let mut summary = Summary::default();
     let mut life = Life::begin();
     for byte in data {
         let input = Input::ALL[usize::from(*byte) % Input::ALL.len()];
         if let Some(cell) = life.step(&TABLE, input) {
-            lives.transitions.push(cell);
+            summary.transitions.push(cell);
         }
         if life.worker.phase() == Phase::Terminated {
-            // What comes late finds it as it is.
+            // A terminated worker must ignore or reject every input.
             for late in Input::ALL {
                 life.step(&TABLE, *late);
             }
             life = Life::begin();
-            lives.ended += 1;
+            summary.ended += 1;
         }
     }
-    lives
+    summary
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Lives {
+pub(crate) struct Summary {
     pub(crate) ended: usize,
     pub(crate) transitions: Vec<(Phase, Option<Rung>, Input)>,
 }
 
-/// A worker, and what is known of it without sweeping.
+/// A worker, and the facts that the invariants need, tracked independently of the machine.
 struct Life {
     worker: Worker,
     timer: Option<&'static str>,
@@ -62,7 +62,7 @@ impl Life {
         life
     }
 
-    /// The transition, if it was one.
+    /// Feeds one input. Returns the transition, if there was one.
     fn step(&mut self, table: &Table, input: Input) -> Option<(Phase, Option<Rung>, Input)> {
         let before = (self.worker.phase(), self.worker.rung());
         let cell = table.cell(before, input).expect("the table has every cell");
@@ -81,16 +81,16 @@ impl Life {
             (Ok(Reaction::Moved { effects, .. }), Verdict::Moves(_)) => {
                 assert_eq!(after, cell.after, "{before:?} x {input}");
                 assert_eq!(&effects[..], &cell.effects[..], "{before:?} x {input}");
-                self.lives_by_its_promises(before.0, input);
+                self.check_invariants(before.0, input);
                 self.perform(&effects);
                 Some((before.0, before.1, input))
             }
             (Ok(Reaction::Stale), Verdict::Stale) => {
-                assert_eq!(after, before, "what comes late changes nothing");
+                assert_eq!(after, before, "a stale input changed the state");
                 None
             }
             (Err(rejected), Verdict::Refused) => {
-                assert_eq!(after, before, "what is refused changes nothing");
+                assert_eq!(after, before, "a refused input changed the state");
                 assert_eq!((rejected.phase, rejected.input), (before.0, input));
                 None
             }
@@ -100,18 +100,18 @@ impl Life {
         }
     }
 
-    /// What holds of every life, whatever the table says.
-    fn lives_by_its_promises(&mut self, from: Phase, input: Input) {
+    /// Checks what must hold for every transition, whatever the table says.
+    fn check_invariants(&mut self, from: Phase, input: Input) {
         let to = self.worker.phase();
-        assert_ne!(from, Phase::Terminated, "the dead stay dead");
+        assert_ne!(from, Phase::Terminated, "a terminated worker moved");
         match input {
             Input::Checkout => {
-                assert!(!self.is_leased, "a worker has one lease");
+                assert!(!self.is_leased, "a leased worker was leased again");
                 assert!(!self.is_retired || from == Phase::Lingering);
                 self.is_leased = true;
             }
             Input::Checkin => {
-                assert!(self.is_leased, "who gives a lease back had one");
+                assert!(self.is_leased, "a checkin without a lease");
                 self.is_leased = false;
             }
             Input::Retire => self.is_retired = true,
@@ -119,18 +119,18 @@ impl Life {
             Input::Released => assert_eq!(
                 from,
                 Phase::Stopping,
-                "a port is shut before it is released"
+                "a port was released before the worker was stopped"
             ),
             _ => {}
         }
         let serves = matches!(to, Phase::Ready | Phase::Busy);
         assert!(
             !(serves && self.is_retired),
-            "a draining worker never serves again"
+            "a draining worker serves again"
         );
         assert!(
             !(serves && self.exited),
-            "nor does one whose process is gone"
+            "a worker whose process has exited serves"
         );
         assert_eq!(to == Phase::Terminated, input == Input::Released);
     }
@@ -142,13 +142,17 @@ impl Life {
                 Effect::Stop(rung) => {
                     assert!(
                         self.rung <= Some(rung),
-                        "down the ladder: {:?} to {rung}",
+                        "the stop ladder went back: {:?} to {rung}",
                         self.rung
                     );
                     self.rung = Some(rung);
                 }
                 Effect::StartTimer(timer) => {
-                    assert_eq!(self.timer.replace(timer.name()), None, "two timers at once");
+                    assert_eq!(
+                        self.timer.replace(timer.name()),
+                        None,
+                        "a second timer was started"
+                    );
                 }
                 Effect::CancelTimer(timer) => {
                     let running = self.timer.take();

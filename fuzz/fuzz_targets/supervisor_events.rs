@@ -3,7 +3,7 @@
 #[path = "../bodies/supervisor_events.rs"]
 mod supervisor_events;
 
-// The surroundings and the model that the random tests of the core use.
+// The environment and the reference model of the core's random tests.
 #[allow(dead_code)]
 #[path = "../../tests/suite/beside.rs"]
 mod beside;

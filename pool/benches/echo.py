@@ -1,4 +1,8 @@
-"""The least that a worker can be: answers the handshake and pings, and echoes every request, a stream's as its one part. The benchmark's peer."""
+"""A minimal worker for the benchmarks.
+
+It answers the handshake and pings, and echoes every request. It answers a stream with one part,
+the request.
+"""
 
 import os
 import struct

@@ -1,4 +1,4 @@
-"""A module that takes a while to be imported, with nothing but the standard library."""
+"""A module that imports slowly, although it imports only the standard library."""
 
 import asyncio
 import concurrent.futures

@@ -1,11 +1,12 @@
-//! What does a call cost beside the bare pipes under it?
+//! Compares the time of a call with the time of the bare pipes under it.
 //!
-//! The same worker, a few lines of Python that send every request back, is spoken to in turn by blocking writes and
-//! reads on its pipes and by the pool. The ratio of the medians is the figure; absolute times are the machine's.
+//! The worker is a few lines of Python that echo every request. Blocking writes and reads on its
+//! pipes alternate with calls through the pool. Compare the ratios of the medians: absolute times
+//! depend on the machine.
 //!
 //! ```text
 //! cargo bench --bench round_trip
-//! taskset -c 0 cargo bench --bench round_trip     # host and worker on one processor: the least noise
+//! taskset -c 0 cargo bench --bench round_trip     # host and worker on one CPU: least noise
 //! ```
 
 use std::io::{Read as _, Write as _};
@@ -24,17 +25,17 @@ fn main() {
         .build()
         .expect("a runtime");
     println!(
-        "one call, median of {ROUNDS} rounds; the ratio is to bare blocking pipes in the same run\n"
+        "time per call, median of {ROUNDS} rounds; ratios to blocking bare pipes in the same run\n"
     );
     println!(
         "{:>9}  {:>10}  {:>19}  {:>19}  {:>19}",
-        "bytes", "bare", "lease.call", "pool.call", "with the runtime"
+        "bytes", "bare pipes", "lease.call", "pool.call", "Python lease.call"
     );
     for (size, calls) in [(64, 1000), (4096, 1000), (65_536, 200), (1_048_576, 20)] {
         let request = vec![b'x'; size];
-        let mut bare = Bare::open();
+        let mut bare = BarePipes::open();
         let program = || Pool::builder(Program::new("python3").arg(ECHO)).size(1);
-        let [mut lease, mut served] = runtime.block_on(async {
+        let [mut lease, mut python_lease] = runtime.block_on(async {
             let echo = program()
                 .build()
                 .expect("a pool")
@@ -48,24 +49,24 @@ fn main() {
         let pool = runtime.block_on(async { program().build().expect("a pool") });
         let mut times: [Vec<Duration>; 4] = Default::default();
         for round in 0..=ROUNDS {
-            let figures = [
+            let round_times = [
                 time(calls, || bare.call(&request)),
                 time(calls, || call(&runtime, &mut lease, &request)),
                 time(calls, || {
-                    runtime.block_on(pool.call(&request)).expect("an answer");
+                    runtime.block_on(pool.call(&request)).expect("a reply");
                 }),
-                time(calls, || call(&runtime, &mut served, &request)),
+                time(calls, || call(&runtime, &mut python_lease, &request)),
             ];
             // The first round warms up.
             if round > 0 {
                 times
                     .iter_mut()
-                    .zip(figures)
-                    .for_each(|(times, figure)| times.push(figure));
+                    .zip(round_times)
+                    .for_each(|(times, time)| times.push(time));
             }
         }
-        let [bare, lease, pool, served] = times.map(median);
-        let beside = |time: Duration| {
+        let [bare, lease, pool, python] = times.map(median);
+        let with_ratio = |time: Duration| {
             format!(
                 "{:7.1} us {:6.2}x",
                 micros(time),
@@ -75,18 +76,18 @@ fn main() {
         println!(
             "{size:>9}  {:7.1} us  {:>19}  {:>19}  {:>19}",
             micros(bare),
-            beside(lease),
-            beside(pool),
-            beside(served)
+            with_ratio(lease),
+            with_ratio(pool),
+            with_ratio(python)
         );
     }
 }
 
 fn call(runtime: &Runtime, lease: &mut Lease, request: &[u8]) {
-    runtime.block_on(lease.call(request)).expect("an answer");
+    runtime.block_on(lease.call(request)).expect("a reply");
 }
 
-/// The time of one of `calls` calls.
+/// The mean time of one call, over `calls` calls.
 fn time(calls: u32, mut call: impl FnMut()) -> Duration {
     let since = Instant::now();
     for _ in 0..calls {
@@ -104,15 +105,15 @@ fn micros(time: Duration) -> f64 {
     1e6 * time.as_secs_f64()
 }
 
-/// The same worker, spoken to by hand.
-struct Bare {
+/// The same worker without the pool: blocking writes and reads on its pipes.
+struct BarePipes {
     child: Child,
     stdin: ChildStdin,
     stdout: ChildStdout,
     frame: Vec<u8>,
 }
 
-impl Bare {
+impl BarePipes {
     fn open() -> Self {
         let mut child = Command::new("python3")
             .arg(ECHO)
@@ -141,12 +142,12 @@ impl Bare {
         self.stdin.write_all(&self.frame).expect("the worker reads");
         self.stdout
             .read_exact(&mut self.frame)
-            .expect("the worker answers");
+            .expect("the worker replies");
         assert_eq!(&self.frame[9..], request);
     }
 }
 
-impl Drop for Bare {
+impl Drop for BarePipes {
     fn drop(&mut self) {
         self.child.kill().expect("the worker can be killed");
         self.child.wait().expect("the worker can be reaped");

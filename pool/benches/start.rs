@@ -1,7 +1,8 @@
-//! How long does a worker take from its opening to being ready, spawned and forked from a zygote?
+//! Compares the start of a spawned Python worker with that of a worker forked from a zygote.
 //!
-//! Both pools run the same module, which imports much of the standard library. The ratio of the medians is the figure;
-//! absolute times are the machine's.
+//! A start lasts from the opening of the port until the worker is ready. Both pools run the same
+//! module, which imports much of the standard library. Compare the ratio of the medians: absolute
+//! times depend on the machine.
 //!
 //! ```text
 //! cargo bench --bench start
@@ -21,9 +22,9 @@ async fn main() {
         Python::function("imports:nothing")
             .path(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches"))
     };
-    let spawned = starts(python()).await;
-    let forked = starts(python().zygote()).await;
-    println!("from opened to ready, median of {ROUNDS} starts\n");
+    let spawned = median_start(python()).await;
+    let forked = median_start(python().zygote()).await;
+    println!("time from opened to ready, median of {ROUNDS} starts\n");
     println!("spawned  {:8.2} ms", millis(spawned));
     println!(
         "forked   {:8.2} ms  {:.3}x",
@@ -32,8 +33,8 @@ async fn main() {
     );
 }
 
-/// Replaces a worker again and again: the median time that its replacement took to be ready.
-async fn starts(python: Python) -> Duration {
+/// Recycles a worker repeatedly and returns the median time in which its replacement was ready.
+async fn median_start(python: Python) -> Duration {
     let pool = Pool::builder(python).size(1).build().expect("a pool");
     let mut events = pool.events();
     let mut times = Vec::new();
@@ -55,7 +56,7 @@ async fn starts(python: Python) -> Duration {
         }
     }
     pool.shutdown().await;
-    // The first start is the zygote's too.
+    // The first start may include the start of the zygote.
     times.remove(0);
     times.sort();
     times[times.len() / 2]

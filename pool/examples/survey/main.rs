@@ -1,12 +1,13 @@
-//! Surveys a directory of Python source: a pool of Python workers parses every file with Python's own `ast`.
+//! Parses every file of a directory of Python source with Python's `ast` module, in a pool of
+//! Python workers.
 //!
 //! ```text
 //! cargo run --release --example survey -- --kill-every 20
 //! ```
 //!
-//! Each worker is replaced after `--recycle-every` files, without the others noticing. With `--kill-every N`, the worker
-//! that serves every Nth file is killed in the middle of it. The pool replaces the worker, the survey makes the call once
-//! more, and the figures are those of a run without kills.
+//! With `--kill-every N`, the survey sends `SIGKILL` to the worker of every Nth file during the
+//! call. The pool replaces the worker, the survey retries the call, and the counts equal those of a
+//! run without kills. The pool also recycles each worker after about `--recycle-every` files.
 
 mod report;
 mod resources;
@@ -16,8 +17,8 @@ use std::error::Error;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use std::{thread, vec};
 
@@ -29,30 +30,30 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use walkdir::WalkDir;
 
-use crate::report::{Figures, Finding, Parsed};
+use crate::report::{Figures, FileResult, Parsed};
 
 /// Parse every file of a directory of Python source in a pool of Python workers.
 #[derive(Debug, Parser)]
 struct Args {
-    /// The directory. Default: the standard library of the interpreter, without `site-packages`.
+    /// The directory. Default: the interpreter's standard library, without `site-packages`.
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// Worker processes. Default: one for each processor.
+    /// The number of worker processes. Default: one for each processor.
     #[arg(long)]
     workers: Option<NonZero<usize>>,
-    /// Parse only the first N files, in the order of their paths.
+    /// Parse only the first N files, in path order.
     #[arg(long, value_name = "N")]
     limit: Option<NonZero<usize>>,
-    /// Kill the worker that serves every Nth file, and make the call once more.
+    /// Kill the worker of every Nth file during the call, and retry the call.
     #[arg(long, value_name = "N")]
     kill_every: Option<NonZero<u64>>,
-    /// Replace a worker after it has parsed about N files.
+    /// Recycle each worker after about N files.
     #[arg(long, value_name = "N", default_value = "300")]
     recycle_every: NonZero<u64>,
-    /// Write every step of the pool to this file, to be checked against the specification with `check_trace`.
+    /// Record every step of the pool in this file, for the example `check_trace`.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// Print one JSON object and nothing else.
+    /// Print only one JSON object.
     #[arg(long)]
     json: bool,
     /// The Python interpreter.
@@ -94,38 +95,38 @@ async fn survey(args: &Args) -> Result<(), Box<dyn Error>> {
         .checkout_timeout(Duration::from_secs(60))
         .max_worker_requests(args.recycle_every.get())
         .min_worker_life(Duration::ZERO)
-        .health_check_interval(HEALTH_CHECKS);
+        .health_check_interval(HEALTH_CHECK_INTERVAL);
     if args.kill_every.is_some() {
-        // These crashes are ours, and say nothing of the program: there is no need to start it ever more seldom.
+        // The survey causes these crashes itself, so the pool need not back off for long.
         pool = pool
             .restart_backoff(Duration::from_millis(1))
             .restart_backoff_max(Duration::from_millis(20));
     }
     if let Some(file) = &args.record {
-        let failed = |error| format!("{}: {error}", file.display());
+        let failed = |error| format!("cannot create the trace `{}`: {error}", file.display());
         pool = pool.record(std::fs::File::create(file).map_err(failed)?);
     }
     let pool = pool.build()?;
     let survey = Survey {
         pool: &pool,
         files: Mutex::new(files.into_iter()),
-        started: AtomicU64::new(0),
+        taken: AtomicU64::new(0),
         kill_every: args.kill_every,
-        outcome: Mutex::default(),
+        results: Mutex::default(),
         progress: progress(count),
     };
-    // Twice as many clients as workers, so that a worker which becomes free finds the next file waiting.
-    let walked = try_join_all((0..2 * workers).map(|_| survey.walk())).await;
+    // Twice as many clients as workers, so that a free worker never waits for a client.
+    let outcome = try_join_all((0..2 * workers).map(|_| survey.run_client())).await;
     survey.progress.finish_and_clear();
-    let Outcome {
+    let Results {
         mut figures,
-        mut findings,
+        mut files,
         groups,
-    } = survey.outcome.into_inner().expect("no client panicked");
-    let status = checked(&pool).await;
+    } = survey.results.into_inner().expect("no client panicked");
+    let status = status_after_health_checks(&pool).await;
     let report = pool.shutdown().await;
     drop(pool);
-    walked?;
+    outcome?;
 
     figures.workers_started = report.counters.started;
     figures.recycled = report.counters.recycled;
@@ -135,25 +136,26 @@ async fn survey(args: &Args) -> Result<(), Box<dyn Error>> {
     figures.leaked_processes = resources::processes(&groups) as i64;
     figures.leaked_fds = resources::descriptors() as i64 - descriptors as i64;
     if figures.files != count {
-        return Err(format!("{} of {count} files were accounted for", figures.files).into());
+        return Err(format!("{} of {count} files have a result", figures.files).into());
     }
     if args.json {
         println!("{}", serde_json::to_string(&figures)?);
     } else {
         println!("{}", dir.display());
-        findings
+        files
             .iter_mut()
-            .for_each(|finding| finding.shorten(&dir));
-        report::print(&figures, &mut findings, &status, &report);
+            .for_each(|file| file.make_relative_to(&dir));
+        report::print(&figures, &mut files, &status, &report);
     }
     Ok(())
 }
 
-/// How often an idle worker is asked whether it is well.
-const HEALTH_CHECKS: Duration = Duration::from_millis(50);
+/// The interval between health checks of an idle worker. Short, so that a survey of a few seconds
+/// shows some.
+const HEALTH_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The pool once its workers, which are idle now, have had their health checks; or nearly, where one takes too long.
-async fn checked(pool: &Pool) -> PoolStatus {
+/// Waits until every worker, all idle now, has answered a health check, for at most five intervals.
+async fn status_after_health_checks(pool: &Pool) -> PoolStatus {
     for _ in 0..10 {
         let status = pool.status();
         if status
@@ -163,65 +165,61 @@ async fn checked(pool: &Pool) -> PoolStatus {
         {
             return status;
         }
-        tokio::time::sleep(HEALTH_CHECKS / 2).await;
+        tokio::time::sleep(HEALTH_CHECK_INTERVAL / 2).await;
     }
     pool.status()
 }
 
-/// What all clients of the survey share.
+/// The state that all clients share.
 struct Survey<'a> {
     pool: &'a Pool,
     files: Mutex<vec::IntoIter<PathBuf>>,
-    /// How many files have been begun.
-    started: AtomicU64,
+    /// The number of files that clients have taken.
+    taken: AtomicU64,
     kill_every: Option<NonZero<u64>>,
-    outcome: Mutex<Outcome>,
+    results: Mutex<Results>,
     progress: ProgressBar,
 }
 
 #[derive(Default)]
-struct Outcome {
+struct Results {
     figures: Figures,
-    findings: Vec<Finding>,
-    /// The process groups of all workers that were leased.
+    files: Vec<FileResult>,
+    /// The process groups of all workers that clients leased.
     groups: HashSet<u32>,
 }
 
 impl Survey<'_> {
-    /// One client: takes a file after the other until there are none left.
-    async fn walk(&self) -> Result<(), CallError> {
+    /// Runs one client: parses files one after another until none is left.
+    async fn run_client(&self) -> Result<(), CallError> {
         loop {
             let Some(path) = self.files.lock().expect("no client panicked").next() else {
                 return Ok(());
             };
-            let begun = self.started.fetch_add(1, Ordering::Relaxed) + 1;
-            let kill = self.kill_every.is_some_and(|every| begun % every == 0);
+            let number = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
+            let kill = self.kill_every.is_some_and(|every| number % every == 0);
             let (parsed, took) = match self.parse(&path, kill).await {
                 Err(CallError::WorkerExited { .. }) if kill => {
-                    self.outcome
-                        .lock()
-                        .expect("no client panicked")
-                        .figures
-                        .retries += 1;
+                    self.results().figures.retries += 1;
                     self.parse(&path, false).await?
                 }
                 parsed => parsed?,
             };
-            let mut outcome = self.outcome.lock().expect("no client panicked");
-            outcome.figures.add(&parsed);
-            outcome.findings.push(Finding { path, parsed, took });
+            let mut results = self.results();
+            results.figures.add(&parsed);
+            results.files.push(FileResult { path, parsed, took });
             self.progress.inc(1);
         }
     }
 
-    /// What a worker says of the file, and how long it took to say it.
+    /// Parses a file in a worker. Also returns how long the call took.
     async fn parse(&self, path: &Path, kill: bool) -> Result<(Parsed, Duration), CallError> {
         let mut lease = self.pool.checkout().await?;
         {
-            let mut outcome = self.outcome.lock().expect("no client panicked");
-            outcome.groups.extend(lease.pid());
-            outcome.figures.calls += 1;
-            outcome.figures.workers_killed += u64::from(kill);
+            let mut results = self.results();
+            results.groups.extend(lease.pid());
+            results.figures.calls += 1;
+            results.figures.workers_killed += u64::from(kill);
         }
         let request = json!({ "path": path });
         let since = Instant::now();
@@ -231,9 +229,14 @@ impl Survey<'_> {
         };
         Ok((parsed, since.elapsed()))
     }
+
+    fn results(&self) -> MutexGuard<'_, Results> {
+        self.results.lock().expect("no client panicked")
+    }
 }
 
-/// Kills the worker in the middle of a call: it is stopped first, so that it has the request and cannot answer it.
+/// Kills the worker during a call. `SIGSTOP` comes first, so that the worker has the request and
+/// cannot reply before it dies.
 async fn call_and_kill(
     lease: &mut Lease,
     request: &serde_json::Value,
@@ -242,37 +245,42 @@ async fn call_and_kill(
     let signal = |signal| pid.is_some_and(|pid| kill_process(pid, signal).is_ok());
     signal(Signal::STOP);
     let mut call = Box::pin(lease.call_json(request));
-    let answered = call.as_mut().now_or_never();
+    // The first poll writes the request.
+    let reply = call.as_mut().now_or_never();
     signal(Signal::KILL);
-    match answered {
-        Some(answer) => answer,
+    match reply {
+        Some(reply) => reply,
         None => call.await,
     }
 }
 
-/// Where the interpreter keeps its standard library.
+/// The directory of the interpreter's standard library.
 fn standard_library(python: &str) -> Result<PathBuf, Box<dyn Error>> {
-    let ask = "import sysconfig; print(sysconfig.get_paths()['stdlib'])";
+    let script = "import sysconfig; print(sysconfig.get_paths()['stdlib'])";
     let output = Command::new(python)
-        .args(["-c", ask])
+        .args(["-c", script])
         .output()
         .map_err(|error| {
-            format!(
-                "the interpreter `{python}` cannot be run ({error}); name another with --python"
-            )
+            format!("cannot run the interpreter `{python}` ({error}); choose another with --python")
         })?;
     if !output.status.success() {
-        return Err(
-            format!("the interpreter `{python}` does not know its standard library").into(),
-        );
+        return Err(format!(
+            "the interpreter `{python}` cannot find its standard library; \
+                 choose a directory with --dir"
+        )
+        .into());
     }
     Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
 }
 
-/// Every Python file below `dir`, in the order of the paths.
+/// Every Python file below `dir`, in path order.
 fn python_files(dir: &Path, limit: Option<NonZero<usize>>) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     if !dir.is_dir() {
-        return Err(format!("`{}` is not a directory", dir.display()).into());
+        return Err(format!(
+            "`{}` is not a directory; choose one with --dir",
+            dir.display()
+        )
+        .into());
     }
     let installed = |name: &std::ffi::OsStr| name == "site-packages" || name == "dist-packages";
     let mut files = Vec::new();
@@ -285,12 +293,16 @@ fn python_files(dir: &Path, limit: Option<NonZero<usize>>) -> Result<Vec<PathBuf
     }
     files.truncate(limit.map_or(usize::MAX, usize::from));
     if files.is_empty() {
-        return Err(format!("there is no Python file below `{}`", dir.display()).into());
+        return Err(format!(
+            "`{}` contains no Python file; choose another directory with --dir",
+            dir.display()
+        )
+        .into());
     }
     Ok(files)
 }
 
-/// A bar on the terminal, and nothing where there is none.
+/// A progress bar. It draws nothing when stderr is not a terminal.
 fn progress(files: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} files, {eta} left");
     ProgressBar::new(files).with_style(style.expect("the template is valid"))

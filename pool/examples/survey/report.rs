@@ -1,4 +1,4 @@
-//! What the survey found, for people and as JSON.
+//! The survey's results, as text and as JSON.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use ostler_pool::{PoolStatus, ShutdownReport};
 use serde::{Deserialize, Serialize};
 
-/// What a worker says of one file.
+/// The reply of a worker for one file.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Parsed {
@@ -22,24 +22,25 @@ pub(crate) enum Parsed {
     },
 }
 
-/// One file, accounted for.
+/// The result of one file.
 #[derive(Debug)]
-pub(crate) struct Finding {
+pub(crate) struct FileResult {
     pub(crate) path: PathBuf,
     pub(crate) parsed: Parsed,
+    /// The duration of the call.
     pub(crate) took: Duration,
 }
 
-impl Finding {
-    /// Names the file by its path below `dir`.
-    pub(crate) fn shorten(&mut self, dir: &Path) {
+impl FileResult {
+    /// Makes the path relative to `dir`.
+    pub(crate) fn make_relative_to(&mut self, dir: &Path) {
         if let Ok(below) = self.path.strip_prefix(dir) {
             self.path = below.to_owned();
         }
     }
 }
 
-/// The figures of a survey.
+/// The counts and times of a survey. The field names are the keys of the JSON object.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Figures {
     pub(crate) files: u64,
@@ -85,21 +86,21 @@ impl Figures {
         }
     }
 
-    /// How many of a hundred modules, functions and classes have a docstring.
-    fn documented_share(&self) -> f64 {
+    /// The percentage of modules, functions and classes that have a docstring.
+    fn documented_percent(&self) -> f64 {
         let documentable = self.parsed + self.functions + self.classes;
         100.0 * self.documented as f64 / (documentable.max(1)) as f64
     }
 }
 
-/// How many files the lists of the printed report name at most.
+/// The lengths of the report's lists of files.
 const SLOWEST: usize = 5;
 const UNPARSABLE: usize = 20;
 
-/// Prints the report for people.
+/// Prints the report as text.
 pub(crate) fn print(
     figures: &Figures,
-    findings: &mut [Finding],
+    results: &mut [FileResult],
     status: &PoolStatus,
     report: &ShutdownReport,
 ) {
@@ -113,46 +114,48 @@ pub(crate) fn print(
         ..
     } = figures;
     println!(
-        "{files} files: {parsed} parsed, {unparsable} unparsable, in {:.2} s",
+        "{files} files in {:.2} s: {parsed} parsed, {unparsable} failed to parse",
         figures.wall_s
     );
     println!("  {lines} lines, {functions} functions, {classes} classes");
     println!(
         "  {:.1} % of modules, functions and classes have a docstring",
-        figures.documented_share()
+        figures.documented_percent()
     );
 
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.took));
-    println!("\nslowest:");
-    for finding in findings.iter().take(SLOWEST) {
+    results.sort_by_key(|result| std::cmp::Reverse(result.took));
+    println!("\nslowest calls:");
+    for result in results.iter().take(SLOWEST) {
         println!(
             "  {:7.1} ms  {}",
-            1e3 * finding.took.as_secs_f64(),
-            finding.path.display()
+            1e3 * result.took.as_secs_f64(),
+            result.path.display()
         );
     }
-    findings.sort_by(|a, b| a.path.cmp(&b.path));
-    println!("\nunparsable:");
-    let mut named = 0;
-    for finding in findings.iter() {
-        if let Parsed::Unparsable { unparsable, .. } = &finding.parsed
-            && named < UNPARSABLE
+    results.sort_by(|a, b| a.path.cmp(&b.path));
+    if *unparsable > 0 {
+        println!("\nfailed to parse:");
+    }
+    let mut listed = 0;
+    for result in results.iter() {
+        if let Parsed::Unparsable { unparsable, .. } = &result.parsed
+            && listed < UNPARSABLE
         {
-            println!("  {}: {unparsable}", finding.path.display());
-            named += 1;
+            println!("  {}: {unparsable}", result.path.display());
+            listed += 1;
         }
     }
-    if *unparsable > named as u64 {
-        println!("  and {} more", unparsable - named as u64);
+    if *unparsable > listed as u64 {
+        println!("  and {} more", unparsable - listed as u64);
     }
     println!("\nbefore the shutdown: {}", status.to_string().trim_end());
     println!("\n{}", report.to_string().trim_end());
     println!(
-        "  {} calls, {} workers killed, {} calls made once more",
-        figures.calls, figures.workers_killed, figures.retries
+        "\nsurvey: {} calls, {} of them retried; {} workers killed",
+        figures.calls, figures.retries, figures.workers_killed
     );
     println!(
-        "  left behind: {} processes, {} descriptors",
+        "leaked: {} processes, {} descriptors",
         figures.leaked_processes, figures.leaked_fds
     );
 }

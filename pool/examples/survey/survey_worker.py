@@ -1,4 +1,4 @@
-"""What the survey runs in each worker: parse one file of Python source and count what is in it."""
+"""The function that the survey's workers run: parse one Python file and count its definitions."""
 
 import ast
 import os
@@ -6,7 +6,7 @@ import warnings
 
 
 def setup():
-    # Old code makes the parser complain about escapes; that is not what the survey is about.
+    # Old code has invalid escapes, for which the parser would print a warning each.
     warnings.simplefilter("ignore")
 
 

@@ -1,8 +1,9 @@
-/* A worker in plain C. See ../../PROTOCOL.md for what it speaks.
+/* A worker in plain C. ../../PROTOCOL.md describes the protocol.
  *
  *     cc -std=c99 -Wall -Wextra -Werror -o worker worker.c
  *
- * It sends every request back; `fail <why>` is answered with an error. A stream is answered with one part for each line.
+ * The worker echoes every request. It answers `fail <why>` with an error, and a stream with one
+ * part for each line of the request.
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -22,10 +23,10 @@ enum {
 
 enum { VERSION = 1, PREFIX = 4, KIND_AND_ID = 5 };
 
-/* What frames come from and go to: descriptors that nothing else in this process knows. */
+/* The descriptors that carry frames. Private copies, so that no library code can write to them. */
 static int from_host, to_host;
 
-/* Until the handshake says more. */
+/* The limit in bytes until the handshake sets it. */
 static uint32_t max_frame = 1024;
 
 struct frame {
@@ -35,7 +36,7 @@ struct frame {
     uint8_t *body;
 };
 
-static void give_up(const char *why) {
+static void fail(const char *why) {
     fprintf(stderr, "worker: %s\n", why);
     exit(2);
 }
@@ -51,14 +52,14 @@ static void put_u32(uint8_t *bytes, uint32_t number) {
     bytes[3] = (uint8_t)number;
 }
 
-/* Ends the process when the host has closed its end: it is over, or gone. */
+/* Exits at the end of the input: the host has stopped this worker, or has died. */
 static void read_exactly(uint8_t *to, size_t count) {
     while (count > 0) {
         ssize_t got = read(from_host, to, count);
         if (got == 0)
             exit(0);
         if (got < 0 && errno != EINTR)
-            give_up("the input cannot be read");
+            fail("cannot read the input");
         if (got > 0) {
             to += got;
             count -= (size_t)got;
@@ -66,12 +67,12 @@ static void read_exactly(uint8_t *to, size_t count) {
     }
 }
 
-/* A host that is gone ends the process here too, by SIGPIPE. */
+/* If the host has died, SIGPIPE ends the process here. */
 static void write_exactly(const uint8_t *bytes, size_t count) {
     while (count > 0) {
         ssize_t put = write(to_host, bytes, count);
         if (put < 0 && errno != EINTR)
-            give_up("the output cannot be written");
+            fail("cannot write the output");
         if (put > 0) {
             bytes += put;
             count -= (size_t)put;
@@ -87,13 +88,13 @@ static struct frame receive(void) {
     read_exactly(head, sizeof head);
     length = get_u32(head);
     if (length < KIND_AND_ID || length > max_frame)
-        give_up("a frame of a length that is not allowed");
+        fail("received a frame with an invalid length");
     frame.kind = head[PREFIX];
     frame.id = get_u32(head + PREFIX + 1);
     frame.size = length - KIND_AND_ID;
     frame.body = malloc(frame.size + 1);
     if (frame.body == NULL)
-        give_up("out of memory");
+        fail("out of memory");
     read_exactly(frame.body, frame.size);
     frame.body[frame.size] = 0;
     return frame;
@@ -109,7 +110,8 @@ static void answer(uint8_t kind, uint32_t id, const void *body, uint32_t size) {
     write_exactly(body, size);
 }
 
-/* An error is three texts, each with its length before it: the type, the message, and a traceback, which C has none of. */
+/* An error is three strings, each prefixed with its length: type, message and traceback. C has no
+ * traceback, so that one is empty. */
 static void answer_error(uint32_t id, const char *type, const char *message) {
     uint8_t body[1000];
     const char *texts[3];
@@ -120,7 +122,7 @@ static void answer_error(uint32_t id, const char *type, const char *message) {
     texts[1] = message;
     texts[2] = "";
     for (i = 0; i < 3; i++) {
-        /* Cut short, so that it fits into the smallest frame limit that a host may have. */
+        /* Truncated, so that the frame fits into the smallest limit that a host may set. */
         size_t length = strnlen(texts[i], 400);
         put_u32(body + size, (uint32_t)length);
         memcpy(body + size + 4, texts[i], length);
@@ -129,7 +131,7 @@ static void answer_error(uint32_t id, const char *type, const char *message) {
     answer(ERROR, id, body, size);
 }
 
-static void answer_in_lines(const struct frame *request) {
+static void answer_stream(const struct frame *request) {
     const uint8_t *rest = request->body, *end = request->body + request->size;
 
     while (rest < end) {
@@ -147,7 +149,7 @@ static void serve(const struct frame *request) {
     if (strncmp(text, "fail ", 5) == 0)
         answer_error(request->id, "Refused", text + 5);
     else if (request->kind == STREAM)
-        answer_in_lines(request);
+        answer_stream(request);
     else
         answer(REPLY, request->id, request->body, request->size);
 }
@@ -156,17 +158,18 @@ int main(void) {
     uint8_t version[4];
     struct frame frame;
 
-    /* From here on, a printf goes to the log, and reading stdin finds nothing. */
+    /* From here on, printf writes to stderr, which the host logs, and stdin is empty. */
     from_host = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
     to_host = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-    if (from_host < 0 || to_host < 0 || freopen("/dev/null", "r", stdin) == NULL || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
-        give_up("the descriptors cannot be arranged");
+    if (from_host < 0 || to_host < 0 || freopen("/dev/null", "r", stdin) == NULL ||
+        dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+        fail("cannot redirect stdin and stdout");
 
     frame = receive();
     if (frame.kind != HELLO || frame.size < 8)
-        give_up("the first frame is not a hello");
+        fail("the first frame is not HELLO");
     if (get_u32(frame.body) != VERSION)
-        give_up("the host speaks another version of the protocol");
+        fail("the host uses another version of the protocol");
     max_frame = get_u32(frame.body + 4);
     free(frame.body);
     put_u32(version, VERSION);
@@ -183,12 +186,13 @@ int main(void) {
             answer(PONG, frame.id, "", 0);
             break;
         case CANCEL:
-            /* It comes too late: one request is served before the next frame is read. */
+            /* This worker reads the next frame only after it has answered, so a cancel always comes
+             * too late and can be ignored. */
             break;
         case SHUTDOWN:
             return 0;
         default:
-            give_up("a frame of an unknown kind");
+            fail("received a frame of an unknown kind");
         }
         free(frame.body);
     }

@@ -1,7 +1,7 @@
-// A worker in JavaScript, for Node 18 or later. See ../../PROTOCOL.md for what it speaks.
+// A worker in JavaScript, for Node 18 or later. ../../PROTOCOL.md describes the protocol.
 //
-// It sends every request back; `fail <why>` is answered with an error, and `sleep <ms>` after a while, unless it is cancelled.
-// A stream is answered with one part for each line.
+// The worker echoes every request. It answers `fail <why>` with an error, `sleep <ms>` after that
+// time unless the host cancels it, and a stream with one part for each line of the request.
 
 import { writeSync } from 'node:fs';
 
@@ -10,7 +10,7 @@ const READY = 128, REPLY = 129, ERROR = 130, PONG = 131, PART = 132;
 const VERSION = 1;
 const HEAD = 9;
 
-// What is printed goes to the log, and cannot corrupt the frames.
+// Redirect prints to stderr, which the host logs, so that they cannot corrupt the frames.
 Object.defineProperty(process, 'stdout', { get: () => process.stderr });
 
 class Failure extends Error {
@@ -20,13 +20,13 @@ class Failure extends Error {
   }
 }
 
-// --- Frames ---------------------------------------------------------------------------------------------------------
+// --- Frames --------------------------------------------------------------------------------------
 
 let maxFrame = 1024;
 let pieces = [];
 let size = 0;
 
-/** Adds what has arrived, and gives out the frames that are whole by now. */
+/** Adds received bytes and yields the frames that are complete. */
 function* frames(piece) {
   pieces.push(piece);
   size += piece.length;
@@ -35,7 +35,7 @@ function* frames(piece) {
     if (pieces.length > 1) pieces = [Buffer.concat(pieces)];
     const [bytes] = pieces;
     const length = bytes.readUInt32BE(0);
-    if (length < 5 || length > maxFrame) giveUp(`a frame of ${length} bytes`);
+    if (length < 5 || length > maxFrame) fail(`received a frame with the invalid length ${length}`);
     needed = 4 + length;
     if (size < needed) break;
     yield { kind: bytes[4], id: bytes.readUInt32BE(5), body: bytes.subarray(HEAD, needed) };
@@ -51,13 +51,13 @@ function answer(kind, id, body = Buffer.alloc(0)) {
   frame[4] = kind;
   frame.writeUInt32BE(id, 5);
   body.copy(frame, HEAD);
-  // A host that does not read makes this wait: all the flow control that there is.
+  // A full pipe blocks here until the host reads: the pipe is the only flow control.
   for (let sent = 0; sent < frame.length; ) sent += writeSync(1, frame, sent);
 }
 
 function answerError(id, error) {
   const texts = [error.name, error.message, error.stack ?? ''].map((text) => Buffer.from(text));
-  // What there is room for.
+  // Truncate, so that the frame fits into the limit.
   let room = maxFrame - 5 - 12;
   const body = texts.flatMap((text) => {
     const cut = text.subarray(0, Math.max(0, room));
@@ -69,12 +69,12 @@ function answerError(id, error) {
   answer(ERROR, id, Buffer.concat(body));
 }
 
-function giveUp(why) {
+function fail(why) {
   console.error(`worker: ${why}`);
   process.exit(2);
 }
 
-// --- What it does ---------------------------------------------------------------------------------------------------
+// --- Requests ------------------------------------------------------------------------------------
 
 async function perform(body, cancelled) {
   const [verb, ...rest] = body.toString().split(' ');
@@ -88,34 +88,35 @@ function sleep(ms, cancelled) {
     const timer = setTimeout(resolve, ms);
     cancelled.addEventListener('abort', () => {
       clearTimeout(timer);
-      reject(new Failure('Cancelled', 'the host does not want it any more'));
+      reject(new Failure('Cancelled', 'the host cancelled the request'));
     });
   });
 }
 
-// --- The conversation -----------------------------------------------------------------------------------------------
+// --- Protocol ------------------------------------------------------------------------------------
 
-let underWay = null;
+let current = null;
 
 async function serve({ kind, id, body }) {
   const request = { id, abort: new AbortController() };
-  underWay = request;
+  current = request;
   try {
     const result = await perform(body, request.abort.signal);
     if (kind === STREAM) {
-      for (const line of result.toString('latin1').match(/[^\n]*\n|[^\n]+/g) ?? []) answer(PART, id, Buffer.from(line, 'latin1'));
+      const lines = result.toString('latin1').match(/[^\n]*\n|[^\n]+/g) ?? [];
+      for (const line of lines) answer(PART, id, Buffer.from(line, 'latin1'));
     }
-    underWay = null;
+    current = null;
     answer(REPLY, id, kind === STREAM ? undefined : result);
   } catch (error) {
-    underWay = null;
+    current = null;
     answerError(id, error);
   }
 }
 
-function shakeHands({ kind, body }) {
-  if (kind !== HELLO || body.length < 8) giveUp('the first frame is not a hello');
-  if (body.readUInt32BE(0) !== VERSION) giveUp('the host speaks another version of the protocol');
+function handshake({ kind, body }) {
+  if (kind !== HELLO || body.length < 8) fail('the first frame is not HELLO');
+  if (body.readUInt32BE(0) !== VERSION) fail('the host uses another version of the protocol');
   maxFrame = body.readUInt32BE(4);
   const version = Buffer.alloc(4);
   version.writeUInt32BE(VERSION);
@@ -126,30 +127,30 @@ function handle(frame) {
   switch (frame.kind) {
     case CALL:
     case STREAM:
-      // Its bytes are the input's, which may be overwritten while it is served.
+      // Copy the body: it is a view of the input buffer, and the worker keeps it across awaits.
       serve({ ...frame, body: Buffer.from(frame.body) });
       break;
     case PING:
       answer(PONG, frame.id);
       break;
     case CANCEL:
-      // One that comes too late is about nothing.
-      if (underWay?.id === frame.id) underWay.abort.abort();
+      // A cancel may arrive after the reply; ignore it then.
+      if (current?.id === frame.id) current.abort.abort();
       break;
     case SHUTDOWN:
       process.exit(0);
     default:
-      giveUp(`a frame of kind ${frame.kind}`);
+      fail(`received a frame of the unknown kind ${frame.kind}`);
   }
 }
 
-let greeted = false;
+let isReady = false;
 process.stdin.on('data', (piece) => {
   for (const frame of frames(piece)) {
-    if (greeted) handle(frame);
-    else shakeHands(frame);
-    greeted = true;
+    if (isReady) handle(frame);
+    else handshake(frame);
+    isReady = true;
   }
 });
-// The host is over, or gone: in either case, so is this.
+// The host has stopped this worker, or has died.
 process.stdin.on('end', () => process.exit(0));

@@ -1,4 +1,4 @@
-//! Lines of JSON.
+//! Writes a trace as JSON Lines: one object for the head and one for each step.
 
 use std::fmt;
 use std::io::{self, BufWriter, Write};
@@ -9,11 +9,12 @@ use std::thread::{Builder, JoinHandle};
 use ostler::policy::Policy;
 use ostler::trace::{Head, Step, VERSION};
 
-/// Steps that may be waiting to be written: some megabytes. A pool that is ahead of its file by more does not wait for it, and
-/// the trace ends there.
-const AHEAD: usize = 1 << 16;
+/// The most steps that may wait to be written, a few megabytes. When the queue is full, the trace
+/// ends: the pool does not wait for the file.
+const MAX_QUEUED: usize = 1 << 16;
 
-/// Where a trace goes. The lock is never contended: it makes a builder that holds this `Sync`.
+/// The destination of a trace. The mutex is never contended; it makes the builder that holds the
+/// sink `Sync`.
 pub(crate) struct Sink(Mutex<Box<dyn Write + Send>>);
 
 impl Sink {
@@ -28,25 +29,29 @@ impl fmt::Debug for Sink {
     }
 }
 
-/// Takes steps under the lock of the pool, and writes them on a thread of its own. Dropped, it lets the thread write on; see
-/// [`finish`](Self::finish).
+/// Queues steps under the pool's lock and writes them on its own thread. After a drop, the thread
+/// still writes what is queued; [`finish`](Self::finish) waits for that.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    /// `None` once the trace has ended before the pool.
+    /// `None` once the queue was full and the trace ended.
     steps: Option<SyncSender<Step>>,
     writer: JoinHandle<()>,
 }
 
 impl Recorder {
     pub(crate) fn start(policy: Policy, sink: Sink) -> io::Result<Self> {
-        let (sender, steps) = sync_channel(AHEAD);
+        let (sender, steps) = sync_channel(MAX_QUEUED);
         let head = Head {
             ostler_trace: VERSION,
             policy,
         };
         let write = move || {
             if let Err(error) = write_all(&head, &steps, sink) {
-                tracing::error!(target: "ostler::pool", %error, "the trace cannot be written and ends here");
+                tracing::error!(
+                    target: "ostler::pool",
+                    %error,
+                    "cannot write the trace; it ends here"
+                );
             }
         };
         let thread = Builder::new().name("ostler-recorder".to_owned());
@@ -56,25 +61,27 @@ impl Recorder {
         })
     }
 
-    /// Takes the next step, without waiting.
+    /// Queues the next step. Does not block.
     pub(crate) fn take(&mut self, step: Step) {
         if let Some(steps) = &self.steps
             && steps.try_send(step).is_err()
         {
-            // A trace with a gap would prove nothing. What was written up to here does.
+            // A trace with a gap cannot be checked, but the steps before the gap can, so end it
+            // here.
             self.steps = None;
         }
     }
 
-    /// Waits until everything is written.
+    /// Waits until every queued step is written.
     pub(crate) fn finish(self) {
         drop(self.steps);
-        // A panic of the user's writer is printed, and is not the pool's.
+        // The user's writer may have panicked. The panic hook has printed that, and it must not
+        // reach the pool.
         let _ = self.writer.join();
     }
 }
 
-/// A line for the head and each step.
+/// Writes the head, then each step as it arrives.
 fn write_all(head: &Head, steps: &Receiver<Step>, sink: Sink) -> io::Result<()> {
     let sink = sink.0.into_inner();
     let mut out = BufWriter::new(sink.unwrap_or_else(PoisonError::into_inner));
@@ -85,7 +92,7 @@ fn write_all(head: &Head, steps: &Receiver<Step>, sink: Sink) -> io::Result<()> 
             serde_json::to_writer(&mut out, &step)?;
             writeln!(out)?;
         }
-        // Whoever looks at the file of a pool that rests finds all of it.
+        // The file of an idle pool is complete.
         out.flush()?;
     }
     out.flush()

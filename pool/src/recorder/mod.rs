@@ -1,14 +1,14 @@
-//! Writes down every step of a pool, to be checked against the specification afterwards.
+//! Records every step of a pool, so that the trace can be checked against the specification later.
 //!
-//! Without the feature `record` there is no recorder: the same names stand for what never exists, so that nobody else has to
-//! tell the two cases apart.
+//! Without the feature `record`, the same two types exist but have no values. The driver handles
+//! both cases with the same code, and the compiler removes it.
 
+#[cfg(not(feature = "record"))]
+mod disabled;
 #[cfg(feature = "record")]
 mod json;
-#[cfg(not(feature = "record"))]
-mod never;
 
+#[cfg(not(feature = "record"))]
+pub(crate) use self::disabled::{Recorder, Sink};
 #[cfg(feature = "record")]
 pub(crate) use self::json::{Recorder, Sink};
-#[cfg(not(feature = "record"))]
-pub(crate) use self::never::{Recorder, Sink};

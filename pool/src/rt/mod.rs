@@ -1,7 +1,7 @@
-//! What the pool takes from its runtime: locks, tasks and time.
+//! The locks, tasks and timers that the pool uses.
 //!
-//! They are std's and tokio's own. Under `cfg(shuttle)` they are simulated, so that one thread plays all of them in
-//! whatever order a seed says: see `pool/tests/schedules/`.
+//! Normally these are the types of std and tokio. Under `cfg(shuttle)` they are simulated: one
+//! thread runs all tasks in an order that follows from a seed. See `pool/tests/schedules/`.
 
 #[cfg(not(shuttle))]
 mod real;

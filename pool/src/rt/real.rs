@@ -1,4 +1,4 @@
-//! The runtime as it is.
+//! std and tokio.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 pub(crate) use std::sync::{Mutex, MutexGuard};
@@ -7,16 +7,17 @@ use std::time::Duration;
 pub(crate) use tokio::runtime::Handle;
 pub(crate) use tokio::time::{Instant, Sleep};
 
-/// A timer of `runtime`, which may be polled from any other.
+/// A timer that runs on `runtime`. It may be polled on any other runtime, or on none.
 pub(crate) fn sleep(runtime: &Handle, duration: Duration) -> Sleep {
     let _inside = runtime.enter();
     tokio::time::sleep(duration)
 }
 
-/// Where another thread may come in between without a lock that shows it. Here it needs no invitation.
+/// Marks a place where another thread may run although no lock is taken. Only the simulated runtime
+/// needs the mark.
 pub(crate) fn point() {}
 
-/// A number that nobody knew before.
+/// A random seed.
 pub(crate) fn seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }

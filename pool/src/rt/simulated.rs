@@ -1,4 +1,5 @@
-//! The runtime as shuttle plays it: every lock, spawn and passing of time is a step that its scheduler chooses.
+//! The runtime simulated by shuttle: its scheduler decides the order of every lock, spawn and
+//! timer.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,14 +17,15 @@ use shuttle::rand::{Rng as _, thread_rng};
 use shuttle::sync::atomic::{AtomicBool, Ordering};
 use shuttle::thread::{self, Thread};
 
-/// What is so far away never comes: a test gives it to those deadlines that would rescue whoever lost a wake-up.
+/// A timer of this length or longer never fires. Tests use it for the timeouts that would hide a
+/// lost wake-up.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Handle;
 
 impl Handle {
-    /// Called once for each pool. A schedule has one, and its time begins with it.
+    /// Each schedule builds one pool, which calls this once. It resets the clock.
     pub(crate) fn try_current() -> Result<Self, Infallible> {
         CLOCK.take();
         Ok(Self)
@@ -34,13 +36,14 @@ impl Handle {
     }
 }
 
-/// A step of its own, whose place the scheduler chooses.
+/// A step at which the scheduler may switch to another task.
 pub(crate) fn point() {
-    // Shuttle's atomics give way before each access, and unlike a yield this says nothing of who is to come next.
+    // Shuttle's atomics are scheduling points. Unlike `yield_now`, they do not lower the priority
+    // of the current task.
     AtomicBool::new(false).load(Ordering::SeqCst);
 }
 
-/// The same for every schedule: what is random in one comes from the scheduler.
+/// The same seed for every schedule: only the scheduler adds randomness.
 pub(crate) fn seed() -> u64 {
     0
 }
@@ -71,7 +74,7 @@ impl Instant {
     }
 }
 
-/// Time stands still, but for moving on to the next deadline.
+/// A clock that only jumps from one deadline to the next.
 #[derive(Default)]
 struct Clock {
     now: Duration,
@@ -79,15 +82,15 @@ struct Clock {
     timers: BTreeMap<Deadline, Option<Waker>>,
 }
 
-/// When, and which of those at the same moment.
+/// The time, and a counter that orders timers with the same time.
 type Deadline = (Duration, u64);
 
 thread_local! {
-    /// One for all tasks of a schedule, which share a thread.
+    /// All tasks of a schedule run on one thread and share this clock.
     static CLOCK: RefCell<Clock> = RefCell::default();
 }
 
-/// `None`: it never elapses.
+/// `None`: the timer never fires.
 pub(crate) struct Sleep(Option<Deadline>);
 
 pub(crate) fn sleep(_: &Handle, duration: Duration) -> Sleep {
@@ -104,7 +107,8 @@ pub(crate) fn sleep(_: &Handle, duration: Duration) -> Sleep {
     Sleep(Some(deadline))
 }
 
-/// Lets time move on once, whenever that is. There is one of these for each timer, so that none is left behind.
+/// Fires the next timer after a random number of steps. Each timer spawns one of these tasks, so
+/// every timer fires.
 async fn tick() {
     for _ in 0..1 << thread_rng().gen_range(0..7) {
         if CLOCK.with_borrow(|clock| clock.timers.is_empty()) {
@@ -112,12 +116,12 @@ async fn tick() {
         }
         yield_now().await;
     }
-    let elapsed = CLOCK.with_borrow_mut(|clock| {
+    let waker = CLOCK.with_borrow_mut(|clock| {
         let (deadline, waker) = clock.timers.pop_first()?;
         clock.now = clock.now.max(deadline.0);
         waker
     });
-    if let Some(waker) = elapsed {
+    if let Some(waker) = waker {
         waker.wake();
     }
 }
@@ -147,8 +151,8 @@ impl Drop for Sleep {
     }
 }
 
-/// A lock that parks who has to wait. Shuttle's own waits as a task does: inside a poll, it takes the wake-ups that
-/// came meanwhile for its own, and what the poll waits for seems to have lost them.
+/// A mutex that parks a waiting thread. Shuttle's own mutex blocks the task instead: inside a poll
+/// it would consume wake-ups meant for the polled future, which then look lost.
 pub(crate) struct Mutex<T> {
     queue: sync::Mutex<Queue>,
     value: sync::Mutex<T>,
@@ -162,7 +166,7 @@ struct Queue {
 
 pub(crate) struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
-    /// Until it is dropped.
+    /// `None` only during the drop.
     value: Option<sync::MutexGuard<'a, T>>,
 }
 
@@ -176,7 +180,7 @@ impl<T> Mutex<T> {
 
     pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         point();
-        while !self.take() {
+        while !self.try_take() {
             thread::park();
         }
         let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
@@ -186,15 +190,15 @@ impl<T> Mutex<T> {
         })
     }
 
-    /// Takes the lock if it is free, or else a place among those who will be told.
-    fn take(&self) -> bool {
+    /// Takes the lock if it is free; otherwise registers this thread to be unparked.
+    fn try_take(&self) -> bool {
         let me = thread::current();
         let mut queue = self.queue();
         let held = queue.holder.is_some();
         if held {
             assert!(
                 queue.holder != Some(me.id()),
-                "a lock is taken again by who holds it"
+                "deadlock: a thread locks a mutex that it holds"
             );
             queue.waiting.push(me);
         } else {
@@ -212,13 +216,13 @@ impl<T> Deref for MutexGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.value.as_ref().expect("held until it is dropped")
+        self.value.as_ref().expect("held until the drop")
     }
 }
 
 impl<T> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.value.as_mut().expect("held until it is dropped")
+        self.value.as_mut().expect("held until the drop")
     }
 }
 
@@ -233,7 +237,7 @@ impl<T> Drop for MutexGuard<'_, T> {
         for thread in waiting {
             thread.unpark();
         }
-        // What has failed is to be reported, not to go on.
+        // While a failure unwinds, it must be reported, not interleaved with other tasks.
         if !panicking() {
             point();
         }

@@ -1,4 +1,4 @@
-//! The contract of a port, as a test.
+//! Tests the contract of a port.
 
 use std::fmt::Debug;
 use std::future::{Future, poll_fn};
@@ -15,25 +15,27 @@ use super::Process;
 use crate::port::{Exit, Opener, Pipe, Port};
 use crate::transport::frame::{self, kind};
 
-/// How long anything may take here. None of it waits for more than a process that starts or dies.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The timeout of each step. No step waits for more than a process that starts or exits, so only a
+/// port that breaks the contract reaches it.
+const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A promise of [`Opener`] or [`Port`] that was not kept.
+/// A requirement of [`Opener`] or [`Port`] that an implementation does not meet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the contract of a port is broken: {promise}; found {found}")]
+#[error("port contract violated: expected that {requirement}; found {found}")]
 #[non_exhaustive]
-pub struct Breach {
-    /// What was promised.
-    pub promise: &'static str,
+pub struct ContractViolation {
+    /// The requirement, as a sentence.
+    pub requirement: &'static str,
     /// What was found instead.
     pub found: String,
 }
 
-/// Checks that the ports of an opener keep the contract that a pool relies on: see [`Port`].
+/// Checks that the ports of an opener meet the contract that the pool relies on; see [`Port`].
 ///
-/// Opens a handful of ports, whose workers must speak the frame protocol, with real time; it takes as long as so many starts.
-/// What only the operating system can tell is looked up where there is a `/proc`; to count everything, do this between two looks
-/// into the [`Resources`](super::Resources).
+/// Opens eight ports, whose workers must speak the frame protocol, and takes about as long as eight
+/// starts. Each step has a timeout of 30 s. Where there is a `/proc`, the check also looks for
+/// processes and zombies that outlive their port. It does not count descriptors: to find those that
+/// leak, run it between two [snapshots](super::Resources).
 ///
 /// ```
 /// # tokio::runtime::Runtime::new()?.block_on(async {
@@ -48,54 +50,53 @@ pub struct Breach {
 ///
 /// # Errors
 ///
-/// The first promise that is not kept.
-pub async fn check_port(mut opener: impl Opener) -> Result<(), Breach> {
+/// The first requirement that is not met.
+pub async fn check_port(mut opener: impl Opener) -> Result<(), ContractViolation> {
     let prepared = opener.prepare();
-    prepared.map_err(|error| breach("`prepare` succeeds with what can be opened", error))?;
-    ends_when_it_is_asked_to(&opener).await?;
-    ends_when_it_is_killed(&opener).await?;
-    ends_when_it_is_dropped(&opener).await?;
-    is_not_left_where_the_opening_is_dropped(&opener).await?;
-    has_nothing_to_do_with_others(&opener).await?;
-    within("`close` ends", opener.close()).await
+    prepared.map_err(|error| violation("`prepare` succeeds for an opener that can open", error))?;
+    check_graceful_exit(&opener).await?;
+    check_kill(&opener).await?;
+    check_port_drop(&opener).await?;
+    check_open_drop(&opener).await?;
+    check_independence(&opener).await?;
+    within("`close` completes", opener.close()).await
 }
 
-/// A worker whose handshake was answered.
+/// A worker that has completed its handshake.
 struct Worker {
     port: Box<dyn Port>,
     pipe: Pipe,
 }
 
 impl Worker {
-    async fn open(opener: &impl Opener, generation: u64) -> Result<Self, Breach> {
-        let opening = opener.open(worker(generation));
-        let opened = within("`open` ends", opening).await?;
-        let mut port = opened.map_err(|error| breach("`open` opens a port", error))?;
+    async fn open(opener: &impl Opener, generation: u64) -> Result<Self, ContractViolation> {
+        let opening = opener.open(worker_id(generation));
+        let opened = within("`open` completes", opening).await?;
+        let mut port = opened.map_err(|error| violation("`open` returns a port", error))?;
         let mut pipe = port.take_pipe();
         let mut hello = mem::take(&mut pipe.preamble);
         let body = [frame::VERSION, 1 << 16, 0].map(u32::to_be_bytes).concat();
         frame::encode(kind::HELLO, 0, &body, &mut hello);
         let mut worker = Self { port, pipe };
         worker.write(&hello).await?;
-        let ready = worker.answer().await?;
-        let promise = "what is written to the pipe reaches the worker, and its answer comes back";
+        let ready = worker.read_frame().await?;
         expect(
-            promise,
+            "the pipe carries the handshake to the worker and its answer back",
             ready,
             (kind::READY, frame::VERSION.to_be_bytes().to_vec()),
         )?;
         Ok(worker)
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), Breach> {
-        let promise = "the pipe takes what is written";
-        let written = within(promise, self.pipe.writer.write_all(bytes)).await?;
-        written.map_err(|error| breach(promise, error))
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), ContractViolation> {
+        let requirement = "the pipe accepts what the host writes";
+        let written = within(requirement, self.pipe.writer.write_all(bytes)).await?;
+        written.map_err(|error| violation(requirement, error))
     }
 
     /// The kind and the body of the next frame.
-    async fn answer(&mut self) -> Result<(u8, Vec<u8>), Breach> {
-        let promise = "the pipe gives what the worker writes";
+    async fn read_frame(&mut self) -> Result<(u8, Vec<u8>), ContractViolation> {
+        let requirement = "the pipe delivers what the worker writes";
         let reader = &mut self.pipe.reader;
         let read = async {
             let length = reader.read_u32().await?;
@@ -103,27 +104,28 @@ impl Worker {
             reader.read_exact(&mut frame).await?;
             Ok::<_, std::io::Error>(frame)
         };
-        let frame = within(promise, read)
+        let frame = within(requirement, read)
             .await?
-            .map_err(|error| breach(promise, error))?;
+            .map_err(|error| violation(requirement, error))?;
         Ok((frame[0], frame[5..].to_vec()))
     }
 
-    /// Asks whether it is well, between two looks for an exit.
-    async fn is_alive(&mut self) -> Result<(), Breach> {
+    /// Checks that the worker answers pings and that `exited` is pending, twice, so that the second
+    /// round runs after an `exited` future was dropped.
+    async fn check_alive(&mut self) -> Result<(), ContractViolation> {
         for _ in 0..2 {
-            let exited = once(self.port.exited()).await;
+            let exited = poll_once(self.port.exited()).await;
             expect(
-                "`exited` waits as long as the worker lives, and may be dropped",
+                "`exited` is pending while the worker runs, and is cancel safe",
                 exited,
                 None,
             )?;
             let mut ping = Vec::new();
             frame::encode(kind::PING, 1, b"", &mut ping);
             self.write(&ping).await?;
-            let answer = self.answer().await?;
+            let answer = self.read_frame().await?;
             expect(
-                "a worker that is not stopped serves",
+                "a worker that was not stopped answers a ping",
                 answer,
                 (kind::PONG, Vec::new()),
             )?;
@@ -131,139 +133,127 @@ impl Worker {
         Ok(())
     }
 
-    async fn exit(&mut self, promise: &'static str) -> Result<Exit, Breach> {
-        let exit = within(promise, self.port.exited()).await?;
+    async fn wait_for_exit(&mut self, requirement: &'static str) -> Result<(), ContractViolation> {
+        let exit: Exit = within(requirement, self.port.exited()).await?;
         let again = within("`exited` can be called again", self.port.exited()).await?;
-        expect("`exited` says the same each time", &again, &exit)?;
+        expect("`exited` returns the same exit each time", again, exit)?;
         expect(
-            "`memory` is unknown after the exit",
+            "`memory` is `None` after the exit",
             self.port.memory(),
             None,
         )?;
-        // The id may be another's before long.
+        // Both must do nothing now: after the release, the kernel may give the id to another
+        // process.
         self.port.terminate();
         self.port.kill();
-        Ok(exit)
+        Ok(())
     }
 
-    async fn release(mut self) -> Result<(), Breach> {
-        let promise = "`released` may be dropped and called again, and ends";
-        once(self.port.released()).await;
-        within(promise, self.port.released()).await?;
-        let left = self
-            .port
-            .pid()
-            .and_then(Process::read)
-            .map(|process| process.to_string());
+    async fn release(mut self) -> Result<(), ContractViolation> {
+        poll_once(self.port.released()).await;
+        within(
+            "`released` is cancel safe and completes",
+            self.port.released(),
+        )
+        .await?;
+        let process = self.port.pid().and_then(Process::read);
         expect(
             "`released` leaves neither the process nor a zombie",
-            left,
+            process.map(|process| process.to_string()),
             None,
         )
     }
+
+    async fn kill_and_release(mut self) -> Result<(), ContractViolation> {
+        self.port.kill();
+        self.wait_for_exit(KILL_ENDS).await?;
+        self.release().await
+    }
 }
 
-async fn ends_when_it_is_asked_to(opener: &impl Opener) -> Result<(), Breach> {
+const KILL_ENDS: &str = "`kill` makes the worker exit";
+
+async fn check_graceful_exit(opener: &impl Opener) -> Result<(), ContractViolation> {
     let mut worker = Worker::open(opener, 1).await?;
-    worker.is_alive().await?;
+    worker.check_alive().await?;
     let mut shutdown = Vec::new();
     frame::encode(kind::SHUTDOWN, 0, b"", &mut shutdown);
     worker.write(&shutdown).await?;
-    // Not replaced by anything, but dropped: the worker reads the end of its input.
-    let Worker { port, pipe } = worker;
-    drop(pipe);
-    let mut worker = Worker {
-        port,
-        pipe: closed(),
-    };
+    // Dropping the pipe must close the worker's input.
+    worker.pipe = closed_pipe();
     worker
-        .exit("a worker that is told to end, and whose input ends, exits")
+        .wait_for_exit("a worker exits after a shutdown frame and the end of its input")
         .await?;
     worker.release().await
 }
 
-async fn ends_when_it_is_killed(opener: &impl Opener) -> Result<(), Breach> {
+async fn check_kill(opener: &impl Opener) -> Result<(), ContractViolation> {
     let mut worker = Worker::open(opener, 2).await?;
     worker.port.kill();
-    worker.exit("`kill` ends the worker").await?;
-    ends(
-        &mut worker.pipe,
-        "the output of a worker that was killed ends",
-    )
-    .await?;
+    worker.wait_for_exit(KILL_ENDS).await?;
+    read_to_end(&mut worker.pipe, "the output of a killed worker ends").await?;
     worker.release().await
 }
 
-async fn ends_when_it_is_dropped(opener: &impl Opener) -> Result<(), Breach> {
-    // Alive, and with its exit seen.
-    for is_seen in [false, true] {
-        let mut worker = Worker::open(opener, 3 + u64::from(is_seen)).await?;
-        if is_seen {
+/// Drops one port while its worker runs, and one whose exit was already reported.
+async fn check_port_drop(opener: &impl Opener) -> Result<(), ContractViolation> {
+    for has_exited in [false, true] {
+        let mut worker = Worker::open(opener, 3 + u64::from(has_exited)).await?;
+        if has_exited {
             worker.port.kill();
-            worker.exit("`kill` ends the worker").await?;
+            worker.wait_for_exit(KILL_ENDS).await?;
         }
         let Worker { port, mut pipe } = worker;
         let pid = port.pid();
         drop(port);
-        let promise = "a port that is dropped leaves nothing alive";
-        ends(&mut pipe, promise).await?;
-        let gone = async {
+        read_to_end(&mut pipe, "a dropped port leaves no process alive").await?;
+        let reaped = async {
             while pid.and_then(Process::read).is_some() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        within(
-            "a port that is dropped leaves neither the process nor a zombie",
-            gone,
-        )
-        .await?;
+        let requirement = "a dropped port leaves neither the process nor a zombie";
+        within(requirement, reaped).await?;
     }
     Ok(())
 }
 
-async fn is_not_left_where_the_opening_is_dropped(opener: &impl Opener) -> Result<(), Breach> {
-    // What it leaves, if it does, shows in the books. Here it is enough that the next one is none the worse.
-    once(opener.open(worker(5))).await;
+/// Drops an `open` future. What it leaks shows in the caller's snapshots; here, the next port must
+/// work.
+async fn check_open_drop(opener: &impl Opener) -> Result<(), ContractViolation> {
+    poll_once(opener.open(worker_id(5))).await;
     let mut worker = Worker::open(opener, 6).await?;
-    worker.is_alive().await?;
-    worker.port.kill();
-    worker.exit("`kill` ends the worker").await?;
-    worker.release().await
+    worker.check_alive().await?;
+    worker.kill_and_release().await
 }
 
-async fn has_nothing_to_do_with_others(opener: &impl Opener) -> Result<(), Breach> {
-    let (mut one, mut other) = (
-        Worker::open(opener, 7).await?,
-        Worker::open(opener, 8).await?,
-    );
-    one.port.kill();
-    one.exit("`kill` ends the worker").await?;
-    one.release().await?;
-    other.is_alive().await?;
-    drop(other.pipe);
-    other.pipe = closed();
-    other.port.kill();
-    other.exit("`kill` ends the worker").await?;
-    other.release().await
+/// Ends one of two workers; the other must not notice, not even by an inherited descriptor.
+async fn check_independence(opener: &impl Opener) -> Result<(), ContractViolation> {
+    let one = Worker::open(opener, 7).await?;
+    let mut other = Worker::open(opener, 8).await?;
+    one.kill_and_release().await?;
+    other.check_alive().await?;
+    other.pipe = closed_pipe();
+    other.kill_and_release().await
 }
 
-/// A worker's name is never used twice.
-fn worker(generation: u64) -> WorkerId {
+/// The pool never opens two workers with the same id, so each port here has its own generation.
+fn worker_id(generation: u64) -> WorkerId {
     WorkerId {
         slot: 0,
         generation,
     }
 }
 
-/// Reads until the end, or an error, which is as good.
-async fn ends(pipe: &mut Pipe, promise: &'static str) -> Result<(), Breach> {
+/// Reads until the end of the output or an error: either shows that no process holds it open.
+async fn read_to_end(pipe: &mut Pipe, requirement: &'static str) -> Result<(), ContractViolation> {
     let mut rest = Vec::new();
-    within(promise, pipe.reader.read_to_end(&mut rest))
+    within(requirement, pipe.reader.read_to_end(&mut rest))
         .await
         .map(drop)
 }
 
-fn closed() -> Pipe {
+fn closed_pipe() -> Pipe {
     Pipe {
         reader: Box::new(tokio::io::empty()),
         writer: Box::new(tokio::io::sink()),
@@ -271,8 +261,8 @@ fn closed() -> Pipe {
     }
 }
 
-/// Polls once, and drops it.
-async fn once<T>(future: impl Future<Output = T>) -> Option<T> {
+/// Polls a future once and drops it.
+async fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     poll_fn(|context| {
         Poll::Ready(match future.as_mut().poll(context) {
@@ -283,24 +273,29 @@ async fn once<T>(future: impl Future<Output = T>) -> Option<T> {
     .await
 }
 
-async fn within<T>(promise: &'static str, future: impl Future<Output = T>) -> Result<T, Breach> {
-    let done = timeout(PATIENCE, future).await;
-    done.map_err(|_| breach(promise, format!("no end of it within {PATIENCE:?}")))
+async fn within<T>(
+    requirement: &'static str,
+    future: impl Future<Output = T>,
+) -> Result<T, ContractViolation> {
+    let done = timeout(STEP_TIMEOUT, future).await;
+    done.map_err(|_| violation(requirement, format!("a timeout after {STEP_TIMEOUT:?}")))
 }
 
 fn expect<T: Debug + PartialEq>(
-    promise: &'static str,
+    requirement: &'static str,
     found: T,
     expected: T,
-) -> Result<(), Breach> {
+) -> Result<(), ContractViolation> {
     if found == expected {
         Ok(())
     } else {
-        Err(breach(promise, format!("{found:?}")))
+        Err(violation(requirement, format!("{found:?}")))
     }
 }
 
-fn breach(promise: &'static str, found: impl ToString) -> Breach {
-    let found = found.to_string();
-    Breach { promise, found }
+fn violation(requirement: &'static str, found: impl ToString) -> ContractViolation {
+    ContractViolation {
+        requirement,
+        found: found.to_string(),
+    }
 }

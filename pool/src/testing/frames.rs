@@ -1,49 +1,55 @@
-//! What the pool reads in the bytes of a worker.
+//! Decodes the bytes of a worker with the pool's own decoder.
 
 use crate::transport::frame::Decoder;
 
-/// A frame: see `PROTOCOL.md`.
+/// One frame. `PROTOCOL.md` lists the kinds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Frame {
-    /// What it says.
+    /// The kind of the frame, such as 129 for a reply.
     pub kind: u8,
-    /// The request that it is about.
+    /// The id of the request that the frame belongs to.
     pub id: u32,
-    /// What follows.
+    /// The payload, without the header.
     pub body: Vec<u8>,
 }
 
-/// What there is in some bytes.
+/// The result of [`frames()`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Frames {
-    /// The whole frames, up to the first error.
+    /// The complete frames before the first error.
     pub frames: Vec<Frame>,
-    /// Whether something is left of which the rest has not come.
-    pub unfinished: bool,
-    /// Why nothing after the last frame can be read.
+    /// Whether the bytes end in the middle of a frame. False after an error.
+    pub incomplete: bool,
+    /// The error that ended decoding, if any. The pool stops a worker that causes one.
     pub error: Option<String>,
-    /// The most memory that was taken for it, in bytes.
-    pub memory: usize,
+    /// The largest size of the decoder's buffer, in bytes.
+    pub peak_memory: usize,
 }
 
-/// Reads the bytes of a worker as the pool does, in pieces as they might arrive: for who writes a worker.
+/// Decodes the bytes of a worker as the pool does.
+///
+/// `pieces` are the bytes in the order and the sizes in which they arrive; the result does not
+/// depend on how they are cut. `max_frame` is the largest allowed length of a frame in bytes, as in
+/// the builder's option. Use it to test the output of a worker that you write.
 ///
 /// ```
 /// use ostler_pool::testing::frames;
 ///
+/// // A reply (kind 129) to request 1 with the body "hi", in two pieces.
 /// let read = frames([&b"\0\0\0\x07\x81\0\0"[..], b"\0\x01hi"], 1024);
-/// assert_eq!((read.frames[0].kind, read.frames[0].id, &read.frames[0].body[..]), (129, 1, &b"hi"[..]));
-/// assert_eq!(read.error, None);
+/// assert_eq!((read.frames[0].kind, read.frames[0].id), (129, 1));
+/// assert_eq!(read.frames[0].body, b"hi");
+/// assert_eq!((read.incomplete, read.error), (false, None));
 /// ```
 pub fn frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, max_frame: u32) -> Frames {
     let mut decoder = Decoder::new(max_frame);
     let mut read = Frames {
         frames: Vec::new(),
-        unfinished: false,
+        incomplete: false,
         error: None,
-        memory: decoder.spare().len(),
+        peak_memory: decoder.spare().len(),
     };
     for mut piece in pieces {
         while !piece.is_empty() && read.error.is_none() {
@@ -52,16 +58,17 @@ pub fn frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, max_frame: u32) ->
             spare[..count].copy_from_slice(&piece[..count]);
             decoder.filled(count);
             piece = &piece[count..];
-            read.memory = read.memory.max(decoder.memory());
-            read.take(&mut decoder);
+            read.peak_memory = read.peak_memory.max(decoder.memory());
+            read.decode_available(&mut decoder);
         }
     }
-    read.unfinished = read.error.is_none() && !decoder.is_empty();
+    read.incomplete = read.error.is_none() && !decoder.is_empty();
     read
 }
 
 impl Frames {
-    fn take(&mut self, decoder: &mut Decoder) {
+    /// Moves every complete frame out of the decoder.
+    fn decode_available(&mut self, decoder: &mut Decoder) {
         loop {
             match decoder.next() {
                 Ok(Some(frame)) => self.frames.push(Frame {

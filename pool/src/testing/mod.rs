@@ -1,12 +1,16 @@
-//! Means to test a pool, and what a program does with one: feature `testing`.
+//! Tools for testing a pool, or a program that uses one. Requires the feature `testing`.
 //!
-//! - [`Sim`]: simulated workers, for everything that no real one does on command, on a paused clock.
-//! - [`Resources`]: what the operating system says of this process, before and after. Linux only.
-//! - [`frames`]: what the pool reads in the bytes of a worker.
-//! - [`strategies`]: random workers and clients for `proptest`.
-//! - [`check_port`]: does a port of one's own keep the contract that the pool relies on?
+//! - [`Sim`]: simulated workers that fail on command, on tokio's paused clock.
+//! - [`Resources`]: snapshots of the processes and descriptors of this process, to find leaks.
+//!   Linux only.
+//! - [`isolated`]: runs a test in its own process, so that it counts only its own resources.
+//! - [`frames()`]: decodes bytes as the pool does, for authors of workers.
+//! - [`strategies`]: random worker scripts and client actions for `proptest`.
+//! - [`check_port`]: checks that a [`Port`](crate::port::Port) of your own meets the contract that
+//!   the pool relies on.
 //!
-//! ostler's own tests are made of these. This module is for tests, where a panic is an outcome like any other.
+//! ostler's own tests use these tools. They panic when a test has to fail or when the operating
+//! system denies what they need, so keep them out of production code.
 
 mod contract;
 mod frames;
@@ -15,8 +19,8 @@ mod resources;
 mod sim;
 pub mod strategies;
 
-pub use self::contract::{Breach, check_port};
+pub use self::contract::{ContractViolation, check_port};
 pub use self::frames::{Frame, Frames, frames};
-pub use self::process::{Process, resident};
-pub use self::resources::{Left, Resources, isolated};
-pub use self::sim::{Script, Sim, SimResources};
+pub use self::process::{Process, resident_bytes};
+pub use self::resources::{Leaks, Resources, isolated};
+pub use self::sim::{Script, Sim, SimStats};

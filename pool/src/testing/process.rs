@@ -1,31 +1,44 @@
-//! Processes as `/proc` tells of them.
+//! Processes as `/proc` describes them.
 
 use std::fmt;
 use std::fs;
 
-/// One process at one moment.
+/// A snapshot of one process. Linux only.
+///
+/// ```
+/// use ostler_pool::testing::Process;
+///
+/// let me = Process::read(std::process::id()).expect("this process exists");
+/// assert!(me.is_alive() && me.is_still_alive());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Process {
-    /// Its id.
+    /// The process id.
     pub pid: u32,
-    /// The id of its parent.
+    /// The id of the parent process.
     pub parent: u32,
-    /// The id of its process group.
+    /// The id of the process group.
     pub group: u32,
-    /// When it was started, in ticks since the system was. With the pid, it names a process for good.
-    pub started: u64,
+    /// The start time, in clock ticks since boot. The kernel reuses pids; a pid and a start time
+    /// together identify a process for good.
+    pub start_time: u64,
+    /// The CPU time used in user mode, in clock ticks.
+    pub cpu_ticks: u64,
     state: char,
     threads: u32,
-    /// The processor time that it has used, in ticks.
-    pub ticks: u64,
 }
 
 impl Process {
-    /// `None` if there is no such process, not even a zombie.
+    /// Reads one process, zombies included. `None` if there is no process with this id.
     #[must_use]
     pub fn read(pid: u32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name in parentheses may hold anything, so that the fields are counted from its end.
+        Self::parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// Parses the text of `/proc/PID/stat`.
+    fn parse(pid: u32, stat: &str) -> Option<Self> {
+        // The name is in parentheses and may contain any character, parentheses included, so the
+        // fields are counted from the last `)`.
         let (_, fields) = stat.rsplit_once(')')?;
         let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
         Some(Self {
@@ -34,16 +47,16 @@ impl Process {
             parent: fields[1].parse().ok()?,
             group: fields[2].parse().ok()?,
             threads: fields[17].parse().ok()?,
-            ticks: fields[11].parse().ok()?,
-            started: fields[19].parse().ok()?,
+            cpu_ticks: fields[11].parse().ok()?,
+            start_time: fields[19].parse().ok()?,
         })
     }
 
-    /// Every process that there is, by its pid.
+    /// All processes on the system, sorted by pid.
     ///
     /// # Panics
     ///
-    /// Where there is no `/proc`.
+    /// If there is no `/proc`.
     #[must_use]
     pub fn all() -> Vec<Self> {
         let entries = fs::read_dir("/proc").expect("there is a /proc");
@@ -53,51 +66,66 @@ impl Process {
         all
     }
 
-    /// Those below `ancestor`, however deep, as long as nobody between has ended.
+    /// The children of `ancestor`, their children and so on, zombies included.
+    ///
+    /// A descendant whose parent has ended belongs to another process by then and is not found; use
+    /// [`with_env`](Self::with_env) for those.
+    ///
+    /// # Panics
+    ///
+    /// If there is no `/proc`.
     #[must_use]
     pub fn descendants(ancestor: u32) -> Vec<Self> {
         let all = Self::all();
-        let mut below = vec![ancestor];
+        let mut parents = vec![ancestor];
         let mut found = Vec::new();
-        while let Some(parent) = below.pop() {
-            let children = all.iter().filter(|process| process.parent == parent);
-            for child in children {
-                below.push(child.pid);
+        while let Some(parent) = parents.pop() {
+            for child in all.iter().filter(|process| process.parent == parent) {
+                parents.push(child.pid);
                 found.push(child.clone());
             }
         }
         found
     }
 
-    /// Those that are alive and were started with `variable`, as `NAME=value`, in their environment: it is inherited, whatever
-    /// parent, group or session a process comes to have.
+    /// The live processes that were started with `variable`, written as `NAME=value`, in their
+    /// environment.
+    ///
+    /// Children inherit it, so this also finds processes that left their parent, process group and
+    /// session. Environments that this process may not read are skipped.
+    ///
+    /// # Panics
+    ///
+    /// If there is no `/proc`.
     #[must_use]
-    pub fn marked(variable: &str) -> Vec<Self> {
-        let carries = |process: &Self| {
+    pub fn with_env(variable: &str) -> Vec<Self> {
+        let has_variable = |process: &Self| {
             let environment =
                 fs::read(format!("/proc/{}/environ", process.pid)).unwrap_or_default();
             let mut variables = environment.split(|&byte| byte == 0);
             variables.any(|other| other == variable.as_bytes())
         };
-        let mut marked = Self::all();
-        marked.retain(|process| process.is_alive() && carries(process));
-        marked
+        let mut found = Self::all();
+        found.retain(|process| process.is_alive() && has_variable(process));
+        found
     }
 
-    /// Whether it runs or could: it is not a zombie. One whose first thread has ended before the others only looks like one.
+    /// Whether the process was alive at the time of the snapshot, that is, not a zombie.
     #[must_use]
     pub fn is_alive(&self) -> bool {
+        // While other threads still run, an ended main thread shows as a zombie.
         !matches!(self.state, 'Z' | 'X' | 'x') || self.threads > 1
     }
 
-    /// Whether the very same process is still alive.
+    /// Whether this same process, not another one that reuses its pid, is alive now.
     #[must_use]
-    pub fn lives_on(&self) -> bool {
-        Self::read(self.pid).is_some_and(|now| now.started == self.started && now.is_alive())
+    pub fn is_still_alive(&self) -> bool {
+        Self::read(self.pid).is_some_and(|now| now.start_time == self.start_time && now.is_alive())
     }
 }
 
-/// What one needs to know of a process that should not be there.
+/// State, pid, parent, group and the first 100 characters of the command line, for reports of
+/// leaks.
 impl fmt::Display for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -110,20 +138,25 @@ impl fmt::Display for Process {
         let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let command = String::from_utf8_lossy(&command).replace('\0', " ");
         let command: String = command.chars().take(100).collect();
-        write!(f, "{state} pid {pid} of {parent}, group {group}: {command}")
+        write!(
+            f,
+            "pid {pid} (state {state}, parent {parent}, group {group}): {command}"
+        )
     }
 }
 
-/// The resident bytes of this process.
+/// The resident memory of this process, in bytes. Linux only.
 ///
 /// # Panics
 ///
-/// Where there is no `/proc`.
+/// If there is no `/proc`.
 #[must_use]
-pub fn resident() -> u64 {
+pub fn resident_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("this process has a status");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    let kib: u64 = kib.and_then(|kib| kib.parse().ok()).expect("it has a size");
+    let kib: u64 = kib
+        .and_then(|kib| kib.parse().ok())
+        .expect("the status has a resident size in kB");
     kib << 10
 }

@@ -1,4 +1,4 @@
-//! The operating system's own books: processes and descriptors, not what the pool thinks of them.
+//! Snapshots of this process's resources, read from `/proc` and not from the pool.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
@@ -7,19 +7,22 @@ use std::{fmt, fs, thread};
 
 use super::Process;
 
-/// How long something may take that takes moments. No test passes sooner or later because of it.
+/// How long [`Resources::assert_no_leaks`] polls before it fails. What it waits for takes
+/// milliseconds, so a passing test never comes near it.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What this process has: its children, zombies included, and its open descriptors: what they are, not their numbers.
+/// A snapshot of this process's children and open descriptors. Linux only.
 ///
-/// A pool has a child of its own beside its workers, so that not every child is one while a pool lives.
+/// A live pool has one more child than it has workers, its sentinel (see
+/// [`Program::sentinel`](crate::Program::sentinel)).
 ///
 /// ```
 /// use ostler_pool::testing::Resources;
 /// use ostler_pool::{Pool, Python};
 ///
-/// # let runtime = tokio::runtime::Runtime::new()?;
-/// let before = Resources::take();
+/// // The runtime's own descriptors belong to the first snapshot, so start it before.
+/// let runtime = tokio::runtime::Runtime::new()?;
+/// let before = Resources::snapshot();
 /// runtime.block_on(async {
 ///     let pool = Pool::builder(Python::function("builtins:bytes")).size(1).build()?;
 ///     pool.call(b"hello").await?;
@@ -32,20 +35,21 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Resources {
-    /// The children, by their ids.
+    /// The direct children, zombies included, sorted by pid.
     pub children: Vec<Process>,
-    /// What each open descriptor is: the path of a file, or such as `pipe:[4711]`.
+    /// The target of each open descriptor: the path of a file, or a name such as `pipe:[4711]`.
     pub descriptors: Vec<String>,
 }
 
 impl Resources {
-    /// Reads them. Of a host whose other threads open and close things, only a part is of interest: see [`isolated`].
+    /// Takes a snapshot. It covers the whole process, including what other threads open and close
+    /// meanwhile; a test that needs exact counts runs [`isolated`].
     ///
     /// # Panics
     ///
-    /// Where there is no `/proc`.
+    /// If there is no `/proc`.
     #[must_use]
-    pub fn take() -> Self {
+    pub fn snapshot() -> Self {
         let me = std::process::id();
         let mut children = Process::all();
         children.retain(|process| process.parent == me);
@@ -53,7 +57,7 @@ impl Resources {
         let target = |path| Some(fs::read_link(path).ok()?.display().to_string());
         let mut descriptors: Vec<String> = descriptors
             .filter_map(|entry| target(entry.ok()?.path()))
-            // This listing's own.
+            // The directory that this loop itself has open.
             .filter(|target| !target.starts_with("/proc/"))
             .collect();
         descriptors.sort();
@@ -63,11 +67,16 @@ impl Resources {
         }
     }
 
-    /// What is there now and was not when these books were taken, with what is in the process groups of `leaders`.
+    /// What exists now and did not at this snapshot, plus every process in the process groups of
+    /// `leaders`: pass the pids of the workers to find processes that they started.
+    ///
+    /// # Panics
+    ///
+    /// If there is no `/proc`.
     #[must_use]
-    pub fn left(&self, leaders: &[u32]) -> Left {
-        let now = Self::take();
-        let was_there = |child: &Process| self.children.iter().any(|old| old.pid == child.pid);
+    pub fn leaks(&self, leaders: &[u32]) -> Leaks {
+        let now = Self::snapshot();
+        let is_new = |child: &Process| self.children.iter().all(|old| old.pid != child.pid);
         let mut descriptors = now.descriptors;
         for known in &self.descriptors {
             if let Some(at) = descriptors.iter().position(|found| found == known) {
@@ -78,64 +87,67 @@ impl Resources {
             .into_iter()
             .filter(|process| leaders.contains(&process.group));
         let (members, zombies) = members.partition(Process::is_alive);
-        Left {
-            children: now
-                .children
-                .into_iter()
-                .filter(|child| !was_there(child))
-                .collect(),
+        Leaks {
+            children: now.children.into_iter().filter(is_new).collect(),
             members,
             zombies,
             descriptors,
         }
     }
 
-    /// Polls until everything is as when these books were taken, and nothing of the groups of `leaders` is alive.
+    /// Polls [`leaks`](Self::leaks) every 5 ms until there are none, for up to 30 s. Blocks the
+    /// thread.
     ///
     /// # Panics
     ///
-    /// With what is left, if something is for 30 s.
+    /// With the leaks, if some remain after 30 s, or if there is no `/proc`.
     pub fn assert_no_leaks(&self, leaders: &[u32]) {
         let since = Instant::now();
         loop {
-            let left = self.left(leaders);
-            if left.is_nothing() {
+            let leaks = self.leaks(leaders);
+            if leaks.is_empty() {
                 return;
             }
-            assert!(since.elapsed() < DEADLINE, "left behind:\n{left}");
+            assert!(
+                since.elapsed() < DEADLINE,
+                "leaked for {DEADLINE:?}:\n{leaks}"
+            );
             thread::sleep(Duration::from_millis(5));
         }
     }
 }
 
-/// What something has left behind.
+/// What [`Resources::leaks`] found. `Display` lists it, one process or descriptor a line.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Left {
+pub struct Leaks {
     /// New children of this process, zombies included.
     pub children: Vec<Process>,
-    /// Of the groups, alive.
+    /// Live members of the leaders' process groups.
     pub members: Vec<Process>,
-    /// Of the groups, ended and not collected.
+    /// Zombies in the leaders' process groups.
     pub zombies: Vec<Process>,
     /// New descriptors of this process.
     pub descriptors: Vec<String>,
 }
 
-impl Left {
-    /// A zombie of a group that is no child of this process does not count: whose it is may never collect it, as the
-    /// first process of a container often does not.
+impl Leaks {
+    /// Whether there is no leak.
+    ///
+    /// [`zombies`](Self::zombies) do not count: they belong to another parent, and pid 1 of a
+    /// container often never reaps them. A zombie of this process is in
+    /// [`children`](Self::children), which do count.
     #[must_use]
-    pub fn is_nothing(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.children.is_empty() && self.members.is_empty() && self.descriptors.is_empty()
     }
 }
 
-impl fmt::Display for Left {
+impl fmt::Display for Leaks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let processes = [
             ("child", &self.children),
-            ("member", &self.members),
+            ("group member", &self.members),
             ("zombie", &self.zombies),
         ];
         for (what, processes) in processes {
@@ -150,59 +162,61 @@ impl fmt::Display for Left {
     }
 }
 
-/// Runs the rest of a test in a process of its own, where it counts everything there is and finds no other test's:
-/// true in that process; false, after it has ended well, in the one that runs all tests.
+/// Runs the rest of a test in a process of its own, so that no other test's processes and
+/// descriptors are counted with its own.
 ///
-/// `name` is the test's path, as `cargo test` prints it.
+/// The first call starts the test binary again with only this test, passes its output on, waits for
+/// it and returns `false`. In the new process, the call returns `true`. `name` is the full path of
+/// the test, as `cargo test` prints it.
 ///
 /// ```no_run
 /// #[test]
-/// fn my_pool_leaves_nothing() {
-///     if !ostler_pool::testing::isolated("my_pool_leaves_nothing") {
+/// fn my_pool_leaks_nothing() {
+///     if !ostler_pool::testing::isolated("my_pool_leaks_nothing") {
 ///         return;
 ///     }
-///     // What this finds left is this test's own.
+///     // Only this test runs in this process.
 /// }
 /// ```
 ///
 /// # Panics
 ///
-/// As the test does.
+/// If the test fails in the new process, or if no test has this name.
 #[must_use]
 pub fn isolated(name: &str) -> bool {
-    const ALONE: &str = "OSTLER_TEST_ALONE";
-    if std::env::var_os(ALONE).is_some() {
+    const ISOLATED: &str = "OSTLER_TEST_ISOLATED";
+    if std::env::var_os(ISOLATED).is_some() {
         return true;
     }
-    let mut child = Command::new(std::env::current_exe().expect("this test has a program"))
+    let mut child = Command::new(std::env::current_exe().expect("the test binary has a path"))
         .args([name, "--exact", "--nocapture", "--include-ignored"])
-        .env(ALONE, name)
+        .env(ISOLATED, name)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("this test's program can be run");
-    let mut stderr = child.stderr.take().expect("it is piped");
-    let complaints = thread::spawn(move || {
-        let mut complained = Vec::new();
-        stderr.read_to_end(&mut complained).map(|_| complained)
+        .expect("the test binary can be started");
+    let mut stderr = child.stderr.take().expect("stderr is piped");
+    let stderr_reader = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stderr.read_to_end(&mut bytes).map(|_| bytes)
     });
-    // Line by line, for those who watch a test that takes hours.
-    let mut said = String::new();
-    let lines = BufReader::new(child.stdout.take().expect("it is piped")).split(b'\n');
+    // Line by line, so that a test that runs for hours shows its progress.
+    let mut stdout = String::new();
+    let lines = BufReader::new(child.stdout.take().expect("stdout is piped")).split(b'\n');
     for line in lines {
-        let line = line.expect("the output can be read");
+        let line = line.expect("stdout can be read");
         let line = String::from_utf8_lossy(&line);
         println!("{line}");
-        said.push_str(&line);
+        stdout.push_str(&line);
     }
-    let status = child.wait().expect("it is a child");
-    let complained = complaints.join().expect("it does not panic");
-    let complained = complained.expect("the complaints can be read");
-    let complained = String::from_utf8_lossy(&complained);
-    assert!(status.success(), "{status}\n{complained}");
+    let status = child.wait().expect("the child can be waited for");
+    let stderr = stderr_reader.join().expect("the reader does not panic");
+    let stderr = stderr.expect("stderr can be read");
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "{status}\n{stderr}");
     assert!(
-        said.contains("1 passed"),
-        "`{name}` is not the name of a test"
+        stdout.contains("1 passed"),
+        "`{name}` is not the name of a test; pass its full path, as `cargo test` prints it"
     );
     false
 }

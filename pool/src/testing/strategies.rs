@@ -1,4 +1,4 @@
-//! Random workers and clients, for `proptest`.
+//! Random worker scripts and client actions, for `proptest`.
 //!
 //! ```
 //! use ostler_pool::Pool;
@@ -6,18 +6,22 @@
 //! use proptest::prelude::*;
 //!
 //! # fn main() {
-//! proptest!(ProptestConfig::with_cases(16), |(scripts in strategies::scripts(4), acts in strategies::acts(20))| {
-//!     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
-//!     let sim = Sim::new(scripts);
-//!     runtime.block_on(async {
-//!         let pool = Pool::builder(sim.clone()).size(2).build().unwrap();
-//!         for act in acts {
-//!             act.perform(&pool).await;
-//!         }
-//!         pool.shutdown().await;
-//!     });
-//!     prop_assert_eq!(sim.books().open, 0);
-//! });
+//! proptest!(
+//!     ProptestConfig::with_cases(16),
+//!     |(scripts in strategies::scripts(4), actions in strategies::actions(20))| {
+//!         let mut runtime = tokio::runtime::Builder::new_current_thread();
+//!         let runtime = runtime.enable_all().start_paused(true).build()?;
+//!         let sim = Sim::new(scripts);
+//!         runtime.block_on(async {
+//!             let pool = Pool::builder(sim.clone()).size(2).build().unwrap();
+//!             for action in actions {
+//!                 action.perform(&pool).await;
+//!             }
+//!             pool.shutdown().await;
+//!         });
+//!         prop_assert_eq!(sim.stats().open, 0);
+//!     }
+//! );
 //! # }
 //! ```
 
@@ -30,73 +34,76 @@ use tokio::time::timeout;
 use super::Script;
 use crate::Pool;
 
-/// Something that a client or the owner of a pool does. What it asks of workers are words of [`Sim`](super::Sim), which to others
-/// are requests like any other.
+/// Something that a client or the owner of a pool does. Times are in milliseconds.
+///
+/// The requests are those that a [`Sim`](super::Sim) understands. Other workers receive them as
+/// ordinary bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Act {
-    /// A call, to its end.
+pub enum Action {
+    /// Calls and waits for the outcome.
     Call(&'static str),
-    /// A call that is dropped after so many milliseconds.
-    Abandon(&'static str, u64),
-    /// A checkout that is dropped after so many milliseconds, or the lease that it came to.
-    Visit(u64),
-    /// A call of one of three sessions.
-    Session(u8, &'static str),
-    /// The end of one of three sessions.
+    /// Calls, and drops the call after this time if it is still pending.
+    DropCall(&'static str, u64),
+    /// Checks out a worker and returns it at once, or drops the checkout after this time if it is
+    /// still pending.
+    DropCheckout(u64),
+    /// Calls in the session with this number.
+    SessionCall(u8, &'static str),
+    /// Ends the session with this number.
     EndSession(u8),
-    /// One of the workers is to be replaced.
+    /// Recycles the worker at this index of the status, if there is one.
     Recycle(usize),
-    /// All of them are.
+    /// Starts a rolling restart.
     RecycleAll,
-    /// The pool is to have so many.
+    /// Resizes the pool.
     Resize(usize),
-    /// No new clients for now.
+    /// Starts a drain.
     Drain,
-    /// New clients again.
+    /// Resumes the pool.
     Resume,
-    /// So many milliseconds in which nobody does anything.
-    Rest(u64),
+    /// Sleeps for this time.
+    Sleep(u64),
 }
 
-impl Act {
-    /// Does it. What comes of it is the pool's business, and is in its [`status`](Pool::status).
+impl Action {
+    /// Performs the action and discards its outcome; check [`Pool::status`] afterwards.
     pub async fn perform(self, pool: &Pool) {
         let millis = Duration::from_millis;
         match self {
             Self::Call(request) => drop(pool.call(request.as_bytes()).await),
-            Self::Abandon(request, after) => {
+            Self::DropCall(request, after) => {
                 drop(timeout(millis(after), pool.call(request.as_bytes())).await);
             }
-            Self::Visit(after) => drop(timeout(millis(after), pool.checkout()).await),
-            Self::Session(which, request) => {
-                if let Ok(session) = pool.session(&which.to_string()) {
+            Self::DropCheckout(after) => drop(timeout(millis(after), pool.checkout()).await),
+            Self::SessionCall(number, request) => {
+                if let Ok(session) = pool.session(&number.to_string()) {
                     drop(session.call(request.as_bytes()).await);
                 }
             }
-            Self::EndSession(which) => {
-                if let Ok(session) = pool.session(&which.to_string()) {
+            Self::EndSession(number) => {
+                if let Ok(session) = pool.session(&number.to_string()) {
                     session.end();
                 }
             }
-            Self::Recycle(which) => {
-                if let Some(worker) = pool.status().workers.get(which) {
+            Self::Recycle(index) => {
+                if let Some(worker) = pool.status().workers.get(index) {
                     pool.recycle(worker.worker);
                 }
             }
             Self::RecycleAll => drop(pool.recycle_all()),
-            // A size that is not allowed is refused, and changes nothing.
+            // The pool rejects an invalid size and changes nothing.
             Self::Resize(size) => drop(pool.resize(size)),
             Self::Drain => drop(pool.drain()),
             Self::Resume => pool.resume(),
-            Self::Rest(duration) => tokio::time::sleep(millis(duration)).await,
+            Self::Sleep(duration) => tokio::time::sleep(millis(duration)).await,
         }
     }
 }
 
-/// Up to so many acts. Most are calls, and most calls go well.
-pub fn acts(most: usize) -> impl Strategy<Value = Vec<Act>> {
-    let bad = prop::sample::select(
+/// Up to `max` actions, in three sessions at most. Most are calls, and most calls succeed.
+pub fn actions(max: usize) -> impl Strategy<Value = Vec<Action>> {
+    let failing = prop::sample::select(
         &[
             "hang",
             "raise",
@@ -108,41 +115,44 @@ pub fn acts(most: usize) -> impl Strategy<Value = Vec<Act>> {
             "garbage",
         ][..],
     );
-    let request = prop_oneof![6 => Just("hello"), 1 => Just("think"), 3 => bad];
-    let moment = 0..200u64;
-    let act = prop_oneof![
-        8 => request.clone().prop_map(Act::Call),
-        3 => (request.clone(), moment.clone()).prop_map(|(request, after)| Act::Abandon(request, after)),
-        2 => moment.clone().prop_map(Act::Visit),
-        4 => (0..3u8, request).prop_map(|(which, request)| Act::Session(which, request)),
-        1 => (0..3u8).prop_map(Act::EndSession),
-        2 => (0..8usize).prop_map(Act::Recycle),
-        1 => Just(Act::RecycleAll),
-        1 => (1..6usize).prop_map(Act::Resize),
-        1 => Just(Act::Drain),
-        2 => Just(Act::Resume),
-        2 => moment.prop_map(Act::Rest),
+    let request = prop_oneof![6 => Just("hello"), 1 => Just("think"), 3 => failing];
+    let millis = 0..200u64;
+    let action = prop_oneof![
+        8 => request.clone().prop_map(Action::Call),
+        3 => (request.clone(), millis.clone()).prop_map(|(name, ms)| Action::DropCall(name, ms)),
+        2 => millis.clone().prop_map(Action::DropCheckout),
+        4 => (0..3u8, request).prop_map(|(number, request)| Action::SessionCall(number, request)),
+        1 => (0..3u8).prop_map(Action::EndSession),
+        2 => (0..8usize).prop_map(Action::Recycle),
+        1 => Just(Action::RecycleAll),
+        1 => (1..6usize).prop_map(Action::Resize),
+        1 => Just(Action::Drain),
+        2 => Just(Action::Resume),
+        2 => millis.prop_map(Action::Sleep),
     ];
-    vec(act, 0..=most)
+    vec(action, 0..=max)
 }
 
-/// The scripts of up to so many workers, one after the other. Those that follow are good.
-pub fn scripts(most: usize) -> impl Strategy<Value = Vec<Script>> {
+/// Scripts for up to `max` workers. Later workers are [`Good`](Script::Good).
+///
+/// Leaves out [`OpenPanics`](Script::OpenPanics), which prints a panic message, and
+/// [`NeverReleased`](Script::NeverReleased), whose port is still open after the shutdown.
+pub fn scripts(max: usize) -> impl Strategy<Value = Vec<Script>> {
     let script = prop::sample::select(
         &[
             Script::Good,
-            Script::Slow,
-            Script::Unopenable,
-            Script::Mute,
-            Script::Deaf,
+            Script::SlowStart,
+            Script::OpenFails,
+            Script::NoHandshake,
+            Script::IgnoresPings,
             Script::Unhealthy,
-            Script::Stammering,
-            Script::Babbling,
-            Script::Fat,
-            Script::Refuses,
-            Script::ExitsAtOnce,
-            Script::Stubborn,
+            Script::DoublePong,
+            Script::WrongPong,
+            Script::LargeMemory,
+            Script::StartFails,
+            Script::ExitsAtStart,
+            Script::IgnoresStop,
         ][..],
     );
-    vec(script, 0..=most)
+    vec(script, 0..=max)
 }

@@ -1,4 +1,4 @@
-//! A client: it does what its script says, and knows of each outcome whether it fits.
+//! A client: it runs its script and checks each outcome.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,46 +10,48 @@ use tokio::sync::oneshot;
 use crate::plan::{Plan, Step, Verb};
 use crate::world::World;
 
-/// What the clients of a pool share.
+/// One client. Clones share the pool and what the clients have observed.
 #[derive(Clone)]
-pub(crate) struct Stage {
+pub(crate) struct Client {
     pub(crate) pool: Pool,
     pub(crate) world: World,
     pub(crate) plan: Arc<Plan>,
-    seen: Arc<Mutex<Seen>>,
+    observed: Arc<Mutex<Observed>>,
 }
 
-/// What the clients did and were told.
+/// What all clients together did and observed.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct Observed {
     requests: u64,
-    /// Exchanges that were answered, well or with an error.
+    /// Calls that the worker answered with a reply or an error.
     pub(crate) calls: u64,
-    paused: bool,
-    pub(crate) closing: bool,
+    /// Whether a client has begun a drain.
+    has_drained: bool,
+    /// Whether a client has shut the pool down.
+    pub(crate) is_closing: bool,
 }
 
 type Outcome = Result<Vec<u8>, CallError>;
 
-impl Stage {
+impl Client {
     pub(crate) fn new(pool: Pool, world: World, plan: Arc<Plan>) -> Self {
         Self {
             pool,
             world,
             plan,
-            seen: Arc::default(),
+            observed: Arc::default(),
         }
     }
 
-    pub(crate) fn seen(&self) -> Seen {
-        *self.seen.lock().expect("what was seen")
+    pub(crate) fn observed(&self) -> Observed {
+        *self.observed.lock().expect("no client panicked")
     }
 
-    fn note(&self, note: impl FnOnce(&mut Seen)) {
-        note(&mut self.seen.lock().expect("what was seen"));
+    fn observe(&self, update: impl FnOnce(&mut Observed)) {
+        update(&mut self.observed.lock().expect("no client panicked"));
     }
 
-    pub(crate) async fn play(self, script: usize) {
+    pub(crate) async fn run(self, script: usize) {
         for step in &self.plan.clients[script] {
             self.step(step).await;
         }
@@ -59,34 +61,34 @@ impl Stage {
         match step {
             Step::Call(verb) => {
                 let request = self.request(*verb);
-                let was_closing = self.seen().closing;
+                let was_closing = self.observed().is_closing;
                 let outcome = self.pool.call(&request).await;
                 assert!(!was_closing || closed(&outcome), "{outcome:?}");
-                self.judge(*verb, &request, outcome);
+                self.check_outcome(*verb, &request, outcome);
             }
             Step::Lease(verbs) => match self.pool.checkout().await {
                 Ok(lease) => self.use_lease(lease, verbs).await,
-                Err(refusal) => self.judge_refusal(&refusal),
+                Err(refusal) => self.check_refusal(&refusal),
             },
-            Step::Try(verb) => match self.pool.try_checkout() {
+            Step::TryCheckout(verb) => match self.pool.try_checkout() {
                 Ok(lease) => self.use_lease(lease, &[*verb]).await,
                 Err(CheckoutError::NoneIdle { .. }) => {}
-                Err(refusal) => self.judge_refusal(&refusal),
+                Err(refusal) => self.check_refusal(&refusal),
             },
-            Step::Cancel(verb, turns) => {
+            Step::DropCall(verb, turns) => {
                 let request = self.request(*verb);
-                if let Some(outcome) = within(*turns, self.pool.call(&request)).await {
-                    self.judge(*verb, &request, outcome);
+                if let Some(outcome) = drop_after(*turns, self.pool.call(&request)).await {
+                    self.check_outcome(*verb, &request, outcome);
                 }
             }
-            Step::GiveUp(turns) => match within(*turns, self.pool.checkout()).await {
+            Step::DropCheckout(turns) => match drop_after(*turns, self.pool.checkout()).await {
                 None => {}
                 Some(Ok(lease)) => self.use_lease(lease, &[Verb::Echo]).await,
-                Some(Err(refusal)) => self.judge_refusal(&refusal),
+                Some(Err(refusal)) => self.check_refusal(&refusal),
             },
             Step::Session(name, verbs) => self.session(name, verbs).await,
-            Step::Status => self.look(),
-            Step::Resize(size) => self.pool.resize(*size).expect("a size"),
+            Step::Status => self.check_status(),
+            Step::Resize(size) => self.pool.resize(*size).expect("the size is valid"),
             Step::Recycle => {
                 if let Some(worker) = self.first_worker() {
                     self.pool.recycle(worker);
@@ -98,7 +100,7 @@ impl Stage {
                 Err(error) => assert!(self.plan.starts_fail(), "{error}"),
             },
             Step::Drain { waits } => {
-                self.note(|seen| seen.paused = true);
+                self.observe(|observed| observed.has_drained = true);
                 let drained = self.pool.drain();
                 if *waits {
                     drained.await;
@@ -107,34 +109,34 @@ impl Stage {
             }
             Step::Shutdown => {
                 drop(self.pool.shutdown());
-                // After the fact, so that whoever finds this note is sure to be refused.
-                self.note(|seen| seen.closing = true);
+                // After the shutdown, so that a client that sees the flag must be refused.
+                self.observe(|observed| observed.is_closing = true);
             }
         }
     }
 
-    /// A request that no other is equal to.
+    /// A request that differs from every other one.
     fn request(&self, verb: Verb) -> Vec<u8> {
-        self.note(|seen| seen.requests += 1);
-        format!("{verb:?} {}", self.seen().requests).into_bytes()
+        self.observe(|observed| observed.requests += 1);
+        format!("{verb:?} {}", self.observed().requests).into_bytes()
     }
 
     async fn use_lease(&self, mut lease: Lease, verbs: &[Verb]) {
-        // Let go before the lease, whose next client may come at once.
+        // Dropped before the lease: the next client may get the worker at once.
         let held = self.world.hold(lease.worker());
-        let mut over = false;
+        let mut is_over = false;
         for verb in verbs {
             let request = self.request(*verb);
             let outcome = lease.call(&request).await;
-            if over {
+            if is_over {
                 assert!(
                     matches!(outcome, Err(CallError::LeaseOver { .. })),
                     "{outcome:?}"
                 );
                 continue;
             }
-            over = !matches!(outcome, Ok(_) | Err(CallError::Raised { .. }));
-            self.judge(*verb, &request, outcome);
+            is_over = !matches!(outcome, Ok(_) | Err(CallError::Raised { .. }));
+            self.check_outcome(*verb, &request, outcome);
         }
         drop(held);
     }
@@ -142,24 +144,24 @@ impl Stage {
     async fn session(&self, name: &str, verbs: &[Verb]) {
         let session = match self.pool.session(name) {
             Ok(session) => session,
-            Err(refusal) => return self.judge_refusal(&refusal),
+            Err(refusal) => return self.check_refusal(&refusal),
         };
         for verb in verbs {
             let request = self.request(*verb);
             match session.call(&request).await {
-                // Its worker was lost, or another client of the same session has ended it.
+                // The worker was lost, or another client has ended this session.
                 Err(CallError::Checkout(SessionError::Lost { .. } | SessionError::Ended)) => break,
-                outcome => self.judge(*verb, &request, outcome),
+                outcome => self.check_outcome(*verb, &request, outcome),
             }
         }
         session.end();
     }
 
-    /// Each request has one outcome, and it is one that fits.
-    fn judge(&self, verb: Verb, request: &[u8], outcome: Outcome) {
-        let whole = match (verb, outcome) {
-            (Verb::Echo | Verb::Last, Ok(reply)) => {
-                assert_eq!(reply, request, "the reply to somebody else");
+    /// Checks that the outcome of a call fits its request.
+    fn check_outcome(&self, verb: Verb, request: &[u8], outcome: Outcome) {
+        let was_answered = match (verb, outcome) {
+            (Verb::Echo | Verb::ReplyAndExit, Ok(reply)) => {
+                assert_eq!(reply, request, "the reply to another request");
                 true
             }
             (Verb::Raise, Err(CallError::Raised { source, .. })) => {
@@ -172,49 +174,50 @@ impl Stage {
                 false
             }
             (_, Err(CallError::Checkout(refusal))) => {
-                self.judge_refusal(&refusal);
+                self.check_refusal(&refusal);
                 false
             }
             (_, Err(error)) => {
-                let exits = match error {
+                let is_expected_exit = match error {
                     CallError::WorkerExited { ref exit, .. } => match exit.status {
                         ExitStatus::Code(3) => verb == Verb::Exit,
-                        ExitStatus::Code(4) => self.plan.has(Verb::Last),
+                        ExitStatus::Code(4) => self.plan.has(Verb::ReplyAndExit),
                         _ => false,
                     },
-                    // The second that its exit is given may pass before that is seen.
+                    // The driver waits 1 s for the exit after the end of the output. In some
+                    // schedules, that time passes before it sees the exit.
                     CallError::Protocol { ref problem, .. } => {
                         problem.contains("closed its output")
-                            && (verb == Verb::Exit || self.plan.has(Verb::Last))
+                            && (verb == Verb::Exit || self.plan.has(Verb::ReplyAndExit))
                     }
                     _ => false,
                 };
-                assert!(exits, "{verb:?}: {error}");
+                assert!(is_expected_exit, "{verb:?}: {error}");
                 false
             }
-            (verb, Ok(reply)) => panic!("{verb:?} was answered: {reply:?}"),
+            (verb, Ok(reply)) => panic!("{verb:?} got an unexpected reply: {reply:?}"),
         };
-        if whole {
-            self.note(|seen| seen.calls += 1);
+        if was_answered {
+            self.observe(|observed| observed.calls += 1);
         }
     }
 
-    fn judge_refusal(&self, refusal: &CheckoutError) {
-        let fits = match refusal {
+    fn check_refusal(&self, refusal: &CheckoutError) {
+        let is_expected = match refusal {
             CheckoutError::Closed => self.plan.may_close(),
-            CheckoutError::Draining { .. } => self.seen().paused,
+            CheckoutError::Draining { .. } => self.observed().has_drained,
             _ => false,
         };
-        assert!(fits, "{refusal}");
+        assert!(is_expected, "{refusal}");
     }
 
-    /// The status adds up, whenever it is asked for.
-    fn look(&self) {
+    /// Checks that the counters and the workers of a status agree.
+    fn check_status(&self) {
         let status = self.pool.status();
         let counters = status.counters;
-        let open = usize::try_from(counters.opened - counters.released).expect("a count");
+        let open = usize::try_from(counters.opened - counters.released).expect("the count fits");
         assert_eq!(open, status.workers.len(), "{status}");
-        assert!(open <= self.plan.most(), "{status}");
+        assert!(open <= self.plan.max_open(), "{status}");
     }
 
     fn first_worker(&self) -> Option<WorkerId> {
@@ -227,20 +230,21 @@ fn closed(outcome: &Outcome) -> bool {
     matches!(outcome, Err(CallError::Checkout(CheckoutError::Closed)))
 }
 
-/// Drops what takes longer than so many turns. What is to tell that is a task of its own, so that the future is polled
-/// only when it was woken.
-async fn within<T>(turns: u64, future: impl Future<Output = T>) -> Option<T> {
-    let (enough, told) = oneshot::channel();
+/// Drops the future if it is still pending after this number of turns. A separate task counts them,
+/// so that the future is polled only when it is woken.
+async fn drop_after<T>(turns: u64, future: impl Future<Output = T>) -> Option<T> {
+    let (elapsed_sender, elapsed) = oneshot::channel();
     drop(spawn(async move {
         for _ in 0..turns {
             yield_now().await;
         }
-        let _ = enough.send(());
+        let _ = elapsed_sender.send(());
     }));
     select! {
         biased;
-        // First: the other way round, what is granted at the last moment would never be dropped.
-        _ = told => None,
+        // Polled first: in the other order, a lease granted at the last moment would never be
+        // dropped.
+        _ = elapsed => None,
         outcome = future => Some(outcome),
     }
 }

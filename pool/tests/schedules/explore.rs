@@ -1,4 +1,4 @@
-//! Plays plans in many orders, and says of a failure how to see it again.
+//! Runs plans under many schedules, and prints how to reproduce a failure.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -12,133 +12,138 @@ use shuttle::future::{block_on, spawn};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
-use crate::client::Stage;
+use crate::client::Client;
 use crate::plan::{Plan, Random, Verb};
 use crate::world::World;
 
-/// A deadline that never passes here. See `pool/src/rt/simulated.rs`.
+/// A timeout that never fires here. See `pool/src/rt/simulated.rs`.
 const NEVER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How many orders each plan is played in, with each of the schedulers.
-const ORDERS: usize = 40;
+/// The number of schedules for each plan and each scheduler.
+const SCHEDULES: usize = 40;
 
-/// How many plans each test plays.
+/// The number of plans in each test.
 const PLANS: u64 = 100;
 
-/// How often a running task is interrupted in favour of another one, in an order of PCT's.
+/// The number of preemptions in a schedule of the PCT scheduler.
 const PREEMPTIONS: usize = 4;
 
-/// Plays what `plan` makes of a row of seeds. `OSTLER_TEST_SEED` says which is the first.
+/// Runs the plans that `plan` generates from consecutive seeds. `OSTLER_TEST_SEED` sets the first
+/// seed.
 pub(crate) fn explore(plan: fn(&mut Random) -> Plan) {
     let given = std::env::var("OSTLER_TEST_SEED").ok();
-    let first = given.map_or_else(fresh_seed, |seed| seed.parse().expect("a seed is a number"));
-    let played = Arc::new(AtomicUsize::new(0));
+    let first = given.map_or_else(fresh_seed, |seed| {
+        seed.parse().expect("OSTLER_TEST_SEED is a number")
+    });
+    let started = Arc::new(AtomicUsize::new(0));
     let since = Instant::now();
     for seed in (first..).take(usize::try_from(PLANS).expect("a count")) {
         let plan = Arc::new(plan(&mut Random(seed)));
-        let random = RandomScheduler::new_from_seed(seed, ORDERS);
-        let pct = PctScheduler::new_from_seed(seed, PREEMPTIONS, ORDERS);
-        for outcome in [run(random, &plan, &played), run(pct, &plan, &played)] {
+        let random = RandomScheduler::new_from_seed(seed, SCHEDULES);
+        let pct = PctScheduler::new_from_seed(seed, PREEMPTIONS, SCHEDULES);
+        for outcome in [run(random, &plan, &started), run(pct, &plan, &started)] {
             let Err(failure) = outcome else { continue };
-            let played = played.load(Ordering::Relaxed);
+            let started = started.load(Ordering::Relaxed);
             eprintln!(
-                "{plan:#?}\nfound after {played} schedules: OSTLER_TEST_SEED={seed} plays this one first"
+                "{plan:#?}\n\
+                 found after {started} schedules; reproduce with OSTLER_TEST_SEED={seed}"
             );
             resume_unwind(failure);
         }
     }
-    let (played, took) = (played.load(Ordering::Relaxed), since.elapsed());
-    println!("{played} schedules in {took:.1?}, from OSTLER_TEST_SEED={first}");
+    let (started, took) = (started.load(Ordering::Relaxed), since.elapsed());
+    println!("{started} schedules in {took:.1?}, from OSTLER_TEST_SEED={first}");
 }
 
 fn fresh_seed() -> u64 {
-    // Half of the numbers, so that a row of them does not end.
+    // Half of the range, so that the consecutive seeds do not overflow.
     RandomState::new().build_hasher().finish() >> 1
 }
 
-/// Plays one plan in the orders that a scheduler chooses.
+/// Runs one plan under the schedules of one scheduler.
 fn run(
     scheduler: impl Scheduler + 'static,
     plan: &Arc<Plan>,
-    played: &Arc<AtomicUsize>,
+    started: &Arc<AtomicUsize>,
 ) -> thread::Result<()> {
     let mut config = Config::new();
     config.stack_size = 1 << 18;
     config.max_steps = MaxSteps::FailAfter(100_000);
-    // The seed says it in fewer digits.
+    // The seed is a shorter way to reproduce a failure.
     config.failure_persistence = FailurePersistence::None;
-    let (plan, played) = (Arc::clone(plan), Arc::clone(played));
-    let play = move || {
-        played.fetch_add(1, Ordering::Relaxed);
+    let (plan, started) = (Arc::clone(plan), Arc::clone(started));
+    let run_schedule = move || {
+        started.fetch_add(1, Ordering::Relaxed);
         block_on(schedule(&plan));
     };
     catch_unwind(AssertUnwindSafe(|| {
-        Runner::new(scheduler, config).run(play)
+        Runner::new(scheduler, config).run(run_schedule)
     }))
     .map(drop)
 }
 
-/// One schedule, from the first worker to the last.
+/// Runs one schedule, from the build of the pool to the end of its last worker.
 async fn schedule(plan: &Arc<Plan>) {
     let world = World::new(plan);
     let pool = Pool::builder(world.clone())
         .size(plan.size)
         .surge(plan.surge)
-        .cancel_grace(plan.grace.then_some(Duration::from_secs(1)))
-        .enable_health_monitoring(plan.health)
-        // Nobody is refused for these, however often chance has workers fail.
+        .cancel_grace(plan.has_grace.then_some(Duration::from_secs(1)))
+        .enable_health_monitoring(plan.has_health_checks)
+        // Disabled: no client is refused however many starts fail.
         .crash_loop(u32::MAX)
         .max_worker_age(None)
         .error_threshold(None)
         .session_idle_timeout(None)
-        // What would rescue those who are forgotten.
+        // These timeouts would hide a lost wake-up.
         .checkout_timeout(NEVER)
         .call_timeout(NEVER)
         .start_timeout(NEVER)
         .shutdown_timeout(NEVER)
         .build()
         .expect("a pool");
-    let stage = Stage::new(pool, world, Arc::clone(plan));
+    let client = Client::new(pool, world, Arc::clone(plan));
     let clients: Vec<_> = (0..plan.clients.len())
-        .map(|script| spawn(stage.clone().play(script)))
+        .map(|script| spawn(client.clone().run(script)))
         .collect();
-    for client in clients {
-        client.await.expect("it is not aborted");
+    for task in clients {
+        task.await.expect("the client is not aborted");
     }
-    end(&stage).await;
+    check_end(&client).await;
 }
 
-/// Every worker can still be had, and nothing is left when the pool has ended.
-async fn end(stage: &Stage) {
-    let Stage {
+/// Checks that every worker can still be leased and that the shutdown leaves nothing open.
+async fn check_end(client: &Client) {
+    let Client {
         pool, world, plan, ..
-    } = stage;
-    if !stage.seen().closing {
+    } = client;
+    if !client.observed().is_closing {
         let mut leases = Vec::new();
         for _ in 0..pool.status().size {
-            let lease = pool.checkout().await.expect("a worker that nobody holds");
+            let lease = pool.checkout().await.expect("a worker is free");
             leases.push((world.hold(lease.worker()), lease));
         }
     }
     let report = pool.shutdown().await;
     let status = pool.status();
-    let (counters, books) = (status.counters, world.books());
+    let (counters, stats) = (status.counters, world.stats());
     assert_eq!(report.unreleased, []);
     assert_eq!(counters.opened, counters.released);
     assert_eq!(
         (status.workers.len(), status.waiting, status.sessions),
         (0, 0, 0)
     );
-    assert_eq!((books.open.len(), books.held.len()), (0, 0));
-    assert!(books.opened <= counters.opened, "{books:?}, {status}");
-    assert!(books.most_open <= plan.most(), "{books:?}");
-    let (counted, answered) = (counters.calls, stage.seen().calls);
-    // What a client gave up may have been ended by its worker in the grace.
-    assert!(counted <= answered || plan.grace, "{counters:?}");
-    // The lease of a worker that is gone has ended already when its client lets go of it, and is counted as late.
-    let exits = plan.has(Verb::Exit) || plan.has(Verb::Last);
+    assert_eq!((stats.open.len(), stats.held.len()), (0, 0));
+    assert!(stats.opened <= counters.opened, "{stats:?}, {status}");
+    assert!(stats.peak_open <= plan.max_open(), "{stats:?}");
+    let (counted, answered) = (counters.calls, client.observed().calls);
+    // During the cancel grace, a worker may answer a call that its client has dropped.
+    assert!(counted <= answered || plan.has_grace, "{counters:?}");
+    // The pool ends the lease of a worker that exited. The client's return comes late, and its
+    // calls are not counted.
+    let exits = plan.has(Verb::Exit) || plan.has(Verb::ReplyAndExit);
     assert!(
         counted >= answered || exits,
-        "{answered} answers: {counters:?}"
+        "{answered} calls were answered: {counters:?}"
     );
 }

@@ -1,5 +1,7 @@
-//! Does the driver keep its promises whatever the order in which its threads come? Only under `cargo schedules`, which
-//! builds the pool on shuttle's simulated threads: see `pool/src/rt/`.
+//! Runs the real driver under many thread schedules and checks its guarantees in each.
+//!
+//! The tests exist only under `cargo schedules`, which builds the pool on shuttle's simulated
+//! threads. See `pool/src/rt/`.
 
 #[cfg(shuttle)]
 mod client;
@@ -15,9 +17,9 @@ mod schedules;
 mod world;
 
 #[cfg(not(shuttle))]
-/// Says in `cargo test` that there is more.
+/// Shows in the output of `cargo test` that there are more tests.
 #[test]
-#[ignore = "the schedules need a build of their own: `cargo schedules`"]
+#[ignore = "the schedules need their own build: `cargo schedules`"]
 fn schedules() {
     panic!("run `cargo schedules`");
 }

@@ -1,6 +1,6 @@
-//! What happens in a schedule: a pool, its workers, and a script for each client. Written by chance, from a seed.
+//! A plan: a pool, its workers, and a script for each client, generated from a seed.
 
-/// Numbers that look random and follow from a seed: SplitMix64.
+/// SplitMix64, a pseudo-random generator with a seed.
 #[derive(Debug)]
 pub(crate) struct Random(pub(crate) u64);
 
@@ -13,13 +13,13 @@ impl Random {
         (mixed ^ (mixed >> 31)) % limit
     }
 
-    fn chance(&mut self, of: u64) -> bool {
+    fn one_in(&mut self, of: u64) -> bool {
         self.below(of) == 0
     }
 
     fn pick<T: Copy>(&mut self, all: &[T]) -> T {
         let index = self.below(all.len() as u64);
-        all[usize::try_from(index).expect("an index")]
+        all[usize::try_from(index).expect("an index fits")]
     }
 }
 
@@ -27,59 +27,65 @@ impl Random {
 pub(crate) struct Plan {
     pub(crate) size: usize,
     pub(crate) surge: usize,
-    /// Whether workers get a chance to end what was given up.
-    pub(crate) grace: bool,
-    pub(crate) health: bool,
-    /// How the first workers start. All others start well.
-    pub(crate) starts: Vec<Start>,
+    /// Whether the pool has a `cancel_grace`.
+    pub(crate) has_grace: bool,
+    pub(crate) has_health_checks: bool,
+    /// The scripts of the first workers. All later ones are [`WorkerScript::Good`].
+    pub(crate) workers: Vec<WorkerScript>,
     pub(crate) clients: Vec<Vec<Step>>,
 }
 
-/// How a worker starts.
+/// How a worker starts and stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Start {
+pub(crate) enum WorkerScript {
     Good,
-    /// As `Good`, and does not exit before it is killed.
-    Stubborn,
-    Unopenable,
-    Refuses,
-    ExitsAtOnce,
+    /// Starts like `Good`, and ignores every stop but `SIGKILL`.
+    IgnoresStop,
+    /// The port cannot be opened.
+    OpenFails,
+    /// Answers the handshake with an error.
+    StartFails,
+    /// Exits before it answers the handshake.
+    ExitsAtStart,
 }
 
 /// What a request makes the worker do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
+    /// Replies with the request.
     Echo,
+    /// Replies with an error.
     Raise,
-    /// Exits instead of an answer.
+    /// Exits without a reply.
     Exit,
-    /// Answers, and exits.
-    Last,
-    /// Breaks the protocol.
+    /// Replies, then exits.
+    ReplyAndExit,
+    /// Sends bytes that are no frame.
     Garbage,
-    /// Never answers, but to a cancel.
+    /// Replies only to a cancel.
     Hang,
 }
 
+/// A step of a client. A turn is one `yield_now` of a separate task.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Call(Verb),
-    /// One worker for several calls.
+    /// A checkout, and several calls on its lease.
     Lease(Vec<Verb>),
-    Try(Verb),
-    /// A call that is dropped after so many turns, wherever it is by then.
-    Cancel(Verb, u64),
-    /// A checkout that is dropped after so many turns, and what it got with it.
-    GiveUp(u64),
-    /// Calls in a session of this name, and its end.
+    /// A `try_checkout`, and a call on its lease.
+    TryCheckout(Verb),
+    /// A call that is dropped after this number of turns.
+    DropCall(Verb, u64),
+    /// A checkout that is dropped after this number of turns, with its lease if it has one by then.
+    DropCheckout(u64),
+    /// Calls in the session of this name, and its end.
     Session(&'static str, Vec<Verb>),
     Status,
-    /// A new size.
     Resize(usize),
-    /// Has whichever worker is the first in the status replaced.
+    /// Recycles the first worker of the status.
     Recycle,
     RecycleAll,
-    /// Drains, waits for that or does not, and resumes.
+    /// Drains, waits for the end of the drain or not, and resumes.
     Drain {
         waits: bool,
     },
@@ -87,115 +93,121 @@ pub(crate) enum Step {
 }
 
 impl Plan {
-    /// Calls only, on workers that do as they should.
+    /// Clients only call, and all workers are good.
     pub(crate) fn calm(random: &mut Random) -> Self {
         Self::of(random, |random| match random.below(4) {
             0 => Step::Call(Verb::Raise),
             1 => Step::Lease(vec![Verb::Echo; 2]),
-            2 => Step::Try(Verb::Echo),
+            2 => Step::TryCheckout(Verb::Echo),
             _ => Step::Call(Verb::Echo),
         })
     }
 
-    /// Clients that give up at any moment.
+    /// Clients drop their calls and checkouts at any moment.
     pub(crate) fn impatient(random: &mut Random) -> Self {
-        let grace = random.chance(2);
+        let has_grace = random.one_in(2);
         let step = |random: &mut Random| {
             let turns = random.below(60);
             match random.below(6) {
-                0 => Step::GiveUp(turns),
-                1 => Step::Cancel(Verb::Hang, turns),
-                2 => Step::Cancel(Verb::Echo, turns),
-                3 => Step::Try(Verb::Echo),
+                0 => Step::DropCheckout(turns),
+                1 => Step::DropCall(Verb::Hang, turns),
+                2 => Step::DropCall(Verb::Echo, turns),
+                3 => Step::TryCheckout(Verb::Echo),
                 _ => Step::Call(Verb::Echo),
             }
         };
         Self {
-            grace,
+            has_grace,
             ..Self::of(random, step)
         }
     }
 
-    /// Workers that fail to start, exit and break the protocol.
+    /// Workers fail to start, exit and break the protocol.
     pub(crate) fn hostile(random: &mut Random) -> Self {
         let all = [
-            Start::Good,
-            Start::Stubborn,
-            Start::Unopenable,
-            Start::Refuses,
-            Start::ExitsAtOnce,
+            WorkerScript::Good,
+            WorkerScript::IgnoresStop,
+            WorkerScript::OpenFails,
+            WorkerScript::StartFails,
+            WorkerScript::ExitsAtStart,
         ];
-        let starts = (0..4).map(|_| random.pick(&all)).collect();
-        let verbs = [Verb::Echo, Verb::Exit, Verb::Last, Verb::Garbage];
+        let workers = (0..4).map(|_| random.pick(&all)).collect();
+        let verbs = [Verb::Echo, Verb::Exit, Verb::ReplyAndExit, Verb::Garbage];
         let step = |random: &mut Random| match random.below(3) {
             0 => Step::Lease(vec![random.pick(&verbs), Verb::Echo]),
             _ => Step::Call(random.pick(&verbs)),
         };
         Self {
-            starts,
-            health: random.chance(4),
+            workers,
+            has_health_checks: random.one_in(4),
             ..Self::of(random, step)
         }
     }
 
-    /// All of what a pool can be asked for, while others call.
+    /// Clients use every operation of the pool under load.
     pub(crate) fn managed(random: &mut Random) -> Self {
         let step = |random: &mut Random| match random.below(12) {
-            0 => Step::Resize(1 + usize::from(random.chance(2))),
+            0 => Step::Resize(1 + usize::from(random.one_in(2))),
             1 => Step::Recycle,
             2 => Step::RecycleAll,
             3 => Step::Drain {
-                waits: random.chance(2),
+                waits: random.one_in(2),
             },
             4 => Step::Status,
             5 => Step::Session(random.pick(&["a", "b"]), vec![Verb::Echo; 2]),
             6 => Step::Session("c", vec![Verb::Echo, Verb::Exit]),
-            7 => Step::Cancel(Verb::Echo, random.below(60)),
-            8 if random.chance(2) => Step::Shutdown,
+            7 => Step::DropCall(Verb::Echo, random.below(60)),
+            8 if random.one_in(2) => Step::Shutdown,
             _ => Step::Call(Verb::Echo),
         };
         Self {
-            starts: vec![random.pick(&[Start::Good, Start::Stubborn])],
-            grace: random.chance(2),
+            workers: vec![random.pick(&[WorkerScript::Good, WorkerScript::IgnoresStop])],
+            has_grace: random.one_in(2),
             ..Self::of(random, step)
         }
     }
 
     fn of(random: &mut Random, mut step: impl FnMut(&mut Random) -> Step) -> Self {
         Self {
-            size: 1 + usize::from(random.chance(2)),
-            surge: 1 + usize::from(random.chance(2)),
-            grace: false,
-            health: false,
-            starts: Vec::new(),
+            size: 1 + usize::from(random.one_in(2)),
+            surge: 1 + usize::from(random.one_in(2)),
+            has_grace: false,
+            has_health_checks: false,
+            workers: Vec::new(),
             clients: (0..2 + random.below(2))
                 .map(|_| (0..1 + random.below(3)).map(|_| step(random)).collect())
                 .collect(),
         }
     }
 
-    /// Whether a worker may answer a request for the last time.
+    /// Whether a client sends this request.
     pub(crate) fn has(&self, verb: Verb) -> bool {
         self.steps().any(|step| match step {
             Step::Lease(verbs) | Step::Session(_, verbs) => verbs.contains(&verb),
-            Step::Call(does) | Step::Try(does) | Step::Cancel(does, _) => *does == verb,
+            Step::Call(other) | Step::TryCheckout(other) | Step::DropCall(other, _) => {
+                *other == verb
+            }
             _ => false,
         })
     }
 
-    /// Whether workers start that do not come to serve.
+    /// Whether the start of a worker fails.
     pub(crate) fn starts_fail(&self) -> bool {
-        let failing = [Start::Unopenable, Start::Refuses, Start::ExitsAtOnce];
-        self.starts.iter().any(|start| failing.contains(start))
+        let failing = [
+            WorkerScript::OpenFails,
+            WorkerScript::StartFails,
+            WorkerScript::ExitsAtStart,
+        ];
+        self.workers.iter().any(|script| failing.contains(script))
     }
 
-    /// Whether the pool is shut down while clients still come.
+    /// Whether a client shuts the pool down.
     pub(crate) fn may_close(&self) -> bool {
         self.steps().any(|step| matches!(step, Step::Shutdown))
     }
 
-    /// The most workers that may be open at a time.
-    pub(crate) fn most(&self) -> usize {
+    /// The most ports that may be open at the same time.
+    pub(crate) fn max_open(&self) -> usize {
         let sizes = self.steps().map(|step| match step {
             Step::Resize(size) => *size,
             _ => self.size,

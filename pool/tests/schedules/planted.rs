@@ -1,6 +1,8 @@
-//! Would the schedules find what is wrong? Five bugs, each planted into a copy of the sources, must turn them red.
+//! Checks that the schedules find bugs: each of five bugs, planted into a copy of the sources, must
+//! fail a test.
 //!
-//! So the product knows nothing of them. An edit that does not fit any more fails the test as well.
+//! The copy keeps the bugs out of the product. The test also fails when an edit no longer matches
+//! the sources.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,18 +10,19 @@ use std::process::Command;
 
 struct Planted {
     bug: &'static str,
-    /// The test that is to find it, and one of the words that it may do so in.
+    /// The test that must find the bug.
     test: &'static str,
+    /// The output must contain one of these texts.
     says: &'static [&'static str],
     edits: &'static [Edit],
 }
 
-/// A file of the pool's sources, what stands there once, and what is to stand there instead.
+/// A file of the pool's sources, a text that occurs in it exactly once, and its replacement.
 type Edit = (&'static str, &'static str, &'static str);
 
 const PLANTED: [Planted; 5] = [
     Planted {
-        bug: "a lost wake-up: a task that is not waiting yet does not hear of its order",
+        bug: "a lost wake-up: an order does not wake a task that is not waiting yet",
         test: "managed",
         says: &["deadlock!"],
         edits: &[(
@@ -29,9 +32,9 @@ const PLANTED: [Planted; 5] = [
         )],
     },
     Planted {
-        bug: "a worker for two: a lease ends while its worker is still at what was given up",
+        bug: "a double grant: a lease ends while its worker still serves the dropped call",
         test: "impatient",
-        says: &["two at once", "which was not asked"],
+        says: &["two requests at once", "which was not asked"],
         edits: &[(
             "lease/mod.rs",
             "self.over = true;\n                let mercy",
@@ -39,7 +42,7 @@ const PLANTED: [Planted; 5] = [
         )],
     },
     Planted {
-        bug: "a leak: a lease whose client is gone stays out",
+        bug: "a leaked lease: a lease granted to a client that is gone is never returned",
         test: "impatient",
         says: &["deadlock!"],
         edits: &[(
@@ -49,7 +52,7 @@ const PLANTED: [Planted; 5] = [
         )],
     },
     Planted {
-        bug: "a deadlock: the pool's lock and a worker's, taken in two orders",
+        bug: "a deadlock: the pool's lock and a worker's lock are taken in both orders",
         test: "managed",
         says: &["deadlock!"],
         edits: &[
@@ -76,9 +79,9 @@ const PLANTED: [Planted; 5] = [
         ],
     },
     Planted {
-        bug: "overtaken orders: they are queued after the lock is released",
+        bug: "reordered orders: they are queued after the lock is released",
         test: "hostile",
-        says: &["the first order of worker", "is to be"],
+        says: &["the first order of worker", "ordered after"],
         edits: &[
             (
                 "driver/perform.rs",
@@ -103,34 +106,32 @@ const PLANTED: [Planted; 5] = [
     },
 ];
 
-/// Each planted bug is found, by the test and in the words that are made for it.
+/// Each planted bug is found by its test, with the expected message.
 #[test]
 fn planted_bugs_are_found() {
-    let copy = Copy::of_the_workspace();
+    let copy = SourceCopy::create();
     for planted in &PLANTED {
-        let output = copy.play(planted);
-        let (found, said) = (
-            output.lines().find(|line| line.starts_with("found after ")),
-            planted.says.iter().any(|says| output.contains(says)),
-        );
-        let Some(found) = found.filter(|_| said) else {
-            panic!("{}\nis not found as it is to be:\n{output}", planted.bug);
+        let output = copy.test_with(planted);
+        let found = output.lines().find(|line| line.starts_with("found after "));
+        let is_expected = planted.says.iter().any(|says| output.contains(says));
+        let Some(found) = found.filter(|_| is_expected) else {
+            panic!("not found as expected: {}\n{output}", planted.bug);
         };
         println!("{}\n    {found}", planted.bug);
     }
 }
 
-/// A copy of what the pool is built from.
-struct Copy(PathBuf);
+/// A copy of the sources that the pool is built from.
+struct SourceCopy(PathBuf);
 
-impl Copy {
-    fn of_the_workspace() -> Self {
+impl SourceCopy {
+    fn create() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("planted");
         if copy.exists() {
-            fs::remove_dir_all(&copy).expect("an old copy");
+            fs::remove_dir_all(&copy).expect("the old copy can be removed");
         }
-        fs::create_dir_all(&copy).expect("a folder");
+        fs::create_dir_all(&copy).expect("the directory can be created");
         for entry in [
             "Cargo.toml",
             "Cargo.lock",
@@ -142,26 +143,27 @@ impl Copy {
         ] {
             copy_all(&root.join(entry), &copy.join(entry));
         }
-        // A version of its own, or cargo, which builds both in one place, would take the copy for the original.
+        // Both build in one target directory. Without a version of its own, cargo would take the
+        // copy for the original.
         let manifest = copy.join("Cargo.toml");
-        let text = fs::read_to_string(&manifest).expect("a manifest");
+        let text = fs::read_to_string(&manifest).expect("the manifest can be read");
         let version = concat!('"', env!("CARGO_PKG_VERSION"), '"');
-        fs::write(&manifest, text.replace(version, "\"0.0.0\"")).expect("it can be written");
+        fs::write(&manifest, text.replace(version, "\"0.0.0\"")).expect("the file can be written");
         Self(copy)
     }
 
-    /// Plants a bug, plays the schedules that are to find it, and digs it up again.
-    fn play(&self, planted: &Planted) -> String {
+    /// Plants a bug, runs the test that must find it, removes the bug, and returns the output.
+    fn test_with(&self, planted: &Planted) -> String {
         let sources = self.0.join("pool/src");
-        let mut sound = Vec::new();
-        for (file, right, wrong) in planted.edits {
+        let mut originals = Vec::new();
+        for (file, original, planted) in planted.edits {
             let path = sources.join(file);
-            let text = fs::read_to_string(&path).expect("a source");
-            assert_eq!(text.matches(right).count(), 1, "{file}: {right}");
-            fs::write(&path, text.replace(right, wrong)).expect("it can be written");
-            sound.push((path, text));
+            let text = fs::read_to_string(&path).expect("the source can be read");
+            assert_eq!(text.matches(original).count(), 1, "{file}: {original}");
+            fs::write(&path, text.replace(original, planted)).expect("the file can be written");
+            originals.push((path, text));
         }
-        // The same command as the alias.
+        // The same command as the alias `schedules` in `.cargo/config.toml`.
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("..");
         let test = format!("schedules::{}", planted.test);
         let output = Command::new(env!("CARGO"))
@@ -183,9 +185,9 @@ impl Copy {
             .args(["--", "--nocapture", "--exact", &test])
             .env("OSTLER_TEST_SEED", "1")
             .output()
-            .expect("cargo runs");
-        for (path, text) in sound.into_iter().rev() {
-            fs::write(path, text).expect("it can be written");
+            .expect("cargo can be started");
+        for (path, text) in originals.into_iter().rev() {
+            fs::write(path, text).expect("the file can be written");
         }
         [output.stdout, output.stderr]
             .map(|text| String::from_utf8_lossy(&text).into_owned())
@@ -195,12 +197,12 @@ impl Copy {
 
 fn copy_all(from: &Path, to: &Path) {
     if from.is_dir() {
-        fs::create_dir_all(to).expect("a folder");
-        for entry in fs::read_dir(from).expect("a folder") {
-            let entry = entry.expect("a folder");
+        fs::create_dir_all(to).expect("the directory can be created");
+        for entry in fs::read_dir(from).expect("the directory can be read") {
+            let entry = entry.expect("the directory can be read");
             copy_all(&entry.path(), &to.join(entry.file_name()));
         }
     } else {
-        fs::copy(from, to).expect("a file");
+        fs::copy(from, to).expect("the file can be copied");
     }
 }

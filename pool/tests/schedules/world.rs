@@ -1,4 +1,4 @@
-//! Simulated ports, as shuttle's tasks on in-memory pipes, and the books that they keep.
+//! Simulated ports: shuttle tasks on in-memory pipes, and the ports' own counters.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,44 +13,44 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::select;
 use tokio::sync::watch;
 
-use crate::plan::{Plan, Start};
+use crate::plan::{Plan, WorkerScript};
 
-/// So small that many a frame takes several writes.
-const PIPE: usize = 32;
+/// The capacity of a pipe in bytes. Small, so that many frames take several writes.
+const PIPE_CAPACITY: usize = 32;
 
-/// What the ports did, counted by themselves.
+/// What the ports counted themselves, independently of the pool.
 #[derive(Debug, Default)]
-pub(crate) struct Resources {
+pub(crate) struct Stats {
     /// The workers whose port is open.
     pub(crate) open: BTreeSet<WorkerId>,
     pub(crate) opened: u64,
-    pub(crate) most_open: usize,
-    /// The workers that a client holds.
+    pub(crate) peak_open: usize,
+    /// The workers that a client has leased.
     pub(crate) held: BTreeSet<WorkerId>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     plan: Arc<Plan>,
-    books: Arc<Mutex<Resources>>,
+    stats: Arc<Mutex<Stats>>,
 }
 
 impl World {
     pub(crate) fn new(plan: &Arc<Plan>) -> Self {
         Self {
             plan: Arc::clone(plan),
-            books: Arc::default(),
+            stats: Arc::default(),
         }
     }
 
-    pub(crate) fn books(&self) -> MutexGuard<'_, Resources> {
-        self.books.lock().expect("the books")
+    pub(crate) fn stats(&self) -> MutexGuard<'_, Stats> {
+        self.stats.lock().expect("no port panicked")
     }
 
-    /// Says that a client holds a worker, until this is dropped.
+    /// Registers that a client has leased a worker, until the result is dropped.
     pub(crate) fn hold(&self, worker: WorkerId) -> Held {
         assert!(
-            self.books().held.insert(worker),
+            self.stats().held.insert(worker),
             "worker {worker} is leased twice"
         );
         Held(self.clone(), worker)
@@ -61,7 +61,7 @@ pub(crate) struct Held(World, WorkerId);
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.books().held.remove(&self.1);
+        self.0.stats().held.remove(&self.1);
     }
 }
 
@@ -72,41 +72,46 @@ impl Opener for World {
 
     fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
         Box::pin(async move {
-            turns().await;
-            let start = {
-                let mut books = self.books();
-                books.opened += 1;
-                let index = usize::try_from(books.opened - 1).expect("an index");
-                let start = self.plan.starts.get(index).copied().unwrap_or(Start::Good);
-                if start == Start::Unopenable {
+            yield_randomly().await;
+            let script = {
+                let mut stats = self.stats();
+                stats.opened += 1;
+                let index = usize::try_from(stats.opened - 1).expect("an index fits");
+                let script = self
+                    .plan
+                    .workers
+                    .get(index)
+                    .copied()
+                    .unwrap_or(WorkerScript::Good);
+                if script == WorkerScript::OpenFails {
                     return Err(OpenError::Spawn {
                         program: "simulated".into(),
                         reason: "scripted".into(),
                     });
                 }
-                assert!(books.open.insert(worker), "worker {worker} is open twice");
-                books.most_open = books.most_open.max(books.open.len());
-                start
+                assert!(stats.open.insert(worker), "worker {worker} is open twice");
+                stats.peak_open = stats.peak_open.max(stats.open.len());
+                script
             };
-            let (host, pipe) = tokio::io::duplex(PIPE);
+            let (host, pipe) = tokio::io::duplex(PIPE_CAPACITY);
             let exit = watch::Sender::new(None);
-            drop(spawn(live(pipe, start, exit.clone())));
+            drop(spawn(run(pipe, script, exit.clone())));
             let (world, host) = (self.clone(), Some(host));
             Ok(Box::new(SimPort {
                 world,
                 worker,
-                start,
+                script,
                 host,
                 exit,
-                stage: Stage::Alive,
+                stage: PortStage::Alive,
             }) as Box<dyn Port>)
         })
     }
 }
 
-/// How far a port has come, which never goes back.
+/// The stages of a port. It only moves forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
+enum PortStage {
     Alive,
     Terminated,
     Killed,
@@ -116,18 +121,18 @@ enum Stage {
 struct SimPort {
     world: World,
     worker: WorkerId,
-    start: Start,
+    script: WorkerScript,
     host: Option<DuplexStream>,
     exit: watch::Sender<Option<ExitStatus>>,
-    stage: Stage,
+    stage: PortStage,
 }
 
 impl SimPort {
-    fn come_to(&mut self, stage: Stage) {
+    fn advance(&mut self, stage: PortStage) {
         let Self { worker, .. } = self;
         assert!(
             self.stage <= stage,
-            "worker {worker} is to be {stage:?} after it was {:?}",
+            "worker {worker}: {stage:?} ordered after {:?}",
             self.stage
         );
         self.stage = stage;
@@ -148,7 +153,7 @@ impl Port for SimPort {
     }
 
     fn take_pipe(&mut self) -> Pipe {
-        let (reader, writer) = tokio::io::split(self.host.take().expect("taken once"));
+        let (reader, writer) = tokio::io::split(self.host.take().expect("the pipe is taken once"));
         Pipe {
             reader: Box::new(reader),
             writer: Box::new(writer),
@@ -157,34 +162,37 @@ impl Port for SimPort {
     }
 
     fn terminate(&mut self) {
-        self.come_to(Stage::Terminated);
-        if self.start != Start::Stubborn {
+        self.advance(PortStage::Terminated);
+        if self.script != WorkerScript::IgnoresStop {
             exit(&self.exit, ExitStatus::Signal(15));
         }
     }
 
     fn kill(&mut self) {
-        self.come_to(Stage::Killed);
+        self.advance(PortStage::Killed);
         exit(&self.exit, ExitStatus::Signal(9));
     }
 
     fn exited(&mut self) -> BoxFuture<'_, Exit> {
-        assert!(self.stage < Stage::Releasing);
+        assert!(self.stage < PortStage::Releasing);
         let mut exit = self.exit.subscribe();
         Box::pin(async move {
-            let status = *exit.wait_for(Option::is_some).await.expect("it is held");
+            let status = *exit
+                .wait_for(Option::is_some)
+                .await
+                .expect("the port holds the sender");
             Exit {
-                status: status.expect("waited for"),
+                status: status.expect("the status is set"),
                 stderr: String::new(),
             }
         })
     }
 
     fn released(&mut self) -> BoxFuture<'_, Release> {
-        self.come_to(Stage::Releasing);
-        assert!(self.exit.borrow().is_some(), "released before it exited");
+        self.advance(PortStage::Releasing);
+        assert!(self.exit.borrow().is_some(), "released before the exit");
         Box::pin(async {
-            turns().await;
+            yield_randomly().await;
             Release::default()
         })
     }
@@ -193,11 +201,11 @@ impl Port for SimPort {
 impl Drop for SimPort {
     fn drop(&mut self) {
         exit(&self.exit, ExitStatus::Signal(9));
-        self.world.books().open.remove(&self.worker);
+        self.world.stats().open.remove(&self.worker);
     }
 }
 
-/// The first exit counts.
+/// Reports an exit. Only the first one counts.
 fn exit(exit: &watch::Sender<Option<ExitStatus>>, status: ExitStatus) {
     exit.send_if_modified(|exit| {
         let first = exit.is_none();
@@ -206,96 +214,100 @@ fn exit(exit: &watch::Sender<Option<ExitStatus>>, status: ExitStatus) {
     });
 }
 
-/// Lets others come first for a while.
-pub(crate) async fn turns() {
+/// Yields to other tasks a random number of times, at most seven.
+pub(crate) async fn yield_randomly() {
     for _ in 0..thread_rng().gen_range(0..8) {
         yield_now().await;
     }
 }
 
-/// The life of a simulated worker, until it exits by itself or is made to.
-async fn live(mut pipe: DuplexStream, start: Start, exits: watch::Sender<Option<ExitStatus>>) {
+/// Runs a simulated worker until it exits by itself or its port reports an exit.
+async fn run(
+    mut pipe: DuplexStream,
+    script: WorkerScript,
+    exits: watch::Sender<Option<ExitStatus>>,
+) {
     let mut ended = exits.subscribe();
     let status = select! {
         biased;
         _ = ended.wait_for(Option::is_some) => return,
-        status = serve(&mut pipe, start) => status,
+        status = serve(&mut pipe, script) => status,
     };
-    if status.is_none() && start == Start::Stubborn {
+    if status.is_none() && script == WorkerScript::IgnoresStop {
         let _ = ended.wait_for(Option::is_some).await;
     }
     let status = status.unwrap_or(ExitStatus::Code(0));
-    // Before its pipe is closed, as the end of the output and the exit are one to who is quick.
+    // Before the pipe closes: a driver that reads the end of the output must also find the exit.
     exit(&exits, status);
 }
 
-/// Serves until the input ends (`None`), or as long as the worker wants to.
-async fn serve(pipe: &mut DuplexStream, start: Start) -> Option<ExitStatus> {
-    if start == Start::ExitsAtOnce {
+/// Serves until the input ends (`None`) or the worker exits by itself.
+async fn serve(pipe: &mut DuplexStream, script: WorkerScript) -> Option<ExitStatus> {
+    if script == WorkerScript::ExitsAtStart {
         return Some(ExitStatus::Code(1));
     }
     let mut unread = Vec::new();
     loop {
-        let (kind, id, body) = frame(pipe, &mut unread).await?;
+        let (kind, id, body) = read_frame(pipe, &mut unread).await?;
         let verb = body.split(|byte| *byte == b' ').next().unwrap_or_default();
         match kind {
             1 => {
-                turns().await;
-                match start {
-                    Start::Refuses => answer(pipe, 130, id, &error("RuntimeError")).await?,
-                    _ => answer(pipe, 128, id, &[0, 0, 0, 1]).await?,
+                yield_randomly().await;
+                match script {
+                    WorkerScript::StartFails => send(pipe, 130, id, &error("RuntimeError")).await?,
+                    _ => send(pipe, 128, id, &[0, 0, 0, 1]).await?,
                 }
                 continue;
             }
             2 => {}
             4 => {
-                turns().await;
-                answer(pipe, 131, id, b"").await?;
+                yield_randomly().await;
+                send(pipe, 131, id, b"").await?;
                 continue;
             }
-            // A cancel that came too late.
+            // A cancel after the reply.
             6 => continue,
             _ => return None,
         }
-        let done = async || match verb {
+        let work = async || match verb {
             b"Hang" => pending().await,
-            _ => turns().await,
+            _ => yield_randomly().await,
         };
         let interrupted = select! {
             biased;
-            next = frame(pipe, &mut unread) => Some(next?),
-            () = done() => None,
+            next = read_frame(pipe, &mut unread) => Some(next?),
+            () = work() => None,
         };
         if let Some(next) = interrupted {
             assert_eq!(
                 (next.0, next.1),
                 (6, id),
-                "a worker is to serve two at once"
+                "a worker received two requests at once"
             );
-            answer(pipe, 130, id, &error("Cancelled")).await?;
+            send(pipe, 130, id, &error("Cancelled")).await?;
             continue;
         }
         match verb {
-            b"Raise" => answer(pipe, 130, id, &error("ValueError")).await?,
+            b"Raise" => send(pipe, 130, id, &error("ValueError")).await?,
             b"Exit" => return Some(ExitStatus::Code(3)),
             b"Garbage" => pipe.write_all(&[0xff; 16]).await.ok()?,
-            _ => answer(pipe, 129, id, &body).await?,
+            _ => send(pipe, 129, id, &body).await?,
         }
-        if verb == b"Last" {
-            turns().await;
+        if verb == b"ReplyAndExit" {
+            yield_randomly().await;
             return Some(ExitStatus::Code(4));
         }
     }
 }
 
-/// The next frame, as its kind, its id and its body. Cancel safe. `None` at the end of the input.
-async fn frame(pipe: &mut DuplexStream, unread: &mut Vec<u8>) -> Option<(u8, u32, Vec<u8>)> {
+/// The kind, id and body of the next frame. `None` at the end of the input. Cancel safe.
+async fn read_frame(pipe: &mut DuplexStream, unread: &mut Vec<u8>) -> Option<(u8, u32, Vec<u8>)> {
     loop {
         if let Some((length, rest)) = unread.split_first_chunk() {
-            let length = usize::try_from(u32::from_be_bytes(*length)).expect("a length");
+            let length = usize::try_from(u32::from_be_bytes(*length)).expect("a length fits");
             if rest.len() >= length {
-                let (kind, rest) = rest.split_first().expect("a kind");
-                let (id, rest) = rest.split_first_chunk().expect("an id");
+                let (kind, rest) = rest.split_first().expect("a frame has a kind");
+                let (id, rest) = rest.split_first_chunk().expect("a frame has an id");
                 let frame = (*kind, u32::from_be_bytes(*id), rest[..length - 5].to_vec());
                 unread.drain(..4 + length);
                 return Some(frame);
@@ -307,8 +319,8 @@ async fn frame(pipe: &mut DuplexStream, unread: &mut Vec<u8>) -> Option<(u8, u32
     }
 }
 
-async fn answer(pipe: &mut DuplexStream, kind: u8, id: u32, body: &[u8]) -> Option<()> {
-    let length = u32::try_from(5 + body.len()).expect("a short body");
+async fn send(pipe: &mut DuplexStream, kind: u8, id: u32, body: &[u8]) -> Option<()> {
+    let length = u32::try_from(5 + body.len()).expect("the body is short");
     let head = [&length.to_be_bytes()[..], &[kind], &id.to_be_bytes()].concat();
     pipe.write_all(&[&head, body].concat()).await.ok()
 }

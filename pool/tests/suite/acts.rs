@@ -2,12 +2,12 @@
 
 use futures_util::future::join_all;
 use ostler_pool::Pool;
-use ostler_pool::testing::strategies::{Act, acts, scripts};
+use ostler_pool::testing::strategies::{Action, actions, scripts};
 use ostler_pool::testing::{Script, Sim};
 use proptest::prelude::*;
 
 /// Three clients at once, and then one who finds everything in order.
-async fn live(sim: &Sim, clients: Vec<Vec<Act>>) {
+async fn live(sim: &Sim, clients: Vec<Vec<Action>>) {
     let pool = Pool::builder(sim.clone()).size(2).build().unwrap();
     join_all(clients.into_iter().map(async |acts| {
         for act in acts {
@@ -30,7 +30,7 @@ proptest! {
     #[test]
     fn whatever_clients_do_leaves_a_whole_pool(
         scripts in scripts(6),
-        clients in prop::collection::vec(acts(25), 3),
+        clients in prop::collection::vec(actions(25), 3),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ostler_pool::Reason;
 use ostler_pool::Rung;
-use ostler_pool::testing::{Sim, SimResources as Resources};
+use ostler_pool::testing::{Sim, SimStats};
 use ostler_pool::{CallError, ExitStatus};
 use tokio::time::Instant;
 
@@ -32,11 +32,11 @@ async fn a_call_is_answered() {
         );
     }
     assert_eq!(
-        sim.books(),
-        Resources {
+        sim.stats(),
+        SimStats {
             opened: 2,
-            most_open: 2,
-            ..Resources::default()
+            peak_open: 2,
+            ..SimStats::default()
         }
     );
 }
@@ -71,7 +71,7 @@ async fn a_call_that_takes_too_long_costs_its_worker() {
     ));
     assert_eq!(pool.call(b"next").await.unwrap(), b"next");
     let counters = pool.status().counters;
-    assert_eq!((sim.books().opened, counters.faulted), (2, 1));
+    assert_eq!((sim.stats().opened, counters.faulted), (2, 1));
     assert_eq!(
         counters.calls, 2,
         "what was answered counts, however the lease ended"
@@ -120,7 +120,7 @@ async fn a_worker_that_breaks_the_protocol_is_replaced() {
     }
     assert_eq!(pool.call(b"twice").await.unwrap(), b"once");
     assert_eq!(pool.call(b"next").await.unwrap(), b"next");
-    assert_eq!((sim.books().opened, pool.status().counters.faulted), (4, 3));
+    assert_eq!((sim.stats().opened, pool.status().counters.faulted), (4, 3));
     end(&pool, &sim).await;
 }
 
@@ -148,7 +148,7 @@ async fn an_exception_costs_nothing() {
     }
     assert_eq!(lease.call(&[1; 1019]).await.unwrap(), [1; 1019]);
     drop(lease);
-    assert_eq!((sim.books().opened, pool.status().counters.calls), (1, 2));
+    assert_eq!((sim.stats().opened, pool.status().counters.calls), (1, 2));
     end(&pool, &sim).await;
 }
 
@@ -174,6 +174,6 @@ async fn a_dead_worker_fails_its_one_call() {
     assert_eq!(waits.await.unwrap(), b"waits");
     assert_eq!(pool.call(b"answer and exit").await.unwrap(), b"farewell");
     assert_eq!(pool.call(b"next").await.unwrap(), b"next");
-    assert_eq!((sim.books().opened, pool.status().counters.exited), (3, 2));
+    assert_eq!((sim.stats().opened, pool.status().counters.exited), (3, 2));
     end(&pool, &sim).await;
 }

@@ -68,7 +68,7 @@ async fn a_reply_on_its_way_is_taken_away() {
 #[tokio::test(start_paused = true)]
 async fn a_late_reply_does_not_rehabilitate() {
     for (request, grace) in [(b"hang".as_slice(), 20), (b"late", 9)] {
-        let sim = Sim::new([Script::Stubborn]);
+        let sim = Sim::new([Script::IgnoresStop]);
         let grace = Duration::from_secs(grace);
         let pool = pool(&sim, 1)
             .cancel_grace(grace)
@@ -239,7 +239,7 @@ async fn a_shutdown_waits_for_the_cancelled() {
             (report.counters.calls, report.counters.faulted),
             (answered, 0)
         );
-        assert_eq!((sim.books().open, pool.status().workers.len()), (0, 0));
+        assert_eq!((sim.stats().open, pool.status().workers.len()), (0, 0));
     }
 }
 
@@ -268,7 +268,7 @@ fn a_lost_runtime_settles_what_is_cancelled() {
         }
         drop(lease);
         let status = pool.status();
-        assert_eq!((status.workers.len(), sim.books().open), (0, 0));
+        assert_eq!((status.workers.len(), sim.stats().open), (0, 0));
         // Where the runtime drops the waiting before the worker, there is a moment for a replacement to be ordered.
         assert_eq!(status.counters.opened, status.counters.released);
         assert_eq!((status.counters.granted, status.counters.calls), (1, 0));

@@ -32,7 +32,7 @@ fn the_process_port_keeps_its_contract() {
 async fn the_simulated_port_keeps_its_contract() {
     let sim = Sim::default();
     check_port(sim.clone()).await.unwrap();
-    assert_eq!(sim.books().open, 0);
+    assert_eq!(sim.stats().open, 0);
 }
 
 /// A way to break the contract.
@@ -147,37 +147,38 @@ async fn a_flawed_port_is_found_out() {
     let flaws = [
         (
             Flaw::AnswersNothing,
-            "the pipe gives what the worker writes",
+            "the pipe delivers what the worker writes",
         ),
         (
             Flaw::ExitsTooSoon,
-            "`exited` waits as long as the worker lives, and may be dropped",
+            "`exited` is pending while the worker runs, and is cancel safe",
         ),
-        (Flaw::ChangesItsMind, "`exited` says the same each time"),
-        (Flaw::Immortal, "`kill` ends the worker"),
+        (
+            Flaw::ChangesItsMind,
+            "`exited` returns the same exit each time",
+        ),
+        (Flaw::Immortal, "`kill` makes the worker exit"),
         (
             Flaw::RemembersItsMemory,
-            "`memory` is unknown after the exit",
+            "`memory` is `None` after the exit",
         ),
         (
             Flaw::LeaksWhenDropped,
-            "a port that is dropped leaves nothing alive",
+            "a dropped port leaves no process alive",
         ),
     ];
     for (flaw, promise) in flaws {
-        let breach = check_port(Flawed(Sim::default(), flaw)).await.unwrap_err();
-        assert_eq!(breach.promise, promise, "{flaw:?}: {breach}");
+        let violation = check_port(Flawed(Sim::default(), flaw)).await.unwrap_err();
+        assert_eq!(violation.requirement, promise, "{flaw:?}: {violation}");
     }
-    let never = [Script::Good, Script::Unreleasable];
-    let breach = check_port(Sim::new(never)).await.unwrap_err();
+    let never = [Script::Good, Script::NeverReleased];
+    let violation = check_port(Sim::new(never)).await.unwrap_err();
     assert_eq!(
-        breach.promise,
-        "`released` may be dropped and called again, and ends"
+        violation.requirement,
+        "`released` is cancel safe and completes"
     );
-    let breach = check_port(Sim::new([Script::Unopenable]))
-        .await
-        .unwrap_err();
-    assert_eq!(breach.promise, "`open` opens a port");
+    let violation = check_port(Sim::new([Script::OpenFails])).await.unwrap_err();
+    assert_eq!(violation.requirement, "`open` returns a port");
 }
 
 /// So is one of a real process that leaves a zombie.
@@ -185,11 +186,11 @@ async fn a_flawed_port_is_found_out() {
 async fn a_zombie_is_found_out() {
     let echo = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/echo.py");
     let program = Program::new(interpreter()).arg(echo);
-    let breach = check_port(Flawed(program, Flaw::ReleasesNothing))
+    let violation = check_port(Flawed(program, Flaw::ReleasesNothing))
         .await
         .unwrap_err();
     assert_eq!(
-        breach.promise,
+        violation.requirement,
         "`released` leaves neither the process nor a zombie"
     );
 }

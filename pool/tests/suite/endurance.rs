@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use ostler_pool::testing::resident;
+use ostler_pool::testing::resident_bytes;
 use ostler_pool::{Builder, CallError, ExitStatus, Lease, Pool, Program, ProtocolError};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
@@ -248,7 +248,7 @@ async fn figures_at_rest(pool: &Pool) -> (u64, usize) {
         status.serving() == status.size && status.workers.len() == status.size
     })
     .await;
-    (resident(), Resources::take().descriptors.len())
+    (resident_bytes(), Resources::snapshot().descriptors.len())
 }
 
 pub(crate) fn workers() -> Builder {
@@ -282,7 +282,7 @@ fn cycles(name: &str, cycles: usize) {
     }
     let runtime = Runtime::new().unwrap();
     let since = Instant::now();
-    let mut warm = (Resources::take(), resident());
+    let mut warm = (Resources::snapshot(), resident_bytes());
     for cycle in 0..cycles {
         let size = 1 + cycle % 2;
         runtime.block_on(async {
@@ -296,10 +296,10 @@ fn cycles(name: &str, cycles: usize) {
         });
         warm.0.assert_no_leaks(&[]);
         if cycle == cycles / 10 {
-            warm = (Resources::take(), resident());
+            warm = (Resources::snapshot(), resident_bytes());
         }
     }
-    let worn = resident();
+    let worn = resident_bytes();
     println!(
         "{cycles} pools in {:.1} s; host {} -> {} KiB, {} descriptors",
         since.elapsed().as_secs_f64(),

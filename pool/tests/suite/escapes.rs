@@ -274,7 +274,7 @@ fn the_sentinel_ends_the_control_groups_of_a_killed_host() {
 
 /// The process ids of this process's children.
 fn children() -> Vec<u32> {
-    let children = Resources::take().children;
+    let children = Resources::snapshot().children;
     children.iter().map(|child| child.pid).collect()
 }
 

@@ -35,7 +35,7 @@ fn the_corpus_of_frames_has_every_kind() {
         let Some(read) = read else { continue };
         seen.extend((!read.frames.is_empty()).then_some("frame"));
         seen.extend((read.frames.len() > 1).then_some("several"));
-        seen.extend(read.unfinished.then_some("half"));
+        seen.extend(read.incomplete.then_some("half"));
         let error = read.error.unwrap_or_default();
         seen.extend(error.contains("exceeds `max_frame`").then_some("too long"));
         seen.extend(error.contains("too short").then_some("too short"));

@@ -54,7 +54,7 @@ async fn idle_workers_are_probed() {
 /// Health monitoring can be turned off.
 #[tokio::test(start_paused = true)]
 async fn no_probes_without_monitoring() {
-    let sim = Sim::new([Script::Deaf]);
+    let sim = Sim::new([Script::IgnoresPings]);
     let pool = watched(&sim)
         .enable_health_monitoring(false)
         .build()
@@ -62,7 +62,7 @@ async fn no_probes_without_monitoring() {
     sleep(Duration::from_secs(600)).await;
     assert_eq!(pool.status().counters.probes, 0);
     assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
-    assert_eq!(sim.books().opened, 1);
+    assert_eq!(sim.stats().opened, 1);
     end(&pool, &sim).await;
 }
 
@@ -70,7 +70,7 @@ async fn no_probes_without_monitoring() {
 /// to leave, because it does not listen.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_does_not_answer_is_replaced() {
-    let sim = Sim::new([Script::Deaf]);
+    let sim = Sim::new([Script::IgnoresPings]);
     let pool = watched(&sim).health_failure_threshold(3).build().unwrap();
     let (reason, took) = end_of_the_first(&pool).await;
     assert_eq!(reason, Some(Reason::Unhealthy));
@@ -79,7 +79,7 @@ async fn a_worker_that_does_not_answer_is_replaced() {
     assert!(took <= Duration::from_secs(33 + 16), "{took:?}");
     let counters = pool.status().counters;
     assert_eq!((counters.probes, counters.missed_probes), (1, 3));
-    assert_eq!((sim.books().terminated, sim.books().killed), (1, 0));
+    assert_eq!((sim.stats().terminated, sim.stats().killed), (1, 0));
     end(&pool, &sim).await;
 }
 
@@ -92,7 +92,7 @@ async fn a_worker_that_is_not_well_is_replaced() {
     assert_eq!(reason, Some(Reason::Unhealthy));
     assert!(took >= Duration::from_secs(54), "{took:?}");
     assert!(took <= Duration::from_secs(67), "{took:?}");
-    assert_eq!((sim.books().terminated, sim.books().killed), (0, 0));
+    assert_eq!((sim.stats().terminated, sim.stats().killed), (0, 0));
     end(&pool, &sim).await;
 }
 
@@ -107,14 +107,14 @@ async fn an_answered_call_clears_the_misses() {
         assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
         assert_eq!(pool.status().workers[0].misses, 0);
     }
-    assert_eq!(sim.books().opened, 1);
+    assert_eq!(sim.stats().opened, 1);
     end(&pool, &sim).await;
 }
 
 /// A worker that answers a probe with something else, or with more than was asked, has broken the protocol.
 #[tokio::test(start_paused = true)]
 async fn nonsense_in_a_probe_is_a_fault() {
-    for script in [Script::Babbling, Script::Stammering] {
+    for script in [Script::WrongPong, Script::DoublePong] {
         let sim = Sim::new([script]);
         let pool = watched(&sim).build().unwrap();
         let (reason, _) = end_of_the_first(&pool).await;
@@ -127,7 +127,7 @@ async fn nonsense_in_a_probe_is_a_fault() {
 /// A client that comes during a probe waits for its end, and no client ever sees what belongs to it.
 #[tokio::test(start_paused = true)]
 async fn a_probe_is_a_lease_like_any_other() {
-    let sim = Sim::new([Script::Deaf]);
+    let sim = Sim::new([Script::IgnoresPings]);
     let pool = watched(&sim)
         .checkout_timeout(Duration::from_secs(60))
         .build()
@@ -137,6 +137,6 @@ async fn a_probe_is_a_lease_like_any_other() {
     begin(&mut waits).await;
     assert_eq!(pool.status().waiting, 1);
     assert_eq!(waits.await.unwrap(), b"hello");
-    assert_eq!(sim.books().opened, 2, "it was served by the replacement");
+    assert_eq!(sim.stats().opened, 2, "it was served by the replacement");
     end(&pool, &sim).await;
 }

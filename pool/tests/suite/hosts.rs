@@ -66,7 +66,7 @@ fn workers_end_with_their_host() {
         .next()
         .expect("the host names its workers");
     until("a spinning worker", || {
-        Process::read(pids[0]).is_some_and(|worker| worker.ticks > 10)
+        Process::read(pids[0]).is_some_and(|worker| worker.cpu_ticks > 10)
     });
     host.kill().unwrap();
     host.wait().unwrap();

@@ -158,9 +158,9 @@ fn kill_one(name: &str, number: usize, does: Does, delay: Duration) -> Duration 
     host.wait().unwrap();
     let mark = format!("{MARK}={mark}");
     loop {
-        let mut alive = Process::marked(&mark);
+        let mut alive = Process::with_env(&mark);
         let unmarked = |known: &&Process| alive.iter().all(|other| other.pid != known.pid);
-        let below = below.iter().filter(|known| known.lives_on());
+        let below = below.iter().filter(|known| known.is_still_alive());
         let below: Vec<Process> = below.filter(unmarked).cloned().collect();
         alive.extend(below);
         if alive.is_empty() {

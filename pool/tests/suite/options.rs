@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use ostler_pool::testing::{Sim, SimResources as Resources};
+use ostler_pool::testing::{Sim, SimStats};
 use ostler_pool::{Builder, CallError, Lease, Pool, StartError};
 
 use crate::rig::pool;
@@ -137,7 +137,7 @@ fn a_pool_needs_a_runtime() {
         error,
         "a pool must be built inside a tokio runtime: call `build` from async code"
     );
-    assert_eq!(sim.books(), Resources::default());
+    assert_eq!(sim.stats(), SimStats::default());
 }
 
 /// The types that users hold can be held anywhere; a start error can be kept.

@@ -28,7 +28,7 @@ fn a_shutdown_leaves_nothing() {
         return;
     }
     let runtime = Runtime::new().unwrap();
-    let before = Resources::take();
+    let before = Resources::snapshot();
     runtime.block_on(async {
         let pool = hostile().size(3).build().unwrap();
         for size in [0, 1, 65_536, 1_000_000] {
@@ -38,8 +38,8 @@ fn a_shutdown_leaves_nothing() {
         assert_eq!(pool.shutdown().await.unreleased, []);
     });
     // No waiting here: the report came after the last process was reaped and the last descriptor closed.
-    let left = before.left(&[]);
-    assert!(left.is_nothing(), "left behind:\n{left}");
+    let leaks = before.leaks(&[]);
+    assert!(leaks.is_empty(), "left behind:\n{leaks}");
 }
 
 /// P5: a pool that is dropped, or whose runtime is, leaves nothing either.
@@ -53,7 +53,7 @@ fn a_dropped_pool_leaves_nothing() {
         pool.call(b"pid").await.unwrap();
         drop(pool);
     });
-    let before = Resources::take();
+    let before = Resources::snapshot();
     let runtime = Runtime::new().unwrap();
     let pool = runtime.block_on(async {
         let pool = hostile().size(2).build().unwrap();

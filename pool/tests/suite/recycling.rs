@@ -65,7 +65,7 @@ async fn age_is_a_limit_with_jitter() {
     let (reasons, fewest) = count.so_far();
     assert_eq!(reasons, [Reason::Limit(Limit::Age); 8]);
     assert_eq!(fewest, 8);
-    assert_eq!(sim.books().most_open, 9, "one more than its size");
+    assert_eq!(sim.stats().peak_open, 9, "one more than its size");
     end(&pool, &sim).await;
 }
 
@@ -103,7 +103,7 @@ async fn errors_in_a_row_are_a_limit() {
 /// Memory is measured when a worker starts and with each check, and is a limit.
 #[tokio::test(start_paused = true)]
 async fn memory_is_a_limit() {
-    let sim = Sim::new([Script::Fat]);
+    let sim = Sim::new([Script::LargeMemory]);
     let pool = steady(&sim, 1)
         .max_worker_memory(100 << 20)
         .min_worker_life(Duration::from_secs(10))
@@ -134,7 +134,7 @@ async fn a_worker_serves_for_a_while_at_least() {
         pool.call(b"hello").await.unwrap();
         sleep(Duration::from_millis(100)).await;
     }
-    let opened = sim.books().opened;
+    let opened = sim.stats().opened;
     assert!((9..=11).contains(&opened), "{opened}");
     end(&pool, &sim).await;
 }
@@ -142,7 +142,7 @@ async fn a_worker_serves_for_a_while_at_least() {
 /// L15: while replacements fail, the old worker is kept, and the failure is there to be seen.
 #[tokio::test(start_paused = true)]
 async fn a_worker_is_kept_while_replacements_fail() {
-    let sim = Sim::new([Script::Good, Script::Refuses, Script::Refuses]);
+    let sim = Sim::new([Script::Good, Script::StartFails, Script::StartFails]);
     let pool = steady(&sim, 1).build().unwrap();
     let mut count = Count::of(&pool, 1).await;
     let old = pool.status().workers[0].worker;
@@ -153,7 +153,7 @@ async fn a_worker_is_kept_while_replacements_fail() {
     until(&pool, |status| status.counters.recycled == 1).await;
     let (reasons, fewest) = count.so_far();
     assert_eq!((reasons, fewest), (vec![Reason::Recycled], 1));
-    assert_eq!(sim.books().opened, 4);
+    assert_eq!(sim.stats().opened, 4);
     end(&pool, &sim).await;
 }
 
@@ -171,15 +171,15 @@ async fn a_rolling_restart_replaces_everyone() {
     assert!(status.workers.iter().all(|w| !before.contains(&w.worker)));
     let (reasons, fewest) = count.so_far();
     assert_eq!((reasons, fewest), (vec![Reason::Recycled; 4], 4));
-    assert_eq!((sim.books().opened, sim.books().most_open), (8, 5));
+    assert_eq!((sim.stats().opened, sim.stats().peak_open), (8, 5));
     end(&pool, &sim).await;
 }
 
 /// L15: a rolling restart stops when a start fails, says how far it had come, and keeps the workers that are left.
 #[tokio::test(start_paused = true)]
 async fn a_rolling_restart_stops_when_a_start_fails() {
-    use Script::{Good, Refuses};
-    let sim = Sim::new([Good, Good, Good, Good, Good, Refuses]);
+    use Script::{Good, StartFails};
+    let sim = Sim::new([Good, Good, Good, Good, Good, StartFails]);
     let pool = steady(&sim, 4).build().unwrap();
     let mut count = Count::of(&pool, 4).await;
     match pool.recycle_all().await {
@@ -204,7 +204,7 @@ async fn a_rolling_restart_stops_when_a_start_fails() {
     );
     let (reasons, fewest) = count.so_far();
     assert_eq!((reasons, fewest), (vec![Reason::Recycled], 4));
-    assert_eq!(sim.books().opened, 6);
+    assert_eq!(sim.stats().opened, 6);
     end(&pool, &sim).await;
     let closed = pool.recycle_all().await;
     assert!(

@@ -28,7 +28,7 @@ pub(crate) fn until(what: &str, mut is: impl FnMut() -> bool) {
 /// Runs `test` on a runtime, and checks that this process is afterwards as it was before.
 pub(crate) fn leaves_nothing(test: impl AsyncFnOnce()) {
     let runtime = Runtime::new().expect("a runtime");
-    let before = Resources::take();
+    let before = Resources::snapshot();
     assert!(before.children.is_empty(), "{before:?}");
     runtime.block_on(test());
     before.assert_no_leaks(&[]);

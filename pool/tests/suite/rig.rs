@@ -52,7 +52,7 @@ pub(crate) async fn end(pool: &Pool, sim: &Sim) {
     assert_eq!(report.counters.opened, report.counters.released);
     assert_eq!(
         (
-            sim.books().open,
+            sim.stats().open,
             pool.status().workers.len(),
             pool.status().waiting
         ),

@@ -202,6 +202,6 @@ async fn shutdown_drains_sessions() {
     let report = shutdown.await;
     assert!(since.elapsed() < Duration::from_secs(6));
     assert!(report.drained_in >= Duration::from_secs(5), "{report}");
-    assert_eq!(sim.books().open, 0);
+    assert_eq!(sim.stats().open, 0);
     assert_session_ended(session.call(b"hello").await);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ostler_pool::Reason;
 use ostler_pool::Rung;
-use ostler_pool::testing::{Script, Sim, SimResources as Resources};
+use ostler_pool::testing::{Script, Sim, SimStats};
 use ostler_pool::{CallError, CheckoutError, Lease, Pool};
 use tokio::time::{Instant, sleep};
 
@@ -28,13 +28,13 @@ async fn shutdown_answers_everyone_and_happens_once() {
     drop(held);
     let (first, second) = tokio::join!(pool.shutdown(), pool.shutdown());
     assert_eq!((first.workers.len(), second.workers.len()), (1, 1));
-    assert_eq!(sim.books().open, 0);
+    assert_eq!(sim.stats().open, 0);
 }
 
 /// L16, L17: shutdown waits for calls under way as long as it may, then stops their workers and tells the calls why.
 #[tokio::test(start_paused = true)]
 async fn shutdown_ends_in_time_under_a_call_that_does_not() {
-    let sim = Sim::new([Script::Stubborn, Script::Good, Script::Mute]);
+    let sim = Sim::new([Script::IgnoresStop, Script::Good, Script::NoHandshake]);
     let pool = pool(&sim, 3)
         .call_timeout(Duration::from_secs(3600))
         .shutdown_timeout(Duration::from_secs(30))
@@ -62,19 +62,19 @@ async fn shutdown_ends_in_time_under_a_call_that_does_not() {
     let mut rungs: Vec<_> = report.workers.iter().map(|end| end.rung).collect();
     rungs.sort();
     assert_eq!(rungs, [Some(Rung::Ask), Some(Rung::Ask), Some(Rung::Kill)]);
-    let Resources {
+    let SimStats {
         open,
         terminated,
         killed,
         ..
-    } = sim.books();
+    } = sim.stats();
     assert_eq!((open, terminated, killed), (0, 1, 1));
 }
 
 /// L17: what the operating system does not let go of is named in the report, which comes in time.
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_released_is_reported() {
-    let sim = Sim::new([Script::Unreleasable]);
+    let sim = Sim::new([Script::NeverReleased]);
     let pool = pool(&sim, 1).build().unwrap();
     let worker = pool.checkout().await.unwrap().worker();
     let report = pool.shutdown().await;
@@ -96,12 +96,12 @@ async fn a_dropped_pool_leaves_nothing() {
     );
     drop(lease);
     for _ in 0..1000 {
-        if sim.books().open == 0 {
+        if sim.stats().open == 0 {
             return;
         }
         sleep(Duration::from_millis(1)).await;
     }
-    panic!("{:?}", sim.books());
+    panic!("{:?}", sim.stats());
 }
 
 /// C2, P6: with its runtime, a pool ends at once; its handles and leases then work anywhere and say so.
@@ -121,7 +121,7 @@ fn a_pool_ends_with_its_runtime() {
         (pool, lease)
     });
     drop(first);
-    assert_eq!(sim.books().open, 0);
+    assert_eq!(sim.stats().open, 0);
     assert_eq!(pool.status().workers.len(), 0);
     runtime().block_on(async {
         let call = lease.call(b"hello").await;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use std::{env, fmt};
 
 use futures_util::future::join_all;
-use ostler_pool::testing::{Resources, resident};
+use ostler_pool::testing::{Resources, resident_bytes};
 use ostler_pool::{CallError, CheckoutError, Pool, Python, RollingError, SessionError};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
@@ -72,7 +72,7 @@ fn soak(name: &str, duration: Duration) {
     let mut before = None;
     for round in 0.. {
         if round == 3 {
-            before = Some((Resources::take(), resident()));
+            before = Some((Resources::snapshot(), resident_bytes()));
         }
         if begin.elapsed() > duration && round > 3 {
             break;
@@ -81,10 +81,10 @@ fn soak(name: &str, duration: Duration) {
         if let Some((books, memory)) = &before {
             books.assert_no_leaks(&[]);
             assert!(
-                resident() < memory + GROWTH,
+                resident_bytes() < memory + GROWTH,
                 "{} KiB -> {}",
                 memory >> 10,
-                resident() >> 10
+                resident_bytes() >> 10
             );
         }
         if line.elapsed() > Duration::from_secs(60) {
@@ -276,7 +276,7 @@ impl fmt::Display for Figures {
                 .copied()
                 .unwrap_or_default()
         };
-        let books = Resources::take();
+        let books = Resources::snapshot();
         write!(
             f,
             "{} rounds: {} answered, {} streamed, {} raised, {} cancelled, {} lost; attacked: {:?}; {} workers opened, {} recycled, {} \
@@ -291,7 +291,7 @@ impl fmt::Display for Figures {
             self.opened,
             self.recycled,
             self.rolled,
-            resident() >> 10,
+            resident_bytes() >> 10,
             books.descriptors.len(),
             books.children.len(),
             at(50),

@@ -14,8 +14,8 @@ use crate::rig::{begin, end, pool, until};
 /// L5, L9: however a start ends, its slot learns of it, and is filled by the next one.
 #[tokio::test(start_paused = true)]
 async fn a_start_that_fails_costs_no_slot() {
-    use Script::{ExitsAtOnce, Mute, Panics, Refuses, Unopenable};
-    for script in [Unopenable, Panics, Mute, Refuses, ExitsAtOnce] {
+    use Script::{ExitsAtStart, NoHandshake, OpenFails, OpenPanics, StartFails};
+    for script in [OpenFails, OpenPanics, NoHandshake, StartFails, ExitsAtStart] {
         let sim = Sim::new([script, script]);
         let pool = pool(&sim, 1)
             .checkout_timeout(Duration::from_secs(3600))
@@ -24,7 +24,7 @@ async fn a_start_that_fails_costs_no_slot() {
         assert_eq!(pool.call(b"hello").await.unwrap(), b"hello", "{script:?}");
         assert_eq!(pool.status().counters.opened, 3, "{script:?}");
         end(&pool, &sim).await;
-        assert_eq!(sim.books().killed, 0, "{script:?}");
+        assert_eq!(sim.stats().killed, 0, "{script:?}");
     }
 }
 
@@ -35,14 +35,14 @@ async fn a_start_does_not_die_with_its_client() {
     let pool = pool(&sim, 1).build().unwrap();
     begin(&mut pin!(pool.checkout())).await;
     assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
-    assert_eq!(sim.books().opened, 1);
+    assert_eq!(sim.stats().opened, 1);
     end(&pool, &sim).await;
 }
 
 /// L13: a pool that cannot start anything says so at once, with the last error, and starts seldom and seldomer.
 #[tokio::test(start_paused = true)]
 async fn a_crash_loop_fails_waiters_and_goes_on() {
-    let sim = Sim::new([Script::Refuses; 9]);
+    let sim = Sim::new([Script::StartFails; 9]);
     let pool = pool(&sim, 1)
         .checkout_timeout(Duration::from_secs(60))
         .build()
@@ -82,7 +82,7 @@ async fn a_crash_loop_fails_waiters_and_goes_on() {
     assert_eq!(at_once.elapsed(), Duration::ZERO);
     until(&pool, |status| status.serving() == 1).await;
     assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
-    assert_eq!(sim.books().opened, 10);
+    assert_eq!(sim.stats().opened, 10);
     end(&pool, &sim).await;
 }
 
@@ -103,21 +103,21 @@ async fn ports_never_exceed_size_and_surge() {
         until(&pool, |status| status.serving() == 4).await;
         assert_eq!(pool.call(b"reset").await.unwrap(), b"reset");
     }
-    assert!(sim.books().most_open <= 6, "{:?}", sim.books());
+    assert!(sim.stats().peak_open <= 6, "{:?}", sim.stats());
     end(&pool, &sim).await;
 }
 
 /// L15: a recycled worker serves until its replacement is ready; a client that holds it is not disturbed.
 #[tokio::test(start_paused = true)]
 async fn recycling_replaces_before_it_retires() {
-    let sim = Sim::new([Script::Good, Script::Refuses, Script::Good]);
+    let sim = Sim::new([Script::Good, Script::StartFails, Script::Good]);
     let pool = pool(&sim, 1).build().unwrap();
     let mut lease = pool.checkout().await.unwrap();
     let old = lease.worker();
     pool.recycle(old);
     until(&pool, |status| status.counters.recycled == 1).await;
     assert_eq!(
-        sim.books().opened,
+        sim.stats().opened,
         3,
         "the first replacement failed, and the old one was kept"
     );

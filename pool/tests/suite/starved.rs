@@ -44,7 +44,7 @@ fn a_spawn_that_fails_halfway_leaves_nothing() {
         slot: 0,
         generation: 1,
     };
-    let before = Resources::take();
+    let before = Resources::snapshot();
     let mut outcomes = Vec::new();
     for spare in 0..16 {
         let outcome = with_spare(spare, || {

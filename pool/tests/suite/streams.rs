@@ -42,7 +42,7 @@ async fn parts_arrive_in_order() {
     drop(lease);
     let counters = pool.status().counters;
     assert_eq!((counters.calls, counters.faulted), (4, 0));
-    assert_eq!(sim.books().opened, 1);
+    assert_eq!(sim.stats().opened, 1);
     end(&pool, &sim).await;
 }
 
@@ -65,7 +65,7 @@ async fn an_exception_ends_a_stream_and_costs_nothing() {
     drop(lease);
     let counters = pool.status().counters;
     assert_eq!((counters.calls, counters.faulted), (2, 0));
-    assert_eq!(sim.books().opened, 1);
+    assert_eq!(sim.stats().opened, 1);
     end(&pool, &sim).await;
 }
 
@@ -169,7 +169,7 @@ async fn what_is_no_stream_breaks_the_protocol() {
     assert_eq!((parts.as_str(), ended.is_ok()), ("a", true));
     drop(lease);
     assert_eq!(pool.call(b"next").await.unwrap(), b"next");
-    assert_eq!((sim.books().opened, pool.status().counters.faulted), (5, 4));
+    assert_eq!((sim.stats().opened, pool.status().counters.faulted), (5, 4));
     end(&pool, &sim).await;
 }
 

@@ -23,7 +23,7 @@ fn on_one_thread(name: &str, test: impl AsyncFnOnce(&Pool)) {
         return;
     }
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    let before = Resources::take();
+    let before = Resources::snapshot();
     runtime.unwrap().block_on(async {
         let pool = hostile().size(1).build().unwrap();
         test(&pool).await;

@@ -21,7 +21,7 @@ const TICK: Duration = Duration::from_millis(5);
 /// all three are replaced. `UPDATE=1` rewrites it.
 #[tokio::test(start_paused = true)]
 async fn a_rolling_restart_in_pictures() {
-    let sim = Sim::new([Script::Slow; 9]);
+    let sim = Sim::new([Script::SlowStart; 9]);
     let pool = pool(&sim, 3).build().unwrap();
     until(&pool, |status| status.serving() == 3).await;
     let clients: Vec<_> = (0..4)

@@ -57,7 +57,7 @@ async fn a_cancelled_client_loses_no_lease() {
     }
     assert_eq!(pool.status().occupancy().ready, 1, "and came back");
     assert_eq!(pool.call(b"next").await.unwrap(), b"next");
-    assert_eq!(sim.books().opened, 1);
+    assert_eq!(sim.stats().opened, 1);
     end(&pool, &sim).await;
 }
 
@@ -132,7 +132,7 @@ async fn a_storm_of_cancellations_loses_nothing() {
     .await;
     assert_eq!(pool.status().waiting, 0);
     assert_eq!(pool.call(b"next").await.unwrap(), b"next");
-    assert!(sim.books().most_open <= 6, "{:?}", sim.books());
+    assert!(sim.stats().peak_open <= 6, "{:?}", sim.stats());
     let counters = pool.status().counters;
     assert_eq!(counters.calls, answered + 1);
     assert!(counters.faulted > 0, "no call was abandoned: {counters:?}");

@@ -98,7 +98,7 @@ fn violence_leaves_nothing() {
                         let parent = lease.call(b"parent").await.unwrap();
                         let parent: u32 = String::from_utf8(parent).unwrap().parse().unwrap();
                         // Its own, or by now the one that inherited the orphan.
-                        let children = Resources::take().children;
+                        let children = Resources::snapshot().children;
                         if parent != me && children.iter().any(|child| child.pid == parent) {
                             signal(parent, Signal::KILL);
                         }
@@ -190,12 +190,12 @@ fn a_dropped_pool_leaves_no_zygote() {
     }
     // With its signals, which other crates' features switch on, tokio keeps two sockets from the first runtime on.
     drop(Runtime::new().unwrap());
-    let before = Resources::take();
+    let before = Resources::snapshot();
     let runtime = Runtime::new().unwrap();
     let (pool, pids) = runtime.block_on(async {
         let pool = built(zygote("hostile:run")).size(1).build().unwrap();
         let zygote = zygote_of(&pool).await;
-        let children = Resources::take().children;
+        let children = Resources::snapshot().children;
         assert!(
             children.iter().any(|child| child.pid == zygote),
             "{zygote} of {children:?}"

@@ -1,4 +1,5 @@
-//! A simulated port, so that the real driver can be asked what no real process does on command.
+//! Simulated workers that fail on command, so that tests can run the real driver through cases that
+//! no real process shows reliably.
 
 mod worker;
 
@@ -12,75 +13,104 @@ use tokio::sync::watch;
 
 use crate::port::{BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, Release};
 
-/// How one worker of a simulation starts and ends. After the last entry of a script, workers are `Good`.
+/// How one simulated worker starts, answers health checks and ends.
+///
+/// Each variant differs from [`Good`](Self::Good) only in what its description says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Script {
-    /// Starts, serves, and exits when its input ends.
+    /// Completes the handshake at once, answers every health check, uses 1 MiB, and exits with code
+    /// 0 on a shutdown frame or at the end of its input.
     #[default]
     Good,
-    /// The port cannot be opened.
-    Unopenable,
+    /// `open` returns an error.
+    OpenFails,
     /// `open` panics.
-    Panics,
-    /// As `Good`, and answers the handshake after 60 ms.
-    Slow,
+    OpenPanics,
+    /// Answers the handshake after 60 ms.
+    SlowStart,
     /// Never answers the handshake.
-    Mute,
-    /// As `Good`, and never answers a probe.
-    Deaf,
-    /// As `Good`, and answers each probe with an error.
-    Unhealthy,
-    /// As `Good`, and answers each probe twice.
-    Stammering,
-    /// As `Good`, and holds a gibibyte.
-    Fat,
-    /// As `Good`, and answers a probe with what no probe is answered with.
-    Babbling,
+    NoHandshake,
     /// Answers the handshake with an error.
-    Refuses,
-    /// Exits before it answers the handshake.
-    ExitsAtOnce,
-    /// As `Good`, and takes no end but a kill for one.
-    Stubborn,
-    /// As `Good`, and is never released.
-    Unreleasable,
+    StartFails,
+    /// Exits with code 3 before it answers the handshake.
+    ExitsAtStart,
+    /// Never answers a health check.
+    IgnoresPings,
+    /// Answers each health check with an error.
+    Unhealthy,
+    /// Answers each health check twice.
+    DoublePong,
+    /// Answers each health check with a frame of the wrong kind.
+    WrongPong,
+    /// Uses 1 GiB of memory.
+    LargeMemory,
+    /// Ignores the shutdown frame, the end of its input and `SIGTERM`; only `SIGKILL` ends it.
+    IgnoresStop,
+    /// Its port is never released.
+    NeverReleased,
 }
 
-/// What the ports of a simulation did, counted by themselves.
+/// What the ports of a [`Sim`] counted themselves, independently of the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SimResources {
-    /// Ports that were opened.
+pub struct SimStats {
+    /// Ports opened so far.
     pub opened: usize,
-    /// Ports that are open now.
+    /// Ports open now.
     pub open: usize,
-    /// The most that were open at one time.
-    pub most_open: usize,
-    /// How often one was told to terminate.
+    /// The most ports that were open at the same time.
+    pub peak_open: usize,
+    /// Calls of `terminate`.
     pub terminated: usize,
-    /// How often one was killed.
+    /// Calls of `kill`.
     pub killed: usize,
 }
 
-/// Opens simulated ports. Clones are of one simulation.
+/// An [`Opener`] of simulated workers. Clones share one simulation.
 ///
-/// A simulated worker is a task on an in-memory pipe. How it starts and ends is [`Script`]ed; a call it answers with its own
-/// request, unless that is one of these words:
+/// Each worker is a task on an in-memory pipe. Its [`Script`] says how it starts and ends. It
+/// answers a call with the request itself, unless the request is one of these:
 ///
-/// | request | what the worker does |
+/// | request | the worker |
 /// |---|---|
-/// | `think` | answers after 15 ms |
-/// | `hang` | does not answer |
-/// | `raise` | answers with an error |
+/// | `think` | replies after 15 ms |
+/// | `hang` | never replies |
+/// | `raise` | replies with an error, a `ValueError` |
 /// | `exit` | exits with code 3 |
-/// | `answer and exit` | does both |
-/// | `wrong id`, `twice`, `part`, `garbage` | breaks the protocol |
-/// | `heed`, `finish`, `late`, `stray`, `twice over`, `leave` | hangs, and takes a cancel well or badly |
+/// | `answer and exit` | replies `farewell`, then exits with code 0 |
+/// | `wrong id` | replies with the id of another request |
+/// | `twice` | replies twice: `once` and `twice` |
+/// | `part` | replies with a part of a stream |
+/// | `garbage` | sends 32 bytes that are no frame |
 ///
-/// A stream is asked for by a verb and letters, of which each is a part: `spell abc`; `ponder abc` takes 5 s for each. After them,
-/// `raise`, `exit`, `hang`, `heed` and `flood` do what they say; `talk`, `encore` and `pong` break the protocol.
+/// These never reply before a cancel arrives. After the cancel:
 ///
-/// There is no real I/O in it, so that tests may run on tokio's paused clock, where every deadline passes at once and in its order.
+/// | request | the worker |
+/// |---|---|
+/// | `heed` | confirms the cancel with a `Cancelled` error |
+/// | `finish` | replies `finished` |
+/// | `late` | replies `late` after 10 s |
+/// | `stray` | replies with the id of another request |
+/// | `twice over` | confirms the cancel twice |
+/// | `leave` | exits with code 3 |
+///
+/// The request of a stream is a verb and letters, such as `spell abc`. The worker sends each letter
+/// as a part (`ponder` waits 5 s before each), and then:
+///
+/// | verb | the worker |
+/// |---|---|
+/// | `spell`, `ponder` | ends the stream |
+/// | `raise` | fails with an error, a `ValueError` |
+/// | `exit` | exits with code 3 |
+/// | `hang` | sends nothing more |
+/// | `heed` | on a cancel, sends one more part and confirms the cancel |
+/// | `flood` | sends parts without end |
+/// | `talk` | ends the stream with a body, which the protocol forbids |
+/// | `encore` | ends the stream and sends one more part |
+/// | `pong` | sends the answer to a health check instead of the end |
+///
+/// A simulation does no real I/O, so it works on tokio's paused clock: timeouts pass at once and in
+/// order.
 ///
 /// ```
 /// use std::time::Duration;
@@ -88,37 +118,39 @@ pub struct SimResources {
 /// use ostler_pool::testing::{Script, Sim};
 /// use ostler_pool::{CallError, Pool};
 ///
-/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
-/// // The first worker cannot be opened; the others are good.
-/// let sim = Sim::new([Script::Unopenable]);
+/// # let mut paused = tokio::runtime::Builder::new_current_thread();
+/// # paused.enable_all().start_paused(true).build()?.block_on(async {
+/// // The first worker cannot be opened; all later workers are `Good`.
+/// let sim = Sim::new([Script::OpenFails]);
 /// let pool = Pool::builder(sim.clone()).size(2).call_timeout(Duration::from_secs(1)).build()?;
 /// assert_eq!(pool.call(b"hello").await?, b"hello");
 /// assert!(matches!(pool.call(b"hang").await, Err(CallError::TimedOut { .. })));
 /// pool.shutdown().await;
-/// assert_eq!(sim.books().open, 0);
+/// assert_eq!(sim.stats().open, 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Sim {
-    script: Arc<Mutex<VecDeque<Script>>>,
-    books: Arc<Mutex<SimResources>>,
+    scripts: Arc<Mutex<VecDeque<Script>>>,
+    stats: Arc<Mutex<SimStats>>,
 }
 
 impl Sim {
-    /// A simulation whose workers have these scripts, in the order in which they are opened.
-    pub fn new(script: impl IntoIterator<Item = Script>) -> Self {
+    /// A simulation whose workers take these scripts in the order in which they are opened. Workers
+    /// opened after the last script are [`Good`](Script::Good).
+    pub fn new(scripts: impl IntoIterator<Item = Script>) -> Self {
         Self {
-            script: Arc::new(Mutex::new(script.into_iter().collect())),
-            books: Arc::default(),
+            scripts: Arc::new(Mutex::new(scripts.into_iter().collect())),
+            stats: Arc::default(),
         }
     }
 
-    /// What its ports have done so far.
+    /// What the ports have counted so far.
     #[must_use]
-    pub fn books(&self) -> SimResources {
-        *lock(&self.books)
+    pub fn stats(&self) -> SimStats {
+        *lock(&self.stats)
     }
 }
 
@@ -134,10 +166,10 @@ impl Opener for Sim {
 
 impl Sim {
     fn open(&self) -> Result<Box<dyn Port>, OpenError> {
-        let script = lock(&self.script).pop_front().unwrap_or_default();
+        let script = lock(&self.scripts).pop_front().unwrap_or_default();
         match script {
-            Script::Panics => panic!("a scripted panic"),
-            Script::Unopenable => {
+            Script::OpenPanics => panic!("a scripted panic"),
+            Script::OpenFails => {
                 return Err(OpenError::Spawn {
                     program: "sim".into(),
                     reason: "scripted".into(),
@@ -146,20 +178,20 @@ impl Sim {
             _ => {}
         }
         let (host, worker) = tokio::io::duplex(64 * 1024);
-        let (alive, exit) = watch::channel(None);
-        let alive = Arc::new(alive);
-        tokio::spawn(worker::live(worker, script, Arc::clone(&alive)));
-        let mut books = lock(&self.books);
-        books.opened += 1;
-        books.open += 1;
-        books.most_open = books.most_open.max(books.open);
-        drop(books);
+        let (exit_sender, exit) = watch::channel(None);
+        let exit_sender = Arc::new(exit_sender);
+        tokio::spawn(worker::run(worker, script, Arc::clone(&exit_sender)));
+        let mut stats = lock(&self.stats);
+        stats.opened += 1;
+        stats.open += 1;
+        stats.peak_open = stats.peak_open.max(stats.open);
+        drop(stats);
         Ok(Box::new(SimPort {
             host: Some(host),
             script,
-            alive,
+            exit_sender,
             exit,
-            books: Arc::clone(&self.books),
+            stats: Arc::clone(&self.stats),
         }))
     }
 }
@@ -167,9 +199,9 @@ impl Sim {
 struct SimPort {
     host: Option<DuplexStream>,
     script: Script,
-    alive: Arc<watch::Sender<Option<ExitStatus>>>,
+    exit_sender: Arc<watch::Sender<Option<ExitStatus>>>,
     exit: watch::Receiver<Option<ExitStatus>>,
-    books: Arc<Mutex<SimResources>>,
+    stats: Arc<Mutex<SimStats>>,
 }
 
 impl fmt::Debug for SimPort {
@@ -186,7 +218,7 @@ impl Port for SimPort {
     }
 
     fn memory(&self) -> Option<u64> {
-        let size = if self.script == Script::Fat {
+        let size = if self.script == Script::LargeMemory {
             1 << 30
         } else {
             1 << 20
@@ -195,7 +227,7 @@ impl Port for SimPort {
     }
 
     fn take_pipe(&mut self) -> Pipe {
-        let (reader, writer) = tokio::io::split(self.host.take().expect("taken once"));
+        let (reader, writer) = tokio::io::split(self.host.take().expect("the pipe is taken once"));
         Pipe {
             reader: Box::new(reader),
             writer: Box::new(writer),
@@ -204,15 +236,15 @@ impl Port for SimPort {
     }
 
     fn terminate(&mut self) {
-        lock(&self.books).terminated += 1;
-        if self.script != Script::Stubborn {
-            exit(&self.alive, ExitStatus::Signal(15));
+        lock(&self.stats).terminated += 1;
+        if self.script != Script::IgnoresStop {
+            exit(&self.exit_sender, ExitStatus::Signal(15));
         }
     }
 
     fn kill(&mut self) {
-        lock(&self.books).killed += 1;
-        exit(&self.alive, ExitStatus::Signal(9));
+        lock(&self.stats).killed += 1;
+        exit(&self.exit_sender, ExitStatus::Signal(9));
     }
 
     fn exited(&mut self) -> BoxFuture<'_, Exit> {
@@ -223,7 +255,7 @@ impl Port for SimPort {
                 .await
                 .expect("the port holds the sender");
             Exit {
-                status: status.expect("waited for"),
+                status: status.expect("the status is set"),
                 stderr: String::new(),
             }
         })
@@ -231,7 +263,7 @@ impl Port for SimPort {
 
     fn released(&mut self) -> BoxFuture<'_, Release> {
         Box::pin(async {
-            if self.script == Script::Unreleasable {
+            if self.script == Script::NeverReleased {
                 std::future::pending::<()>().await;
             }
             Release::default()
@@ -241,14 +273,14 @@ impl Port for SimPort {
 
 impl Drop for SimPort {
     fn drop(&mut self) {
-        exit(&self.alive, ExitStatus::Signal(9));
-        lock(&self.books).open -= 1;
+        exit(&self.exit_sender, ExitStatus::Signal(9));
+        lock(&self.stats).open -= 1;
     }
 }
 
-/// The first exit counts.
-fn exit(alive: &watch::Sender<Option<ExitStatus>>, status: ExitStatus) {
-    alive.send_if_modified(|exit| {
+/// Reports an exit. Only the first one counts: a worker that has exited cannot be killed any more.
+fn exit(sender: &watch::Sender<Option<ExitStatus>>, status: ExitStatus) {
+    sender.send_if_modified(|exit| {
         let first = exit.is_none();
         exit.get_or_insert(status);
         first
@@ -256,6 +288,6 @@ fn exit(alive: &watch::Sender<Option<ExitStatus>>, status: ExitStatus) {
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A scripted panic may have come under it.
+    // `Script::OpenPanics` may have poisoned it.
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! What a simulated worker does.
+//! The task that plays a simulated worker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,33 +11,34 @@ use super::{Script, exit};
 use crate::port::ExitStatus;
 use crate::transport::frame::{self, kind};
 
-/// The life of a simulated worker, until it exits by itself or is made to.
-pub(super) async fn live(
+/// Runs a simulated worker until it exits by itself or its port reports an exit.
+pub(super) async fn run(
     pipe: DuplexStream,
     script: Script,
-    alive: Arc<watch::Sender<Option<ExitStatus>>>,
+    exit_sender: Arc<watch::Sender<Option<ExitStatus>>>,
 ) {
-    let mut killed = alive.subscribe();
+    let mut ended = exit_sender.subscribe();
     tokio::select! {
         biased;
-        _ = killed.wait_for(Option::is_some) => {}
+        _ = ended.wait_for(Option::is_some) => {}
         status = serve(pipe, script) => {
             if let Some(status) = status {
-                exit(&alive, status);
-            } else if script != Script::Stubborn {
-                exit(&alive, ExitStatus::Code(0));
+                exit(&exit_sender, status);
+            } else if script != Script::IgnoresStop {
+                exit(&exit_sender, ExitStatus::Code(0));
             }
         }
     }
 }
 
-/// `None`: it was told to end.
+/// Serves until the worker exits by its script. `None`: it received a shutdown frame or the end of
+/// its input.
 async fn serve(mut pipe: DuplexStream, script: Script) -> Option<ExitStatus> {
-    if script == Script::ExitsAtOnce {
+    if script == Script::ExitsAtStart {
         return Some(ExitStatus::Code(3));
     }
-    // The last request, which a cancel may follow.
-    let mut asked = Vec::new();
+    // The last request, for the cancel that may follow it.
+    let mut last_request = Vec::new();
     while let Ok(length) = pipe.read_u32().await {
         let mut frame = vec![0; length as usize];
         if pipe.read_exact(&mut frame).await.is_err() {
@@ -46,31 +47,31 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> Option<ExitStatus> {
         let (head, body) = frame.split_at(5);
         let id = &head[1..];
         if head[0] == kind::CANCEL {
-            match cancelled(&mut pipe, id, &asked).await {
+            match cancel(&mut pipe, id, &last_request).await {
                 Ok(true) => continue,
                 Ok(false) => return Some(ExitStatus::Code(3)),
                 Err(_) => break,
             }
         }
-        asked = frame.clone();
-        let pause = match (head[0], script, body) {
-            (kind::HELLO, Script::Slow, _) => 60,
+        last_request = frame.clone();
+        let delay_ms = match (head[0], script, body) {
+            (kind::HELLO, Script::SlowStart, _) => 60,
             (kind::CALL, _, b"think") => 15,
             _ => 0,
         };
-        if pause > 0 {
-            sleep(Duration::from_millis(pause)).await;
+        if delay_ms > 0 {
+            sleep(Duration::from_millis(delay_ms)).await;
         }
-        let answered = match (head[0], script, body) {
-            (kind::HELLO, Script::Mute, _)
+        let sent = match (head[0], script, body) {
+            (kind::HELLO, Script::NoHandshake, _)
             | (
                 kind::CALL,
                 _,
                 b"hang" | b"heed" | b"finish" | b"late" | b"stray" | b"twice over" | b"leave",
             )
-            | (kind::PING, Script::Deaf, _) => continue,
+            | (kind::PING, Script::IgnoresPings, _) => continue,
             (kind::PING, Script::Unhealthy, _) => {
-                answer(
+                send(
                     &mut pipe,
                     kind::ERROR,
                     id,
@@ -78,14 +79,14 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> Option<ExitStatus> {
                 )
                 .await
             }
-            (kind::PING, Script::Stammering, _) => {
-                let once = frame_of(kind::PONG, id, b"");
-                pipe.write_all(&[once.clone(), once].concat()).await
+            (kind::PING, Script::DoublePong, _) => {
+                let pong = frame_of(kind::PONG, id, b"");
+                pipe.write_all(&[pong.clone(), pong].concat()).await
             }
-            (kind::PING, Script::Babbling, _) => answer(&mut pipe, kind::REPLY, id, b"what?").await,
-            (kind::PING, _, _) => answer(&mut pipe, kind::PONG, id, b"").await,
-            (kind::HELLO, Script::Refuses, _) => {
-                answer(
+            (kind::PING, Script::WrongPong, _) => send(&mut pipe, kind::REPLY, id, b"what?").await,
+            (kind::PING, _, _) => send(&mut pipe, kind::PONG, id, b"").await,
+            (kind::HELLO, Script::StartFails, _) => {
+                send(
                     &mut pipe,
                     kind::ERROR,
                     id,
@@ -93,60 +94,61 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> Option<ExitStatus> {
                 )
                 .await
             }
-            (kind::HELLO, _, _) => answer(&mut pipe, kind::READY, id, &[0, 0, 0, 1]).await,
+            (kind::HELLO, _, _) => send(&mut pipe, kind::READY, id, &[0, 0, 0, 1]).await,
             (kind::CALL, _, b"raise") => {
-                answer(&mut pipe, kind::ERROR, id, &error("ValueError", "no")).await
+                send(&mut pipe, kind::ERROR, id, &error("ValueError", "no")).await
             }
-            (kind::CALL, _, b"wrong id") => answer(&mut pipe, kind::REPLY, &[9; 4], b"late").await,
+            (kind::CALL, _, b"wrong id") => send(&mut pipe, kind::REPLY, &[9; 4], b"late").await,
             (kind::CALL, _, b"twice") => {
-                let _ = answer(&mut pipe, kind::REPLY, id, b"once").await;
-                answer(&mut pipe, kind::REPLY, id, b"twice").await
+                let _ = send(&mut pipe, kind::REPLY, id, b"once").await;
+                send(&mut pipe, kind::REPLY, id, b"twice").await
             }
             (kind::CALL, _, b"exit") => return Some(ExitStatus::Code(3)),
             (kind::CALL, _, b"answer and exit") => {
-                let _ = answer(&mut pipe, kind::REPLY, id, b"farewell").await;
+                let _ = send(&mut pipe, kind::REPLY, id, b"farewell").await;
                 return Some(ExitStatus::Code(0));
             }
-            (kind::CALL, _, b"part") => answer(&mut pipe, kind::PART, id, b"of a call").await,
+            (kind::CALL, _, b"part") => send(&mut pipe, kind::PART, id, b"of a call").await,
             (kind::STREAM, _, request) => match stream(&mut pipe, id, request).await {
                 Ok(true) => continue,
                 Ok(false) => return Some(ExitStatus::Code(3)),
                 Err(error) => Err(error),
             },
             (kind::CALL, _, b"garbage") => pipe.write_all(&[0xff; 32]).await,
-            (kind::CALL, _, echo) => answer(&mut pipe, kind::REPLY, id, echo).await,
+            (kind::CALL, _, echo) => send(&mut pipe, kind::REPLY, id, echo).await,
             _ => break,
         };
-        if answered.is_err() {
+        if sent.is_err() {
             break;
         }
     }
     None
 }
 
-/// What the cancel of `asked` makes the worker do, if that is not answered yet. False: it exits.
-async fn cancelled(pipe: &mut DuplexStream, id: &[u8], asked: &[u8]) -> std::io::Result<bool> {
+/// Handles the cancel of `request`. A request that was already answered ignores it. False: the
+/// worker exits.
+async fn cancel(pipe: &mut DuplexStream, id: &[u8], request: &[u8]) -> std::io::Result<bool> {
     assert_eq!(
         id,
-        &asked[1..5],
-        "only what was asked last can be cancelled"
+        &request[1..5],
+        "a cancel names another request than the last"
     );
     let cancelled = frame_of(kind::ERROR, id, &error("Cancelled", "scripted"));
-    match (asked[0], &asked[5..]) {
+    match (request[0], &request[5..]) {
         (kind::CALL, b"heed") => pipe.write_all(&cancelled).await?,
-        (kind::CALL, b"finish") => answer(pipe, kind::REPLY, id, b"finished").await?,
+        (kind::CALL, b"finish") => send(pipe, kind::REPLY, id, b"finished").await?,
         (kind::CALL, b"late") => {
             sleep(Duration::from_secs(10)).await;
-            answer(pipe, kind::REPLY, id, b"late").await?;
+            send(pipe, kind::REPLY, id, b"late").await?;
         }
-        (kind::CALL, b"stray") => answer(pipe, kind::REPLY, &[9; 4], b"stray").await?,
+        (kind::CALL, b"stray") => send(pipe, kind::REPLY, &[9; 4], b"stray").await?,
         (kind::CALL, b"twice over") => {
             pipe.write_all(&[cancelled.clone(), cancelled].concat())
                 .await?
         }
         (kind::CALL, b"leave") => return Ok(false),
         (kind::STREAM, request) if request.starts_with(b"heed ") => {
-            answer(pipe, kind::PART, id, b"one more").await?;
+            send(pipe, kind::PART, id, b"one more").await?;
             pipe.write_all(&cancelled).await?;
         }
         _ => {}
@@ -154,41 +156,44 @@ async fn cancelled(pipe: &mut DuplexStream, id: &[u8], asked: &[u8]) -> std::io:
     Ok(true)
 }
 
-/// Answers a request in parts: the letters of its second word, and then what its first word says. False: it exits.
+/// Sends the letters of the second word as parts, then does what the first word says. False: the
+/// worker exits.
 async fn stream(pipe: &mut DuplexStream, id: &[u8], request: &[u8]) -> std::io::Result<bool> {
-    let request = std::str::from_utf8(request).expect("a text");
-    let (verb, letters) = request.split_once(' ').expect("two words");
+    let request = std::str::from_utf8(request).expect("the request is UTF-8");
+    let (verb, letters) = request
+        .split_once(' ')
+        .expect("the request is a verb and letters");
     for letter in letters.bytes() {
         if verb == "ponder" {
             sleep(Duration::from_secs(5)).await;
         }
-        answer(pipe, kind::PART, id, &[letter]).await?;
+        send(pipe, kind::PART, id, &[letter]).await?;
     }
     match verb {
-        "spell" | "ponder" => answer(pipe, kind::REPLY, id, b"").await?,
-        "raise" => answer(pipe, kind::ERROR, id, &error("ValueError", "no")).await?,
-        "talk" => answer(pipe, kind::REPLY, id, b"the end").await?,
+        "spell" | "ponder" => send(pipe, kind::REPLY, id, b"").await?,
+        "raise" => send(pipe, kind::ERROR, id, &error("ValueError", "no")).await?,
+        "talk" => send(pipe, kind::REPLY, id, b"the end").await?,
         "encore" => {
-            answer(pipe, kind::REPLY, id, b"").await?;
-            answer(pipe, kind::PART, id, b"more").await?;
+            send(pipe, kind::REPLY, id, b"").await?;
+            send(pipe, kind::PART, id, b"more").await?;
         }
-        "pong" => answer(pipe, kind::PONG, id, b"").await?,
+        "pong" => send(pipe, kind::PONG, id, b"").await?,
         "hang" | "heed" => {}
         "flood" => loop {
-            answer(pipe, kind::PART, id, b"more").await?;
+            send(pipe, kind::PART, id, b"more").await?;
         },
         "exit" => return Ok(false),
-        other => panic!("there is no {other}"),
+        other => panic!("`{other}` is not a verb of a simulated stream"),
     }
     Ok(true)
 }
 
-async fn answer(pipe: &mut DuplexStream, kind: u8, id: &[u8], body: &[u8]) -> std::io::Result<()> {
+async fn send(pipe: &mut DuplexStream, kind: u8, id: &[u8], body: &[u8]) -> std::io::Result<()> {
     pipe.write_all(&frame_of(kind, id, body)).await
 }
 
 fn frame_of(kind: u8, id: &[u8], body: &[u8]) -> Vec<u8> {
-    let id = u32::from_be_bytes(id.try_into().expect("an id is four bytes"));
+    let id = u32::from_be_bytes(id.try_into().expect("an id has four bytes"));
     let mut frame = Vec::new();
     frame::encode(kind, id, body, &mut frame);
     frame

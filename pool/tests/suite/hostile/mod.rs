@@ -77,7 +77,7 @@ fn caged_program(
         .enable_all()
         .build()
         .unwrap();
-    let before = Resources::take();
+    let before = Resources::snapshot();
     let leaders: Vec<u32> = runtime.block_on(async {
         let builder = Pool::builder(program)
             .size(SIZE)
@@ -98,9 +98,9 @@ fn caged_program(
         cage.open().await.into_iter().collect()
     });
     // No waiting for the workers: the report came after the last of their groups was empty.
-    let left = before.left(&leaders);
-    assert!(left.members.is_empty(), "left behind:\n{left}");
-    let marked = Process::marked(&format!("{MARK}={me}"));
+    let leaks = before.leaks(&leaders);
+    assert!(leaks.members.is_empty(), "left behind:\n{leaks}");
+    let marked = Process::with_env(&format!("{MARK}={me}"));
     let marked: Vec<String> = marked.iter().map(Process::to_string).collect();
     assert_eq!(marked, [""; 0]);
     before.assert_no_leaks(&leaders);

@@ -1,4 +1,4 @@
-//! No recorder.
+//! The recorder of a build without the feature `record`: types without values.
 
 use std::io;
 
