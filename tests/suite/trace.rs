@@ -10,7 +10,7 @@ use std::{env, fs};
 
 use ostler::trace::{Head, Step};
 use ostler::{Phase, WorkerId};
-use ostler_pool::{CheckoutError, Pool, Python, StartError, WorkerStatus};
+use ostler_pool::{CheckoutError, Pool, Program, Python, StartError, WorkerStatus};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 use tokio::time::{sleep, timeout};
@@ -57,7 +57,7 @@ fn pool(scratch: &Scratch) -> Pool {
     let python = Python::function("moody:run")
         .path(root.join("tests/suite"))
         .path(root.join("pool/tests/suite"))
-        .env("MOOD", scratch.file("mood"));
+        .interpreter(Program::new("python3").env("MOOD", scratch.file("mood")));
     let millis = Duration::from_millis;
     Pool::builder(python)
         .size(4)

@@ -1,4 +1,4 @@
-//! One child process, from the spawn to the last of its descriptors.
+//! One child process, from its spawn until its last descriptor is closed.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,34 +10,33 @@ use tokio::select;
 use tokio::task::JoinHandle;
 
 use super::leader::Leader;
-use super::memory;
-use super::site::Site;
+use super::proc::memory;
+use super::scope::Scope;
 use super::stderr::Stderr;
 use super::system::enlarge_pipe;
 use crate::port::{BoxFuture, Exit, Pipe, Port, Release};
 
-/// Bytes that the pipes of the frames hold. From 64 KiB frames up, more than the system's 64 KiB saves most of the switches
-/// between host and worker; the kernel takes the memory only while it is filled.
-const PIPE: usize = 256 * 1024;
+/// The capacity of each pipe that carries frames, in bytes. For frames of 64 KiB and more, a pipe
+/// larger than the default of 64 KiB saves most of the context switches between host and worker.
+/// The kernel allocates the memory only while the pipe is filled.
+const PIPE_CAPACITY: usize = 256 * 1024;
 
 /// The host's ends of the pipes of a worker that speaks frames.
 pub(super) struct Frames {
     pub(super) stdin: OwnedFd,
     pub(super) stdout: OwnedFd,
-    /// What precedes the first frame.
+    /// What the worker reads before the first frame.
     pub(super) preamble: Vec<u8>,
 }
 
 impl Frames {
     fn open(self) -> io::Result<Pipe> {
         for pipe in [&self.stdin, &self.stdout] {
-            enlarge_pipe(pipe, PIPE);
+            enlarge_pipe(pipe, PIPE_CAPACITY);
         }
-        Ok(Pipe {
-            reader: Box::new(pipe::Receiver::from_owned_fd(self.stdout)?),
-            writer: Box::new(pipe::Sender::from_owned_fd(self.stdin)?),
-            preamble: self.preamble,
-        })
+        let reader = pipe::Receiver::from_owned_fd(self.stdout)?;
+        let writer = pipe::Sender::from_owned_fd(self.stdin)?;
+        Ok(Pipe::new(reader, writer).preamble(self.preamble))
     }
 }
 
@@ -47,23 +46,23 @@ pub(super) struct Child {
     leader: Leader,
     pid: u32,
     pipe: Option<Pipe>,
-    /// `None` once it has ended or the port is released.
+    /// `None` once the port is released.
     stderr: Option<Stderr>,
     exit: Option<Exit>,
-    /// The end of its family, once it is under way: it goes on whether or not it is waited for, so that nothing is counted twice
-    /// or never.
+    /// The end of the process tree, once it has begun. A task of its own, so that it goes on when
+    /// `released` is dropped, and each escaped process is counted exactly once.
     ending: Option<JoinHandle<Release>>,
-    /// The last to go, with the sentinel: dropped, that ends whoever is left.
-    _site: Arc<Site>,
+    /// Dropped last: the drop of the last one ends the sentinel, which kills what is left.
+    _scope: Arc<Scope>,
 }
 
 impl Child {
-    /// Takes over a process by its stderr and, where it speaks frames, its stdin and stdout. Whatever fails drops the leader,
-    /// and with it the process.
+    /// Takes over a process by its stderr and, if it speaks frames, its stdin and stdout. On an
+    /// error the leader is dropped, which kills the process.
     pub(super) fn new(
         name: String,
         leader: Leader,
-        site: Arc<Site>,
+        scope: Arc<Scope>,
         stderr: OwnedFd,
         frames: Option<Frames>,
     ) -> io::Result<Self> {
@@ -76,7 +75,7 @@ impl Child {
             leader,
             exit: None,
             ending: None,
-            _site: site,
+            _scope: scope,
         })
     }
 
@@ -87,24 +86,23 @@ impl Child {
         if let Some(stderr) = &mut self.stderr {
             select! {
                 biased;
-                () = self.leader.exit() => {}
+                () = self.leader.exited() => {}
                 never = stderr.drain() => match never {},
             }
         }
         let stderr = match &mut self.stderr {
-            Some(stderr) => stderr.last_words().await,
+            Some(stderr) => stderr.read_rest().await,
             None => String::new(),
         };
         let status = self.leader.status().await;
-        let exit = Exit { status, stderr };
-        self.exit.insert(exit).clone()
+        self.exit.insert(Exit::new(status, stderr)).clone()
     }
 
     async fn release(&mut self) -> Release {
         self.leader.kill_and_reap().await;
-        let family = Arc::clone(self.leader.family());
-        let end = || tokio::spawn(async move { family.end().await });
-        // An error means that the runtime ends, and whoever cares for the report with it.
+        let tree = Arc::clone(self.leader.tree());
+        let end = || tokio::spawn(async move { tree.end().await });
+        // An error means that the runtime is shutting down, and no task reads the report.
         let release = self
             .ending
             .get_or_insert_with(end)
@@ -124,9 +122,9 @@ impl Port for Child {
     }
 
     fn memory(&self) -> Option<u64> {
-        // Once the exit is known the leader may be reaped, and its id another's.
+        // Once the exit is known, the leader may be reaped, and its id may be another's.
         match self.exit {
-            None => memory::resident(self.leader.family().group),
+            None => memory::resident(self.leader.id()),
             Some(_) => None,
         }
     }

@@ -1,4 +1,4 @@
-//! Where a program is.
+//! Looks up programs.
 
 use std::env;
 use std::ffi::OsStr;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::port::OpenError;
 
-/// The absolute path of a program that is given by a path or by a name to be looked up in `PATH`.
+/// The absolute path of a program that is given as a path, or as a name to be looked up in `PATH`.
 pub(super) fn program(program: &OsStr) -> Result<PathBuf, OpenError> {
     let name = || program.to_string_lossy().into_owned();
     let candidates: Vec<PathBuf> = if program.as_encoded_bytes().contains(&b'/') {
@@ -20,10 +20,7 @@ pub(super) fn program(program: &OsStr) -> Result<PathBuf, OpenError> {
     };
     if let Some(found) = candidates.iter().find(|candidate| is_executable(candidate)) {
         // Absolute, because the worker may run in another directory.
-        return std::path::absolute(found).map_err(|error| OpenError::Spawn {
-            program: name(),
-            reason: error.to_string(),
-        });
+        return std::path::absolute(found).map_err(|error| OpenError::spawn(name(), error));
     }
     match candidates.iter().find(|candidate| candidate.exists()) {
         Some(found) => Err(OpenError::NotExecutable {

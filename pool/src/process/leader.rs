@@ -1,5 +1,6 @@
-//! The first process of a worker, from the spawn to the reap.
+//! The first process of a worker, from its spawn until it is reaped.
 
+use std::fmt;
 use std::io;
 use std::process;
 use std::sync::Arc;
@@ -7,43 +8,58 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, WaitOptions, getpgid, kill_process, waitpid};
 
-use super::family::{Family, until};
-use super::group::Group;
 use super::system::Watched;
-use super::zygote::Forked;
-use crate::port::ExitStatus;
+use super::tree::{Cgroup, EnvTag, Group, ProcessTree, until};
+use crate::port::{BoxFuture, ExitStatus};
 
-/// The first process of a group. While it is not reaped, the group's id is its own, and no signal can go astray.
+/// The first process of a group. Until it is reaped, the kernel gives its id, which is also the
+/// group's, to no other process, so no signal can hit a stranger.
 ///
-/// Dropped before it is released, it is killed with its group and reaped, and who has left the group is looked for.
+/// If it is dropped before it was released, it is killed with its group and reaped, and the
+/// processes that have left the group are searched for.
 #[derive(Debug)]
 pub(super) struct Leader {
     parent: Parent,
-    family: Arc<Family>,
+    tree: Arc<ProcessTree>,
     /// `None` once the port is released.
     watched: Option<Watched>,
-    /// Once it is reaped: whether its group was killed before.
+    /// Set once it is reaped: whether its group was killed before that.
     reaped: Option<GroupKilled>,
 }
 
 type GroupKilled = bool;
 
-/// Whose child it is, and so to reap.
+/// The parent of the leader: only a parent can reap its child.
 #[derive(Debug)]
 pub(super) enum Parent {
+    /// This process.
     Host(process::Child),
-    Zygote(Forked),
+    /// Another process, which reaps the leader on request.
+    Other(Box<dyn Reaper>),
+}
+
+/// Reaps a leader that is the child of another process than this one.
+pub(super) trait Reaper: fmt::Debug + Send + Sync {
+    fn pid(&self) -> Pid;
+
+    /// How the leader ended. Call this once it has exited. Cancel safe.
+    fn status(&self) -> BoxFuture<'_, ExitStatus>;
+
+    /// Kills the leader's group, then reaps the leader. False if the parent is gone: then no
+    /// process can do either without the risk that the id is another's. Cancel safe; may be called
+    /// again.
+    fn kill_and_reap(&mut self) -> BoxFuture<'_, GroupKilled>;
 }
 
 impl Parent {
     /// The group of a child that leads one. Kills a child whose id cannot be that of a group.
-    pub(super) fn group(&mut self) -> io::Result<Group> {
+    fn group(&mut self) -> io::Result<Group> {
         let group = match self {
             Self::Host(child) => Group::new(child.id()),
-            Self::Zygote(forked) => Group::new(forked.pid().as_raw_nonzero().get().cast_unsigned()),
+            Self::Other(reaper) => Group::new(reaper.pid().as_raw_nonzero().get().cast_unsigned()),
         };
         group.ok_or_else(|| {
-            // No system gives out such an id; a signal to it would reach this process's own group.
+            // No system assigns such an id. A signal to it would reach this process's own group.
             if let Self::Host(child) = self {
                 let _ = child.kill();
             }
@@ -53,47 +69,56 @@ impl Parent {
 }
 
 impl Leader {
-    pub(super) fn new(parent: Parent, family: Family) -> io::Result<Self> {
+    /// Takes over a child that leads a process group, and moves it into its control group.
+    pub(super) fn new(
+        mut parent: Parent,
+        tag: Option<EnvTag>,
+        cgroup: Option<Cgroup>,
+    ) -> io::Result<Self> {
+        let group = parent.group()?;
+        let added = cgroup.as_ref().map(|cgroup| cgroup.add(group.id()));
         let mut leader = Self {
             parent,
-            family: Arc::new(family),
+            tree: Arc::new(ProcessTree::new(group, tag, cgroup)),
             watched: None,
             reaped: None,
         };
+        // From here on, an error drops the leader, which kills the child.
         leader.watched = Some(Watched::new(leader.id())?);
+        added.transpose()?;
         Ok(leader)
     }
 
     pub(super) fn id(&self) -> Pid {
-        self.family.group.id()
+        self.tree.group.id()
     }
 
-    pub(super) fn family(&self) -> &Arc<Family> {
-        &self.family
+    pub(super) fn tree(&self) -> &Arc<ProcessTree> {
+        &self.tree
     }
 
-    /// Waits for its exit. Cancel safe.
-    pub(super) async fn exit(&self) {
+    /// Waits until it has exited. Cancel safe.
+    pub(super) async fn exited(&self) {
         if let Some(watched) = &self.watched {
             watched.exited().await;
         }
     }
 
-    /// Whether its id, and with it its group's, cannot be another's.
+    /// Whether its id, which is also its group's, is certain to be its own.
     fn keeps_its_id(&self) -> bool {
         match (&self.parent, &self.watched) {
-            // Also when it has exited, unless somebody else in this process collects children that are not his.
+            // True after its exit as well, unless other code in this process has reaped it.
             (Parent::Host(_), Some(watched)) => watched.is_child(),
             (Parent::Host(_), None) => self.reaped.is_none(),
-            // Once that has exited, nobody knows whether the zygote, whose zombie it is to be, is there.
-            (Parent::Zygote(_), watched) => watched.as_ref().is_some_and(Watched::is_alive),
+            // After its exit it is a zombie of its parent, and the parent may be gone.
+            (Parent::Other(_), watched) => watched.as_ref().is_some_and(Watched::is_alive),
         }
     }
 
     /// Signals its group.
     pub(super) fn signal(&self, signal: Signal) {
         if self.keeps_its_id() {
-            self.family.group.signal(signal);
+            self.tree.group.signal(signal);
             if getpgid(Some(self.id())) != Ok(self.id()) {
                 // It has joined the group of one of its children.
                 let _ = kill_process(self.id(), signal);
@@ -101,41 +126,43 @@ impl Leader {
         }
     }
 
-    /// How it ended, once it has. It stays a zombie: as long as it is one, nobody else can get its group's id.
+    /// How it ended. Call this once it has exited. It stays a zombie, which keeps the id of its
+    /// group from being reused.
     pub(super) async fn status(&self) -> ExitStatus {
         match &self.parent {
             Parent::Host(_) => (self.watched.as_ref()).map_or(ExitStatus::Unknown, Watched::status),
-            Parent::Zygote(forked) => forked.status().await,
+            Parent::Other(reaper) => reaper.status().await,
         }
     }
 
-    /// The group first, while the leader still holds its id; then the leader, which has exited. Resolves once no process of
-    /// the group is alive. Cancel safe.
+    /// Kills the group, then reaps the leader, which has exited. In this order, because after the
+    /// reap the group's id may be another's. Resolves once no process of the group is alive. Cancel
+    /// safe.
     pub(super) async fn kill_and_reap(&mut self) {
         let killed = match self.reaped {
             Some(killed) => killed,
             None => self.reap().await,
         };
         self.reaped = Some(killed);
-        self.family.end_group(killed).await;
+        self.tree.end_group(killed).await;
     }
 
     async fn reap(&mut self) -> GroupKilled {
         let keeps_its_id = self.keeps_its_id();
         match &mut self.parent {
             Parent::Host(child) if keeps_its_id => {
-                self.family.group.signal(Signal::KILL);
-                // Not at once where somebody traces it: it is his first. An error means that there is nothing left to wait
-                // for.
+                self.tree.group.signal(Signal::KILL);
+                // The first attempt fails if a debugger traces it: the tracer reaps it first. An
+                // error means that there is nothing to wait for.
                 until(|| !matches!(child.try_wait(), Ok(None))).await;
                 true
             }
             Parent::Host(_) => false,
-            Parent::Zygote(forked) => forked.kill_and_reap().await,
+            Parent::Other(reaper) => reaper.kill_and_reap().await,
         }
     }
 
-    /// Lets go of the last descriptor.
+    /// Closes its last descriptor.
     pub(super) fn close(&mut self) {
         self.watched = None;
     }
@@ -151,19 +178,20 @@ impl Drop for Leader {
         let keeps_its_id = self.keeps_its_id();
         let dying = match &mut self.parent {
             Parent::Host(child) if keeps_its_id => {
-                matches!(child.try_wait(), Ok(None)).then_some(self.family.group.id())
+                matches!(child.try_wait(), Ok(None)).then_some(self.tree.group.id())
             }
-            // The zygote's to reap, which is told so when this is dropped; or whoever it was has reaped it.
-            Parent::Zygote(_) | Parent::Host(_) => None,
+            // A `Reaper` has it reaped when it is dropped. A child without its id was reaped
+            // already.
+            Parent::Other(_) | Parent::Host(_) => None,
         };
-        let family = Arc::clone(&self.family);
-        // It dies of the kill within moments, but this may run on a thread that must not wait.
+        let tree = Arc::clone(&self.tree);
+        // It dies of the signal within moments, but this may run on a thread that must not block.
         let reaper = thread::Builder::new().name("ostler-reaper".to_owned());
         let _ = reaper.spawn(move || {
             if let Some(leader) = dying {
                 let _ = waitpid(Some(leader), WaitOptions::empty());
             }
-            family.end_blocking();
+            tree.end_blocking();
         });
     }
 }

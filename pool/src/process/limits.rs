@@ -1,29 +1,32 @@
-//! What a worker's processes may use. Set from outside, after the spawn, so that the spawn stays a fast one.
+//! Limits on a worker's processes. They are set from outside, after the spawn, so that the spawn
+//! needs no code between fork and exec.
 
 use std::io;
+use std::sync::Arc;
 
 use rustix::process::{Pid, setpriority_pgrp};
 
 use super::system;
 use crate::port::OpenError;
 
-// The stack is not among them: an exec that is still under way would undo it.
-/// Something of which each process of a worker may use only so much. See `getrlimit(2)` for what happens beyond it.
+// The stack is missing: an `execve` that is still under way would undo its limit.
+/// A resource that [`Program::limit`](crate::Program::limit) limits for each process of a worker.
+/// `getrlimit(2)` describes what happens at the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Resource {
-    /// Bytes of address space. Beyond it, memory is refused: Python raises `MemoryError`. Programs that reserve far more
-    /// than they use need room for that too.
+    /// Address space, in bytes. Beyond it, allocations fail: Python raises `MemoryError`. Programs
+    /// that reserve far more than they use need room for the reservation.
     AddressSpace,
-    /// Bytes of a core file. 0: none is written.
+    /// The size of a core file, in bytes. 0 writes none.
     Core,
-    /// Seconds of processor time. Beyond it, the process is killed.
+    /// Processor time, in seconds. Beyond it, the kernel kills the process.
     CpuTime,
-    /// Bytes of a file that is written. Beyond it, writing fails.
+    /// The size of a file that the process writes, in bytes. Beyond it, writes fail.
     FileSize,
     /// Open descriptors.
     OpenFiles,
-    /// Processes and threads that the *user* has, those outside the pool included.
+    /// Processes and threads of the *user*, including those outside the pool.
     Processes,
 }
 
@@ -48,36 +51,36 @@ pub(super) struct Limits {
     pub(super) resources: Vec<(Resource, u64)>,
 }
 
-/// What `nice` ranges over.
 const NICE: std::ops::RangeInclusive<i32> = -20..=19;
 
 impl Limits {
+    /// Checks what can be checked before a process exists.
     pub(super) fn check(&self) -> Result<(), OpenError> {
         match self.nice {
-            Some(nice) if !NICE.contains(&nice) => Err(OpenError::Limit {
-                option: "nice".to_owned(),
+            Some(nice) if !NICE.contains(&nice) => Err(OpenError::OutOfRange {
+                option: "nice",
                 value: nice.to_string(),
-                reason: format!("allowed is {} to {}", NICE.start(), NICE.end()),
+                allowed: format!("{} to {}", NICE.start(), NICE.end()),
             }),
             _ => Ok(()),
         }
     }
 
-    /// Applies them to a process that has just been spawned, and leads a group.
+    /// Applies the limits to a process that has just been spawned and leads a group.
     pub(super) fn apply(&self, leader: Pid) -> Result<(), OpenError> {
-        let failed = |option: &str, value: &dyn ToString, error: io::Error| OpenError::Limit {
-            option: option.to_owned(),
+        let refused = |option: String, value: &dyn ToString, error: io::Error| OpenError::Limit {
+            option,
             value: value.to_string(),
-            reason: error.to_string(),
+            source: Arc::new(error),
         };
-        for (resource, most) in &self.resources {
-            system::limit(leader, resource.of_system(), *most)
-                .map_err(|error| failed(&format!("limit {resource:?}"), most, error))?;
+        for (resource, limit) in &self.resources {
+            system::limit(leader, resource.of_system(), *limit)
+                .map_err(|error| refused(format!("limit({resource:?})"), limit, error))?;
         }
         if let Some(nice) = self.nice {
-            // Of the group, because the kernel would take the process for its main thread.
+            // For the group: for the process, Linux would set that of its main thread only.
             setpriority_pgrp(Some(leader), nice)
-                .map_err(|error| failed("nice", &nice, error.into()))?;
+                .map_err(|error| refused("nice".to_owned(), &nice, error.into()))?;
         }
         Ok(())
     }

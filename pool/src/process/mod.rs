@@ -1,24 +1,29 @@
-//! The real port: a child process in a group of its own, its pipes, and the end of all of it.
+//! The port to a real process: a child that leads its own process group, its pipes, and its end.
 //!
-//! Every system call of the pool is made in this folder. It knows neither phases nor frames.
+//! Every system call of the pool that concerns a process is made in this folder. The folder knows
+//! neither phases nor frames. Its files depend on one another in one direction:
+//!
+//! ```text
+//! launcher ─► zygote ─► spawn ─► child ─► leader ─► tree ─► proc, system
+//!                         └────► program, scope ─► sentinel
+//! ```
 
-mod cgroup;
 mod child;
-mod family;
 mod find;
-mod group;
-mod inherited;
+mod launcher;
 mod leader;
 mod limits;
-mod mark;
-mod memory;
+mod proc;
 mod program;
+mod scope;
 mod sentinel;
-mod site;
 mod spawn;
 mod stderr;
 mod system;
+mod tree;
 mod zygote;
 
-pub use limits::Resource;
-pub use program::Program;
+pub use self::limits::Resource;
+#[cfg(feature = "testing")]
+pub(crate) use self::proc::stat::Stat;
+pub use self::program::Program;

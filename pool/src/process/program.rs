@@ -1,28 +1,31 @@
-//! What is to be run in each worker.
+//! The configuration of a worker's program: plain data, which `launcher` turns into processes.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ostler::WorkerId;
-
-use super::find;
-use super::inherited;
 use super::limits::{Limits, Resource};
-use super::site::Site;
-use super::system::IS_LINUX;
-use super::zygote::Zygote;
-use crate::port::{BoxFuture, OpenError, Opener, Port};
+use crate::port::Opener;
 
-/// A program that speaks the frame protocol on its stdin and stdout. One process of it runs for each worker.
+/// A program that speaks the frame protocol on its stdin and stdout. Each worker is one process of
+/// it.
 ///
-/// A worker gets three pipes, and of this process's other descriptors those that are not close-on-exec, as any child
-/// does. Everything that Rust and this crate open is; what is not, is named in a warning when the pool is built.
+/// The protocol is described in `PROTOCOL.md`. A worker inherits three pipes (stdin, stdout,
+/// stderr) and, as any child process does, those descriptors of this process that are not
+/// close-on-exec. Rust and this crate open all of theirs close-on-exec; the pool logs a warning
+/// about any other when it is built.
 ///
-/// ```
-/// use ostler_pool::Program;
+/// A worker leads a process group of its own. When the worker ends, so does its group; what has
+/// left the group is found by a variable in its environment, `OSTLER_TAG`, and killed (Linux).
 ///
-/// let program = Program::new("./thumbnailer").arg("--frames").env("OMP_NUM_THREADS", "1");
+/// ```no_run
+/// use ostler_pool::{Pool, Program};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let thumbnailer = Program::new("./thumbnailer").arg("--frames").env("OMP_NUM_THREADS", "1");
+/// let pool = Pool::builder(thumbnailer).size(4).build()?;
+/// let thumbnail = pool.call(&std::fs::read("photo.jpg")?).await?;
+/// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
@@ -36,15 +39,25 @@ pub struct Program {
     pub(super) limits: Limits,
     pub(super) cgroup: Option<PathBuf>,
     pub(super) sentinel: bool,
-    /// With the argument that makes a process one.
-    pub(super) zygote: Option<(&'static str, Arc<Zygote>)>,
-    /// From the time on when the pool is built.
-    pub(super) site: Option<Arc<Site>>,
+    /// If workers are to be forked: the last argument of the process that forks them.
+    pub(super) zygote: Option<&'static str>,
+    /// What opens the ports, once the pool is built. Type-erased, because the launcher depends on
+    /// this module.
+    pub(super) launcher: Option<Arc<dyn Opener>>,
 }
 
 impl Program {
-    /// A program, by its path or by a name to be looked up in the `PATH` of this process: once, when the pool is
-    /// built.
+    /// A program, given as a path, or as a name to be looked up in the `PATH` of this process.
+    ///
+    /// The lookup happens once, when the pool is built, and fails the build if there is no such
+    /// program. A relative path is relative to the working directory of this process.
+    ///
+    /// ```
+    /// use ostler_pool::Program;
+    ///
+    /// let by_name = Program::new("node").arg("worker.mjs");
+    /// let by_path = Program::new("./target/release/worker");
+    /// ```
     pub fn new(program: impl Into<OsString>) -> Self {
         Self {
             program: program.into(),
@@ -57,143 +70,167 @@ impl Program {
             cgroup: None,
             sentinel: true,
             zygote: None,
-            site: None,
+            launcher: None,
         }
     }
 
-    /// The same with another program.
-    pub(crate) fn program(mut self, program: impl Into<OsString>) -> Self {
-        self.program = program.into();
-        self
-    }
-
     /// Adds an argument.
+    ///
+    /// ```
+    /// # use ostler_pool::Program;
+    /// let program = Program::new("node").arg("worker.mjs");
+    /// ```
     pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.args.push(arg.into());
         self
     }
 
     /// Adds arguments.
+    ///
+    /// ```
+    /// # use ostler_pool::Program;
+    /// let program = Program::new("java").args(["-Xmx512m", "-jar", "worker.jar"]);
+    /// ```
     pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
         self
     }
 
-    /// Sets a variable of the workers' environment. The others they inherit.
+    /// Sets an environment variable of the workers. They inherit all others, unless
+    /// [`env_clear`](Self::env_clear) is set.
+    ///
+    /// ```
+    /// # use ostler_pool::Program;
+    /// let program = Program::new("./worker").env("OMP_NUM_THREADS", "1");
+    /// ```
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
-    /// Lets the workers inherit no variable: their environment is what [`env`](Self::env) sets.
+    /// Keeps the workers from inheriting environment variables: they get only those that
+    /// [`env`](Self::env) sets, before or after this call, and `OSTLER_TAG`.
+    ///
+    /// ```
+    /// # use ostler_pool::Program;
+    /// let program = Program::new("./worker").env_clear().env("LANG", "C.UTF-8");
+    /// ```
     pub fn env_clear(mut self) -> Self {
         self.env_clear = true;
         self
     }
 
-    /// The directory that the workers run in. Default: that of this process.
+    /// Sets the working directory of the workers. Default: that of this process.
+    ///
+    /// ```
+    /// # use ostler_pool::Program;
+    /// let program = Program::new("./worker").current_dir("/var/lib/worker");
+    /// ```
     pub fn current_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.current_dir = Some(directory.into());
         self
     }
 
-    /// Bytes that each worker finds on its stdin before the first frame.
+    /// Sets bytes that each worker reads from its stdin before the first frame. Default: none.
+    ///
+    /// With it, an interpreter can be sent the code of the worker.
+    ///
+    /// ```
+    /// # use ostler_pool::Program;
+    /// let program = Program::new("./worker").preamble("key=value\n\n");
+    /// ```
     pub fn preamble(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.preamble = bytes.into();
         self
     }
 
-    /// How much of the processors the workers get beside others: -20 to 19, where less is more. Below that of this process it needs
-    /// a privilege. Default: that of this process.
+    /// Sets the niceness of the workers, -20 to 19: a higher one leaves more processor time to
+    /// other processes. Default: that of this process.
+    ///
+    /// A lower niceness than that of this process needs a privilege (`CAP_SYS_NICE`); without it,
+    /// workers fail to start.
+    ///
+    /// ```
+    /// # use ostler_pool::Program;
+    /// let program = Program::new("./worker").nice(10);
+    /// ```
     pub fn nice(mut self, nice: i32) -> Self {
         self.limits.nice = Some(nice);
         self
     }
 
-    /// Limits what each process of a worker may use, in the unit that `resource` says. It cannot raise it again.
+    /// Limits what each process of a worker may use, in the unit that `resource` states. A process
+    /// cannot raise the limit again. Linux only: elsewhere, workers fail to start.
     ///
-    /// Set before the worker is sent its first byte, though not before it runs.
-    pub fn limit(mut self, resource: Resource, most: u64) -> Self {
-        self.limits.resources.push((resource, most));
+    /// The limit is set after the worker's process has started, and before it is sent its first
+    /// byte.
+    ///
+    /// ```
+    /// # use ostler_pool::{Program, Resource};
+    /// let program = Program::new("./worker").limit(Resource::AddressSpace, 1 << 30);
+    /// ```
+    pub fn limit(mut self, resource: Resource, limit: u64) -> Self {
+        self.limits.resources.push((resource, limit));
         self
     }
 
-    /// Gives each worker a control group of its own, below this directory of a cgroup v2 hierarchy, which must be
-    /// writable: with systemd, that of a unit with `Delegate=yes`. Linux 5.14 or later.
+    /// Gives each worker a control group of its own below the directory `parent`. Default: none.
     ///
-    /// Then what a worker starts cannot get away, and the report says that the kernel has confirmed its end; and the sentinel
-    /// ends and removes the control groups of a host that was killed. Without, what has left the worker's process group is found
-    /// by a variable of its environment, `OSTLER_MARK`. So is, with a control group, who was started in the moment before the
-    /// worker was put into it, or had the right to move itself out of it; the report does not say confirmed then.
+    /// `parent` must be a writable directory of a cgroup v2 hierarchy, such as that of a systemd
+    /// unit with `Delegate=yes`. Needs Linux 5.14 or later. The pool checks both when it is built.
+    ///
+    /// A process cannot leave a control group without write permission for the hierarchy. So the
+    /// kernel can confirm that no process of the worker is left, and the
+    /// [`Release`](crate::port::Release) says so. If this process is killed, the
+    /// [`sentinel`](Self::sentinel) kills the control groups and removes them.
+    ///
+    /// Two kinds of process are not in the control group: those that the worker started in the
+    /// moment before it was moved there, and those that had the permission to leave and did. They
+    /// are found by their environment, as without control groups, and the end then counts as not
+    /// confirmed.
+    ///
+    /// ```
+    /// # use ostler_pool::Program;
+    /// let program = Program::new("./worker").cgroup("/sys/fs/cgroup/system.slice/my.service");
+    /// ```
     pub fn cgroup(mut self, parent: impl Into<PathBuf>) -> Self {
         self.cgroup = Some(parent.into());
         self
     }
 
-    /// On Linux: whether a sentinel watches over the workers: a small process, a shell that sleeps, which ends what this process
-    /// leaves behind if it is killed. Default: yes.
+    /// Whether a sentinel kills what this process leaves behind if it is killed. Default: true. No
+    /// effect outside Linux.
     ///
-    /// It kills what has not left by itself a second after this process has ended. Workers that end with their input, as
-    /// they are to, do not need it.
-    pub fn sentinel(mut self, watches: bool) -> Self {
-        self.sentinel = watches;
+    /// The sentinel is a sleeping shell, one for each pool. One second after the end of this
+    /// process, it kills every process of the pool that is still there. Workers that exit when
+    /// their input ends, as they should, do not need it; their descendants may.
+    ///
+    /// ```
+    /// # use ostler_pool::Program;
+    /// let program = Program::new("./worker").sentinel(false);
+    /// ```
+    pub fn sentinel(mut self, enabled: bool) -> Self {
+        self.sentinel = enabled;
         self
     }
 
-    /// Has the workers forked by a process that is started with this argument more, and speaks with this host as
-    /// `zygote::control` says.
+    /// Has workers forked by a zygote: a process of this program with `argument` added, which
+    /// follows the protocol of `zygote::control`.
     pub(crate) fn zygote(mut self, argument: &'static str) -> Self {
-        self.zygote = Some((argument, Arc::default()));
+        self.zygote = Some(argument);
         self
-    }
-
-    /// The program of which the zygote itself is a process.
-    pub(super) fn of_zygote(&self) -> Self {
-        let mut program = self.clone();
-        let argument = program.zygote.take().map(|(argument, _)| argument);
-        program.args.extend(argument.map(Into::into));
-        program
     }
 }
 
-impl Opener for Program {
-    fn prepare(&mut self) -> Result<(), OpenError> {
-        if let Some(directory) = &self.current_dir
-            && !directory.is_dir()
-        {
-            return Err(OpenError::NoDirectory {
-                directory: directory.display().to_string(),
-            });
-        }
-        self.limits.check()?;
-        let path = find::program(&self.program)?;
-        inherited::warn();
-        if self.zygote.is_some() && !IS_LINUX {
-            return Err(OpenError::Unsupported { option: "zygote" });
-        }
-        let site = Site::new(path, self.cgroup.as_deref(), self.sentinel && IS_LINUX)?;
-        self.site = Some(Arc::new(site));
-        Ok(())
-    }
-
-    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
-        Box::pin(async move {
-            let site = self.site.as_ref().expect("it was prepared before");
-            let child = self.start(site, worker).await?;
-            Ok(Box::new(child) as Box<dyn Port>)
-        })
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
-            let Some(site) = &self.site else { return };
-            if let Some((_, zygote)) = &self.zygote {
-                zygote.close().await;
-                // What has left a forked worker without starting another program has its zygote's environment, in which
-                // nothing tells it from other workers. Now none of them is left.
-                site.sweep().await;
-            }
-            site.close().await;
-        })
+/// Converts a path or a name into a program, as [`Program::new`] does.
+///
+/// ```
+/// # use ostler_pool::Program;
+/// let by_name = Program::from("python3");
+/// let by_path = Program::from(std::path::Path::new("/usr/bin/python3"));
+/// ```
+impl<P: AsRef<OsStr>> From<P> for Program {
+    fn from(program: P) -> Self {
+        Self::new(program.as_ref())
     }
 }

@@ -1,160 +1,101 @@
-//! How a process of a program comes to be: spawned, or forked by a zygote.
+//! Spawns the processes of a program.
 //!
-//! Nothing of this crate runs between fork and exec, or std would have to fork by hand, which takes 80 ms in a host of 1 GiB where
-//! `posix_spawn` takes under one. What has to be done about a new process is done from outside, before it is sent its first byte.
+//! No code of this crate runs between fork and exec: with a `pre_exec`, std would have to fork,
+//! which takes 80 ms in a host of 1 GiB, where `posix_spawn` takes less than 1 ms. Everything else
+//! that a new process needs is done from outside, before the process is sent its first byte.
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use ostler::WorkerId;
-use tokio::runtime::Handle;
-
-use super::cgroup::Cgroup;
 use super::child::{Child, Frames};
-use super::family::Family;
 use super::leader::{Leader, Parent};
-use super::mark::{self, Mark};
 use super::program::Program;
-use super::site::Site;
-use super::zygote::{Forked, Zygote};
+use super::scope::Scope;
+use super::tree::{self, Cgroup, EnvTag};
 use crate::port::OpenError;
 
-impl Program {
-    pub(super) async fn start(
+/// Spawns the processes of one program, in the scope of one pool.
+#[derive(Debug)]
+pub(super) struct Spawner {
+    program: Program,
+    scope: Arc<Scope>,
+}
+
+impl Spawner {
+    pub(super) fn new(program: Program, scope: Arc<Scope>) -> Self {
+        Self { program, scope }
+    }
+
+    pub(super) fn scope(&self) -> &Arc<Scope> {
+        &self.scope
+    }
+
+    /// Spawns a worker.
+    pub(super) fn spawn(
         &self,
-        site: &Arc<Site>,
-        worker: WorkerId,
-    ) -> Result<Child, OpenError> {
-        // Checked before there is a process: what comes after the spawn needs a runtime.
-        Handle::try_current().map_err(|error| site.refused(io::Error::other(error)))?;
-        site.keep_sentinel()?;
-        let mark = site.mark.of_worker(worker);
-        let cgroup = self.own_cgroup(site, &mark)?;
-        if let Some((_, zygote)) = &self.zygote
-            && let Some(forked) = self.fork(zygote, site, &mark).await
-        {
-            let (forked, stderr, frames) = forked.map_err(|error| site.refused(error))?;
-            let leader = Self::lead(site, Parent::Zygote(forked), Some(mark), cgroup)?;
-            return self.child(site, worker.to_string(), leader, stderr, Some(frames));
-        }
-        let mut command = self.command(site, &mark);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| site.refused(error))?;
-        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let leader = Self::lead(site, Parent::Host(child), Some(mark), cgroup)?;
-        // Whatever fails from here on drops the leader, and with it everything.
-        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
-            return Err(site.refused(io::Error::other("a pipe is missing")));
-        };
-        self.limits.apply(leader.id())?;
-        let frames = Frames {
-            stdin: stdin.into(),
-            stdout: stdout.into(),
-            preamble: self.preamble.clone(),
-        };
-        self.child(
-            site,
-            worker.to_string(),
-            leader,
-            stderr.into(),
-            Some(frames),
-        )
-    }
-
-    /// A control group for a process that is about to be, where there is to be one.
-    fn own_cgroup(&self, site: &Site, mark: &Mark) -> Result<Option<Cgroup>, OpenError> {
-        let create = |parent: &PathBuf| Cgroup::create(parent, &mark.name());
-        let cgroup = self.cgroup.as_ref().map(create).transpose();
-        cgroup.map_err(|error| site.refused(error))
-    }
-
-    /// Makes a process the leader of a family.
-    fn lead(
-        site: &Site,
-        mut parent: Parent,
-        mark: Option<Mark>,
-        cgroup: Option<Cgroup>,
-    ) -> Result<Leader, OpenError> {
-        let lead = || {
-            let group = parent.group()?;
-            let added = cgroup.as_ref().map(|cgroup| cgroup.add(group.id()));
-            let leader = Leader::new(parent, Family::new(group, mark, cgroup))?;
-            added.transpose().map(|_| leader)
-        };
-        lead().map_err(|error| site.refused(error))
-    }
-
-    fn child(
-        &self,
-        site: &Arc<Site>,
         name: String,
-        leader: Leader,
-        stderr: OwnedFd,
-        frames: Option<Frames>,
+        tag: EnvTag,
+        cgroup: Option<Cgroup>,
     ) -> Result<Child, OpenError> {
-        let child = Child::new(name, leader, Arc::clone(site), stderr, frames);
-        child.map_err(|error| site.refused(error))
-    }
-
-    /// Has a worker forked, and gives its stderr and its frames. `None` where there is no zygote.
-    async fn fork(
-        &self,
-        zygote: &Zygote,
-        site: &Arc<Site>,
-        mark: &Mark,
-    ) -> Option<io::Result<(Forked, OwnedFd, Frames)>> {
-        let pipes = || Ok((io::pipe()?, io::pipe()?, io::pipe()?));
-        let ((its_in, stdin), (stdout, its_out), (stderr, its_err)) = match pipes() {
-            Ok(pipes) => pipes,
-            Err(error) => return Some(Err(error)),
+        let refused = |error| self.scope.refused(error);
+        let mut command = self.command(&tag);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(refused)?;
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        // From here on, an error drops the leader, which kills the process.
+        let leader = Leader::new(Parent::Host(child), Some(tag), cgroup).map_err(refused)?;
+        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
+            return Err(refused(io::Error::other("a pipe is missing")));
         };
-        let its = [its_in.into(), its_out.into(), its_err.into()];
-        let forked = zygote.fork(self, site, its, mark.clone()).await?;
+        self.program.limits.apply(leader.id())?;
         let frames = Frames {
             stdin: stdin.into(),
             stdout: stdout.into(),
-            preamble: Vec::new(),
+            preamble: self.program.preamble.clone(),
         };
-        Some(forked.map(|forked| (forked, stderr.into(), frames)))
+        let scope = Arc::clone(&self.scope);
+        Child::new(name, leader, scope, stderr.into(), Some(frames)).map_err(refused)
     }
 
-    /// Spawns a zygote, which is to be spoken with through the other end of `socket`; and what to send before anything else.
-    pub(super) fn spawn_zygote(
-        &self,
-        site: &Arc<Site>,
-        socket: OwnedFd,
-    ) -> Result<(Child, Vec<u8>), OpenError> {
-        let mark = site.mark.of_zygote();
-        let cgroup = self.own_cgroup(site, &mark)?;
-        let mut command = self.command(site, &mark);
+    /// Spawns a zygote, which talks to this host through the other end of `socket`. It expects the
+    /// [`preamble`](Self::preamble) first.
+    pub(super) fn spawn_zygote(&self, socket: OwnedFd) -> Result<Child, OpenError> {
+        let refused = |error| self.scope.refused(error);
+        let tag = self.scope.tag.of_zygote();
+        let cgroup = self.scope.create_cgroup(&tag)?;
+        let mut command = self.command(&tag);
         command.stdin(socket).stdout(Stdio::null());
-        let mut child = command.spawn().map_err(|error| site.refused(error))?;
+        let mut child = command.spawn().map_err(refused)?;
         let stderr = child.stderr.take();
-        let leader = Self::lead(site, Parent::Host(child), None, cgroup)?;
-        let missing = || site.refused(io::Error::other("a pipe is missing"));
+        // Without the tag, because its workers carry it too, and outlive it.
+        let leader = Leader::new(Parent::Host(child), None, cgroup).map_err(refused)?;
+        let missing = || refused(io::Error::other("a pipe is missing"));
         let stderr = stderr.ok_or_else(missing)?.into();
-        self.limits.apply(leader.id())?;
-        let child = self.child(site, "zygote".to_owned(), leader, stderr, None)?;
-        Ok((child, self.preamble.clone()))
+        self.program.limits.apply(leader.id())?;
+        let scope = Arc::clone(&self.scope);
+        Child::new("zygote".to_owned(), leader, scope, stderr, None).map_err(refused)
     }
 
-    fn command(&self, site: &Site, mark: &Mark) -> Command {
-        let mut command = Command::new(&site.path);
-        command.args(&self.args);
-        if self.env_clear {
+    pub(super) fn preamble(&self) -> &[u8] {
+        &self.program.preamble
+    }
+
+    fn command(&self, tag: &EnvTag) -> Command {
+        let program = &self.program;
+        let mut command = Command::new(&self.scope.path);
+        command.args(&program.args);
+        if program.env_clear {
             command.env_clear();
         }
-        command.envs(self.env.iter().map(|(name, value)| (name, value)));
-        command.env(mark::VARIABLE, mark.value());
-        if let Some(directory) = &self.current_dir {
+        command.envs(program.env.iter().map(|(name, value)| (name, value)));
+        command.env(tree::VARIABLE, tag.value());
+        if let Some(directory) = &program.current_dir {
             command.current_dir(directory);
         }
-        // A group of its own, and no `pre_exec`: with it std would fork, which takes 80 ms in a host of 1 GiB where
-        // `posix_spawn` takes under one.
+        // std sets this up inside `posix_spawn`. A `pre_exec` would make it fork.
         command.process_group(0);
         command.stderr(Stdio::piped());
         command

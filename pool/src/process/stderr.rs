@@ -1,4 +1,4 @@
-//! What a worker writes to its stderr: always drained, logged by line, and its tail kept for errors.
+//! A worker's stderr: always drained, logged line by line, and its tail kept for errors.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -9,26 +9,26 @@ use tokio::task::yield_now;
 
 use crate::port::STDERR_TAIL;
 
-/// A line longer than this is logged in pieces.
-const LINE: usize = 8 * 1024;
+/// The longest line that is logged as one, in bytes. A longer one is logged in pieces.
+const MAX_LINE: usize = 8 * 1024;
 
-/// How much is still read once the worker has exited. A pipe holds less; more can only come from a process that
-/// holds on to the pipe and goes on writing.
-const LAST_WORDS: usize = 1024 * 1024;
+/// The most bytes that are read after the worker's exit. A pipe holds less; more can only come from
+/// a process that outlives the worker, holds the pipe and keeps writing.
+const MAX_REST: usize = 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Stderr {
-    /// Whose it is, for the log.
+    /// For the log.
     worker: String,
     pid: u32,
     pipe: pipe::Receiver,
-    /// The line that is not complete yet, at most [`LINE`] bytes.
+    /// The incomplete last line, at most [`MAX_LINE`] bytes.
     line: Vec<u8>,
-    /// The last bytes of all, at most [`STDERR_TAIL`].
+    /// The last bytes of the output, at most [`STDERR_TAIL`].
     tail: Vec<u8>,
 }
 
-enum Taken {
+enum Read {
     Bytes(usize),
     Nothing,
     End,
@@ -45,50 +45,52 @@ impl Stderr {
         }
     }
 
-    /// Takes output as it comes, and goes on waiting after its end: that is no sign of the worker's. Cancel safe.
+    /// Reads output as it arrives. Never resolves, not even at the end of the output, which does
+    /// not mean that the worker has exited. Cancel safe.
     pub(super) async fn drain(&mut self) -> Infallible {
-        while self.pipe.readable().await.is_ok() && !matches!(self.take(), Taken::End) {
-            // There may always be more, and the task has other things to do.
+        while self.pipe.readable().await.is_ok() && !matches!(self.read(), Read::End) {
+            // A worker that writes without pause must not starve the rest of this task.
             yield_now().await;
         }
-        self.finish();
+        self.end_line();
         pending().await
     }
 
-    /// What is left once the worker has exited, and the tail of it all. Cancel safe.
-    pub(super) async fn last_words(&mut self) -> String {
-        let mut most = LAST_WORDS;
-        while let Taken::Bytes(count) = self.take() {
+    /// Reads what is left once the worker has exited, and returns the tail of all its output.
+    /// Cancel safe.
+    pub(super) async fn read_rest(&mut self) -> String {
+        let mut most = MAX_REST;
+        while let Read::Bytes(count) = self.read() {
             most = most.saturating_sub(count);
             if most == 0 {
                 break;
             }
             yield_now().await;
         }
-        self.finish();
+        self.end_line();
         String::from_utf8_lossy(&self.tail).into_owned()
     }
 
-    /// Logs the line that was not completed.
-    fn finish(&mut self) {
+    /// Logs the current line.
+    fn end_line(&mut self) {
         let line = std::mem::take(&mut self.line);
         if !line.is_empty() {
             self.log(&line);
         }
     }
 
-    /// Takes what there is, without waiting.
-    fn take(&mut self) -> Taken {
-        let mut buffer = [0; LINE];
+    /// Reads what is available, without waiting.
+    fn read(&mut self) -> Read {
+        let mut buffer = [0; MAX_LINE];
         match self.pipe.try_read(&mut buffer) {
-            Ok(0) => Taken::End,
+            Ok(0) => Read::End,
             Ok(count) => {
                 self.keep(&buffer[..count]);
-                Taken::Bytes(count)
+                Read::Bytes(count)
             }
             Err(error) => match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::Interrupted => Taken::Nothing,
-                _ => Taken::End,
+                ErrorKind::WouldBlock | ErrorKind::Interrupted => Read::Nothing,
+                _ => Read::End,
             },
         }
     }
@@ -99,8 +101,8 @@ impl Stderr {
             .drain(..self.tail.len().saturating_sub(STDERR_TAIL));
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
             self.line.extend_from_slice(piece);
-            if piece.ends_with(b"\n") || self.line.len() >= LINE {
-                self.finish();
+            if piece.ends_with(b"\n") || self.line.len() >= MAX_LINE {
+                self.end_line();
             }
         }
     }

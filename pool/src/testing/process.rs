@@ -3,6 +3,8 @@
 use std::fmt;
 use std::fs;
 
+use crate::process::Stat;
+
 /// A snapshot of one process. Linux only.
 ///
 /// ```
@@ -24,31 +26,21 @@ pub struct Process {
     pub start_time: u64,
     /// The CPU time used in user mode, in clock ticks.
     pub cpu_ticks: u64,
-    state: char,
-    threads: u32,
+    stat: Stat,
 }
 
 impl Process {
     /// Reads one process, zombies included. `None` if there is no process with this id.
     #[must_use]
     pub fn read(pid: u32) -> Option<Self> {
-        Self::parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-    }
-
-    /// Parses the text of `/proc/PID/stat`.
-    fn parse(pid: u32, stat: &str) -> Option<Self> {
-        // The name is in parentheses and may contain any character, parentheses included, so the
-        // fields are counted from the last `)`.
-        let (_, fields) = stat.rsplit_once(')')?;
-        let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+        let stat = Stat::read(pid)?;
         Some(Self {
             pid,
-            state: fields[0].chars().next()?,
-            parent: fields[1].parse().ok()?,
-            group: fields[2].parse().ok()?,
-            threads: fields[17].parse().ok()?,
-            cpu_ticks: fields[11].parse().ok()?,
-            start_time: fields[19].parse().ok()?,
+            parent: stat.parent,
+            group: stat.group,
+            start_time: stat.started,
+            cpu_ticks: stat.user_ticks,
+            stat,
         })
     }
 
@@ -113,8 +105,7 @@ impl Process {
     /// Whether the process was alive at the time of the snapshot, that is, not a zombie.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        // While other threads still run, an ended main thread shows as a zombie.
-        !matches!(self.state, 'Z' | 'X' | 'x') || self.threads > 1
+        self.stat.is_alive()
     }
 
     /// Whether this same process, not another one that reuses its pid, is alive now.
@@ -132,9 +123,10 @@ impl fmt::Display for Process {
             pid,
             parent,
             group,
-            state,
+            stat,
             ..
         } = self;
+        let state = stat.state;
         let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let command = String::from_utf8_lossy(&command).replace('\0', " ");
         let command: String = command.chars().take(100).collect();

@@ -150,7 +150,7 @@ impl Client {
             let request = self.request(*verb);
             match session.call(&request).await {
                 // The worker was lost, or another client has ended this session.
-                Err(CallError::Checkout(SessionError::Lost { .. } | SessionError::Ended)) => break,
+                Err(CallError::Session(SessionError::Lost { .. } | SessionError::Ended)) => break,
                 outcome => self.check_outcome(*verb, &request, outcome),
             }
         }

@@ -66,10 +66,6 @@ impl Drop for Held {
 }
 
 impl Opener for World {
-    fn prepare(&mut self) -> Result<(), OpenError> {
-        Ok(())
-    }
-
     fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
         Box::pin(async move {
             yield_randomly().await;
@@ -84,10 +80,8 @@ impl Opener for World {
                     .copied()
                     .unwrap_or(WorkerScript::Good);
                 if script == WorkerScript::OpenFails {
-                    return Err(OpenError::Spawn {
-                        program: "simulated".into(),
-                        reason: "scripted".into(),
-                    });
+                    let error = std::io::Error::other("scripted");
+                    return Err(OpenError::spawn("simulated", error));
                 }
                 assert!(stats.open.insert(worker), "worker {worker} is open twice");
                 stats.peak_open = stats.peak_open.max(stats.open.len());
@@ -154,11 +148,7 @@ impl Port for SimPort {
 
     fn take_pipe(&mut self) -> Pipe {
         let (reader, writer) = tokio::io::split(self.host.take().expect("the pipe is taken once"));
-        Pipe {
-            reader: Box::new(reader),
-            writer: Box::new(writer),
-            preamble: Vec::new(),
-        }
+        Pipe::new(reader, writer)
     }
 
     fn terminate(&mut self) {
@@ -181,10 +171,7 @@ impl Port for SimPort {
                 .wait_for(Option::is_some)
                 .await
                 .expect("the port holds the sender");
-            Exit {
-                status: status.expect("the status is set"),
-                stderr: String::new(),
-            }
+            Exit::new(status.expect("the status is set"), "")
         })
     }
 

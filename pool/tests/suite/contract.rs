@@ -89,14 +89,11 @@ impl Port for FlawedPort {
     }
 
     fn take_pipe(&mut self) -> Pipe {
-        let pipe = self.port().take_pipe();
-        match self.flaw {
-            Flaw::AnswersNothing => Pipe {
-                reader: Box::new(tokio::io::empty()),
-                ..pipe
-            },
-            _ => pipe,
+        let mut pipe = self.port().take_pipe();
+        if self.flaw == Flaw::AnswersNothing {
+            pipe.reader = Box::new(tokio::io::empty());
         }
+        pipe
     }
 
     fn terminate(&mut self) {
@@ -117,10 +114,7 @@ impl Port for FlawedPort {
             _ => None,
         };
         match imagined.map(ExitStatus::Code) {
-            Some(status) => Box::pin(ready(Exit {
-                status,
-                stderr: String::new(),
-            })),
+            Some(status) => Box::pin(ready(Exit::new(status, ""))),
             None => self.port().exited(),
         }
     }

@@ -1,12 +1,13 @@
 //! Is what gets away from a worker, or from a host that is killed, found?
 
+use std::error::Error as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, process, thread};
 
-use ostler_pool::{Builder, Pool, Python};
+use ostler_pool::{Builder, Pool, Program, Python};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
@@ -15,6 +16,10 @@ use crate::rig::{is_released, signal};
 
 fn hostile() -> Python {
     Python::function("hostile:run").path(modules())
+}
+
+fn python3() -> Program {
+    Program::new("python3")
 }
 
 fn pool(python: Python) -> Builder {
@@ -137,7 +142,9 @@ async fn nothing_leaves_a_control_group() {
     };
     // A zygote has one of its own beside those of its workers.
     for (python, count) in [(hostile(), 1), (hostile().zygote(), 2)] {
-        let pool = pool(python.cgroup(&parent.0)).build().unwrap();
+        let pool = pool(python.interpreter(python3().cgroup(&parent.0)))
+            .build()
+            .unwrap();
         let daemon = daemon(&pool, "nameless_daemon").await;
         assert_eq!((is_alive(daemon), parent.groups()), (true, count));
         let report = pool.shutdown().await;
@@ -148,14 +155,16 @@ async fn nothing_leaves_a_control_group() {
     }
 }
 
-/// P5: who is not in the control group, because it had the right to move itself or was there too early, is found by the mark; and
+/// P5: who is not in the control group, because it had the right to move itself or was there too early, is found by the tag; and
 /// nothing is said to be confirmed.
 #[tokio::test]
 async fn who_is_in_no_control_group_is_found() {
     let Some(parent) = Delegated::new("found") else {
         return;
     };
-    let pool = pool(hostile().cgroup(&parent.0)).build().unwrap();
+    let pool = pool(hostile().interpreter(python3().cgroup(&parent.0)))
+        .build()
+        .unwrap();
     let daemon = daemon(&pool, "daemon").await;
     fs::write(parent.0.join("cgroup.procs"), daemon.to_string()).unwrap();
     let report = pool.shutdown().await;
@@ -169,14 +178,19 @@ async fn who_is_in_no_control_group_is_found() {
 async fn a_control_group_must_be_one() {
     let directory = scratch("no-control-group");
     fs::create_dir(&directory).unwrap();
-    let error = pool(hostile().cgroup(&directory)).build().unwrap_err();
+    let python = hostile().interpreter(python3().cgroup(&directory));
+    let error = pool(python).build().unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(
-            "control groups cannot be made in `{}`: it has no cgroup.kill: it is not of version 2, or Linux is older than \
-             5.14; it must be a directory of a cgroup v2 hierarchy that was delegated to this user",
+            "no control group can be created in `{}`: give a directory of a cgroup v2 hierarchy \
+             that is delegated to this user",
             directory.display()
         )
+    );
+    assert_eq!(
+        error.source().unwrap().to_string(),
+        "it has no `cgroup.kill`: it is not of version 2, or Linux is older than 5.14"
     );
     // It is as empty as before.
     fs::remove_dir(directory).unwrap();
@@ -209,12 +223,13 @@ fn be_the_host() -> bool {
         return false;
     };
     let sentinel = env::var("SENTINEL").unwrap() == "true";
-    let (python, daemon) = match env::var_os("CGROUP") {
-        Some(parent) => (hostile().cgroup(parent), "nameless_daemon"),
-        None => (hostile(), "daemon"),
+    let python3 = python3().sentinel(sentinel);
+    let (python3, daemon) = match env::var_os("CGROUP") {
+        Some(parent) => (python3.cgroup(parent), "nameless_daemon"),
+        None => (python3, "daemon"),
     };
     Runtime::new().unwrap().block_on(async {
-        let pool = pool(python.sentinel(sentinel)).build().unwrap();
+        let pool = pool(hostile().interpreter(python3)).build().unwrap();
         let mut lease = pool.checkout().await.unwrap();
         let daemon = lease.call(daemon.as_bytes()).await.unwrap();
         let daemon = String::from_utf8(daemon).unwrap();
@@ -321,7 +336,9 @@ fn a_pool_can_do_without_a_sentinel() {
         return;
     }
     leaves_nothing(async || {
-        let pool = pool(hostile().sentinel(false)).build().unwrap();
+        let pool = pool(hostile().interpreter(python3().sentinel(false)))
+            .build()
+            .unwrap();
         let lease = pool.checkout().await.unwrap();
         assert_eq!(children(), [lease.pid().unwrap()]);
         drop(lease);

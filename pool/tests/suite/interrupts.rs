@@ -76,7 +76,7 @@ async fn a_function_may_handle_its_cancellation() {
     let pool = patient().build().unwrap();
     abandon(&pool, "absorb this").await;
     let kept = pool.call(b"recall").await.unwrap();
-    assert_eq!(kept, b"Cancelled('nobody wants the result any more')");
+    assert_eq!(kept, b"Cancelled('the host no longer needs the result')");
     pool.shutdown().await;
 }
 
@@ -183,7 +183,7 @@ async fn calls_are_given_up_at_any_moment() {
 #[test]
 fn an_interruption_never_escapes() {
     let script = modules().join("interruptions.py");
-    let runtime = concat!(env!("CARGO_MANIFEST_DIR"), "/python/ostler_worker.py");
+    let runtime = concat!(env!("CARGO_MANIFEST_DIR"), "/src/python/worker.py");
     let output = Command::new("python3")
         .arg(script)
         .arg(runtime)

@@ -23,16 +23,13 @@ fn a_program_that_cannot_run_leaves_nothing() {
     leaves_nothing(async || {
         assert_eq!(
             build(Program::new("no-such-program")),
-            "program `no-such-program` was not found: give a path to it, or install it into a \
+            "program `no-such-program` was not found: give its path, or install it in a \
              directory of PATH"
         );
         let text = modules().join("hostile.py");
         assert_eq!(
             build(Program::new(&text)),
-            format!(
-                "program `{}` cannot be executed: it is not an executable file",
-                text.display()
-            )
+            format!("program `{}` is not an executable file", text.display())
         );
         assert_eq!(
             build(Program::new("sh").current_dir("/no/such")),
@@ -53,10 +50,10 @@ fn a_program_that_cannot_run_leaves_nothing() {
         match pool.checkout().await {
             Err(CheckoutError::CrashLoop { last }) => match &*last {
                 StartError::Open {
-                    source: OpenError::Spawn { reason, .. },
+                    source: OpenError::Spawn { source, .. },
                     ..
                 } => {
-                    assert_eq!(reason, "Exec format error (os error 8)");
+                    assert_eq!(source.to_string(), "Exec format error (os error 8)");
                 }
                 other => panic!("{other:?}"),
             },

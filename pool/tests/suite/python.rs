@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ostler_pool::{
-    Builder, CallError, CheckoutError, JsonPart, Pool, Python, RemoteError, StartError,
+    Builder, CallError, CheckoutError, JsonPart, Pool, Program, Python, RemoteError, StartError,
 };
 
 use crate::resources::{modules, scratch};
@@ -84,7 +84,7 @@ async fn an_exception_comes_back_whole() {
     );
     assert_eq!(
         raised(&pool, b"text").await.message,
-        "the function returned str, and must return bytes"
+        "the function returned str: it must return bytes"
     );
     assert_eq!(pool.status().counters.opened, 1);
     pool.shutdown().await;
@@ -109,7 +109,7 @@ async fn a_reply_that_is_too_large_is_an_error() {
     let error = raised(&pool, b"many 2044").await;
     assert_eq!(
         error.message,
-        "a reply of 2044 bytes, where at most 2043 are allowed"
+        "the reply has 2044 bytes, at most 2043 are allowed"
     );
     let long = raised(&pool, format!("fail {}", "x".repeat(2000)).as_bytes()).await;
     assert_eq!(long.kind, "LookupError");
@@ -187,11 +187,13 @@ async fn a_function_gets_what_it_was_given() {
         "import os\ndef given(names):\n    return [os.environ[n] for n in names] + [os.getcwd()]\n";
     std::fs::write(scratch.join("scratch_module.py"), module).unwrap();
     let python = Python::function("scratch_module:given")
-        .interpreter(&interpreter)
+        .interpreter(
+            Program::new(&interpreter)
+                .env("GIVEN", "yes")
+                .current_dir("/"),
+        )
         .path("/no/such/directory")
         .path(&scratch)
-        .env("GIVEN", "yes")
-        .current_dir("/")
         .json();
     let pool = Pool::builder(python)
         .size(1)

@@ -221,12 +221,12 @@ async fn a_generator_is_a_stream() {
     let (_, ended) = stream(&mut lease, "hold 2 2044").await;
     assert_eq!(
         raised(ended),
-        "ValueError: a part of 2044 bytes, where at most 2043 are allowed"
+        "ValueError: the part has 2044 bytes, at most 2043 are allowed"
     );
     assert_eq!(lease.call(b"recall").await.unwrap(), b"0 closed");
     assert_eq!(
         raised(lease.call(b"fill 3 2").await.map(drop)),
-        "TypeError: the function returned a generator: call it as a stream"
+        "TypeError: the function returned a generator: use a stream"
     );
     drop(lease);
     let counters = pool.status().counters;

@@ -137,7 +137,7 @@ fn what_is_inherited_is_warned_of() {
         ("fd", unmarked.as_raw_fd().to_string()),
         ("file", modules().display().to_string()),
     ]);
-    let warning = "ostler::pool is not close-on-exec, and will be inherited by every worker";
+    let warning = "ostler::pool descriptor is not close-on-exec: every worker inherits it";
     let mut lines = log.0.lock().unwrap().clone();
     lines.retain(|(_, line)| line.get("file") == fields.get("file"));
     assert_eq!(lines, [(warning.to_owned(), fields)]);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 use std::{env, fs};
 
-use ostler_pool::{CallError, ExitStatus};
+use ostler_pool::{CallError, ExitStatus, Program};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
@@ -155,7 +155,7 @@ fn a_zygote_ends_with_its_host() {
     const ROLE: &str = "OSTLER_TEST_ZYGOTE_HOST";
     if let Some(path) = env::var_os(ROLE) {
         Runtime::new().unwrap().block_on(async {
-            let python = zygote("hostile:run").sentinel(false);
+            let python = zygote("hostile:run").interpreter(Program::new("python3").sentinel(false));
             let pool = built(python).size(1).build().unwrap();
             let zygote = zygote_of(&pool).await;
             let mut lease = pool.checkout().await.unwrap();

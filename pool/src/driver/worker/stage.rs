@@ -81,7 +81,7 @@ impl Stage {
             Self::Releasing {
                 port: Some(port), ..
             } => Happened::Released(port.released().await),
-            Self::Releasing { port: None, .. } => Happened::Released(Release::nothing()),
+            Self::Releasing { port: None, .. } => Happened::Released(Release::new(0, None)),
             Self::New | Self::Unopened | Self::Exited { .. } | Self::Released | Self::Stepping => {
                 pending().await
             }

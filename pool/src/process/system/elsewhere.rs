@@ -1,4 +1,4 @@
-//! Other systems: a process is known by its id, and only this one's children are known for certain.
+//! Other systems: only an id identifies a process, and only that of a child is certain.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{PEEK, is_child, status_of};
 use crate::port::ExitStatus;
 
-/// A child of this process, by its id, which nobody else can get before it is reaped.
+/// Watches a child of this process by its id, which is not reused before the reap.
 #[derive(Debug)]
 pub(in crate::process) struct Watched(Pid);
 
@@ -21,8 +21,8 @@ impl Watched {
 
     /// Waits for its exit. Cancel safe.
     ///
-    /// Looks again whenever any child of this process changes its state. There may be one signal for several changes, but
-    /// never none.
+    /// Checks whenever any child of this process changes its state. Several changes may share a
+    /// signal, but each is followed by one.
     pub(in crate::process) async fn exited(&self) {
         let Ok(mut changes) = signal(SignalKind::child()) else {
             return;
@@ -34,12 +34,13 @@ impl Watched {
         matches!(waitid(WaitId::Pid(self.0), PEEK), Ok(None))
     }
 
-    /// Whether it is this process's to collect, alive or a zombie: as long as it is, nobody else can get its id.
+    /// Whether it is a child of this process that was not reaped, alive or a zombie. If so, its id
+    /// is not reused.
     pub(in crate::process) fn is_child(&self) -> bool {
         is_child(WaitId::Pid(self.0))
     }
 
-    /// How it ended. It stays a zombie.
+    /// How it ended. Leaves it a zombie.
     pub(in crate::process) fn status(&self) -> ExitStatus {
         status_of(WaitId::Pid(self.0)).unwrap_or(ExitStatus::Unknown)
     }
@@ -47,15 +48,15 @@ impl Watched {
 
 pub(in crate::process) const NO_SIGNAL: SendFlags = SendFlags::empty();
 
-/// Pipes are as large as the system makes them.
+/// Does nothing: the system chooses the capacity of a pipe.
 pub(in crate::process) fn enlarge_pipe(_: impl AsFd, _: usize) {}
 
-/// Refused: a process can limit only itself, and that would be between fork and exec.
+/// Refused: a process can limit only itself, which would need code between fork and exec.
 pub(in crate::process) fn limit(_: Pid, _: Resource, _: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Kills nothing: between a look at a process and the signal, its id could become another's.
+/// Kills nothing: between the check of a process and the signal, its id could become another's.
 pub(in crate::process) fn kill_if(_: Pid, _: impl Fn(Pid) -> bool) -> bool {
     false
 }

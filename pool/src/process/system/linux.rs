@@ -1,6 +1,5 @@
-//! Linux: processes are held on to by descriptors.
+//! Linux: a descriptor (pidfd) identifies a process.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -15,8 +14,9 @@ use tokio::io::unix::AsyncFd;
 
 use super::{is_child, status_of};
 use crate::port::ExitStatus;
+use crate::process::proc::stat::Stat;
 
-/// Holds on to a process by a descriptor, which is readable from its exit on.
+/// Watches a process through its pidfd, which becomes readable when the process exits.
 #[derive(Debug)]
 pub(in crate::process) struct Watched {
     process: Pid,
@@ -26,15 +26,15 @@ pub(in crate::process) struct Watched {
 impl Watched {
     pub(in crate::process) fn new(process: Pid) -> io::Result<Self> {
         let pidfd = pidfd_open(process, PidfdFlags::empty())?;
-        // tokio 1.54 puts an unsafe constructor in this one's place, because not every `AsRawFd` keeps its descriptor
-        // open. An `OwnedFd` does.
+        // tokio 1.54 replaces this constructor by an unsafe one, because not every `AsRawFd` keeps
+        // its descriptor open. An `OwnedFd` does.
         #[allow(deprecated)]
         let pidfd = AsyncFd::with_interest(pidfd, Interest::READABLE)?;
         Ok(Self { process, pidfd })
     }
 
-    /// Waits for its exit. One that cannot be waited for any more is taken for one that has exited, which its status
-    /// confirms or not. Cancel safe.
+    /// Waits for its exit. Also returns if waiting fails; the status then tells whether it has
+    /// exited. Cancel safe.
     pub(in crate::process) async fn exited(&self) {
         let _ = self.pidfd.readable().await;
     }
@@ -44,12 +44,13 @@ impl Watched {
         poll(&mut exited, Some(&Timespec::default())) == Ok(0)
     }
 
-    /// Whether it is this process's to collect, alive or a zombie: as long as it is, nobody else can get its id.
+    /// Whether it is a child of this process that was not reaped, alive or a zombie. If so, its id
+    /// is not reused.
     pub(in crate::process) fn is_child(&self) -> bool {
         is_child(WaitId::PidFd(self.pidfd.as_fd()))
     }
 
-    /// How it ended, if it is a child of this process. It stays a zombie.
+    /// How it ended, if it is a child of this process. Leaves it a zombie.
     pub(in crate::process) fn status(&self) -> ExitStatus {
         let status = status_of(WaitId::PidFd(self.pidfd.as_fd()));
         status
@@ -58,12 +59,10 @@ impl Watched {
     }
 }
 
-/// How a process ended that somebody traces, as a debugger does: as long as it does, the parent is not told.
+/// How a process ended while a debugger traces it. The kernel tells its parent only when the tracer
+/// has reaped it.
 fn status_of_traced(process: Pid) -> Option<ExitStatus> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    let (_, fields) = stat.rsplit_once(')')?;
-    // The last field, counted from the state: as `wait` has it, and 0 also where it may not be seen.
-    let status: i32 = fields.split_ascii_whitespace().nth(49)?.parse().ok()?;
+    let status = Stat::read(process.as_raw_nonzero().get().cast_unsigned())?.exit_status;
     match (status & 0x7f, status >> 8) {
         (0, 0) => None,
         (0, code) => Some(ExitStatus::Code(code)),
@@ -71,33 +70,34 @@ fn status_of_traced(process: Pid) -> Option<ExitStatus> {
     }
 }
 
-/// A socket whose other end is closed is an error, and no signal.
+/// A write to a socket whose other end is closed fails, and raises no signal.
 pub(in crate::process) const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 
-/// Lets a pipe hold more, where the system's limit for this user allows it.
+/// Enlarges a pipe, if the limit for this user allows it.
 pub(in crate::process) fn enlarge_pipe(pipe: impl AsFd, bytes: usize) {
-    // An error means that this user's pipes hold as much as they may: it works without, at less speed.
+    // An error means that the limit for this user is reached. Large frames are slower then.
     let _ = fcntl_setpipe_size(pipe, bytes);
 }
 
-/// Limits a process from outside.
-pub(in crate::process) fn limit(process: Pid, resource: Resource, most: u64) -> io::Result<()> {
+/// Limits a resource of another process. The process cannot raise the limit again.
+pub(in crate::process) fn limit(process: Pid, resource: Resource, limit: u64) -> io::Result<()> {
     let limit = Rlimit {
-        current: Some(most),
-        maximum: Some(most),
+        current: Some(limit),
+        maximum: Some(limit),
     };
     prlimit(Some(process), resource, limit)?;
     Ok(())
 }
 
-/// Kills a process that has no reason to keep its id, if it is the one that is meant.
+/// Kills a process that may exit at any time, if `is_meant` holds for it. Returns whether it was
+/// killed.
 pub(in crate::process) fn kill_if(process: Pid, is_meant: impl Fn(Pid) -> bool) -> bool {
     let held = || {
         is_meant(process).then_some(())?;
         let pidfd = pidfd_open(process, PidfdFlags::empty()).ok()?;
-        // Once more, because the id may have become another's before it was held on to.
+        // Checked again, because the id may have become another's before the pidfd was opened.
         is_meant(process).then_some(pidfd)
     };
-    // An error of the signal means that it is gone already.
+    // An error means that it has exited.
     held().is_some_and(|pidfd| pidfd_send_signal(pidfd, Signal::KILL).is_ok())
 }

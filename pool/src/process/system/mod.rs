@@ -1,7 +1,7 @@
-//! What is asked of the operating system in one way on Linux, and in another elsewhere.
+//! System calls that differ between Linux and other systems.
 //!
-//! Linux comes first. On other systems a worker's end is seen by `SIGCHLD`, its group is all that ends with it, and what needs
-//! more than that is refused when the pool is built.
+//! Linux comes first. On other systems the pool sees a worker's exit by `SIGCHLD`, only the
+//! worker's group ends with it, and options that need more are refused.
 
 #[cfg(not(unix))]
 compile_error!("ostler-pool needs Unix: process groups, and pipes that can be polled");
@@ -21,21 +21,22 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use crate::port::ExitStatus;
 
-/// Whether processes can be asked about in `/proc`, and held on to: what marks, sentinels and zygotes need.
+/// Whether the system has `/proc` and pidfds, which tags, sentinels and zygotes need.
 pub(super) const IS_LINUX: bool = cfg!(target_os = "linux");
 
-/// A look at a child that leaves it as it is.
+/// Asks about a child without reaping it.
 const PEEK: WaitIdOptions = WaitIdOptions::EXITED
     .union(WaitIdOptions::NOWAIT)
     .union(WaitIdOptions::NOHANG);
 
-/// Whether a child is there, alive or a zombie. It is not once it was collected, be it by somebody else in this process.
+/// Whether a child exists, alive or as a zombie. False once it was reaped, also by other code in
+/// this process.
 fn is_child(child: WaitId<'_>) -> bool {
     !matches!(waitid(child, PEEK), Err(Errno::CHILD))
 }
 
-/// How a child ended, if it has, and nobody has reaped it. It stays a zombie: as long as it is one, nobody else can get its
-/// group's id.
+/// How a child ended. `None` if it has not, or was reaped already. Leaves it a zombie, so the id of
+/// its group is not reused.
 fn status_of(child: WaitId<'_>) -> Option<ExitStatus> {
     let status = waitid(child, PEEK).ok()??;
     let signal = status.terminating_signal().map(ExitStatus::Signal);

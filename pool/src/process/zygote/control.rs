@@ -1,16 +1,16 @@
-//! The socket between this host and a zygote: lines of text, with descriptors beside some of them.
+//! The socket between this host and a zygote: lines of text, some of them with descriptors.
 //!
 //! ```text
-//! host    fork <mark>     with the worker's stdin, stdout and stderr
-//! zygote  forked <pid>    it leads a group of its own
+//! host    fork <tag>       with the worker's stdin, stdout and stderr
+//! zygote  forked <pid>     it leads a group of its own
 //!         failed <reason>
-//! host    status <pid>    of one that has exited
-//! zygote  code <number>   or: signal <number>, unknown
+//! host    status <pid>     of a child that has exited
+//! zygote  code <number>    or: signal <number>, unknown
 //! host    reap <pid>
-//! zygote  reaped          its group was killed before
+//! zygote  reaped           its group was killed first
 //! ```
 //!
-//! The zygote's first line is `ready`. It ends when the socket does.
+//! The zygote's first line is `ready`. It exits when the socket is closed.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -25,21 +25,22 @@ use tokio::time::timeout;
 
 use crate::process::system::NO_SIGNAL;
 
-/// How long a zygote may take to answer. To fork takes it milliseconds; one that does not is stopped, or worse.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a zygote may take to answer. A fork takes milliseconds, so a zygote that takes longer
+/// is stopped or broken.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest line.
-const LINE: usize = 1024;
+/// The longest line, in bytes.
+const MAX_LINE: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct Control {
     socket: UnixStream,
-    /// What has arrived of the next line.
+    /// The part of the next line that has arrived.
     line: Vec<u8>,
 }
 
 impl Control {
-    /// A socket, and the end of it that is the zygote's.
+    /// A socket, and its other end, which is for the zygote.
     pub(super) fn new() -> io::Result<(Self, OwnedFd)> {
         let (host, zygote) = net::UnixStream::pair()?;
         host.set_nonblocking(true)?;
@@ -50,7 +51,7 @@ impl Control {
         Ok((control, zygote.into()))
     }
 
-    /// Sends what precedes the lines.
+    /// Sends the bytes that the zygote reads before the first line.
     pub(super) async fn preamble(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             self.socket.writable().await?;
@@ -63,14 +64,20 @@ impl Control {
         Ok(())
     }
 
-    /// Sends a line with descriptors, and waits for the line that answers it.
+    /// Sends a line with descriptors, and waits for the line that answers it. Not cancel safe: a
+    /// late answer would be taken for that of the next line.
     pub(super) async fn ask(&mut self, line: &str, descriptors: &[OwnedFd]) -> io::Result<String> {
-        let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer to `{line}`"));
+        let late = || {
+            io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("the zygote did not answer `{line}` within {ANSWER_TIMEOUT:?}"),
+            )
+        };
         let answer = async {
             self.send(line, descriptors).await?;
             self.receive().await
         };
-        timeout(PATIENCE, answer).await.map_err(|_| late())?
+        timeout(ANSWER_TIMEOUT, answer).await.map_err(|_| late())?
     }
 
     async fn send(&self, line: &str, descriptors: &[OwnedFd]) -> io::Result<()> {
@@ -85,7 +92,7 @@ impl Control {
             let line = [IoSlice::new(line.as_bytes())];
             Ok(sendmsg(&self.socket, &line, &mut beside, NO_SIGNAL)?)
         };
-        // The socket is empty whenever a line is sent, so that it takes the line as a whole.
+        // The socket is empty when a line is sent, so it takes the whole line.
         let sent = self.socket.async_io(Interest::WRITABLE, send).await?;
         if sent == line.len() {
             Ok(())
@@ -94,17 +101,17 @@ impl Control {
         }
     }
 
-    /// The next line. Cancel safe.
+    /// Receives the next line. Cancel safe.
     pub(super) async fn receive(&mut self) -> io::Result<String> {
-        let mut buffer = [0; LINE];
+        let mut buffer = [0; MAX_LINE];
         loop {
             if let Some(end) = self.line.iter().position(|&byte| byte == b'\n') {
                 let line = String::from_utf8_lossy(&self.line[..end]).into_owned();
                 self.line.drain(..=end);
                 return Ok(line);
             }
-            if self.line.len() > LINE {
-                return Err(io::Error::other("a line without an end"));
+            if self.line.len() > MAX_LINE {
+                return Err(io::Error::other("the zygote sent a line that is too long"));
             }
             self.socket.readable().await?;
             match self.socket.try_read(&mut buffer) {

@@ -1,6 +1,8 @@
-//! The task that keeps a zygote: starts it, asks it for workers, notices its death and starts another one.
+//! The task that owns the zygote: it starts the zygote, passes requests to it, and replaces it when
+//! it dies.
 
 use std::collections::HashSet;
+use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,22 +13,31 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::control::Control;
-use super::{Forked, Request, State};
+use super::forked::{Forked, Request};
 use crate::port::{ExitStatus, Port as _};
 use crate::process::child::Child;
-use crate::process::program::Program;
-use crate::process::site::Site;
+use crate::process::spawn::Spawner;
 
-/// The pause before another zygote is started: after the first failure, and at most. Doubled each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The backoff before another zygote is started: after the first failure, and at most. It doubles
+/// with each failure.
+const BACKOFF: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
-/// How long a zygote may take to exit when it is let go.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long a zygote may take to exit after its socket was closed.
+const EXIT_GRACE: Duration = Duration::from_secs(2);
+
+/// Whether a zygote runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// The first one is starting: a fork waits for it.
+    Starting,
+    Ready,
+    /// It died or could not start. Another one may be starting.
+    Down,
+}
 
 pub(super) struct Keeper {
-    program: Program,
-    site: Arc<Site>,
+    spawner: Arc<Spawner>,
     requests: mpsc::WeakUnboundedSender<Request>,
     state: watch::Sender<State>,
 }
@@ -35,7 +46,7 @@ pub(super) struct Keeper {
 struct Running {
     child: Child,
     control: Control,
-    /// What it has forked and not reaped.
+    /// The children that it has not reaped.
     forked: HashSet<Pid>,
 }
 
@@ -43,58 +54,60 @@ type Inbox = mpsc::UnboundedReceiver<Request>;
 
 impl Keeper {
     pub(super) fn new(
-        program: Program,
-        site: Arc<Site>,
+        spawner: Arc<Spawner>,
         requests: mpsc::WeakUnboundedSender<Request>,
         state: watch::Sender<State>,
     ) -> Self {
         Self {
-            program,
-            site,
+            spawner,
             requests,
             state,
         }
     }
 
-    /// Runs until nobody can ask any more.
+    /// Runs until the last sender of requests is dropped.
     pub(super) async fn run(self, mut inbox: Inbox) {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = BACKOFF;
         loop {
             let Some(started) = declining(&mut inbox, self.start()).await else {
                 return;
             };
             match started {
                 Ok(running) => {
-                    pause = FIRST_PAUSE;
+                    backoff = BACKOFF;
                     self.state.send_replace(State::Ready);
                     if self.serve(running, &mut inbox).await {
                         return;
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(target: "ostler::zygote", %error, "did not start");
+                    let error: &(dyn Error + 'static) = &error;
+                    tracing::warn!(target: "ostler::zygote", error, "zygote failed to start");
                 }
             }
             self.state.send_replace(State::Down);
-            if declining(&mut inbox, sleep(pause)).await.is_none() {
+            if declining(&mut inbox, sleep(backoff)).await.is_none() {
                 return;
             }
-            pause = (2 * pause).min(LONGEST_PAUSE);
+            backoff = (2 * backoff).min(BACKOFF_MAX);
         }
     }
 
     async fn start(&self) -> io::Result<Running> {
         let (mut control, socket) = Control::new()?;
-        let (mut child, preamble) =
-            (self.program.spawn_zygote(&self.site, socket)).map_err(io::Error::other)?;
+        let child = self.spawner.spawn_zygote(socket);
+        let mut child = child.map_err(io::Error::other)?;
         let ready = async {
-            control.preamble(&preamble).await?;
+            control.preamble(self.spawner.preamble()).await?;
             control.receive().await
         };
-        // Its end comes first, because it says why.
+        // The exit first: it tells the cause, where the socket only tells that it is closed.
         let ready = select! {
             biased;
-            exit = child.exited() => Err(io::Error::other(format!("{}; its stderr ends: {}", exit.status, exit.stderr))),
+            exit = child.exited() => {
+                let (status, tail) = (exit.status, exit.stderr.trim_end());
+                Err(io::Error::other(format!("it exited with {status}; its stderr ends: {tail}")))
+            }
             ready = ready => ready,
         };
         match ready.as_deref() {
@@ -110,25 +123,33 @@ impl Keeper {
         }
     }
 
-    /// Serves requests as long as the zygote lives, and sees to its end: true if nobody can ask any more.
+    /// Serves requests while the zygote lives, then ends it. True if the last sender of requests
+    /// was dropped.
     async fn serve(&self, mut running: Running, inbox: &mut Inbox) -> bool {
         loop {
             let request = select! {
                 biased;
                 exit = running.child.exited() => {
-                    tracing::warn!(target: "ostler::zygote", status = %exit.status, "exited");
+                    tracing::warn!(
+                        target: "ostler::zygote", status = %exit.status,
+                        "zygote exited and is replaced"
+                    );
                     break;
                 }
                 request = inbox.recv() => request,
             };
             let Some(request) = request else {
                 drop(running.control);
-                let _ = timeout(GRACE, running.child.exited()).await;
+                let _ = timeout(EXIT_GRACE, running.child.exited()).await;
                 end(running.child).await;
                 return true;
             };
-            if let Err(error) = self.answer(&mut running, request).await {
-                tracing::warn!(target: "ostler::zygote", %error, "does not answer, and is replaced");
+            if let Err(error) = self.perform(&mut running, request).await {
+                let error: &(dyn Error + 'static) = &error;
+                tracing::warn!(
+                    target: "ostler::zygote", error,
+                    "zygote does not answer and is replaced"
+                );
                 break;
             }
         }
@@ -137,17 +158,16 @@ impl Keeper {
         false
     }
 
-    async fn answer(&self, running: &mut Running, request: Request) -> io::Result<()> {
+    async fn perform(&self, running: &mut Running, request: Request) -> io::Result<()> {
         let Running {
             control, forked, ..
         } = running;
         match request {
-            Request::Fork { pipes, mark, reply } => {
-                let answer = control
-                    .ask(&format!("fork {}", mark.as_str()), &pipes)
-                    .await?;
+            Request::Fork { pipes, tag, reply } => {
+                let line = format!("fork {}", tag.as_str());
+                let answer = control.ask(&line, &pipes).await?;
                 let Some(pid) = number(&answer, "forked").and_then(Pid::from_raw) else {
-                    // A client that is gone does not need to know.
+                    // An error means that the launch was cancelled.
                     let _ = reply.send(Err(io::Error::other(answer)));
                     return Ok(());
                 };
@@ -155,13 +175,9 @@ impl Keeper {
                     return control.ask(&format!("reap {pid}"), &[]).await.map(drop);
                 };
                 forked.insert(pid);
-                let reaped = false;
-                // Not taken, it is dropped, and asks for its own end.
-                let _ = reply.send(Ok(Forked {
-                    pid,
-                    requests,
-                    reaped,
-                }));
+                // If the launch was cancelled, this drops the process, which then requests its
+                // reap.
+                let _ = reply.send(Ok(Forked::new(pid, requests)));
             }
             Request::Status { pid, reply } if forked.contains(&pid) => {
                 let answer = control.ask(&format!("status {pid}"), &[]).await?;
@@ -173,7 +189,7 @@ impl Keeper {
                 control.ask(&format!("reap {pid}"), &[]).await?;
                 let _ = reply.send(());
             }
-            // Of an earlier zygote. To drop the request says so.
+            // About a child of an earlier zygote. The dropped reply tells the sender.
             Request::Status { .. } | Request::Reap { .. } => {}
         }
         Ok(())
@@ -184,14 +200,16 @@ fn number(answer: &str, word: &str) -> Option<i32> {
     answer.strip_prefix(word)?.trim_start().parse().ok()
 }
 
-/// Kills a zygote, and waits until nothing of it is left. What it forked is in other groups.
+/// Kills a zygote, and waits until its group is empty. The processes that it forked are in other
+/// groups.
 async fn end(mut child: Child) {
     child.kill();
     child.exited().await;
     child.released().await;
 }
 
-/// Waits, and answers every request meanwhile that there is no zygote, by dropping it. `None` if nobody can ask any more.
+/// Waits, and meanwhile declines every request by dropping it. `None` if the last sender of
+/// requests was dropped.
 async fn declining<T>(inbox: &mut Inbox, wait: impl Future<Output = T>) -> Option<T> {
     let mut wait = std::pin::pin!(wait);
     loop {

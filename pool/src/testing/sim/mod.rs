@@ -5,6 +5,7 @@ mod worker;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ostler::WorkerId;
@@ -155,10 +156,6 @@ impl Sim {
 }
 
 impl Opener for Sim {
-    fn prepare(&mut self) -> Result<(), OpenError> {
-        Ok(())
-    }
-
     fn open(&self, _: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
         Box::pin(async { self.open() })
     }
@@ -170,10 +167,7 @@ impl Sim {
         match script {
             Script::OpenPanics => panic!("a scripted panic"),
             Script::OpenFails => {
-                return Err(OpenError::Spawn {
-                    program: "sim".into(),
-                    reason: "scripted".into(),
-                });
+                return Err(OpenError::spawn("sim", io::Error::other("scripted")));
             }
             _ => {}
         }

@@ -1,20 +1,21 @@
-//! Descriptors that this process cannot keep from its children.
+//! The descriptors of this process that its children inherit.
 
 use std::fs;
 
 /// `O_CLOEXEC` as `/proc` prints it.
 const CLOSE_ON_EXEC: u32 = 0o2_000_000;
 
-/// Warns of descriptors that every worker will inherit, unless it closes them itself as the Python runtime does: those that
-/// are not marked close-on-exec. What this crate opens is; others may not be, such as what a shell has left open.
+/// Warns about descriptors that are not close-on-exec: every worker inherits them, unless it closes
+/// them itself, as the Python runtime does. This crate opens all of its own close-on-exec; others,
+/// such as one that a shell has left open, may not be.
 ///
-/// They cannot be closed between fork and exec, where nothing of ours runs, and marking them would change what other
-/// children of this process get.
-pub(super) fn warn() {
+/// The pool cannot close them between fork and exec, where none of its code runs. If it marked
+/// them, it would change what other children of this process inherit.
+pub(in crate::process) fn warn_inherited() {
     let names = fs::read_dir("/proc/self/fdinfo").into_iter().flatten();
     for name in names.flatten().map(|entry| entry.file_name()) {
         let fd = name.to_string_lossy();
-        // The three that a worker gets pipes for.
+        // A worker gets its own pipes in place of 0, 1 and 2.
         if matches!(&*fd, "0" | "1" | "2") || is_close_on_exec(&fd) != Some(false) {
             continue;
         }
@@ -22,7 +23,7 @@ pub(super) fn warn() {
             let file = file.display();
             tracing::warn!(
                 target: "ostler::pool", %fd, %file,
-                "is not close-on-exec, and will be inherited by every worker"
+                "descriptor is not close-on-exec: every worker inherits it"
             );
         }
     }

@@ -1,4 +1,4 @@
-"""The Python side of ostler: runs one function for one host, a call at a time.
+"""The worker runtime for Python: runs one function for one host, one call at a time.
 
 The host writes frames to this process's stdin and reads frames from its stdout. A frame is
 
@@ -7,32 +7,37 @@ The host writes frames to this process's stdin and reads frames from its stdout.
     u32 big-endian   request id
     ...              body
 
-    host to worker   1 hello      id 0, body: protocol version, frame limit and flags, each u32. Flag 1: cancels may come.
-                                  The flags may be missing, and there may be more, which is to be ignored
+    host to worker   1 hello      id 0; body: protocol version, frame limit and flags, each u32.
+                                  Flag 1: the host may send cancels. The flags may be missing, and
+                                  more bytes may follow, which the worker ignores
                      2 call       body: the request
                      3 shutdown   id 0, no body
-                     4 ping       id as a call's, no body: is the worker well? Never while a call is under way
-                     5 stream     id as a call's, body: the request, whose answer may come in parts
-                     6 cancel     id of what is under way or was answered last, no body: its answer is no longer wanted
-    worker to host   128 ready    id 0, body: protocol version; the answer to hello, after setup() has run
-                     129 reply    the call's id, body: the result; or the stream's id, no body: it was the last part
-                     130 error    the call's, stream's or ping's id, or 0 when the start failed; body: the exception's
-                                  type, its message and the traceback, each a u32 length and UTF-8
-                     131 pong     the ping's id, no body: the worker is well
-                     132 part     the stream's id, body: a part of the result
+                     4 ping       an id like a call's, no body: a health check, never during a call
+                     5 stream     an id like a call's; body: a request that may get a reply in parts
+                     6 cancel     id of the current or last request, no body: the host no longer
+                                  needs its result
+    worker to host   128 ready    id 0; body: protocol version. Answers hello, after setup() has run
+                     129 reply    the call's id; body: the result. Or the stream's id, no body: the
+                                  stream has ended
+                     130 error    the request's id, or 0 if the start failed; body: the exception's
+                                  type, message and traceback, each a u32 length and UTF-8
+                     131 pong     the ping's id, no body: the worker is healthy
+                     132 part     the stream's id; body: a part of the result
 
-A ping is answered by a pong, after the function health() of the user's module has run, if there is one. What that
-raises is answered as an error with the ping's id, and the worker goes on serving. What it returns does not matter.
+A ping is answered by a pong, after the function health() of the user's module has run, if there is
+one. If it raises, the answer is an error with the ping's id, and the worker keeps serving. Its
+result does not matter.
 
-A stream is answered by the items of what the function returns, if that is an iterator (as a generator is): each is a
-part, sent as soon as it is there. Where the host does not read, the write waits, and so does the generator. Whatever
-ends the stream, the iterator is closed, if it can be, so that the `finally` blocks of a generator run. A result that is
-no iterator is the one part. An asynchronous generator is no iterator.
+If the function returns an iterator (such as a generator) for a stream, each item is a part and is
+sent at once. When the host does not read, the write blocks, and the iterator with it. However the
+stream ends, the iterator is closed if it has a close(), so the `finally` blocks of a generator run.
+Any other result is the only part. An asynchronous generator is not an iterator.
 
-A cancel raises `Cancelled` in the function that runs, once, and closes a generator. The exchange then ends as it would
-have otherwise: with an error, or with a reply if the function caught that. A cancel that comes too late is ignored.
+A cancel raises `Cancelled` once in the running function, and closes a generator. The request then
+ends as usual: with an error, or with a reply if the function caught the exception. A cancel that
+comes too late is ignored.
 
-Needs nothing but the standard library of Python 3.9 or later.
+Needs only the standard library of Python 3.9 or later.
 """
 
 import contextlib
@@ -57,25 +62,26 @@ REQUESTS = (CALL, STREAM, PING)
 MAY_CANCEL = 1
 HEADER = struct.Struct(">IBI")
 KIND_AND_ID = 5
-# The longest hello that is read, which is longer than those that are sent, so that more can be said in it one day.
+# The longest hello that is accepted, in bytes. Longer than today's, so later hosts can add fields.
 MAX_HELLO = 1024
-# What `next` is to return at the end of an iterator.
+# What `next` returns at the end of an iterator.
 END = object()
 
-# How often the watcher looks whether the parent is still the one that started this process, in seconds.
+# How often the watcher checks that the parent is still the process that started this one, in
+# seconds.
 PARENT_POLL = 1.0
-# How often it looks for a cancel of what runs, if any may come, in seconds.
+# How often it checks for a cancel, if the host may send cancels, in seconds.
 CANCEL_POLL = 0.05
-# How long an idle worker may take to leave by itself once its host is gone, in seconds.
-LEAVE_GRACE = 1.0
+# How long an idle worker may take to exit by itself once its host is gone, in seconds.
+EXIT_GRACE = 1.0
 
 
 class Channel:
-    """The frames from and to the host, on descriptors that nothing else in this process knows."""
+    """Reads and writes frames, on descriptors that no other code in this process knows."""
 
     def __init__(self):
-        # Duplicates are not inherited by subprocesses. What user code finds under 0 and 1 from here on is an empty
-        # input and the error output: a print, a printf in a C extension and a subprocess cannot reach the frames.
+        # Subprocesses do not inherit duplicates. From here on, 0 is empty and 1 is stderr: no
+        # print, no printf in a C extension and no subprocess can write into the frames.
         self.input = os.dup(0)
         self.output = os.dup(1)
         null = os.open(os.devnull, os.O_RDONLY)
@@ -85,13 +91,13 @@ class Channel:
         self.max_frame = MAX_HELLO
 
     def read(self):
-        """The next frame as (kind, id, body), or None when the host has closed its end."""
+        """Returns the next frame as (kind, id, body), or None if the host has closed its end."""
         header = self._read_exactly(HEADER.size)
         if header is None:
             return None
         length, kind, request = HEADER.unpack(header)
         if not KIND_AND_ID <= length <= self.max_frame:
-            fail(f"a frame of {length} bytes, where {KIND_AND_ID} to {self.max_frame} are allowed")
+            fail(f"the host sent a frame of {length} bytes, allowed are {KIND_AND_ID} to {self.max_frame}")
         body = self._read_exactly(length - KIND_AND_ID)
         return None if body is None else (kind, request, body)
 
@@ -101,7 +107,7 @@ class Channel:
             frame = frame[os.write(self.output, frame) :]
 
     def write_error(self, request, error):
-        # The first frames of the traceback are this file's own.
+        # The traceback begins with frames of this file, which do not help the user.
         own = error.__traceback__
         while own is not None and own.tb_frame.f_code.co_filename == __file__:
             own = own.tb_next
@@ -110,10 +116,10 @@ class Channel:
         try:
             message = str(error)
         except Exception:
-            message = "<its text cannot be printed>"
+            message = "<str() of the exception failed>"
         trace = "".join(traceback.format_exception(kind, error, own))
         texts = [text.encode("utf-8", "backslashreplace") for text in (name, message, trace)]
-        # Whatever the limit: the type as a whole, and of the others what there is room for.
+        # The type is sent whole, whatever the limit is. Message and traceback are cut to fit.
         room = max(0, self.max_frame - KIND_AND_ID - 12 - len(texts[0]))
         texts[1] = texts[1][:room]
         texts[2] = texts[2][: room - len(texts[1])]
@@ -133,18 +139,20 @@ class Channel:
 
 
 class Watcher(threading.Thread):
-    """Ends this process when its host is gone. Code that runs inside `with watcher` gets no notice. And has an eye on
-    cancels, once there is a `cancellation`.
+    """Ends this process when its host is gone.
+
+    Code that runs inside `with watcher` is not notified: the process exits at once. With a
+    `cancellation`, this thread also checks for cancels.
     """
 
     def __init__(self, descriptor, forked):
         super().__init__(name="ostler-watcher", daemon=True)
         self.descriptor = descriptor
-        # Of a worker that was forked, the parent is the zygote, which it may outlive.
+        # The parent of a forked worker is the zygote, which the worker may outlive.
         self.forked = forked
         self.parent = os.getppid()
         self.busy = False
-        # Whether the host has said that it is over: then it sees to the end itself, as long as it is there.
+        # Whether the host has sent a shutdown: it then ends this process itself, while it lives.
         self.dismissed = False
         self.cancellation = None
         self.pause = CANCEL_POLL
@@ -159,52 +167,59 @@ class Watcher(threading.Thread):
 
     def run(self):
         poll = select.poll()
-        # No event is asked for: a hang-up is reported all the same, and a frame does not wake this thread.
+        # No event is requested: a hang-up is reported anyway, and a frame does not wake this
+        # thread.
         poll.register(self.descriptor, 0)
         while not poll.poll(self.pause * 1000) and (self.forked or os.getppid() == self.parent):
             if self.cancellation:
-                self.cancellation.look()
+                self.cancellation.check()
         if not self.busy:
-            # The main thread sees the end of the input too, and runs what was registered for the exit.
-            time.sleep(LEAVE_GRACE)
+            # The main thread reads the end of the input too, and runs the exit handlers.
+            time.sleep(EXIT_GRACE)
         while self.dismissed and os.getppid() == self.parent:
             time.sleep(PARENT_POLL)
         os._exit(1)
 
 
 class Cancelled(BaseException):
-    """Nobody wants the result of what runs. No Exception, so that code which handles those does not swallow it."""
+    """The host has cancelled the request.
 
-    # In errors it has its bare name. There is no module to import it from.
+    Not an Exception, so `except Exception` does not catch it.
+    """
+
+    # Errors show the bare name, because there is no module to import it from.
     __module__ = "builtins"
 
     def __init__(self):
-        super().__init__("nobody wants the result any more")
+        super().__init__("the host no longer needs the result")
 
 
 class Cancellation:
-    """Interrupts what the main thread runs when the host cancels it: the watcher's thread reads the cancel, and has a
-    signal sent to the main thread, whose handler raises `Cancelled`.
+    """Interrupts the main thread when the host cancels its request.
 
-    Two rules keep frames and exceptions from going astray. The watcher's thread reads only under the lock, and while a
-    request is `running`; the main thread says under the lock that none is any more, and only then answers and reads. So
-    the watcher never takes the next request. And the handler raises only while it is `armed`, which it ends by that. All of
-    that time is spent inside a `guard`, so that whoever calls a guarded function, and nobody else, is to expect `Cancelled`.
+    The watcher's thread reads the cancel and sends a signal to the main thread, whose handler
+    raises `Cancelled`. Two rules keep the threads apart:
+
+    - The watcher's thread reads from the channel only under the lock, and only while a request is
+      `running`. The main thread clears `running` under the lock before it answers and reads on, so
+      the watcher's thread never reads the next request.
+    - The handler raises only while it is `armed`, and disarms itself when it does. It is armed only
+      inside a `guard`, so only callers of a guarded function must expect `Cancelled`.
     """
 
     def __init__(self, channel):
         self.channel = channel
         self.lock = threading.Lock()
         self.running = None
-        # What is running, once it is cancelled.
+        # The running request, once it is cancelled.
         self.cancelled = None
         self.armed = False
-        # What was running when the watcher's thread last looked.
+        # The request that was running at the last check.
         self.seen = None
         self.input = select.poll()
         self.input.register(channel.input, select.POLLIN)
         self.main = threading.get_ident()
-        # By default this signal is ignored, and nothing else is likely to send it.
+        # SIGURG is ignored by default, and unlikely to be used by other code.
         signal.signal(signal.SIGURG, self.interrupt)
 
     def end(self):
@@ -219,7 +234,7 @@ class Cancellation:
                     raise Cancelled
                 return function(*arguments)
             finally:
-                # Interrupted just before this, it is done already.
+                # If the handler has raised just before this line, it has disarmed itself.
                 self.armed = False
 
         return guarded
@@ -229,9 +244,9 @@ class Cancellation:
             self.armed = False
             raise Cancelled
 
-    def look(self):
+    def check(self):
         with self.lock:
-            # What has only just begun is left alone: most calls are over before anybody could cancel them.
+            # A request that is new since the last check is skipped: most calls end before a cancel.
             before, self.seen = self.seen, self.running
             if self.running is None or self.running != before:
                 return
@@ -241,11 +256,12 @@ class Cancellation:
                     return
                 kind, request, _ = frame
                 if kind != CANCEL:
-                    fail(f"a frame of kind {kind} while request {self.running} was under way")
+                    fail(f"the host sent a frame of kind {kind} during request {self.running}")
                 if request == self.running:
                     self.cancelled = request
             if self.cancelled is not None and self.armed:
-                # Again and again until it is raised: a signal that comes just before a system call does not interrupt it.
+                # Repeated at each check until it is raised: a signal that arrives just before a
+                # system call does not interrupt the call.
                 signal.pthread_kill(self.main, signal.SIGURG)
 
 
@@ -255,7 +271,10 @@ def fail(problem):
 
 
 def load(target):
-    """The function that `module:function` names, and what is to run at a ping, after its module's setup() has run."""
+    """Imports `module:function` and runs the module's setup().
+
+    Returns the function and the health check.
+    """
     module_name, _, path = target.partition(":")
     module = importlib.import_module(module_name)
     function = module
@@ -265,7 +284,8 @@ def load(target):
     if callable(setup):
         setup()
     health = getattr(module, "health", None)
-    # The function of the calls takes an argument, so that it is no probe, whatever its name.
+    # The function of the calls takes an argument, so it is not a health check, even if it is named
+    # health.
     return function, health if callable(health) and health is not function else healthy
 
 
@@ -279,7 +299,7 @@ def unguarded(function):
 
 def as_bytes(result):
     if not isinstance(result, (bytes, bytearray, memoryview)):
-        raise TypeError(f"the function returned {type(result).__qualname__}, and must return bytes")
+        raise TypeError(f"the function returned {type(result).__qualname__}: it must return bytes")
     return bytes(result)
 
 
@@ -288,7 +308,10 @@ def as_json(result):
 
 
 def answers(function, is_json, most, guard):
-    """How a call and a stream are answered, if `most` bytes fit into a frame: two functions of the request."""
+    """Returns two functions of a request's body: one answers a call, the other a stream.
+
+    `most` is the largest body of a reply or part, in bytes.
+    """
     read, write = (json.loads, as_json) if is_json else (bytes, as_bytes)
 
     def call(body):
@@ -297,10 +320,10 @@ def answers(function, is_json, most, guard):
             packed = write(result)
         except TypeError:
             if hasattr(result, "__next__"):
-                raise TypeError(f"the function returned a {type(result).__qualname__}: call it as a stream") from None
+                raise TypeError(f"the function returned a {type(result).__qualname__}: use a stream") from None
             raise
         if len(packed) > most:
-            raise ValueError(f"a reply of {len(packed)} bytes, where at most {most} are allowed")
+            raise ValueError(f"the reply has {len(packed)} bytes, at most {most} are allowed")
         return packed
 
     begin, advance = guard(lambda body: function(read(body))), guard(next)
@@ -313,7 +336,7 @@ def answers(function, is_json, most, guard):
             while (item := advance(result, END)) is not END:
                 packed = write(item)
                 if len(packed) > most:
-                    raise ValueError(f"a part of {len(packed)} bytes, where at most {most} are allowed")
+                    raise ValueError(f"the part has {len(packed)} bytes, at most {most} are allowed")
                 send(packed)
         finally:
             close = getattr(result, "close", None)
@@ -324,7 +347,7 @@ def answers(function, is_json, most, guard):
 
 
 def serve(channel, watcher, call, stream, health):
-    """Answers calls, streams and pings until the host says that it is over, or is gone."""
+    """Answers calls, streams and pings until the host sends a shutdown or closes its end."""
     cancellation = watcher.cancellation
     while True:
         frame = channel.read()
@@ -336,9 +359,9 @@ def serve(channel, watcher, call, stream, health):
                 watcher.dismissed = True
                 return
             if kind == CANCEL:
-                # Of a request that has been answered.
+                # For a request that was answered already.
                 continue
-            fail(f"a frame of kind {kind} where a call, a stream or a ping was expected")
+            fail(f"the host sent a frame of kind {kind} instead of a call, a stream or a ping")
         if cancellation:
             cancellation.running = request
         try:
@@ -358,9 +381,9 @@ def serve(channel, watcher, call, stream, health):
 
 
 class Zygote:
-    """Loads the function once, and then forks a worker whenever the host says so.
+    """Loads the function once, then forks a worker for each request of the host.
 
-    The host speaks to it through a socket, in lines. See `zygote/control.rs` in the host's source for what they say.
+    Requests and answers are lines on a socket: see `process/zygote/control.rs` in the host's source.
     """
 
     def __init__(self):
@@ -371,8 +394,8 @@ class Zygote:
         os.dup2(2, 1)
 
     def load(self, target):
-        # A host that is gone ends this process, whatever it is busy with: the socket's hang-up raises a signal that nobody
-        # handles. From then on, it is noticed between two requests.
+        # While the module loads, a hang-up of the socket raises SIGIO, which ends this process
+        # whatever it is doing. Afterwards, serve() reads the end of the socket.
         fcntl.fcntl(self.control, fcntl.F_SETOWN, os.getpid())
         flags = fcntl.fcntl(self.control, fcntl.F_GETFL)
         fcntl.fcntl(self.control, fcntl.F_SETFL, flags | os.O_ASYNC)
@@ -380,11 +403,15 @@ class Zygote:
         fcntl.fcntl(self.control, fcntl.F_SETFL, flags)
         threads = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
         if threads:
-            fail(f"no zygote: a fork would lose the threads that the import or setup() has started: {', '.join(threads)}")
+            names = ", ".join(threads)
+            fail(f"the zygote cannot fork: import or setup() started threads, which a fork loses: {names}")
         return loaded
 
     def serve(self):
-        """Serves the host until it is gone. Returns true in each worker, and false in the end."""
+        """Serves the host until it is gone.
+
+        Returns True in each forked worker, and False in the zygote.
+        """
         self.control.sendall(b"ready\n")
         while True:
             line, descriptors, _, _ = socket.recv_fds(self.control, 1024, 3)
@@ -401,7 +428,8 @@ class Zygote:
                     self._become_worker(descriptors, argument)
                     return True
                 if child:
-                    # Here as well as there, so that it leads its group whichever of the two is first.
+                    # Both processes call it, so the child leads its group whichever of them runs
+                    # first.
                     os.setpgid(child, child)
                     answer = f"forked {child}"
                 for descriptor in descriptors:
@@ -410,18 +438,18 @@ class Zygote:
                 answer = {"status": self._status, "reap": self._reap}[verb](int(argument))
             self.control.sendall(answer.encode() + b"\n")
 
-    def _become_worker(self, descriptors, mark):
+    def _become_worker(self, descriptors, tag):
         os.setpgid(0, 0)
         self.control.close()
         for number, descriptor in enumerate(descriptors):
             os.dup2(descriptor, number)
             os.close(descriptor)
-        # What this worker starts bears its mark.
-        marks, _, _ = os.environ["OSTLER_MARK"].rpartition(mark.partition(":")[0])
-        os.environ["OSTLER_MARK"] = marks + mark
+        # What this worker starts inherits its tag instead of the zygote's.
+        tags, _, _ = os.environ["OSTLER_TAG"].rpartition(tag.partition(":")[0])
+        os.environ["OSTLER_TAG"] = tags + tag
 
     def _status(self, child):
-        # It stays a zombie, and its id its own.
+        # WNOWAIT leaves it a zombie, so its id is not reused.
         ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT | os.WNOHANG)
         if ended is None:
             return "unknown"
@@ -431,7 +459,7 @@ class Zygote:
     def _reap(self, child):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
-        # It may have left its group.
+        # It may have left its own group.
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         return "reaped"
@@ -449,7 +477,7 @@ def main(target, *options):
 
 
 def work(target, speaks_json, loaded):
-    """The life of a worker, from the handshake on."""
+    """Runs a worker: the handshake, then serve(). Returns the exit code."""
     channel = Channel()
     watcher = Watcher(channel.input, forked=loaded is not None)
     watcher.start()
@@ -458,10 +486,10 @@ def work(target, speaks_json, loaded):
         return 0
     kind, _, body = hello
     if kind != HELLO or len(body) < 8:
-        fail("the first frame is not a hello")
+        fail("the first frame of the host is not a hello")
     version, channel.max_frame, flags = struct.unpack_from(">III", body + bytes(4))
     if version != VERSION:
-        fail(f"the host speaks version {version} of the protocol, and this worker {VERSION}")
+        fail(f"the host speaks version {version} of the protocol, this worker version {VERSION}")
     guard = unguarded
     if flags & MAY_CANCEL:
         watcher.cancellation = Cancellation(channel)
@@ -479,6 +507,6 @@ def work(target, speaks_json, loaded):
     try:
         serve(channel, watcher, call, stream, guard(health))
     except BrokenPipeError:
-        # The host closed its end while a reply was on its way: nobody is left to tell.
+        # The host closed its end during a reply, and does not need it.
         pass
     return 0

@@ -1,0 +1,341 @@
+//! The extension point: what the pool needs of a worker's process, and nothing else.
+//!
+//! A port (Erlang's word) is a worker's process with its pipes. The pool owns one [`Port`] for each
+//! worker, in one task, and gets them from one [`Opener`]. [`Program`](crate::Program) and
+//! [`Python`](crate::Python) are openers of real processes. Implement the two traits to run workers
+//! elsewhere: in a container, behind an SSH connection, or in memory for a test.
+//!
+//! # The contract
+//!
+//! The pool calls the methods in this order, and never two methods of one port at the same time:
+//!
+//! ```text
+//! open ─► take_pipe ─► (terminate | kill)* ─► exited ─► released ─► drop      each port
+//! prepare ─► open* ─► close                                                   their opener
+//! ```
+//!
+//! - A port leaves nothing behind: not after `released`, not when it is dropped earlier, and not
+//!   when `open` fails or is dropped.
+//! - `exited` and `released` are cancel safe: the pool polls them beside other work, drops the
+//!   future and calls the method again.
+//! - `exited` reports the exit of the worker, not the end of its output: a descendant may hold the
+//!   pipe open, and a worker may close it and live on.
+//! - Both resolve in time. `exited` follows a `kill` soon, and the slot of the worker stays taken
+//!   until `released` resolves.
+//! - `terminate`, `kill`, `take_pipe`, `memory` and the drop do not block.
+//!
+//! With the feature `testing`, `ostler_pool::testing::check_port` checks this contract.
+//!
+//! # Example
+//!
+//! A worker in memory: a task that answers each call with the request. A frame is a length, a kind,
+//! an id and a body; see `PROTOCOL.md`.
+//!
+//! ```
+//! use ostler_pool::port::{BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, Release};
+//! use ostler_pool::{Pool, WorkerId};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+//! use tokio::task::JoinHandle;
+//!
+//! #[derive(Debug)]
+//! struct Echo;
+//!
+//! impl Opener for Echo {
+//!     fn open(&self, _: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+//!         let (host, worker) = tokio::io::duplex(64 * 1024);
+//!         let port = EchoPort { pipe: Some(host), worker: tokio::spawn(serve(worker)) };
+//!         Box::pin(async { Ok(Box::new(port) as Box<dyn Port>) })
+//!     }
+//! }
+//!
+//! #[derive(Debug)]
+//! struct EchoPort {
+//!     pipe: Option<DuplexStream>,
+//!     worker: JoinHandle<()>,
+//! }
+//!
+//! impl Port for EchoPort {
+//!     fn pid(&self) -> Option<u32> {
+//!         None
+//!     }
+//!     fn take_pipe(&mut self) -> Pipe {
+//!         let (reader, writer) = tokio::io::split(self.pipe.take().unwrap());
+//!         Pipe::new(reader, writer)
+//!     }
+//!     fn terminate(&mut self) {
+//!         self.worker.abort();
+//!     }
+//!     fn kill(&mut self) {
+//!         self.worker.abort();
+//!     }
+//!     fn exited(&mut self) -> BoxFuture<'_, Exit> {
+//!         Box::pin(async {
+//!             // A finished task must not be polled again, and `exited` may be called again.
+//!             while !self.worker.is_finished() {
+//!                 tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+//!             }
+//!             Exit::new(ExitStatus::Code(0), "")
+//!         })
+//!     }
+//!     fn released(&mut self) -> BoxFuture<'_, Release> {
+//!         Box::pin(async { Release::new(0, true) })
+//!     }
+//! }
+//!
+//! impl Drop for EchoPort {
+//!     fn drop(&mut self) {
+//!         self.worker.abort();
+//!     }
+//! }
+//!
+//! /// Answers until a frame is a shutdown (3) or the pipe is closed.
+//! async fn serve(mut pipe: DuplexStream) {
+//!     while let Ok(length) = pipe.read_u32().await {
+//!         let mut frame = vec![0; length as usize];
+//!         let Ok(_) = pipe.read_exact(&mut frame).await else { return };
+//!         let reply: &[u8] = match frame[0] {
+//!             1 => &[128, 0, 0, 0, 0, 0, 0, 0, 1], // hello: ready, protocol version 1
+//!             2 => { frame[0] = 129; &frame }      // call: reply, with the same id and body
+//!             _ => return,
+//!         };
+//!         let _ = pipe.write_u32(reply.len() as u32).await;
+//!         let _ = pipe.write_all(reply).await;
+//!     }
+//! }
+//!
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! let pool = Pool::builder(Echo).size(2).build()?;
+//! assert_eq!(pool.call(b"hello").await?, b"hello");
+//! pool.shutdown().await;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+
+mod open_error;
+
+use std::fmt;
+use std::future::{Future, ready};
+use std::pin::Pin;
+
+use ostler::WorkerId;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+pub use self::open_error::OpenError;
+
+/// A boxed future, as an object-safe trait needs it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Opens ports: one for each worker that the pool starts. See the [module](self) for the contract.
+pub trait Opener: fmt::Debug + Send + Sync + 'static {
+    /// Checks once what can be checked before a worker starts, and looks up what need not be looked
+    /// up for each. Default: checks nothing.
+    ///
+    /// [`Builder::build`](crate::Builder::build) calls this, and returns its error.
+    ///
+    /// # Errors
+    ///
+    /// Returns what makes it certain that no worker can ever start, such as a program that does not
+    /// exist.
+    fn prepare(&mut self) -> Result<(), OpenError> {
+        Ok(())
+    }
+
+    /// Opens the port of `worker`, that is, spawns its process. The pool does the handshake.
+    ///
+    /// Called after `prepare`, inside the pool's runtime, on the task that will own the port. It
+    /// must not block for longer than a spawn takes. Each worker id is used once, so it can name
+    /// what belongs to the worker.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the port could not be opened. The worker's start has then failed, and the pool
+    /// tries again after a backoff.
+    ///
+    /// # Cancel safety
+    ///
+    /// The pool drops the future when it no longer needs the worker. No process and no descriptor
+    /// may be left then.
+    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>>;
+
+    /// Ends what the ports share. Default: does nothing.
+    ///
+    /// Called once, after the last port was released. If the pool's runtime ends earlier, it is not
+    /// called, and the opener is dropped.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(ready(()))
+    }
+}
+
+/// An open port. See the [module](self) for the contract.
+///
+/// If it is dropped at any point, it leaves nothing alive, and does not block.
+pub trait Port: fmt::Debug + Send + 'static {
+    /// The process id of the worker, for logs and [`WorkerStatus`](crate::WorkerStatus). `None` if
+    /// the worker is not a process of this machine.
+    fn pid(&self) -> Option<u32>;
+
+    /// The resident memory of the worker's processes, in bytes. `None` if it is not known, and
+    /// after `exited`. Default: `None`.
+    ///
+    /// Called after the start and every `health_check_interval`, on the pool's runtime. It must be
+    /// quick.
+    fn memory(&self) -> Option<u64> {
+        None
+    }
+
+    /// The two ends that the host reads and writes. Called once, directly after `open`.
+    ///
+    /// When the pool drops the pipe, the worker must read the end of its input.
+    fn take_pipe(&mut self) -> Pipe;
+
+    /// Asks every process of the worker to exit (`SIGTERM` to the group). Does not wait. Does
+    /// nothing after `exited`.
+    fn terminate(&mut self);
+
+    /// Kills every process of the worker (`SIGKILL` to the group). Does not wait. Does nothing
+    /// after `exited`.
+    fn kill(&mut self);
+
+    /// Resolves once the worker has exited. Until then, drains the worker's stderr. Releases
+    /// nothing.
+    ///
+    /// # Cancel safety
+    ///
+    /// Must be cancel safe. Called again, also after it has resolved, and then returns the same.
+    fn exited(&mut self) -> BoxFuture<'_, Exit>;
+
+    /// Kills what is left of the group, reaps the worker, and resolves once no process of the group
+    /// is alive and every descriptor of the port is closed. Called only after `exited` has
+    /// resolved.
+    ///
+    /// # Cancel safety
+    ///
+    /// Must be cancel safe.
+    fn released(&mut self) -> BoxFuture<'_, Release>;
+}
+
+/// What is known about the end of everything that a worker had started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Release {
+    /// The number of processes that had left the worker's group, and were found and killed.
+    pub escaped: usize,
+    /// Whether the kernel confirmed that no descendant is alive: all of them were in a control group,
+    /// which is removed. If false, a process was found outside that group, and another one could have
+    /// hidden. `None`: the worker had no control group. The group is then empty and every process that
+    /// was found outside it is dead, but a process that hid would not have been found.
+    pub confirmed: Option<bool>,
+}
+
+impl Release {
+    /// A release after which `escaped` processes had to be killed.
+    ///
+    /// ```
+    /// # use ostler_pool::port::Release;
+    /// let release = Release::new(0, None);
+    /// assert_eq!(release.escaped, 0);
+    /// ```
+    #[must_use]
+    pub fn new(escaped: usize, confirmed: Option<bool>) -> Self {
+        Self { escaped, confirmed }
+    }
+}
+
+/// The host's ends of the two pipes that carry frames.
+#[non_exhaustive]
+pub struct Pipe {
+    /// Reads what the worker writes.
+    pub reader: Box<dyn AsyncRead + Send + Unpin>,
+    /// Writes what the worker reads.
+    pub writer: Box<dyn AsyncWrite + Send + Unpin>,
+    /// What the worker reads before the first frame. Usually empty.
+    pub preamble: Vec<u8>,
+}
+
+impl Pipe {
+    /// Two ends, without a preamble.
+    ///
+    /// ```
+    /// # use ostler_pool::port::Pipe;
+    /// let (host, worker) = tokio::io::duplex(1024);
+    /// let (reader, writer) = tokio::io::split(host);
+    /// let pipe = Pipe::new(reader, writer);
+    /// ```
+    #[must_use]
+    pub fn new(
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+    ) -> Self {
+        Self {
+            reader: Box::new(reader),
+            writer: Box::new(writer),
+            preamble: Vec::new(),
+        }
+    }
+
+    /// Sets what the worker reads before the first frame.
+    #[must_use]
+    pub fn preamble(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.preamble = bytes.into();
+        self
+    }
+}
+
+impl fmt::Debug for Pipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipe").finish_non_exhaustive()
+    }
+}
+
+/// How a worker exited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Exit {
+    /// Its exit code, or the signal that ended it.
+    pub status: ExitStatus,
+    /// The end of what it wrote to stderr, at most [`STDERR_TAIL`] bytes.
+    pub stderr: String,
+}
+
+impl Exit {
+    /// An exit with this status and this end of stderr.
+    ///
+    /// ```
+    /// # use ostler_pool::port::{Exit, ExitStatus};
+    /// let exit = Exit::new(ExitStatus::Code(1), "out of memory\n");
+    /// assert_eq!(exit.status.to_string(), "exit code 1");
+    /// ```
+    #[must_use]
+    pub fn new(status: ExitStatus, stderr: impl Into<String>) -> Self {
+        Self {
+            status,
+            stderr: stderr.into(),
+        }
+    }
+}
+
+/// How many bytes of a worker's stderr are kept for errors. Earlier output is in the log only.
+pub const STDERR_TAIL: usize = 4096;
+
+/// The status that a process ended with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub enum ExitStatus {
+    /// It exited with this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+    /// Not known: other code in this process reaped the child, or its zygote died before it.
+    Unknown,
+}
+
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::Unknown => f.write_str("an unknown status"),
+        }
+    }
+}

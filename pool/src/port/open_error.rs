@@ -1,0 +1,187 @@
+//! Why a port could not be opened.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+/// Why a port could not be opened.
+///
+/// Where the operating system refused something, [`source`](Error::source) is its [`io::Error`]:
+///
+/// ```
+/// use std::error::Error as _;
+/// use std::io;
+/// use ostler_pool::OpenError;
+///
+/// fn is_out_of_descriptors(error: &OpenError) -> bool {
+///     const EMFILE: i32 = 24;
+///     let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+///     source.is_some_and(|error| error.raw_os_error() == Some(EMFILE))
+/// }
+/// # assert!(is_out_of_descriptors(&OpenError::spawn("worker", io::Error::from_raw_os_error(24))));
+/// # assert!(!is_out_of_descriptors(&OpenError::spawn("worker", io::Error::from_raw_os_error(2))));
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The program was not found, neither as a path nor in `PATH`.
+    NotFound {
+        /// The program as it was given.
+        program: String,
+    },
+    /// The program was found, but is not an executable file.
+    NotExecutable {
+        /// The path that was found.
+        program: String,
+    },
+    /// The working directory does not exist or is not a directory.
+    NoDirectory {
+        /// The directory as it was given.
+        directory: String,
+    },
+    /// The function is not written as `module:function`.
+    BadTarget {
+        /// The function as it was given.
+        target: String,
+    },
+    /// No control group can be created in the given directory, or none that can be killed.
+    Cgroup {
+        /// The directory as it was given.
+        directory: String,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+    /// An option is out of its range.
+    OutOfRange {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        value: String,
+        /// The range.
+        allowed: String,
+    },
+    /// The operating system refused to limit the worker's process.
+    Limit {
+        /// The option, such as `nice` or `limit(OpenFiles)`.
+        option: String,
+        /// Its value.
+        value: String,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+    /// An option needs Linux.
+    Unsupported {
+        /// The option.
+        option: &'static str,
+    },
+    /// A program that the sentinel needs is not installed.
+    SentinelTool {
+        /// The program.
+        program: &'static str,
+    },
+    /// The operating system refused to start the sentinel.
+    Sentinel {
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+    /// The operating system refused to start the process or to create its pipes.
+    Spawn {
+        /// The program's path.
+        program: String,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+}
+
+impl OpenError {
+    /// The error for a worker that could not be started.
+    ///
+    /// ```
+    /// # use ostler_pool::OpenError;
+    /// let error = OpenError::spawn("/opt/worker", std::io::Error::from_raw_os_error(24));
+    /// assert_eq!(error.to_string(), "program `/opt/worker` could not be started");
+    /// ```
+    #[must_use]
+    pub fn spawn(program: impl Into<String>, error: io::Error) -> Self {
+        Self::Spawn {
+            program: program.into(),
+            source: Arc::new(error),
+        }
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound { program } => write!(
+                f,
+                "program `{program}` was not found: give its path, or install it in a directory of \
+                 PATH"
+            ),
+            Self::NotExecutable { program } => {
+                write!(f, "program `{program}` is not an executable file")
+            }
+            Self::NoDirectory { directory } => {
+                write!(f, "working directory `{directory}` is not a directory")
+            }
+            Self::BadTarget { target } => {
+                write!(
+                    f,
+                    "`{target}` is not a Python function: write it as `module:function`"
+                )
+            }
+            Self::Cgroup { directory, .. } => write!(
+                f,
+                "no control group can be created in `{directory}`: give a directory of a cgroup v2 \
+                 hierarchy that is delegated to this user"
+            ),
+            Self::OutOfRange {
+                option,
+                value,
+                allowed,
+            } => write!(
+                f,
+                "option `{option}` of the program is {value}: it must be {allowed}"
+            ),
+            Self::Limit { option, value, .. } => {
+                write!(
+                    f,
+                    "option `{option}` of the program could not be set to {value}"
+                )
+            }
+            Self::Unsupported { option } => {
+                write!(f, "option `{option}` of the program needs Linux")
+            }
+            Self::SentinelTool { program } => write!(
+                f,
+                "the sentinel needs `{program}`, which is not in PATH: install it, or set \
+                 `sentinel(false)`"
+            ),
+            Self::Sentinel { .. } => f.write_str(
+                "the sentinel could not be started: set `sentinel(false)` to do without",
+            ),
+            Self::Spawn { program, .. } => write!(f, "program `{program}` could not be started"),
+        }
+    }
+}
+
+// By hand, because `thiserror` would return the `Arc` as the source, and a caller could not
+// downcast it to the `io::Error`.
+impl Error for OpenError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Cgroup { source, .. }
+            | Self::Limit { source, .. }
+            | Self::Sentinel { source }
+            | Self::Spawn { source, .. } => Some(&**source),
+            Self::NotFound { .. }
+            | Self::NotExecutable { .. }
+            | Self::NoDirectory { .. }
+            | Self::BadTarget { .. }
+            | Self::OutOfRange { .. }
+            | Self::Unsupported { .. }
+            | Self::SentinelTool { .. } => None,
+        }
+    }
+}

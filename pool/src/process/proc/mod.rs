@@ -1,0 +1,5 @@
+//! What `/proc` says about processes. Each file of it that the pool reads is parsed in one place.
+
+pub(super) mod fds;
+pub(super) mod memory;
+pub(super) mod stat;

@@ -1,0 +1,92 @@
+//! What the workers of one pool share.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::task::spawn_blocking;
+
+use super::sentinel::{Sentinel, Watch};
+use super::tree::{Cgroup, EnvTag, Swept};
+use crate::port::OpenError;
+
+/// One pool's program, tag, control groups and sentinel. Each of the pool's processes holds it, so
+/// the sentinel ends after the last of them.
+#[derive(Debug)]
+pub(super) struct Scope {
+    /// The program, as it was found.
+    pub(super) path: PathBuf,
+    pub(super) tag: EnvTag,
+    /// The directory in which each worker gets a control group.
+    cgroups: Option<PathBuf>,
+    /// `None` if the pool has none, and after `close`.
+    sentinel: Mutex<Option<Sentinel>>,
+}
+
+impl Scope {
+    pub(super) fn new(
+        path: PathBuf,
+        cgroups: Option<PathBuf>,
+        sentinel: bool,
+    ) -> Result<Self, OpenError> {
+        let tag = EnvTag::of_pool();
+        if let Some(parent) = &cgroups {
+            let probe = format!("{}-probe", tag.file_name());
+            Cgroup::check(parent, &probe).map_err(|error| OpenError::Cgroup {
+                directory: parent.display().to_string(),
+                source: Arc::new(error),
+            })?;
+        }
+        let watch = sentinel.then(|| Watch::prepare(tag.clone(), cgroups.as_deref()));
+        let watch = watch.transpose()?;
+        Ok(Self {
+            path,
+            tag,
+            cgroups,
+            sentinel: Mutex::new(watch.map(Sentinel::new)),
+        })
+    }
+
+    /// The error for a process of the program that the operating system refused to start.
+    pub(super) fn refused(&self, error: io::Error) -> OpenError {
+        OpenError::spawn(self.path.display().to_string(), error)
+    }
+
+    /// Creates the control group of the process that is to carry `tag`, if the pool uses them.
+    pub(super) fn create_cgroup(&self, tag: &EnvTag) -> Result<Option<Cgroup>, OpenError> {
+        let parent = self.cgroups.as_ref();
+        let cgroup = parent.map(|parent| Cgroup::create(parent, &tag.file_name()));
+        cgroup.transpose().map_err(|error| self.refused(error))
+    }
+
+    /// Starts the sentinel, if the pool has one and it is not running. Call this before each spawn.
+    pub(super) fn keep_sentinel(&self) -> Result<(), OpenError> {
+        self.sentinel().as_mut().map_or(Ok(()), Sentinel::keep)
+    }
+
+    /// Kills every process that carries the pool's tag.
+    pub(super) async fn sweep(&self) {
+        let tag = self.tag.clone();
+        let swept = spawn_blocking(move || tag.sweep()).await;
+        if let Ok(Swept { killed, .. }) = swept
+            && killed > 0
+        {
+            tracing::warn!(
+                target: "ostler::pool", killed,
+                "killed processes that workers had left behind"
+            );
+        }
+    }
+
+    /// Ends the sentinel. Call this when no process of the pool is alive.
+    pub(super) async fn close(&self) {
+        let sentinel = self.sentinel().take();
+        if let Some(sentinel) = sentinel {
+            sentinel.dismiss().await;
+        }
+    }
+
+    fn sentinel(&self) -> MutexGuard<'_, Option<Sentinel>> {
+        self.sentinel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,19 @@
+# Runs the worker runtime, which precedes the frames on stdin: so it needs no file, the process list
+# stays readable, and tracebacks still show its lines. The arguments: its size in bytes, then those
+# of its main().
+import linecache, os, sys
+if sys.version_info < (3, 9): sys.exit('ostler worker: Python 3.9 or later is needed')
+# Descriptors that the host did not mark close-on-exec.
+for fd in map(int, os.listdir('/dev/fd')):
+    if fd > 2:
+        try: os.close(fd)
+        except OSError: pass
+name, size, source = '<ostler_worker>', int(sys.argv[1]), b''
+while len(source) < size:
+    piece = os.read(0, size - len(source))
+    if not piece: sys.exit('ostler worker: the host closed the pipe before the worker had started')
+    source += piece
+linecache.cache[name] = (size, None, source.decode().splitlines(True), name)
+worker = {'__name__': 'ostler_worker', '__file__': name}
+exec(compile(source, name, 'exec'), worker)
+sys.exit(worker['main'](*sys.argv[2:]))

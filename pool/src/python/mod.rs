@@ -1,0 +1,241 @@
+//! Workers that run a Python function.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use ostler::WorkerId;
+
+use crate::port::{BoxFuture, OpenError, Opener, Port};
+use crate::process::Program;
+
+/// The worker runtime: one file that needs only the standard library.
+const RUNTIME: &str = include_str!("worker.py");
+
+/// The argument of `-c`: reads the runtime from stdin and runs it.
+const BOOTSTRAP: &str = include_str!("bootstrap.py");
+
+/// A Python function that each worker runs. Needs Python 3.9 or later and no package: the worker
+/// runtime is part of this crate.
+///
+/// The function takes one argument, the request, and returns the reply: `bytes` both ways, or JSON
+/// values with [`json`](Self::json). An exception fails the call with
+/// [`CallError::Raised`](crate::CallError::Raised), and the worker keeps serving. `print` goes to
+/// the log, as everything that the worker writes to stderr.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use ostler_pool::{CallError, Pool, Python};
+///
+/// let pool = Pool::builder(Python::function("math:sqrt").json()).size(1).build()?;
+/// assert_eq!(pool.call_json::<_, f64>(&2.25).await?, 1.5);
+/// let Err(CallError::Raised { source, .. }) = pool.call_json::<_, f64>(&-1).await else {
+///     panic!("-1 has a root")
+/// };
+/// assert_eq!(source.kind, "ValueError");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+///
+/// # Hooks of the module
+///
+/// The module of the function may define two more functions, both without arguments:
+///
+/// - `setup()` runs once in each worker, before the worker is ready.
+/// - `health()` runs at each health check. An exception fails the check, and the worker keeps
+///   serving; the result does not matter. It delays calls, so it should be quick. Without it, the
+///   runtime answers health checks itself, between two calls.
+///
+/// # Streams and cancellation
+///
+/// For [`Lease::stream`](crate::Lease::stream), the function may return an iterator, such as a
+/// generator: each item is sent as soon as it is there.
+///
+/// In a pool with a [`cancel_grace`](crate::Builder::cancel_grace), a call that its caller gives up
+/// is interrupted: the function gets the exception `Cancelled`, which is not an `Exception`, and a
+/// generator is closed. C code that does not check for signals runs on until the grace is over.
+///
+/// # Interpreter and modules
+///
+/// Modules are looked up in the worker's working directory, in `PYTHONPATH` and so on, as for
+/// `python3 -c`. Everything about the process (interpreter, environment, directory, limits) is set
+/// by [`interpreter`](Self::interpreter).
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Python {
+    target: String,
+    json: bool,
+    path: Vec<PathBuf>,
+    zygote: bool,
+    interpreter: Program,
+    /// The interpreter with its arguments, from `prepare` on.
+    prepared: Option<Program>,
+}
+
+impl Python {
+    /// A function, written as `module:function`. It may be an attribute of an attribute, as in
+    /// `module:Class.method`.
+    ///
+    /// The build of the pool fails if the text has another form. A module or function that does not
+    /// exist fails the start of each worker.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use ostler_pool::{Pool, Python};
+    ///
+    /// let pool = Pool::builder(Python::function("zlib:decompress")).size(1).build()?;
+    /// let compressed = b"\x78\x9c\xcb\x48\xcd\xc9\xc9\x07\x00\x06\x2c\x02\x15";
+    /// assert_eq!(pool.call(compressed).await?, b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn function(target: impl Into<String>) -> Self {
+        Self {
+            target: target.into(),
+            json: false,
+            path: Vec::new(),
+            zygote: false,
+            interpreter: Program::new("python3"),
+            prepared: None,
+        }
+    }
+
+    /// Makes requests and replies JSON: the function gets a value, not bytes, and returns one.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use ostler_pool::{Pool, Python};
+    ///
+    /// let pool = Pool::builder(Python::function("builtins:sorted").json()).size(1).build()?;
+    /// let sorted: Vec<u32> = pool.call_json(&[3, 1, 2]).await?;
+    /// assert_eq!(sorted, [1, 2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn json(mut self) -> Self {
+        self.json = true;
+        self
+    }
+
+    /// Adds a directory in which modules are looked up, before all others except those added
+    /// earlier.
+    ///
+    /// A relative directory is relative to the worker's working directory.
+    ///
+    /// ```no_run
+    /// # use ostler_pool::Python;
+    /// let python = Python::function("model:predict").path("python/src");
+    /// ```
+    pub fn path(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.path.push(directory.into());
+        self
+    }
+
+    /// Sets the interpreter: a path, a name to be looked up in `PATH`, or a [`Program`] with
+    /// environment, directory and limits. Default: `python3`.
+    ///
+    /// The interpreter of a virtual environment (`.venv/bin/python`) brings its packages along.
+    /// Arguments of the program come first, so they are options of the interpreter. A
+    /// [`preamble`](Program::preamble) is ignored: the worker runtime takes its place.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use ostler_pool::{Pool, Program, Python};
+    ///
+    /// let python3 = Program::new("python3").arg("-O").env("OMP_NUM_THREADS", "1").nice(10);
+    /// let getenv = Python::function("os:getenv").json().interpreter(python3);
+    /// let pool = Pool::builder(getenv).size(1).build()?;
+    /// assert_eq!(pool.call_json::<_, String>("OMP_NUM_THREADS").await?, "1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn interpreter(mut self, interpreter: impl Into<Program>) -> Self {
+        self.interpreter = interpreter.into();
+        self
+    }
+
+    /// Forks workers from a zygote: a process that has imported the module and run `setup()` once.
+    /// Linux only: elsewhere, the build of the pool fails.
+    ///
+    /// A worker is then ready within milliseconds, however long the imports take, and the workers
+    /// share the memory that none of them changes. `setup()` does not run again in each worker.
+    ///
+    /// A fork copies neither threads nor the state of a connection's other end. The zygote refuses
+    /// to start if it finds a thread after `setup()`; open connections in the first call instead.
+    ///
+    /// While no zygote runs, because it could not start or was killed, workers start without one,
+    /// and the pool tries to start another. The workers of a dead zygote keep serving, but their
+    /// exit status is [`ExitStatus::Unknown`](crate::ExitStatus::Unknown), because they were its
+    /// children.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use ostler_pool::{Pool, Python};
+    ///
+    /// let pool = Pool::builder(Python::function("statistics:fmean").json().zygote()).build()?;
+    /// assert_eq!(pool.call_json::<_, f64>(&[1, 2, 6]).await?, 3.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn zygote(mut self) -> Self {
+        self.zygote = true;
+        self
+    }
+
+    fn program(&self) -> Result<Program, OpenError> {
+        let named = |name: &str| !name.is_empty() && name.split('.').all(is_identifier);
+        if !self
+            .target
+            .split_once(':')
+            .is_some_and(|(module, function)| named(module) && named(function))
+        {
+            return Err(OpenError::BadTarget {
+                target: self.target.clone(),
+            });
+        }
+        let mut program = (self.interpreter.clone())
+            .args(["-u", "-c", BOOTSTRAP])
+            .arg(RUNTIME.len().to_string())
+            .arg(&self.target)
+            .preamble(RUNTIME);
+        if self.json {
+            program = program.arg("--json");
+        }
+        for directory in &self.path {
+            let mut option = OsString::from("--path=");
+            option.push(directory);
+            program = program.arg(option);
+        }
+        if self.zygote {
+            program = program.zygote("--zygote");
+        }
+        Ok(program)
+    }
+}
+
+/// Whether `name` looks like an identifier. Catches typing mistakes; Python itself decides the
+/// rest.
+fn is_identifier(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars
+        .next()
+        .is_some_and(|first| first.is_alphabetic() || first == '_')
+        && chars.all(|char| char.is_alphanumeric() || char == '_')
+}
+
+impl Opener for Python {
+    fn prepare(&mut self) -> Result<(), OpenError> {
+        self.prepared.insert(self.program()?).prepare()
+    }
+
+    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+        let program = self.prepared.as_ref();
+        program.expect("`prepare` comes first").open(worker)
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        match &self.prepared {
+            Some(program) => program.close(),
+            None => Box::pin(std::future::ready(())),
+        }
+    }
+}
