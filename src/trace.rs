@@ -18,7 +18,8 @@ pub struct Head {
 /// The version of the serialized form of [`Head`] and [`Step`].
 pub const VERSION: u32 = 1;
 
-/// One step of a pool: an input, and every effect that it caused. The steps of a pool, in order, tell its whole life.
+/// One step of a pool: an input, and every effect that it caused. The steps of a pool, in order,
+/// tell its whole life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Step {

@@ -14,7 +14,8 @@ use crate::rt::{self, Handle};
 
 /// Builds a [`Pool`]. Made by [`Pool::builder`].
 ///
-/// Each setter sets the option of [`Config`] with its name, where its unit, range, default and reason are documented.
+/// Each setter sets the option of [`Config`] with its name, where its unit, range, default and
+/// reason are documented.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -219,17 +220,20 @@ impl Builder {
         self
     }
 
-    /// Sets [`Config::cancel_grace`]: the time that a worker gets to end a call or a stream that was dropped or timed out.
+    /// Sets [`Config::cancel_grace`]: the time that a worker gets to end a call or a stream that
+    /// was dropped or timed out.
     ///
-    /// The worker is told that the answer is no longer wanted. If it ends the call in time, in any way, it serves on, with
-    /// its state and its sessions. Otherwise it is stopped and replaced, as it would be at once without a grace. A worker
-    /// that has not taken in the whole request gets no grace.
+    /// The worker is told that the answer is no longer wanted. If it ends the call in time, in any
+    /// way, it serves on, with its state and its sessions. Otherwise it is stopped and replaced, as
+    /// it would be at once without a grace. A worker that has not taken in the whole request gets
+    /// no grace.
     ///
     /// Only the worker's next client waits for this. The late answer is discarded.
     ///
-    /// In a Python worker, the signal `SIGURG` raises `Cancelled` in the function within 100 ms. `Cancelled` is not an
-    /// `Exception`: only `finally` and `except BaseException` see it. Code that does not return to the interpreter, such as
-    /// a long computation in C, is not interrupted, and costs its worker when the grace has passed.
+    /// In a Python worker, the signal `SIGURG` raises `Cancelled` in the function within 100 ms.
+    /// `Cancelled` is not an `Exception`: only `finally` and `except BaseException` see it. Code
+    /// that does not return to the interpreter, such as a long computation in C, is not
+    /// interrupted, and costs its worker when the grace has passed.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -255,8 +259,9 @@ impl Builder {
         self
     }
 
-    /// Records every step of the pool as lines of JSON: first its policy, then each input with all of its effects. The trace
-    /// holds no requests, replies or session names. In a checkout of ostler,
+    /// Records every step of the pool as lines of JSON: first its policy, then each input with all
+    /// of its effects. The trace holds no requests, replies or session names. In a checkout of
+    /// ostler,
     ///
     /// ```text
     /// cargo run --release --example check_trace FILE
@@ -264,9 +269,9 @@ impl Builder {
     ///
     /// checks that the specification allows every step.
     ///
-    /// A thread of its own writes the lines, and flushes when no more are waiting. The pool never waits for it: if the
-    /// writer fails, or falls behind by 65,536 steps, the trace ends there, and is valid up to there. When
-    /// [`Pool::shutdown`] resolves, every line is written.
+    /// A thread of its own writes the lines, and flushes when no more are waiting. The pool never
+    /// waits for it: if the writer fails, or falls behind by 65,536 steps, the trace ends there,
+    /// and is valid up to there. When [`Pool::shutdown`] resolves, every line is written.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -290,13 +295,13 @@ impl Builder {
         self
     }
 
-    /// Checks the options and the program, and opens the pool. Its workers start on the tokio runtime that this is called
-    /// in. Clients may call from any runtime, immediately.
+    /// Checks the options and the program, and opens the pool. Its workers start on the tokio
+    /// runtime that this is called in. Clients may call from any runtime, immediately.
     ///
     /// # Errors
     ///
-    /// [`BuildError`]: an option is out of range, the program does not exist, or there is no runtime. No worker was
-    /// started.
+    /// [`BuildError`]: an option is out of range, the program does not exist, or there is no
+    /// runtime. No worker was started.
     pub fn build(mut self) -> Result<Pool, BuildError> {
         let limits = Limits {
             checkout_timeout: self.config.checkout_timeout,

@@ -8,16 +8,18 @@ use ostler::policy::{InvalidOption, Policy, timeout};
 /// The smallest `max_frame`, in bytes: it leaves room for the handshake and a short error.
 const MIN_FRAME: usize = 1024;
 
-/// The largest `max_frame`, in bytes. A length prefix could claim four times as much, which no worker sends in one piece.
+/// The largest `max_frame`, in bytes. A length prefix could claim four times as much, which no
+/// worker sends in one piece.
 const MAX_FRAME: usize = 1 << 30;
 
 /// Every option of a pool.
 ///
-/// [`Builder`](crate::Builder) has a setter of the same name for each; [`Builder::config`](crate::Builder::config) takes
-/// all of them at once. [`Builder::build`](crate::Builder::build) checks the ranges, and its error names the option.
+/// [`Builder`](crate::Builder) has a setter of the same name for each;
+/// [`Builder::config`](crate::Builder::config) takes all of them at once.
+/// [`Builder::build`](crate::Builder::build) checks the ranges, and its error names the option.
 ///
-/// With the feature `serde`, a config can be read from a file. Absent options have their defaults, unknown ones are
-/// refused, and durations are numbers of seconds.
+/// With the feature `serde`, a config can be read from a file. Absent options have their defaults,
+/// unknown ones are refused, and durations are numbers of seconds.
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,17 +34,21 @@ const MAX_FRAME: usize = 1 << 30;
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Config {
-    /// Workers kept serving, 1 to 4096. Default: the number of processors available to this process.
+    /// Workers kept serving, 1 to 4096. Default: the number of processors available to this
+    /// process.
     pub size: usize,
-    /// Workers allowed beyond `size` while others are replaced or are still stopping, 1 to 4096. Default: 1.
+    /// Workers allowed beyond `size` while others are replaced or are still stopping, 1 to 4096.
+    /// Default: 1.
     pub surge: usize,
     /// Workers that may be starting at the same time, 1 to 4096. Default: 8.
     pub max_starting: usize,
-    /// Time from the spawn of a worker to its answer to the handshake, setup included. Default: 30 s.
+    /// Time from the spawn of a worker to its answer to the handshake, setup included. Default: 30
+    /// s.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub start_timeout: Duration,
-    /// Backoff after a failed start, and after a crash that follows another failure. It doubles with each consecutive
-    /// failure and is jittered by up to 10 %. The first crash of a worker is replaced immediately. Default: 100 ms.
+    /// Backoff after a failed start, and after a crash that follows another failure. It doubles
+    /// with each consecutive failure and is jittered by up to 10 %. The first crash of a worker is
+    /// replaced immediately. Default: 100 ms.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub restart_backoff: Duration,
     /// The longest backoff. Default: 30 s.
@@ -51,57 +57,63 @@ pub struct Config {
     /// Time that a worker must serve for its next failure to count as the first. Default: 60 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub restart_reset: Duration,
-    /// Consecutive failed starts after which, while no worker serves, waiting clients are refused. Default: 5.
+    /// Consecutive failed starts after which, while no worker serves, waiting clients are refused.
+    /// Default: 5.
     pub crash_loop: u32,
     /// Clients that may wait for a worker. Beyond it, a checkout fails immediately. Default: 1024.
     pub max_waiting: usize,
     /// Time that a client waits for a worker. Default: 5 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub checkout_timeout: Duration,
-    /// Time that a worker may take to answer a call, or to send the next part of a stream. Default: 30 s.
+    /// Time that a worker may take to answer a call, or to send the next part of a stream. Default:
+    /// 30 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub call_timeout: Duration,
-    /// Time that a worker gets to end a call that was dropped or timed out, before it is stopped. `None`: it is stopped
-    /// immediately. Default: `None`. See [`Builder::cancel_grace`](crate::Builder::cancel_grace).
+    /// Time that a worker gets to end a call that was dropped or timed out, before it is stopped.
+    /// `None`: it is stopped immediately. Default: `None`. See
+    /// [`Builder::cancel_grace`](crate::Builder::cancel_grace).
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds::optional"))]
     pub cancel_grace: Option<Duration>,
     /// Sessions that may be open. Beyond it, opening one fails immediately. Default: 1024.
     pub max_sessions: usize,
-    /// Time without a call after which a session ends; it may take 25 % longer. `None`: never. Default: 10 min.
+    /// Time without a call after which a session ends; it may take 25 % longer. `None`: never.
+    /// Default: 10 min.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds::optional"))]
     pub session_idle_timeout: Option<Duration>,
     /// Whether idle workers get health checks. Default: true.
     pub enable_health_monitoring: bool,
-    /// Interval between the health checks of an idle worker, and between the memory measurements of any worker. Jittered
-    /// by up to 10 %. Default: 30 s.
+    /// Interval between the health checks of an idle worker, and between the memory measurements of
+    /// any worker. Jittered by up to 10 %. Default: 30 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub health_check_interval: Duration,
     /// Time that a health check may take before it counts as missed. Default: 5 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub health_check_timeout: Duration,
-    /// Consecutive missed health checks after which a worker is stopped and replaced. A health check or call that succeeds
-    /// resets the count. Default: 3.
+    /// Consecutive missed health checks after which a worker is stopped and replaced. A health
+    /// check or call that succeeds resets the count. Default: 3.
     pub health_failure_threshold: u32,
-    /// Age at which a worker is replaced, jittered by up to 10 % so that workers that started together do not end
-    /// together. `None`: never. Default: 1 h.
+    /// Age at which a worker is replaced, jittered by up to 10 % so that workers that started
+    /// together do not end together. `None`: never. Default: 1 h.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds::optional"))]
     pub max_worker_age: Option<Duration>,
-    /// Answered calls after which a worker is replaced, lowered at random by up to 10 %. `None`: never. Default: 1000.
+    /// Answered calls after which a worker is replaced, lowered at random by up to 10 %. `None`:
+    /// never. Default: 1000.
     pub max_worker_requests: Option<u64>,
-    /// Resident bytes of a worker's processes at which it is replaced, lowered at random by up to 10 %. Measured every
-    /// `health_check_interval`. `None`: never. Default: `None`.
+    /// Resident bytes of a worker's processes at which it is replaced, lowered at random by up to
+    /// 10 %. Measured every `health_check_interval`. `None`: never. Default: `None`.
     pub max_worker_memory: Option<u64>,
-    /// Consecutive calls answered with an error after which a worker is replaced. `None`: never. Default: 5.
+    /// Consecutive calls answered with an error after which a worker is replaced. `None`: never.
+    /// Default: 5.
     ///
-    /// An error in the worker's function leaves the worker intact as far as the pool can tell. Many in a row may mean that
-    /// it has lost something it needs, such as a connection.
+    /// An error in the worker's function leaves the worker intact as far as the pool can tell. Many
+    /// in a row may mean that it has lost something it needs, such as a connection.
     pub error_threshold: Option<u32>,
-    /// Time that a worker serves before one of the four limits above may replace it. A limit that is reached at once then
-    /// does not keep the pool restarting workers. Default: 10 s.
+    /// Time that a worker serves before one of the four limits above may replace it. A limit that
+    /// is reached at once then does not keep the pool restarting workers. Default: 10 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub min_worker_life: Duration,
-    /// Time for a whole shutdown: calls under way finish, then the workers are stopped. `ask_grace` and `term_grace` are
-    /// cut to fit. Default: 30 s.
+    /// Time for a whole shutdown: calls under way finish, then the workers are stopped. `ask_grace`
+    /// and `term_grace` are cut to fit. Default: 30 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub shutdown_timeout: Duration,
     /// Time from asking a worker to exit to `SIGTERM`. Default: 2 s.
@@ -110,7 +122,8 @@ pub struct Config {
     /// Time from `SIGTERM` to `SIGKILL`. Default: 2 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub term_grace: Duration,
-    /// The largest frame in either direction: a request or a reply and 5 bytes. 1 KiB to 1 GiB, in bytes. Default: 64 MiB.
+    /// The largest frame in either direction: a request or a reply and 5 bytes. 1 KiB to 1 GiB, in
+    /// bytes. Default: 64 MiB.
     pub max_frame: usize,
 }
 
@@ -206,7 +219,8 @@ impl Config {
         }
     }
 
-    /// Checks the options that the core does not know, and returns `max_frame` as the protocol has it.
+    /// Checks the options that the core does not know, and returns `max_frame` as the protocol has
+    /// it.
     pub(crate) fn validate(&self) -> Result<u32, InvalidOption> {
         let least = Duration::from_nanos(1);
         timeout("checkout_timeout", self.checkout_timeout, least)?;

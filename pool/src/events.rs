@@ -13,8 +13,8 @@ use crate::driver::{Driver, Read};
 
 /// What happens to the workers of a pool, in order. Made by [`Pool::events`](crate::Pool::events).
 ///
-/// The pool never waits for a reader. A reader that falls behind by more than 4096 events misses the oldest ones, and is
-/// told how many. As a [`Stream`], it ends with the pool.
+/// The pool never waits for a reader. A reader that falls behind by more than 4096 events misses
+/// the oldest ones, and is told how many. As a [`Stream`], it ends with the pool.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -40,7 +40,8 @@ pub struct Events {
     next: u64,
 }
 
-/// A reader fell behind: this many events are gone. The next one it reads is the oldest that is left.
+/// A reader fell behind: this many events are gone. The next one it reads is the oldest that is
+/// left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the reader fell behind by {0} events: read them faster")]
 pub struct Lagged(pub u64);
@@ -90,7 +91,8 @@ impl Events {
     ///
     /// # Errors
     ///
-    /// [`RecvError::Lagged`] once each time this reader falls behind, [`RecvError::Closed`] at the end.
+    /// [`RecvError::Lagged`] once each time this reader falls behind, [`RecvError::Closed`] at the
+    /// end.
     pub async fn recv(&mut self) -> Result<Event, RecvError> {
         match poll_fn(|cx| self.poll_recv(cx)).await {
             Some(Ok(event)) => Ok(event),

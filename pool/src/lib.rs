@@ -1,4 +1,5 @@
-//! Pools of external worker processes that leak nothing: no process, zombie, descriptor, slot or waiter.
+//! Pools of external worker processes that leak nothing: no process, zombie, descriptor, slot or
+//! waiter.
 //!
 //! # A first call
 //!
@@ -18,14 +19,16 @@
 //!
 //! # How it works
 //!
-//! Every worker's life is a state machine in the crate `ostler`, whose transition table equals a TLA+ specification cell
-//! by cell. This crate drives those machines: it performs their effects on real processes, and feeds them what happens.
+//! Every worker's life is a state machine in the crate `ostler`, whose transition table equals a
+//! TLA+ specification cell by cell. This crate drives those machines: it performs their effects on
+//! real processes, and feeds them what happens.
 //!
 //! # Cargo features
 //!
 //! - `json` (default): calls with JSON both ways.
 //! - `serde`: [`Config`] can be read and written; statuses and reports can be written.
-//! - `record`: [`Builder::record`](Builder) writes down every step of a pool, to be checked against the specification.
+//! - `record`: [`Builder::record`](Builder) writes down every step of a pool, to be checked against
+//!   the specification.
 //! - `testing`: simulated workers, and checks for leaks.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

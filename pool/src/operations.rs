@@ -1,7 +1,8 @@
 //! Operations on a whole pool that act at once and can be awaited for their outcome.
 //!
-//! They implement [`IntoFuture`] instead of [`Future`]: a future does nothing until it is polled, and these have
-//! already begun. `.await` works; [`into_future`](IntoFuture::into_future) makes a future for combinators that need one.
+//! They implement [`IntoFuture`] instead of [`Future`]: a future does nothing until it is polled,
+//! and these have already begun. `.await` works; [`into_future`](IntoFuture::into_future) makes a
+//! future for combinators that need one.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -17,7 +18,8 @@ use crate::status::ShutdownReport;
 /// A boxed future, as [`IntoFuture`] needs a nameable one.
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A shutdown that has begun. Made by [`Pool::shutdown`](crate::Pool::shutdown); resolves to the report.
+/// A shutdown that has begun. Made by [`Pool::shutdown`](crate::Pool::shutdown); resolves to the
+/// report.
 ///
 /// Dropping it loses the report and nothing else.
 #[derive(Debug)]
@@ -33,8 +35,8 @@ pub struct Drain {
     end: oneshot::Receiver<DrainEnd>,
 }
 
-/// A rolling restart that has begun. Made by [`Pool::recycle_all`](crate::Pool::recycle_all); resolves to the number
-/// of replaced workers.
+/// A rolling restart that has begun. Made by [`Pool::recycle_all`](crate::Pool::recycle_all);
+/// resolves to the number of replaced workers.
 ///
 /// Dropping it does not stop the restart.
 #[derive(Debug)]

@@ -18,8 +18,8 @@ use crate::status::PoolStatus;
 /// A pool of external worker processes.
 ///
 /// A handle: clones are cheap and refer to the same pool. When the last one is dropped without a
-/// [`shutdown`](Pool::shutdown), the pool shuts down by itself while its runtime lives, and ends with the runtime
-/// otherwise. Either way it leaves nothing behind.
+/// [`shutdown`](Pool::shutdown), the pool shuts down by itself while its runtime lives, and ends
+/// with the runtime otherwise. Either way it leaves nothing behind.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -81,8 +81,8 @@ impl Pool {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: dropped before it resolves, the client leaves the queue, and a lease that was on its way to it goes to
-    /// the next client.
+    /// Cancel safe: dropped before it resolves, the client leaves the queue, and a lease that was
+    /// on its way to it goes to the next client.
     ///
     /// # Errors
     ///
@@ -131,7 +131,8 @@ impl Pool {
     /// # Errors
     ///
     /// See [`CallError`]. A call is never repeated silently:
-    /// [`request_written`](CallError::request_written) says whether the worker may have seen the request.
+    /// [`request_written`](CallError::request_written) says whether the worker may have seen the
+    /// request.
     pub async fn call(&self, request: impl AsRef<[u8]>) -> Result<Vec<u8>, CallError> {
         self.checkout().await?.call(request).await
     }
@@ -177,15 +178,15 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// [`SessionError::TooMany`], [`Draining`](SessionError::Draining) or [`Closed`](SessionError::Closed) when it is not
-    /// open and cannot be opened now.
+    /// [`SessionError::TooMany`], [`Draining`](SessionError::Draining) or
+    /// [`Closed`](SessionError::Closed) when it is not open and cannot be opened now.
     pub fn session(&self, name: &str) -> Result<Session, SessionError> {
         let driver = &self.owner.driver;
         Ok(Session::new(Arc::clone(driver), driver.session(name)?))
     }
 
-    /// Replaces a worker. It serves until its replacement is ready, and finishes its current lease. Does nothing to a
-    /// worker that has not started, is already leaving, or is gone.
+    /// Replaces a worker. It serves until its replacement is ready, and finishes its current lease.
+    /// Does nothing to a worker that has not started, is already leaving, or is gone.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -201,11 +202,13 @@ impl Pool {
         self.owner.driver.feed(Input::Recycle { worker });
     }
 
-    /// Begins a rolling restart: replaces every worker that serves now, as many at a time as `surge` allows, and never
-    /// with fewer than `size` serving. When a start fails, it stops, and the remaining workers serve on.
+    /// Begins a rolling restart: replaces every worker that serves now, as many at a time as
+    /// `surge` allows, and never with fewer than `size` serving. When a start fails, it stops, and
+    /// the remaining workers serve on.
     ///
-    /// Awaited, it resolves to the number of replaced workers, once they have been told to leave; they finish their leases
-    /// and serve their sessions, within the drain deadline. Called again meanwhile, it joins the one under way.
+    /// Awaited, it resolves to the number of replaced workers, once they have been told to leave;
+    /// they finish their leases and serve their sessions, within the drain deadline. Called again
+    /// meanwhile, it joins the one under way.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -225,11 +228,11 @@ impl Pool {
         RollingRestart::new(self.owner.driver.recycle_all())
     }
 
-    /// Begins to drain the pool: rejects new clients and new sessions until [`resume`](Self::resume). Waiting clients and
-    /// open sessions are served.
+    /// Begins to drain the pool: rejects new clients and new sessions until
+    /// [`resume`](Self::resume). Waiting clients and open sessions are served.
     ///
-    /// Awaited, it resolves once no client waits and no call is under way, or when the pool is resumed first. Sessions that
-    /// keep calling can delay that without limit.
+    /// Awaited, it resolves once no client waits and no call is under way, or when the pool is
+    /// resumed first. Sessions that keep calling can delay that without limit.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -264,8 +267,9 @@ impl Pool {
         self.owner.driver.feed(Input::Resume);
     }
 
-    /// Changes the number of workers to keep serving. Missing workers are started. Surplus workers are retired: starting
-    /// ones first, then idle ones, then busy ones once they have finished their leases.
+    /// Changes the number of workers to keep serving. Missing workers are started. Surplus workers
+    /// are retired: starting ones first, then idle ones, then busy ones once they have finished
+    /// their leases.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -321,14 +325,14 @@ impl Pool {
         self.owner.driver.status()
     }
 
-    /// Begins to shut the pool down: refuses waiting and new clients, lets calls under way finish and open sessions go on
-    /// until they end or the drain deadline passes, and stops every worker.
+    /// Begins to shut the pool down: refuses waiting and new clients, lets calls under way finish
+    /// and open sessions go on until they end or the drain deadline passes, and stops every worker.
     ///
-    /// Awaited, it resolves to a report when nothing of the pool is left, after `shutdown_timeout` at the latest. Called
-    /// again, it joins the first one.
+    /// Awaited, it resolves to a report when nothing of the pool is left, after `shutdown_timeout`
+    /// at the latest. Called again, it joins the first one.
     ///
-    /// A session that is not ended is waited for until the drain deadline, because it may still be needed: end the sessions
-    /// that are not.
+    /// A session that is not ended is waited for until the drain deadline, because it may still be
+    /// needed: end the sessions that are not.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {

@@ -58,7 +58,8 @@ pub struct WorkerStatus {
     pub errors: u64,
     /// Sessions bound to it.
     pub sessions: usize,
-    /// Resident bytes of its processes, when last measured: at its start and with each health check.
+    /// Resident bytes of its processes, when last measured: at its start and with each health
+    /// check.
     pub memory: Option<u64>,
     /// Its most recent health check, if it has answered one.
     pub last_probe: Option<Probe>,
@@ -155,8 +156,8 @@ impl fmt::Display for WorkerStatus {
 pub struct ShutdownReport {
     /// The workers that were alive when the shutdown began, in the order in which they ended.
     pub workers: Vec<WorkerEnd>,
-    /// Workers that the operating system had not released when `shutdown_timeout` passed. The pool keeps waiting for them
-    /// as long as its runtime lives.
+    /// Workers that the operating system had not released when `shutdown_timeout` passed. The pool
+    /// keeps waiting for them as long as its runtime lives.
     pub unreleased: Vec<WorkerId>,
     /// How long the whole shutdown took.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::serialize"))]
@@ -179,14 +180,15 @@ pub struct WorkerEnd {
     pub phase: Phase,
     /// Why it left the pool.
     pub reason: Reason,
-    /// The last rung of the stop ladder that was taken before it exited. `None`: it exited without being asked.
+    /// The last rung of the stop ladder that was taken before it exited. `None`: it exited without
+    /// being asked.
     pub rung: Option<Rung>,
     /// The exit status of its process. `None`: it never had a process.
     pub status: Option<ExitStatus>,
     /// Processes that had left its process group, and were found and killed.
     pub escaped: usize,
-    /// Whether the kernel confirmed that no descendant is alive. `None`: it was not asked, because the workers have no
-    /// control groups. See [`Release`](crate::port::Release).
+    /// Whether the kernel confirmed that no descendant is alive. `None`: it was not asked, because
+    /// the workers have no control groups. See [`Release`](crate::port::Release).
     pub confirmed: Option<bool>,
 }
 
@@ -196,7 +198,8 @@ impl fmt::Display for WorkerEnd {
         write!(f, "worker {name:8} ")?;
         let was_starting = self.phase == Phase::Initializing;
         match (self.rung, self.status) {
-            // The exit code of a worker that was stopped before it was ready says nothing: interpreters exit with 1.
+            // The exit code of a worker that was stopped before it was ready says nothing:
+            // interpreters exit with 1.
             (Some(rung), _) if was_starting => write!(f, "was still starting, {}", taken(rung))?,
             (_, None) => write!(f, "had no process")?,
             (Some(rung), Some(status)) => write!(f, "{}: {status}", taken(rung))?,

@@ -34,20 +34,24 @@ pub enum Effect {
         /// Why.
         refusal: Refusal,
     },
-    /// The session is over, and further use of it will be refused. Given once per session. Not answered.
+    /// The session is over, and further use of it will be refused. Given once per session. Not
+    /// answered.
     SessionEnded {
         /// The session.
         session: SessionId,
         /// Why.
         end: SessionEnd,
     },
-    /// The rolling restart that [`RecycleAll`](super::Input::RecycleAll) began has ended. Not answered.
+    /// The rolling restart that [`RecycleAll`](super::Input::RecycleAll) began has ended. Not
+    /// answered.
     RollingEnded(RollingEnd),
     /// The drain that [`Drain`](super::Input::Drain) began has ended. Not answered.
     DrainEnded(DrainEnd),
-    /// The shutdown has drained: every worker that is left is being stopped. Given once, before `Closed`. Not answered.
+    /// The shutdown has drained: every worker that is left is being stopped. Given once, before
+    /// `Closed`. Not answered.
     ShutdownDrained,
-    /// Start a timer. Answered by `Elapsed` with the same timer, unless it is cancelled first or its worker is released.
+    /// Start a timer. Answered by `Elapsed` with the same timer, unless it is cancelled first or
+    /// its worker is released.
     StartTimer {
         /// The timer.
         timer: Timer,
@@ -70,7 +74,8 @@ pub enum Effect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Order {
-    /// Open the port and make the handshake. Answered by [`PortFact`](super::PortFact) `Started` or `StartFailed`.
+    /// Open the port and make the handshake. Answered by [`PortFact`](super::PortFact) `Started` or
+    /// `StartFailed`.
     Open,
     /// Take this rung of the stop ladder. Answered by `Exited`; on [`Rung::Reap`] by `Released`.
     Stop {
@@ -79,19 +84,20 @@ pub enum Order {
         /// Why the worker leaves the pool.
         reason: Reason,
     },
-    /// Check the worker's health. Answered by `Probed` with the same lease, or by `LeaseEnded` with a fault. Not
-    /// answered if the worker ends first.
+    /// Check the worker's health. Answered by `Probed` with the same lease, or by `LeaseEnded` with
+    /// a fault. Not answered if the worker ends first.
     Probe {
         /// The lease that the health check holds meanwhile.
         lease: LeaseId,
     },
-    /// Tell the worker to cancel its call, and wait until it ends the call. Answered by `CancelEnded` with the same
-    /// lease. Not answered if the worker ends first.
+    /// Tell the worker to cancel its call, and wait until it ends the call. Answered by
+    /// `CancelEnded` with the same lease. Not answered if the worker ends first.
     Cancel {
         /// The lease under which the cancelled call runs.
         lease: LeaseId,
     },
-    /// Measure the memory of the worker's processes. Answered by `Measured`. Not answered where it cannot be known.
+    /// Measure the memory of the worker's processes. Answered by `Measured`. Not answered where it
+    /// cannot be known.
     Measure,
 }
 

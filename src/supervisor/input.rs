@@ -4,12 +4,14 @@ use super::{Fault, Timer};
 use crate::{LeaseId, SessionId, WaiterId, WorkerId};
 
 /// A fact about the pool, fed to [`Supervisor::feed`](super::Supervisor::feed).
-// Exhaustive: only a driver constructs inputs, and the ties to the specification match on every one.
+// Exhaustive: only a driver constructs inputs, and the ties to the specification match on every
+// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Input {
-    /// A client wants a lease. Answered exactly once, at once or later, by [`Grant`](super::Effect::Grant) or
-    /// [`Refuse`](super::Effect::Refuse), unless `GaveUp` comes first.
+    /// A client wants a lease. Answered exactly once, at once or later, by
+    /// [`Grant`](super::Effect::Grant) or [`Refuse`](super::Effect::Refuse), unless `GaveUp` comes
+    /// first.
     Checkout {
         /// The client.
         waiter: WaiterId,
@@ -51,7 +53,8 @@ pub enum Input {
         /// Whether the worker reported itself healthy.
         healthy: bool,
     },
-    /// A cancelled call ended, or can no longer end cleanly. Answers [`Order::Cancel`](super::Order::Cancel).
+    /// A cancelled call ended, or can no longer end cleanly. Answers
+    /// [`Order::Cancel`](super::Order::Cancel).
     CancelEnded {
         /// The lease that the order named.
         lease: LeaseId,
@@ -65,8 +68,8 @@ pub enum Input {
         /// Resident bytes.
         bytes: u64,
     },
-    /// A client opens a session. The session's first lease binds it to a worker. Answered only on refusal, by
-    /// [`SessionEnded`](super::Effect::SessionEnded). Stale if the session is open.
+    /// A client opens a session. The session's first lease binds it to a worker. Answered only on
+    /// refusal, by [`SessionEnded`](super::Effect::SessionEnded). Stale if the session is open.
     OpenSession {
         /// The session: an id that was never used before.
         session: SessionId,
@@ -82,8 +85,8 @@ pub enum Input {
         worker: WorkerId,
     },
     /// The application wants every serving worker replaced: a rolling restart. Answered by
-    /// [`RollingEnded`](super::Effect::RollingEnded). Stale while a rolling restart is under way, whose end then
-    /// answers both.
+    /// [`RollingEnded`](super::Effect::RollingEnded). Stale while a rolling restart is under way,
+    /// whose end then answers both.
     RecycleAll,
     /// Reject new clients and new sessions; serve waiting clients and open sessions. Answered by
     /// [`DrainEnded`](super::Effect::DrainEnded). Repeated after that, it is answered again.
@@ -109,12 +112,14 @@ pub enum LeaseEnd {
     Clean,
     /// In the middle of a call. The worker must not serve another client.
     Fault(Fault),
-    /// In the middle of a call whose request the worker has in full, so that it can be told to cancel it. With a
-    /// `cancel_grace`, the worker gets that time to end the call; without one, this is a fault.
+    /// In the middle of a call whose request the worker has in full, so that it can be told to
+    /// cancel it. With a `cancel_grace`, the worker gets that time to end the call; without one,
+    /// this is a fault.
     Cancellable(Fault),
 }
 
-/// What can happen to a port. The task that owns the port reports these in the order in which they happened.
+/// What can happen to a port. The task that owns the port reports these in the order in which they
+/// happened.
 // Exhaustive: as `Input`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

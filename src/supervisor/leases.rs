@@ -39,8 +39,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// A cancelled call ended. If it ended clean, the worker serves on; otherwise it is stopped, as it would have been
-    /// without a grace.
+    /// A cancelled call ended. If it ended clean, the worker serves on; otherwise it is stopped, as
+    /// it would have been without a grace.
     pub(super) fn cancel_ended(&mut self, lease: LeaseId, clean: bool) -> Result<(), Illegal> {
         let Some(fault) = self.cancelling(lease) else {
             self.counters.stale += 1;

@@ -64,7 +64,8 @@ impl Supervisor {
         self.abandon_rolling();
         self.cancel_backoffs_beyond(0);
         self.close_unbound_sessions();
-        // Draining and stopping workers are on their way out: retiring them would count a stale input.
+        // Draining and stopping workers are on their way out: retiring them would count a stale
+        // input.
         let staffing = (self.slots.iter()).filter(|(_, o)| o.phase().is_staffing());
         let workers: Vec<WorkerId> = staffing.map(|(worker, _)| worker).collect();
         for worker in workers {
@@ -72,8 +73,8 @@ impl Supervisor {
         }
     }
 
-    /// As [`feed_worker`](Self::feed_worker), for inputs that the supervisor chose because the worker's phase accepts
-    /// them.
+    /// As [`feed_worker`](Self::feed_worker), for inputs that the supervisor chose because the
+    /// worker's phase accepts them.
     pub(super) fn must_feed(
         &mut self,
         worker: WorkerId,
@@ -84,7 +85,8 @@ impl Supervisor {
         debug_assert_eq!(moved, Ok(true), "worker {worker}: {input}");
     }
 
-    /// Feeds an input to one worker's machine and passes on its effects. Returns whether the worker moved.
+    /// Feeds an input to one worker's machine and passes on its effects. Returns whether the worker
+    /// moved.
     pub(super) fn feed_worker(
         &mut self,
         worker: WorkerId,
@@ -149,7 +151,8 @@ impl Supervisor {
         }
     }
 
-    /// Adds to a machine's effects what the machine does not know: durations, generations and reasons.
+    /// Adds to a machine's effects what the machine does not know: durations, generations and
+    /// reasons.
     pub(super) fn order_all(&mut self, worker: WorkerId, effects: Effects) {
         let Some(occupant) = self.slots.get_mut(worker) else {
             return;

@@ -1,8 +1,9 @@
-//! Every decision about the workers of a pool: which are started, which client gets which lease, which workers are
-//! retired, and when the pool has ended.
+//! Every decision about the workers of a pool: which are started, which client gets which lease,
+//! which workers are retired, and when the pool has ended.
 //!
-//! The [`Supervisor`] decides and performs nothing. Facts go in as [`Input`]s, orders come out as [`Effect`]s. A driver
-//! **performs every effect, and the effects of one worker in the order given.** [`Supervisor`] shows the loop.
+//! The [`Supervisor`] decides and performs nothing. Facts go in as [`Input`]s, orders come out as
+//! [`Effect`]s. A driver **performs every effect, and the effects of one worker in the order
+//! given.** [`Supervisor`] shows the loop.
 
 mod effect;
 mod event;

@@ -69,14 +69,15 @@ impl Supervisor {
         }
     }
 
-    /// A worker answered a health check, in time or late. A worker that reports itself unhealthy too often is retired
-    /// at once.
+    /// A worker answered a health check, in time or late. A worker that reports itself unhealthy
+    /// too often is retired at once.
     pub(super) fn probed(&mut self, lease: LeaseId, healthy: bool) -> Result<(), Illegal> {
         let Some(occupant) = self.slots.under_lease(lease) else {
             self.counters.stale += 1;
             return Ok(());
         };
-        // A late answer does not reset the count: its deadline was counted as a miss when it passed.
+        // A late answer does not reset the count: its deadline was counted as a miss when it
+        // passed.
         let late = occupant.lease.map(|held| held.by) == Some(Holder::Probe { late: true });
         match (healthy, late) {
             (true, false) => occupant.health.misses = 0,
@@ -95,8 +96,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// A health check missed its deadline. The check keeps its lease, because the worker may still answer; the worker is
-    /// stopped when it has missed too many.
+    /// A health check missed its deadline. The check keeps its lease, because the worker may still
+    /// answer; the worker is stopped when it has missed too many.
     pub(super) fn probe_elapsed(&mut self, lease: LeaseId) -> Result<(), Illegal> {
         let threshold = self.policy.health_failure_threshold;
         let Some(occupant) = self.slots.under_lease(lease) else {

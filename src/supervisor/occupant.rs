@@ -9,7 +9,8 @@ use crate::{LeaseId, SessionId, WorkerId};
 #[derive(Clone, Debug)]
 pub(super) struct Occupant {
     pub(super) machine: Worker,
-    /// The lease that is out. It stays here when the worker is stopped, until its holder returns it.
+    /// The lease that is out. It stays here when the worker is stopped, until its holder returns
+    /// it.
     pub(super) lease: Option<Held>,
     /// Leases granted so far: the serial of the latest.
     pub(super) leases: u64,
@@ -94,7 +95,8 @@ impl Occupant {
         matches!(self.phase(), Phase::Lingering | Phase::Finishing)
     }
 
-    /// Whether a client's call may be under way on it: a client holds it, or a call that a client gave up.
+    /// Whether a client's call may be under way on it: a client holds it, or a call that a client
+    /// gave up.
     pub(super) fn is_held_by_client(&self) -> bool {
         matches!(
             self.lease,

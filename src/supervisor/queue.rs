@@ -44,8 +44,8 @@ impl Supervisor {
         }
     }
 
-    /// Grants workers to waiting clients in FIFO order. A client that no idle worker can serve does not hold up the
-    /// clients behind it.
+    /// Grants workers to waiting clients in FIFO order. A client that no idle worker can serve does
+    /// not hold up the clients behind it.
     pub(super) fn grant(&mut self) {
         let mut next = 0;
         while let Some(&waiting) = self.queue.get(next) {
@@ -94,8 +94,9 @@ impl Supervisor {
         id
     }
 
-    /// Refuses clients for which no worker is in prospect, then the newest ones beyond `max_waiting`. A client that waits
-    /// for its session's worker always has a prospect: that worker.
+    /// Refuses clients for which no worker is in prospect, then the newest ones beyond
+    /// `max_waiting`. A client that waits for its session's worker always has a prospect: that
+    /// worker.
     pub(super) fn refuse(&mut self) {
         if self.queue.is_empty() {
             return;

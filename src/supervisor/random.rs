@@ -2,7 +2,8 @@
 
 use core::time::Duration;
 
-/// Sebastiano Vigna's SplitMix64: random enough that pools do not act in lockstep, and reproducible from its seed.
+/// Sebastiano Vigna's SplitMix64: random enough that pools do not act in lockstep, and reproducible
+/// from its seed.
 #[derive(Clone, Debug)]
 pub(super) struct Random(u64);
 

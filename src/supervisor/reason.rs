@@ -43,7 +43,8 @@ pub enum Reason {
     Exited,
     /// A lease on it ended in the middle of a call.
     Fault(Fault),
-    /// It missed `health_failure_threshold` health checks in a row, or reported itself unhealthy as often.
+    /// It missed `health_failure_threshold` health checks in a row, or reported itself unhealthy as
+    /// often.
     Unhealthy,
     /// It reached a limit.
     Limit(Limit),

@@ -104,8 +104,9 @@ impl Supervisor {
         })
     }
 
-    /// Retires workers that are to be replaced while more than `size` serve, so never before a replacement is ready.
-    /// Idle ones first, because a busy one keeps its slot for as long as its call takes.
+    /// Retires workers that are to be replaced while more than `size` serve, so never before a
+    /// replacement is ready. Idle ones first, because a busy one keeps its slot for as long as its
+    /// call takes.
     pub(super) fn retire_replaced(&mut self) {
         while self.slots.count(|o| o.is_serving()) > self.policy.size
             && let Some((worker, reason)) = self.next_replaced()
@@ -128,8 +129,9 @@ impl Supervisor {
         self.policy.size = size.clamp(1, MAX_SIZE);
     }
 
-    /// Retires workers beyond `size`, after a shrink or after a rolling restart stopped with a replacement on its way:
-    /// starting ones first, then idle ones, then busy ones, each group from the highest slot down.
+    /// Retires workers beyond `size`, after a shrink or after a rolling restart stopped with a
+    /// replacement on its way: starting ones first, then idle ones, then busy ones, each group from
+    /// the highest slot down.
     pub(super) fn retire_surplus(&mut self) {
         while self.slots.count(|o| o.is_staff()) > self.policy.size {
             let staff = self.slots.iter().rev().filter(|(_, o)| o.is_staff());

@@ -11,13 +11,14 @@ use crate::worker::{Input, Phase};
 
 /// Failures, and the backoffs that follow them.
 ///
-/// Each vacancy carries the consecutive failures of the workers that left it, so one program that keeps crashing delays
-/// only its own replacement.
+/// Each vacancy carries the consecutive failures of the workers that left it, so one program that
+/// keeps crashing delays only its own replacement.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Restarts {
     /// Consecutive failed starts, pool-wide. Any worker that becomes ready resets it.
     failed_starts: u32,
-    /// Vacancies held back by a backoff. Once the pool has settled, at most as many as workers are missing.
+    /// Vacancies held back by a backoff. Once the pool has settled, at most as many as workers are
+    /// missing.
     backoffs: Vec<Backoff>,
     /// Vacancies for the next workers, oldest first. A worker that finds none here fills a new one.
     vacancies: VecDeque<Vacancy>,
@@ -110,8 +111,8 @@ impl Supervisor {
         self.stop_rolling();
     }
 
-    /// A worker left a vacancy. It is filled at once, except after a failed start and after a crash that follows another
-    /// failure: then it backs off first.
+    /// A worker left a vacancy. It is filled at once, except after a failed start and after a crash
+    /// that follows another failure: then it backs off first.
     pub(super) fn vacated(&mut self, transition: Transition) {
         let (Some(occupant), Some(left)) = (self.slots.get(transition.worker), transition.reason)
         else {
@@ -140,8 +141,9 @@ impl Supervisor {
         }
     }
 
-    /// Cancels backoffs, the latest first, until no more are left than workers are missing. Others may have filled the
-    /// vacancy, because a worker that was to be replaced is kept, or the pool may have shrunk or ended.
+    /// Cancels backoffs, the latest first, until no more are left than workers are missing. Others
+    /// may have filled the vacancy, because a worker that was to be replaced is kept, or the pool
+    /// may have shrunk or ended.
     pub(super) fn cancel_backoffs_beyond(&mut self, missing: usize) {
         while self.restarts.backoffs.len() > missing
             && let Some(backoff) = self.restarts.backoffs.pop()

@@ -29,7 +29,8 @@ enum Home {
 
 impl Supervisor {
     pub(super) fn open_session(&mut self, session: SessionId) {
-        // Opening it again would unbind it from its worker, and strand the clients that wait for that worker.
+        // Opening it again would unbind it from its worker, and strand the clients that wait for
+        // that worker.
         if self.sessions.contains_key(&session) {
             self.counters.stale += 1;
             return;
@@ -80,8 +81,8 @@ impl Supervisor {
         }
     }
 
-    /// The ready worker that a new session is bound to: the one with the fewest sessions, preferring workers that are not
-    /// about to be replaced.
+    /// The ready worker that a new session is bound to: the one with the fewest sessions,
+    /// preferring workers that are not about to be replaced.
     pub(super) fn best_home(&self) -> Option<WorkerId> {
         let ready = self.slots.iter().filter(|(_, o)| o.phase() == Phase::Ready);
         ready
@@ -108,8 +109,8 @@ impl Supervisor {
         self.sessions.values().filter(here).count()
     }
 
-    /// The worker no longer serves its sessions. Clients that wait for it are told now; a session without a waiting
-    /// client is kept until its client asks.
+    /// The worker no longer serves its sessions. Clients that wait for it are told now; a session
+    /// without a waiting client is kept until its client asks.
     pub(super) fn lose_sessions(&mut self, worker: WorkerId, reason: Reason) {
         let here = |(id, session): (&SessionId, &Session)| {
             (session.home == Home::Bound(worker)).then_some(*id)

@@ -6,28 +6,31 @@ use crate::WorkerId;
 use crate::worker::{self, Phase};
 
 impl Supervisor {
-    /// Runs after every input, and decides until nothing is left to decide. The steps depend on their order; each says
-    /// what breaks if it moves.
+    /// Runs after every input, and decides until nothing is left to decide. The steps depend on
+    /// their order; each says what breaks if it moves.
     pub(super) fn settle(&mut self) {
-        // Before `start`: deciding on a replacement opens a vacancy. Later, the replacement would start only after the
-        // next input, which an idle pool may never get.
+        // Before `start`: deciding on a replacement opens a vacancy. Later, the replacement would
+        // start only after the next input, which an idle pool may never get.
         self.replace_at_limits();
-        // Before `grant`: otherwise an idle worker that can retire now is granted, and keeps its slot for that call.
+        // Before `grant`: otherwise an idle worker that can retire now is granted, and keeps its
+        // slot for that call.
         self.retire_replaced();
         // Before `grant`, for the same reason.
         self.retire_surplus();
         // Before `refuse`: otherwise a client that an idle worker can serve is refused.
         self.grant();
-        // After both retirements: an idle worker without sessions is stopped by the input that retired it. Otherwise it
-        // lingers until the next input.
+        // After both retirements: an idle worker without sessions is stopped by the input that
+        // retired it. Otherwise it lingers until the next input.
         self.end_drains();
         // After the retirements and `replace_at_limits`, which change how many workers are missing.
         self.start();
         // Before `end_pool_drain`, which looks for an empty queue.
         self.refuse();
-        // After `retire_replaced`, which may just have retired the last worker of the rolling restart.
+        // After `retire_replaced`, which may just have retired the last worker of the rolling
+        // restart.
         self.end_rolling();
-        // After `grant` and `refuse`, which empty the queue: otherwise the drain ends one input late.
+        // After `grant` and `refuse`, which empty the queue: otherwise the drain ends one input
+        // late.
         self.end_pool_drain();
         // After `end_drains`, which stops the last draining worker.
         self.end_shutdown_drain();

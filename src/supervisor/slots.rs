@@ -11,7 +11,8 @@ use crate::{LeaseId, WorkerId};
 /// Every slot. All counts of a pool are derived from here, and stored nowhere else.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Slots {
-    /// Never shrinks, so that no generation repeats. At most the largest `size + surge` that the pool has had.
+    /// Never shrinks, so that no generation repeats. At most the largest `size + surge` that the
+    /// pool has had.
     slots: Vec<Slot>,
 }
 
@@ -91,7 +92,8 @@ impl Slots {
         })
     }
 
-    /// The first worker that matches. Low slots come first, so that under light load the same few workers stay warm.
+    /// The first worker that matches. Low slots come first, so that under light load the same few
+    /// workers stay warm.
     pub(super) fn find(&self, matches: impl Fn(&Occupant) -> bool) -> Option<WorkerId> {
         self.iter()
             .find(|(_, occupant)| matches(occupant))

@@ -3,8 +3,8 @@
 use crate::worker;
 use crate::{LeaseId, WorkerId};
 
-/// A timer. No two running timers share a value, so the supervisor recognizes one that elapsed while it was being
-/// cancelled.
+/// A timer. No two running timers share a value, so the supervisor recognizes one that elapsed
+/// while it was being cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Timer {
@@ -44,8 +44,8 @@ pub enum Timer {
 }
 
 impl Timer {
-    /// The worker that the timer is about. Its timers end with it: the driver drops those that still run when the
-    /// worker is released.
+    /// The worker that the timer is about. Its timers end with it: the driver drops those that
+    /// still run when the worker is released.
     #[must_use]
     pub const fn worker(&self) -> Option<WorkerId> {
         match self {

@@ -39,8 +39,9 @@ pub(super) enum Deferred {
 }
 
 impl Driver {
-    /// Feeds an input to the core and dispatches its effects. `cause` is what the input means for a worker that is
-    /// starting or serving: recorded only if the core decides that the input ended its start, or that it exited by itself.
+    /// Feeds an input to the core and dispatches its effects. `cause` is what the input means for a
+    /// worker that is starting or serving: recorded only if the core decides that the input ended
+    /// its start, or that it exited by itself.
     pub(super) fn feed_locked(
         self: &Arc<Self>,
         state: &mut State,
@@ -55,8 +56,8 @@ impl Driver {
         deferred
     }
 
-    /// Takes the effects of `input`, queues each worker's orders, and returns what to do after the lock is released. A
-    /// new pool has effects without an input.
+    /// Takes the effects of `input`, queues each worker's orders, and returns what to do after the
+    /// lock is released. A new pool has effects without an input.
     pub(super) fn dispatch(
         self: &Arc<Self>,
         state: &mut State,
@@ -177,7 +178,8 @@ impl Driver {
     }
 }
 
-/// Reports the end of the pool when dropped, also when the runtime ends first and drops the task unfinished.
+/// Reports the end of the pool when dropped, also when the runtime ends first and drops the task
+/// unfinished.
 struct Closing(Arc<Driver>);
 
 impl Drop for Closing {

@@ -5,7 +5,8 @@ use std::task::Waker;
 
 use ostler::supervisor::Event;
 
-/// How many events a reader may be behind. A reader that is further behind misses the oldest, and is told how many.
+/// How many events a reader may be behind. A reader that is further behind misses the oldest, and
+/// is told how many.
 const KEPT: usize = 4096;
 
 /// The most recent events, in order. Empty while there is no reader, so that it costs nothing then.
@@ -62,7 +63,8 @@ impl EventLog {
         waker
     }
 
-    /// Sets the task to wake when an event comes. The caller drops the previous one after it has released the lock.
+    /// Sets the task to wake when an event comes. The caller drops the previous one after it has
+    /// released the lock.
     pub(super) fn wait(&mut self, reader: u64, waker: Waker) -> Option<Waker> {
         self.readers.get_mut(&reader)?.replace(waker)
     }

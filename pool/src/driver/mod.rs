@@ -1,9 +1,9 @@
 //! The driver owns the supervisor behind one mutex and performs its effects.
 //!
-//! Every input takes the same path: lock, feed the supervisor, dispatch its effects, unlock, perform the rest. Orders for
-//! one worker are queued while the lock is held, so they keep their order no matter which thread performs them. Wakers,
-//! log calls, spawns and destructors of user values run after the lock is released, because they may call back into the
-//! pool.
+//! Every input takes the same path: lock, feed the supervisor, dispatch its effects, unlock,
+//! perform the rest. Orders for one worker are queued while the lock is held, so they keep their
+//! order no matter which thread performs them. Wakers, log calls, spawns and destructors of user
+//! values run after the lock is released, because they may call back into the pool.
 //!
 //! | file | what |
 //! |---|---|
@@ -44,8 +44,8 @@ use crate::recorder::Recorder;
 use crate::rt::{self, Handle, Instant, Mutex, MutexGuard, Sleep};
 use crate::status::{PoolStatus, ShutdownReport, WorkerEnd};
 
-/// How long after the shutdown's deadline its report may come, if something could not be released by then. Without it,
-/// the report would race the core's own last stage.
+/// How long after the shutdown's deadline its report may come, if something could not be released
+/// by then. Without it, the report would race the core's own last stage.
 const REPORT_GRACE: Duration = Duration::from_millis(100);
 
 /// Limits that concern the driver and not the core.
@@ -100,7 +100,8 @@ impl Driver {
         self.perform(deferred);
     }
 
-    /// As [`feed`](Self::feed), for an input that may end a start or report an exit, with what to record if it does.
+    /// As [`feed`](Self::feed), for an input that may end a start or report an exit, with what to
+    /// record if it does.
     fn feed_with_cause(self: &Arc<Self>, input: Input, cause: StartError) {
         let deferred = self.feed_locked(&mut self.lock(), input, Some(cause));
         self.perform(deferred);

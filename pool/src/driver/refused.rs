@@ -26,7 +26,8 @@ impl From<Refused> for CheckoutError {
                 pool,
             },
             (Refusal::Draining, _) => Self::Draining { pool },
-            // A crash loop has a last failure, and a client without a session is not refused for one.
+            // A crash loop has a last failure, and a client without a session is not refused for
+            // one.
             _ => Self::Closed,
         }
     }

@@ -123,7 +123,8 @@ impl State {
         self.workers[worker.slot].take()
     }
 
-    /// Queues an order for a worker's task, and returns what wakes it. `None`: the worker has no task yet.
+    /// Queues an order for a worker's task, and returns what wakes it. `None`: the worker has no
+    /// task yet.
     pub(super) fn queue(&mut self, worker: WorkerId, order: Order) -> Option<Arc<Notify>> {
         let entry = self.worker(worker)?;
         if let Order::Stop { rung, .. } = order

@@ -120,7 +120,8 @@ mod tests {
         Timer::Probe { lease }
     }
 
-    /// Timers elapse in the order of their deadlines, and those with the same one in the order of their starts.
+    /// Timers elapse in the order of their deadlines, and those with the same one in the order of
+    /// their starts.
     #[test]
     fn timers_elapse_in_order() {
         let now = Instant::now();

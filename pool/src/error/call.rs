@@ -10,8 +10,8 @@ use crate::port::Exit;
 
 /// Why a call returned no reply.
 ///
-/// A call is never repeated silently. [`request_written`](Self::request_written) says whether the worker may have seen
-/// the request, and with it whether a retry is safe.
+/// A call is never repeated silently. [`request_written`](Self::request_written) says whether the
+/// worker may have seen the request, and with it whether a retry is safe.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
@@ -39,8 +39,8 @@ pub enum CallError {
         /// Whether the worker may have seen the whole request. If not, it cannot have acted on it.
         request_written: bool,
     },
-    /// The worker did not answer within `call_timeout`. It is stopped and replaced, unless it ends the call within the
-    /// pool's `cancel_grace`.
+    /// The worker did not answer within `call_timeout`. It is stopped and replaced, unless it ends
+    /// the call within the pool's `cancel_grace`.
     #[error(
         "worker {worker} did not answer within {after:?}: raise `call_timeout` if the call may take longer"
     )]
@@ -86,7 +86,8 @@ pub enum CallError {
         /// The worker.
         worker: WorkerId,
     },
-    /// The request cannot be written as JSON, or the worker's answer is not the expected JSON. The lease remains usable.
+    /// The request cannot be written as JSON, or the worker's answer is not the expected JSON. The
+    /// lease remains usable.
     #[cfg(feature = "json")]
     #[error("the {part} is not the expected JSON")]
     Json {
@@ -131,7 +132,8 @@ impl CallError {
         }
     }
 
-    /// Whether the worker may have seen the whole request. If not, it cannot have acted on it, and a retry is safe.
+    /// Whether the worker may have seen the whole request. If not, it cannot have acted on it, and
+    /// a retry is safe.
     #[must_use]
     pub fn request_written(&self) -> bool {
         match self {
@@ -171,8 +173,8 @@ impl CallError {
         }
     }
 
-    /// The error with its causes, the remote traceback and the worker's last lines of stderr, for people: several
-    /// lines.
+    /// The error with its causes, the remote traceback and the worker's last lines of stderr, for
+    /// people: several lines.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {

@@ -56,8 +56,8 @@ pub enum CheckoutError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The session's worker left the pool, and the state that it kept for the session with it. Opened again, the session
-    /// is bound to another worker.
+    /// The session's worker left the pool, and the state that it kept for the session with it.
+    /// Opened again, the session is bound to another worker.
     #[error("the session is lost with its worker: {reason}")]
     Lost {
         /// Why the worker left.
@@ -74,7 +74,8 @@ pub enum SessionError {
         /// The pool's `max_sessions`.
         max_sessions: usize,
     },
-    /// The session's worker did not become free in time; or, before the session's first call, no worker did.
+    /// The session's worker did not become free in time; or, before the session's first call, no
+    /// worker did.
     #[error("{} did not become free for the session within {after:?} ({pool}): raise `checkout_timeout`", named(*.worker))]
     TimedOut {
         /// The session's worker. `None` before its first call.
@@ -99,7 +100,8 @@ pub enum SessionError {
         #[source]
         last: Arc<StartError>,
     },
-    /// The session is not open or has no worker yet, and the pool rejects new clients until it is resumed.
+    /// The session is not open or has no worker yet, and the pool rejects new clients until it is
+    /// resumed.
     #[error("the pool rejects new sessions until it is resumed ({pool})")]
     Draining {
         /// The pool at that moment.

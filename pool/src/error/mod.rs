@@ -1,7 +1,8 @@
 //! What can go wrong: one variant per failure that a caller would treat differently.
 //!
-//! Every error displays its own level only, on one line. [`source`](std::error::Error::source) returns the next
-//! level; `report` prints all of them, with the remote traceback and the worker's last lines of stderr.
+//! Every error displays its own level only, on one line. [`source`](std::error::Error::source)
+//! returns the next level; `report` prints all of them, with the remote traceback and the worker's
+//! last lines of stderr.
 
 mod call;
 mod checkout;

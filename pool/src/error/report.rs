@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::{CallError, RemoteError, StartError};
 use crate::port::Exit;
 
-/// An error with its causes, one per line, then the remote traceback and the worker's last lines of stderr.
+/// An error with its causes, one per line, then the remote traceback and the worker's last lines of
+/// stderr.
 ///
 /// Returned by the `report` method of each error.
 #[derive(Clone, Copy, Debug)]

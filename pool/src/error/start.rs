@@ -18,7 +18,8 @@ pub enum BuildError {
     /// No worker could ever be started.
     #[error(transparent)]
     Program(#[from] OpenError),
-    /// `build` was called outside a tokio runtime. The pool's tasks run on the runtime that `build` is called in.
+    /// `build` was called outside a tokio runtime. The pool's tasks run on the runtime that `build`
+    /// is called in.
     #[error("a pool must be built inside a tokio runtime: call `build` from async code")]
     NoRuntime,
     /// The thread that writes the trace could not be started.
@@ -38,7 +39,8 @@ pub enum StartError {
         /// Why.
         source: OpenError,
     },
-    /// It answered the handshake with an error: its module could not be imported, or its `setup()` failed.
+    /// It answered the handshake with an error: its module could not be imported, or its `setup()`
+    /// failed.
     #[error("worker {worker} refused to start")]
     Refused {
         /// The worker.
@@ -72,7 +74,8 @@ pub enum StartError {
         /// The worker.
         worker: WorkerId,
     },
-    /// It broke the protocol in the handshake: it speaks another protocol, or another version of it.
+    /// It broke the protocol in the handshake: it speaks another protocol, or another version of
+    /// it.
     #[error("worker {worker} broke the protocol in its handshake")]
     Protocol {
         /// The worker.
@@ -104,8 +107,8 @@ impl StartError {
         }
     }
 
-    /// The error with its causes, the remote traceback and the worker's last lines of stderr, for people: several
-    /// lines.
+    /// The error with its causes, the remote traceback and the worker's last lines of stderr, for
+    /// people: several lines.
     #[must_use]
     pub fn report(&self) -> Report<'_> {
         Report::new(self)

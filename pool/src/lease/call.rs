@@ -12,8 +12,8 @@ use crate::error::{CallError, ProtocolError};
 use crate::rt::Sleep;
 use crate::transport::{Answer, Closed, TransportError};
 
-/// How long a worker that has closed a pipe may take to exit before that counts as a protocol violation. The end of a
-/// pipe and the exit are two events, and the exit says more.
+/// How long a worker that has closed a pipe may take to exit before that counts as a protocol
+/// violation. The end of a pipe and the exit are two events, and the exit says more.
 const EXIT_GRACE: Duration = Duration::from_secs(1);
 
 /// What a worker sent.
@@ -82,8 +82,8 @@ impl Call<'_> {
         self.grant.sleep(self.grant.limits().call_timeout)
     }
 
-    /// As [`next`](Self::next), until `deadline`. After the end of the call and after an error there is nothing more to
-    /// poll for.
+    /// As [`next`](Self::next), until `deadline`. After the end of the call and after an error
+    /// there is nothing more to poll for.
     pub(super) fn poll_next(
         &mut self,
         cx: &mut Context<'_>,

@@ -21,11 +21,11 @@ use crate::transport::frame::kind;
 
 /// A worker, leased to one client.
 ///
-/// Made by [`Pool::checkout`](crate::Pool::checkout). On drop, the worker returns to the pool, and the longest-waiting
-/// client gets it. If a call on the lease ended early (its future was dropped, it timed out, the worker broke the
-/// protocol), the worker serves no other client: it is stopped and replaced, and the lease is over. With a
-/// [`cancel_grace`](crate::Builder::cancel_grace), a worker that ends a dropped or timed-out call in that time is kept,
-/// but not for this lease.
+/// Made by [`Pool::checkout`](crate::Pool::checkout). On drop, the worker returns to the pool, and
+/// the longest-waiting client gets it. If a call on the lease ended early (its future was dropped,
+/// it timed out, the worker broke the protocol), the worker serves no other client: it is stopped
+/// and replaced, and the lease is over. With a [`cancel_grace`](crate::Builder::cancel_grace), a
+/// worker that ends a dropped or timed-out call in that time is kept, but not for this lease.
 ///
 /// Dropping a lease never blocks and needs no runtime.
 ///
@@ -103,14 +103,16 @@ impl Lease {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: if it is dropped before it resolves, the call is abandoned and the reply is lost. The worker is
-    /// stopped and replaced, unless it ends the call within the pool's [`cancel_grace`](crate::Builder::cancel_grace).
-    /// Either way the lease is over, and no other client ever sees the late reply.
+    /// Not cancel safe: if it is dropped before it resolves, the call is abandoned and the reply is
+    /// lost. The worker is stopped and replaced, unless it ends the call within the pool's
+    /// [`cancel_grace`](crate::Builder::cancel_grace). Either way the lease is over, and no other
+    /// client ever sees the late reply.
     ///
     /// # Errors
     ///
-    /// See [`CallError`]. After [`Raised`](CallError::Raised) and [`RequestTooLarge`](CallError::RequestTooLarge) the lease
-    /// remains usable; after every other error it is over.
+    /// See [`CallError`]. After [`Raised`](CallError::Raised) and
+    /// [`RequestTooLarge`](CallError::RequestTooLarge) the lease remains usable; after every other
+    /// error it is over.
     pub async fn call(&mut self, request: impl AsRef<[u8]>) -> Result<Vec<u8>, CallError> {
         let mut call = Call::begin(&mut self.grant, kind::CALL, request.as_ref())?;
         drop(request);
@@ -119,7 +121,8 @@ impl Lease {
 
     /// Sends `request` to the worker, which streams its reply in parts.
     ///
-    /// When this returns, as much of the request is sent as the worker's pipe takes without waiting.
+    /// When this returns, as much of the request is sent as the worker's pipe takes without
+    /// waiting.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -143,8 +146,8 @@ impl Lease {
     ///
     /// # Errors
     ///
-    /// [`CallError::LeaseOver`], and [`RequestTooLarge`](CallError::RequestTooLarge), after which the lease remains usable.
-    /// [`ReplyStream::next`] returns later errors.
+    /// [`CallError::LeaseOver`], and [`RequestTooLarge`](CallError::RequestTooLarge), after which
+    /// the lease remains usable. [`ReplyStream::next`] returns later errors.
     pub fn stream(&mut self, request: impl AsRef<[u8]>) -> Result<ReplyStream<'_>, CallError> {
         let call = Call::begin(&mut self.grant, kind::STREAM, request.as_ref())?;
         Ok(ReplyStream::new(call))

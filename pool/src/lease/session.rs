@@ -11,15 +11,18 @@ use crate::driver::Driver;
 use crate::error::{CallError, SessionError};
 use crate::lease::Lease;
 
-/// A session: its calls all run on one worker, one at a time and in order, so the worker can keep state for it.
+/// A session: its calls all run on one worker, one at a time and in order, so the worker can keep
+/// state for it.
 ///
-/// Made by [`Pool::session`](crate::Pool::session). A handle: clones, and handles with the same name, are the same session.
-/// Dropping them does not end it; [`end`](Session::end) does, or `session_idle_timeout` without a call.
+/// Made by [`Pool::session`](crate::Pool::session). A handle: clones, and handles with the same
+/// name, are the same session. Dropping them does not end it; [`end`](Session::end) does, or
+/// `session_idle_timeout` without a call.
 ///
-/// The first call binds the session to a worker: the idle one with the fewest sessions. Several sessions share a worker.
-/// A worker that is retired takes no new sessions, and serves its own until they end or its drain deadline passes. When a
-/// worker leaves the pool, its sessions are lost, and the next call on each returns [`SessionError::Lost`] with the
-/// reason. A session never moves to another worker.
+/// The first call binds the session to a worker: the idle one with the fewest sessions. Several
+/// sessions share a worker. A worker that is retired takes no new sessions, and serves its own
+/// until they end or its drain deadline passes. When a worker leaves the pool, its sessions are
+/// lost, and the next call on each returns [`SessionError::Lost`] with the reason. A session never
+/// moves to another worker.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -46,7 +49,8 @@ impl Session {
         Self { driver, id }
     }
 
-    /// Leases the session's worker for several calls in a row, waiting for `checkout_timeout` at most.
+    /// Leases the session's worker for several calls in a row, waiting for `checkout_timeout` at
+    /// most.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -90,8 +94,9 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// As [`checkout`](Self::checkout) while it waits, then as [`Lease::call`]: an abandoned call costs the worker and all of
-    /// its sessions, unless the worker ends it within the pool's [`cancel_grace`](crate::Builder::cancel_grace).
+    /// As [`checkout`](Self::checkout) while it waits, then as [`Lease::call`]: an abandoned call
+    /// costs the worker and all of its sessions, unless the worker ends it within the pool's
+    /// [`cancel_grace`](crate::Builder::cancel_grace).
     ///
     /// # Errors
     ///
@@ -146,7 +151,8 @@ impl Session {
         self.driver.session_worker(self.id)
     }
 
-    /// Ends the session. A call under way completes; clients that wait for the session are refused. Again, it does nothing.
+    /// Ends the session. A call under way completes; clients that wait for the session are refused.
+    /// Again, it does nothing.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {

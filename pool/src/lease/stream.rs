@@ -13,14 +13,15 @@ use crate::error::CallError;
 use crate::error::JsonPart;
 use crate::rt::Sleep;
 
-/// The parts of a streamed reply, as the worker produces them. Made by [`Lease::stream`](crate::Lease::stream).
+/// The parts of a streamed reply, as the worker produces them. Made by
+/// [`Lease::stream`](crate::Lease::stream).
 ///
-/// Nothing is read ahead. If the parts are not taken, the worker's pipe (256 KiB on Linux) and the host's buffer (64 KiB,
-/// or one larger part) fill up, and the worker blocks.
+/// Nothing is read ahead. If the parts are not taken, the worker's pipe (256 KiB on Linux) and the
+/// host's buffer (64 KiB, or one larger part) fill up, and the worker blocks.
 ///
-/// Taken to its end, a stream is one call. Dropped before, it is an abandoned call: the worker is stopped and replaced,
-/// unless it ends the stream within the pool's [`cancel_grace`](crate::Builder::cancel_grace). Parts that it sends
-/// meanwhile are discarded.
+/// Taken to its end, a stream is one call. Dropped before, it is an abandoned call: the worker is
+/// stopped and replaced, unless it ends the stream within the pool's
+/// [`cancel_grace`](crate::Builder::cancel_grace). Parts that it sends meanwhile are discarded.
 ///
 /// It is a [`Stream`], so the combinators of `futures` and `tokio-stream` apply:
 ///
@@ -59,9 +60,11 @@ impl<'a> ReplyStream<'a> {
         }
     }
 
-    /// Waits for the next part, for `call_timeout` at most. `None` after the last part, and after an error.
+    /// Waits for the next part, for `call_timeout` at most. `None` after the last part, and after
+    /// an error.
     ///
-    /// The deadline runs from the first wait for a part until that part is returned. Time between parts does not count.
+    /// The deadline runs from the first wait for a part until that part is returned. Time between
+    /// parts does not count.
     ///
     /// # Cancel safety
     ///
@@ -69,7 +72,8 @@ impl<'a> ReplyStream<'a> {
     ///
     /// # Errors
     ///
-    /// See [`CallError`]. After [`Raised`](CallError::Raised) the lease remains usable; after every other error it is over.
+    /// See [`CallError`]. After [`Raised`](CallError::Raised) the lease remains usable; after every
+    /// other error it is over.
     pub async fn next(&mut self) -> Option<Result<Vec<u8>, CallError>> {
         poll_fn(|cx| self.poll_part(cx)).await
     }

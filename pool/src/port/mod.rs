@@ -220,10 +220,11 @@ pub trait Port: fmt::Debug + Send + 'static {
 pub struct Release {
     /// The number of processes that had left the worker's group, and were found and killed.
     pub escaped: usize,
-    /// Whether the kernel confirmed that no descendant is alive: all of them were in a control group,
-    /// which is removed. If false, a process was found outside that group, and another one could have
-    /// hidden. `None`: the worker had no control group. The group is then empty and every process that
-    /// was found outside it is dead, but a process that hid would not have been found.
+    /// Whether the kernel confirmed that no descendant is alive: all of them were in a control
+    /// group, which is removed. If false, a process was found outside that group, and another one
+    /// could have hidden. `None`: the worker had no control group. The group is then empty and
+    /// every process that was found outside it is dead, but a process that hid would not have been
+    /// found.
     pub confirmed: Option<bool>,
 }
 

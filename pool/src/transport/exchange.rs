@@ -1,4 +1,5 @@
-//! The exchange on a transport: what is being sent, what has come back, and to which request it belongs.
+//! The exchange on a transport: what is being sent, what has come back, and to which request it
+//! belongs.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -12,8 +13,8 @@ use super::{Answer, Closed, TransportError};
 use crate::error::{ProtocolError, RemoteError};
 use crate::port::Pipe;
 
-/// The most that is read out of the pipe of a worker that ended in the middle of a stream, in bytes. A
-/// pipe on Linux holds no more, unless a privileged process enlarged it.
+/// The most that is read out of the pipe of a worker that ended in the middle of a stream, in
+/// bytes. A pipe on Linux holds no more, unless a privileged process enlarged it.
 const LAST_PARTS: usize = 1 << 20;
 
 pub(super) struct Exchange {
@@ -80,8 +81,8 @@ impl Exchange {
     }
 
     pub(super) fn can_cancel(&self) -> bool {
-        // A partial request has no id that the worker could know, and it would take what follows for the
-        // rest of the request.
+        // A partial request has no id that the worker could know, and it would take what follows
+        // for the rest of the request.
         self.current.is_some() && self.pipe.is_some() && self.is_sent()
     }
 
@@ -112,8 +113,8 @@ impl Exchange {
         self.sent == self.outgoing.len()
     }
 
-    /// Closes, as [`Transport::close`](super::Transport::close) describes. The caller drops and wakes what
-    /// it gets after it has released the lock.
+    /// Closes, as [`Transport::close`](super::Transport::close) describes. The caller drops and
+    /// wakes what it gets after it has released the lock.
     pub(super) fn close(
         &mut self,
         reason: Closed,
@@ -151,8 +152,8 @@ impl Exchange {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Answer, TransportError>> {
-        // Sending and receiving go on side by side. Otherwise a worker that answers before it has read
-        // everything and this host could wait for each other.
+        // Sending and receiving go on side by side. Otherwise a worker that answers before it has
+        // read everything and this host could wait for each other.
         let sending = self.poll_send(cx);
         if let Poll::Ready(answer) = self.poll_receive(cx) {
             // An answer may well come before a `CANCEL` is out.
@@ -221,8 +222,8 @@ impl Exchange {
         }
     }
 
-    /// Reads what is there into the decoder. Returns the number of bytes, 0 at the end of the worker's
-    /// output.
+    /// Reads what is there into the decoder. Returns the number of bytes, 0 at the end of the
+    /// worker's output.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
         let Some(pipe) = &mut self.pipe else {
             return Poll::Pending;

@@ -8,15 +8,17 @@
 //! ...              body
 //! ```
 //!
-//! One request is under way at a time, and each frame of its answer carries its id. The length prefix
-//! is that of Erlang's `{:packet, 4}`.
+//! One request is under way at a time, and each frame of its answer carries its id. The length
+//! prefix is that of Erlang's `{:packet, 4}`.
 
 use std::ops::Range;
 
-/// Frame kinds. The highest bit is clear in frames from the host, and set in frames from the worker.
+/// Frame kinds. The highest bit is clear in frames from the host, and set in frames from the
+/// worker.
 pub(crate) mod kind {
-    /// Host to worker, id 0: the protocol's version, the frame limit and flags, each `u32`. Answered by
-    /// `READY` or `ERROR`. A worker ignores whatever follows the frame limit that it has no use for.
+    /// Host to worker, id 0: the protocol's version, the frame limit and flags, each `u32`.
+    /// Answered by `READY` or `ERROR`. A worker ignores whatever follows the frame limit that it
+    /// has no use for.
     pub(crate) const HELLO: u8 = 1;
     /// Host to worker: a request. Answered by `REPLY` or `ERROR` with its id.
     pub(crate) const CALL: u8 = 2;
@@ -24,14 +26,14 @@ pub(crate) mod kind {
     pub(crate) const SHUTDOWN: u8 = 3;
     /// Host to worker, no body: a health check. Answered by `PONG` or `ERROR` with its id.
     pub(crate) const PING: u8 = 4;
-    /// Host to worker: a request with a streamed reply. Answered by any number of `PART`s and then a
-    /// `REPLY` without a body, or at any point by `ERROR`, all with its id. The pipe is the only flow
-    /// control: a worker blocks on writing while the host does not read.
+    /// Host to worker: a request with a streamed reply. Answered by any number of `PART`s and then
+    /// a `REPLY` without a body, or at any point by `ERROR`, all with its id. The pipe is the only
+    /// flow control: a worker blocks on writing while the host does not read.
     pub(crate) const STREAM: u8 = 5;
-    /// Host to worker, no body: the answer to the `CALL`, `STREAM` or `PING` with this id is no longer
-    /// wanted. The worker still ends the exchange, and may do so early. Sent at most once, after the
-    /// whole request, and so possibly after its answer: then it is ignored. A worker may ignore every
-    /// `CANCEL`.
+    /// Host to worker, no body: the answer to the `CALL`, `STREAM` or `PING` with this id is no
+    /// longer wanted. The worker still ends the exchange, and may do so early. Sent at most once,
+    /// after the whole request, and so possibly after its answer: then it is ignored. A worker may
+    /// ignore every `CANCEL`.
     pub(crate) const CANCEL: u8 = 6;
     /// Worker to host, id 0: the protocol's version, `u32`.
     pub(crate) const READY: u8 = 128;
@@ -58,8 +60,8 @@ const KIND_AND_ID: usize = 5;
 /// The initial size of a decoder's buffer, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// The largest buffer that is kept from one frame to the next, in bytes. Consecutive frames up to this
-/// size reuse the buffer; the memory of a larger frame is released.
+/// The largest buffer that is kept from one frame to the next, in bytes. Consecutive frames up to
+/// this size reuse the buffer; the memory of a larger frame is released.
 pub(crate) const KEPT: usize = 256 * 1024;
 
 /// Appends a frame to `out`.
@@ -153,8 +155,8 @@ impl Decoder {
         self.unread.is_empty()
     }
 
-    /// The length of the next frame, if the whole frame has arrived. An error is final, because the start
-    /// of the next frame is unknown.
+    /// The length of the next frame, if the whole frame has arrived. An error is final, because the
+    /// start of the next frame is unknown.
     pub(crate) fn whole(&self) -> Result<Option<usize>, FrameError> {
         let Some((prefix, rest)) = self.buffer[self.unread.clone()].split_first_chunk() else {
             return Ok(None);
@@ -258,7 +260,8 @@ mod tests {
         }
     }
 
-    /// P13: a claimed length of 4 GiB is refused by its prefix; one within the limit takes no memory early.
+    /// P13: a claimed length of 4 GiB is refused by its prefix; one within the limit takes no
+    /// memory early.
     #[test]
     fn a_claimed_length_takes_no_memory() {
         let mut decoder = Decoder::new(1 << 30);

@@ -1,8 +1,8 @@
 //! The host's end of one worker's pipes, and the exchange on them.
 //!
-//! The worker's task owns the pipes for as long as the worker lives. A lease borrows them, one poll at a
-//! time: a call runs in its caller's own task, without a hop to another one, and the worker's task can
-//! still close the descriptors at any moment.
+//! The worker's task owns the pipes for as long as the worker lives. A lease borrows them, one poll
+//! at a time: a call runs in its caller's own task, without a hop to another one, and the worker's
+//! task can still close the descriptors at any moment.
 
 mod exchange;
 pub(crate) mod frame;
@@ -88,9 +88,9 @@ impl Transport {
         self.answer().await
     }
 
-    /// Begins an exchange with a request of this kind, at most [`max_body`](Self::max_body) bytes long.
-    /// [`answer`](Self::answer) sends it. Until the answer has come, the exchange is under way, and
-    /// [`is_clean`](Self::is_clean) is false.
+    /// Begins an exchange with a request of this kind, at most [`max_body`](Self::max_body) bytes
+    /// long. [`answer`](Self::answer) sends it. Until the answer has come, the exchange is under
+    /// way, and [`is_clean`](Self::is_clean) is false.
     pub(crate) fn begin(&self, kind: u8, body: &[u8]) {
         let mut exchange = self.lock();
         let id = exchange.next_id();
@@ -121,8 +121,8 @@ impl Transport {
         self.lock().can_cancel()
     }
 
-    /// Tells the worker that the answer is no longer wanted, and waits until it ends the exchange. True
-    /// if it does so as the protocol requires, with nothing left over.
+    /// Tells the worker that the answer is no longer wanted, and waits until it ends the exchange.
+    /// True if it does so as the protocol requires, with nothing left over.
     ///
     /// `None`: the worker's output ended, and its exit says more than this could.
     pub(crate) async fn cancel(&self) -> Option<bool> {
@@ -139,7 +139,8 @@ impl Transport {
                 }
             }
         }
-        // The pipe may have been too full for the `CANCEL`. Now that the worker reads again, it fits.
+        // The pipe may have been too full for the `CANCEL`. Now that the worker reads again, it
+        // fits.
         poll_fn(|cx| self.lock().poll_sent(cx)).await;
         Some(self.is_clean())
     }
@@ -167,8 +168,8 @@ impl Transport {
         self.lock().is_sent()
     }
 
-    /// Closes both pipes and wakes the task that waits for an answer. With `farewell`, a worker between
-    /// two exchanges is sent `SHUTDOWN` first, if its pipe takes the frame without waiting.
+    /// Closes both pipes and wakes the task that waits for an answer. With `farewell`, a worker
+    /// between two exchanges is sent `SHUTDOWN` first, if its pipe takes the frame without waiting.
     ///
     /// What the worker had answered by then is read out of the pipe and still reaches the caller.
     pub(crate) fn close(&self, reason: Closed, farewell: bool) {
@@ -180,7 +181,8 @@ impl Transport {
     }
 
     fn lock(&self) -> MutexGuard<'_, Exchange> {
-        // Nothing that runs under the lock leaves it half done, so another thread's panic is harmless.
+        // Nothing that runs under the lock leaves it half done, so another thread's panic is
+        // harmless.
         self.exchange.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -298,9 +300,9 @@ mod tests {
         assert_eq!(format!("{:?}", answer.unwrap_err()), format!("{stopped:?}"));
     }
 
-    /// C1: a call can be cancelled once the pipe took its whole request, even if the pipe has no room for
-    /// the `CANCEL`. The call still ends with its answer, and the transport is clean once the `CANCEL`
-    /// is out.
+    /// C1: a call can be cancelled once the pipe took its whole request, even if the pipe has no
+    /// room for the `CANCEL`. The call still ends with its answer, and the transport is clean once
+    /// the `CANCEL` is out.
     #[tokio::test]
     async fn a_cancel_waits_for_room() {
         let (transport, mut worker) = transport();

@@ -1,5 +1,5 @@
-//! One task per worker. It owns the worker's port, performs the orders for it, and reports its facts in the order in
-//! which they happen.
+//! One task per worker. It owns the worker's port, performs the orders for it, and reports its
+//! facts in the order in which they happen.
 
 mod handshake;
 mod stage;
@@ -66,7 +66,8 @@ impl Task {
     async fn work(mut self) {
         while !matches!(self.stage, Stage::Released) {
             let next = self.next().await;
-            // The one place where the stage changes. A panic or a drop in the middle of a step leaves `Stepping`.
+            // The one place where the stage changes. A panic or a drop in the middle of a step
+            // leaves `Stepping`.
             let stage = std::mem::replace(&mut self.stage, Stage::Stepping);
             self.stage = self.step(stage, next).await;
         }
@@ -120,7 +121,8 @@ impl Task {
                 Stage::Open { port }
             }
             (Stage::Handshaking { port, handshake }, Next::Happened(Happened::Exited(exit))) => {
-                // It may have said why before it exited. With the transport closed, its answer is there or will never be.
+                // It may have said why before it exited. With the transport closed, its answer is
+                // there or will never be.
                 self.transport.close(Closed::Exited(exit.clone()), false);
                 let answer = handshake.await;
                 self.answered(answer);
@@ -268,7 +270,8 @@ impl Drop for Task {
         self.transport.close(Closed::Stopped(Reason::Exited), false);
         let worker = self.worker;
         if !thread::panicking() {
-            // Only the end of its runtime drops a task unfinished, and the pool ends with its runtime.
+            // Only the end of its runtime drops a task unfinished, and the pool ends with its
+            // runtime.
             self.driver.shutdown();
         }
         if !has_exited {
