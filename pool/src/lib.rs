@@ -1,6 +1,10 @@
 //! Pools of external worker processes that leak nothing: no process, zombie, descriptor, slot or
 //! waiter.
 //!
+//! A service in Rust keeps part of its work in other processes: a Python model, a converter, a
+//! language server. This crate starts them, hands each call to an idle one, replaces the ones that
+//! crash or age, and stops all of them.
+//!
 //! # A first call
 //!
 //! ```
@@ -8,7 +12,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     // Two Python processes, each running `math.factorial` on JSON values.
+//!     // Two Python processes, each with `math` imported and waiting.
 //!     let pool = Pool::builder(Python::function("math:factorial").json()).size(2).build()?;
 //!     let factorial: u64 = pool.call_json(&10).await?;
 //!     assert_eq!(factorial, 3_628_800);
@@ -17,19 +21,131 @@
 //! }
 //! ```
 //!
+//! # Your own function
+//!
+//! A function is `module:function`. It takes one argument and returns its result: `bytes`, or with
+//! [`Python::json`] any JSON value. A function `setup()` in its module runs before the worker counts
+//! as ready. What the function prints goes to the log.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! use ostler_pool::{Pool, Program, Python};
+//!
+//! # let directory = std::env::temp_dir().join(format!("ostler-docs-{}", std::process::id()));
+//! # std::fs::create_dir_all(&directory)?;
+//! let module = "
+//! def setup():
+//!     global model
+//!     model = {'cat': 'animal'}
+//!
+//! def classify(word):
+//!     return model.get(word, 'unknown')
+//! ";
+//! std::fs::write(directory.join("classifier.py"), module)?;
+//!
+//! let python = Python::function("classifier:classify")
+//!     .json()
+//!     .path(&directory)
+//!     .interpreter(Program::new("python3").env("OMP_NUM_THREADS", "1"));
+//! let pool = Pool::builder(python).size(2).build()?;
+//! let class: String = pool.call_json("cat").await?;
+//! assert_eq!(class, "animal");
+//! # pool.shutdown().await;
+//! # std::fs::remove_dir_all(&directory)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+//!
+//! In any other language, a worker is a [`Program`] that reads and writes frames: a length, a kind, a
+//! request id and a body. `PROTOCOL.md` in this package defines them.
+//!
+//! # Sessions
+//!
+//! A [`Session`] binds a client to one worker, which may keep state for it. If that worker dies, the
+//! next call returns [`SessionError::Lost`] with the reason. A session never moves silently.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! # use ostler_pool::{Pool, Python};
+//! let pool = Pool::builder(Python::function("os:getpgid").json()).size(2).build()?;
+//! let session = pool.session("user 42")?;
+//! let first: u32 = session.call_json(&0).await?;
+//! let second: u32 = session.call_json(&0).await?;
+//! assert_eq!(first, second, "both calls ran in the same process");
+//! session.end();
+//! # pool.shutdown().await;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # Streams
+//!
+//! A Python generator streams its reply. A client that reads slowly slows the worker down.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! # use ostler_pool::{Pool, Python};
+//! let pool = Pool::builder(Python::function("builtins:range").json()).size(1).build()?;
+//! let mut lease = pool.checkout().await?;
+//! let mut reply = lease.stream("3")?;
+//! let mut sum = 0;
+//! while let Some(part) = reply.next_json::<u32>().await {
+//!     sum += part?;
+//! }
+//! assert_eq!(sum, 0 + 1 + 2);
+//! # drop(reply);
+//! # drop(lease);
+//! # pool.shutdown().await;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # Shutdown
+//!
+//! [`Pool::shutdown`] begins at once, lets calls under way finish, stops every worker, and takes at
+//! most `shutdown_timeout`. Awaited, it returns a [`ShutdownReport`]. A pool that is only dropped
+//! shuts down too.
+//!
+//! # Errors
+//!
+//! Each failure that a caller would treat differently has its own variant. `Display` prints one line
+//! about one level, [`source`](std::error::Error::source) returns the next level, and `report`
+//! prints all of them with the remote traceback and the worker's last lines of stderr. A call is
+//! never repeated silently: [`CallError::request_written`] says whether the worker may have seen the
+//! request.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! # use ostler_pool::{Pool, Python};
+//! let pool = Pool::builder(Python::function("math:sqrt").json()).size(1).build()?;
+//! match pool.call_json::<_, f64>(&-1).await {
+//!     Ok(root) => println!("{root}"),
+//!     Err(error) if !error.request_written() => println!("safe to retry: {error}"),
+//!     Err(error) => println!("{}", error.report()),
+//! }
+//! # pool.shutdown().await;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # Testing
+//!
+//! The feature `testing` has simulated workers for a paused clock, checks for leaked processes and
+//! descriptors, and the contract of a [`port`] as one call. The feature `record` writes down every
+//! step of a pool, to be checked against the specification.
+//!
 //! # How it works
 //!
-//! Every worker's life is a state machine in the crate `ostler`, whose transition table equals a
-//! TLA+ specification cell by cell. This crate drives those machines: it performs their effects on
-//! real processes, and feeds them what happens.
+//! Every worker's life is a state machine in the crate `ostler`, whose transition table equals a TLA+
+//! specification cell by cell. This crate drives those machines: it performs their effects on real
+//! processes, and feeds them what happens.
 //!
 //! # Cargo features
 //!
 //! - `json` (default): calls with JSON both ways.
 //! - `serde`: [`Config`] can be read and written; statuses and reports can be written.
-//! - `record`: [`Builder::record`](Builder) writes down every step of a pool, to be checked against
-//!   the specification.
-//! - `testing`: simulated workers, and checks for leaks.
+//! - `record`: `Builder::record`, which writes down every step of a pool.
+//! - `testing`: means for tests, see above.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
