@@ -192,7 +192,11 @@ pub use status::{PoolStatus, Probe, ShutdownReport, WorkerEnd, WorkerStatus};
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// Compiles and runs the examples of the repository's README, which the package does not contain.
+/// Compiles and runs the examples of the repository's README and `docs/`, which the package does
+/// not contain.
 #[cfg(all(doctest, ostler_workspace))]
 #[doc = include_str!("../../README.md")]
+#[doc = include_str!("../../docs/sessions.md")]
+#[doc = include_str!("../../docs/workers.md")]
+#[doc = include_str!("../../docs/testing.md")]
 struct RepositoryReadme;

@@ -1,7 +1,6 @@
 //! What a pool shows of itself.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ostler::supervisor::{Counters, Reason};
@@ -30,7 +29,7 @@ pub struct PoolStatus {
     pub counters: Counters,
     /// The most recent start failure. Serializes as its report.
     #[cfg_attr(feature = "serde", serde(serialize_with = "as_report"))]
-    pub last_failure: Option<Arc<StartError>>,
+    pub last_failure: Option<StartError>,
 }
 
 /// One worker at one moment.
@@ -267,10 +266,7 @@ impl fmt::Display for ShutdownReport {
 }
 
 #[cfg(feature = "serde")]
-fn as_report<S: serde::Serializer>(
-    failure: &Option<Arc<StartError>>,
-    to: S,
-) -> Result<S::Ok, S::Error> {
+fn as_report<S: serde::Serializer>(failure: &Option<StartError>, to: S) -> Result<S::Ok, S::Error> {
     match failure {
         Some(failure) => to.collect_str(&failure.report()),
         None => to.serialize_none(),

@@ -257,7 +257,7 @@ impl State {
             RollingEnd::StartFailed { replaced, kept } => Err(RollingError::StartFailed {
                 replaced,
                 kept,
-                last: self.last_failure.clone(),
+                last: self.last_failure.as_deref().cloned(),
             }),
         };
         Deferred::RollingEnded(std::mem::take(&mut self.rolling), outcome)

@@ -1,7 +1,5 @@
 //! A refusal, as the driver hands it out, and the errors that it becomes.
 
-use std::sync::Arc;
-
 use ostler::supervisor::Refusal;
 
 use crate::error::{CheckoutError, Occupancy, SessionError, StartError};
@@ -10,7 +8,7 @@ use crate::error::{CheckoutError, Occupancy, SessionError, StartError};
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(super) refusal: Refusal,
-    pub(super) last_failure: Option<Arc<StartError>>,
+    pub(super) last_failure: Option<StartError>,
     pub(super) max_waiting: usize,
     pub(super) max_sessions: usize,
     pub(super) pool: Occupancy,

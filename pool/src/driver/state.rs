@@ -174,7 +174,7 @@ impl State {
     pub(super) fn refused(&self, refusal: Refusal) -> Refused {
         Refused {
             refusal,
-            last_failure: self.last_failure.clone(),
+            last_failure: self.last_failure.as_deref().cloned(),
             max_waiting: self.supervisor.policy().max_waiting,
             max_sessions: self.supervisor.policy().max_sessions,
             pool: self.occupancy(),
@@ -222,7 +222,7 @@ impl State {
             draining: self.supervisor.is_draining(),
             workers: workers.collect(),
             counters: self.supervisor.counters(),
-            last_failure: self.last_failure.clone(),
+            last_failure: self.last_failure.as_deref().cloned(),
         }
     }
 }

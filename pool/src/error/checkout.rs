@@ -1,6 +1,5 @@
 //! Why a client got no lease, and why a rolling restart stopped.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ostler::supervisor::Reason;
@@ -33,7 +32,7 @@ pub enum CheckoutError {
     CrashLoop {
         /// How the most recent start failed.
         #[source]
-        last: Arc<StartError>,
+        last: StartError,
     },
     /// No worker was idle, and the client did not want to wait.
     #[error("no worker is idle ({pool})")]
@@ -98,7 +97,7 @@ pub enum SessionError {
     CrashLoop {
         /// How the most recent start failed.
         #[source]
-        last: Arc<StartError>,
+        last: StartError,
     },
     /// The session is not open or has no worker yet, and the pool rejects new clients until it is
     /// resumed.
@@ -160,7 +159,7 @@ pub enum RollingError {
         kept: usize,
         /// How the start failed.
         #[source]
-        last: Option<Arc<StartError>>,
+        last: Option<StartError>,
     },
     /// The pool was shut down first.
     #[error("the pool was shut down: {replaced} workers were replaced, {kept} were not")]

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
 
 use super::{CallError, RemoteError, StartError};
 use crate::port::Exit;
@@ -44,9 +43,7 @@ impl fmt::Display for Report<'_> {
 
 /// The part of an error that takes more than a line.
 fn detail<'a>(error: &'a (dyn Error + 'static)) -> Option<(&'static str, &'a str)> {
-    let start = error.downcast_ref::<StartError>();
-    let start = start.or_else(|| error.downcast_ref::<Arc<StartError>>().map(|arc| &**arc));
-    let exit: Option<&Exit> = match (error.downcast_ref::<CallError>(), start) {
+    let exit: Option<&Exit> = match (error.downcast_ref(), error.downcast_ref()) {
         (Some(CallError::WorkerExited { exit, .. }), _) => Some(exit),
         (_, Some(StartError::Exited { exit, .. })) => Some(exit),
         _ => None,

@@ -105,7 +105,7 @@ fn a_refused_limit_fails_the_start() {
         // More descriptors than any process may have.
         let pool = built(hostile().interpreter(python3().limit(Resource::OpenFiles, u64::MAX - 1)));
         match pool.checkout().await {
-            Err(CheckoutError::CrashLoop { last }) => match &*last {
+            Err(CheckoutError::CrashLoop { last }) => match &last {
                 StartError::Open {
                     source: error @ OpenError::Limit { source, .. },
                     ..

@@ -48,7 +48,7 @@ fn a_program_that_cannot_run_leaves_nothing() {
             .build()
             .unwrap();
         match pool.checkout().await {
-            Err(CheckoutError::CrashLoop { last }) => match &*last {
+            Err(CheckoutError::CrashLoop { last }) => match &last {
                 StartError::Open {
                     source: OpenError::Spawn { source, .. },
                     ..
@@ -132,7 +132,7 @@ async fn a_program_gets_what_it_was_given() {
             panic!("it started")
         };
         pool.shutdown().await;
-        match &*last {
+        match &last {
             StartError::Exited { exit, .. } => exit.stderr.clone(),
             other => panic!("{other:?}"),
         }

@@ -142,7 +142,7 @@ async fn a_start_that_fails_says_why() {
             panic!("{target} started")
         };
         pool.shutdown().await;
-        match &*last {
+        match &last {
             StartError::Refused { source, .. } => source.to_string(),
             other => panic!("{other:?}"),
         }

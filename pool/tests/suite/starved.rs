@@ -94,8 +94,8 @@ fn a_pool_outlives_a_want_of_descriptors() {
     });
 }
 
-fn is_want(error: &std::sync::Arc<StartError>) -> bool {
-    matches!(&**error, StartError::Open { source, .. } if is_emfile(source))
+fn is_want(error: &StartError) -> bool {
+    matches!(error, StartError::Open { source, .. } if is_emfile(source))
 }
 
 fn is_emfile(error: &OpenError) -> bool {

@@ -12,7 +12,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -120,7 +119,7 @@ impl Cage {
     }
 
     /// How the start failed that did. There must have been one.
-    async fn failed_start(&self) -> Arc<StartError> {
+    async fn failed_start(&self) -> StartError {
         until(&self.pool, |status| status.last_failure.is_some()).await;
         // On a busy machine another one may have failed before it, for want of time.
         let first = || fs::read_to_string(&self.marker).ok()?.parse::<u32>().ok();

@@ -20,7 +20,7 @@ fn same(builder: Builder) -> Builder {
 /// The first worker exits at its start, with this status and these words.
 fn exits(name: &str, start: &str, status: ExitStatus, words: &str) {
     caged(name, start, same, async |cage| {
-        match &*cage.failed_start().await {
+        match &cage.failed_start().await {
             StartError::Exited { exit, .. } => {
                 assert_eq!((exit.status, exit.stderr.as_str()), (status, words));
             }
@@ -32,7 +32,7 @@ fn exits(name: &str, start: &str, status: ExitStatus, words: &str) {
 /// The first worker answers the handshake with something else.
 fn breaks(name: &str, start: &str, says: &str) {
     caged(name, start, same, async |cage| {
-        match &*cage.failed_start().await {
+        match &cage.failed_start().await {
             StartError::Protocol { source, .. } => assert_eq!(source.to_string(), says),
             other => panic!("{other:?}"),
         }
@@ -41,7 +41,7 @@ fn breaks(name: &str, start: &str, says: &str) {
 
 /// The first worker is not ready in time, and is not left running.
 async fn times_out(cage: &Cage) {
-    match &*cage.failed_start().await {
+    match &cage.failed_start().await {
         StartError::TimedOut { after, .. } => assert_eq!(*after, START),
         other => panic!("{other:?}"),
     }
