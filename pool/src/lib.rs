@@ -85,14 +85,14 @@
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! # use ostler_pool::{Pool, Python};
-//! let pool = Pool::builder(Python::function("builtins:range").json()).size(1).build()?;
+//! let pool = Pool::builder(Python::function("builtins:iter").json()).size(1).build()?;
 //! let mut lease = pool.checkout().await?;
-//! let mut reply = lease.stream("3")?;
+//! let mut reply = lease.stream("[1, 2, 3]")?;
 //! let mut sum = 0;
 //! while let Some(part) = reply.next_json::<u32>().await {
 //!     sum += part?;
 //! }
-//! assert_eq!(sum, 0 + 1 + 2);
+//! assert_eq!(sum, 6);
 //! # drop(reply);
 //! # drop(lease);
 //! # pool.shutdown().await;

@@ -78,7 +78,7 @@
 //!         })
 //!     }
 //!     fn released(&mut self) -> BoxFuture<'_, Release> {
-//!         Box::pin(async { Release::new(0, true) })
+//!         Box::pin(async { Release::new(0, None) })
 //!     }
 //! }
 //!
