@@ -24,8 +24,8 @@
 //! # Your own function
 //!
 //! A function is `module:function`. It takes one argument and returns its result: `bytes`, or with
-//! [`Python::json`] any JSON value. A function `setup()` in its module runs before the worker counts
-//! as ready. What the function prints goes to the log.
+//! [`Python::json`] any JSON value. A function `setup()` in its module runs before the worker
+//! counts as ready. What the function prints goes to the log.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -56,13 +56,13 @@
 //! # }).unwrap();
 //! ```
 //!
-//! In any other language, a worker is a [`Program`] that reads and writes frames: a length, a kind, a
-//! request id and a body. `PROTOCOL.md` in this package defines them.
+//! In any other language, a worker is a [`Program`] that reads and writes frames: a length, a kind,
+//! a request id and a body. `PROTOCOL.md` in this package defines them.
 //!
 //! # Sessions
 //!
-//! A [`Session`] binds a client to one worker, which may keep state for it. If that worker dies, the
-//! next call returns [`SessionError::Lost`] with the reason. A session never moves silently.
+//! A [`Session`] binds a client to one worker, which may keep state for it. If that worker dies,
+//! the next call returns [`SessionError::Lost`] with the reason. A session never moves silently.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -108,11 +108,11 @@
 //!
 //! # Errors
 //!
-//! Each failure that a caller would treat differently has its own variant. `Display` prints one line
-//! about one level, [`source`](std::error::Error::source) returns the next level, and `report`
+//! Each failure that a caller would treat differently has its own variant. `Display` prints one
+//! line about one level, [`source`](std::error::Error::source) returns the next level, and `report`
 //! prints all of them with the remote traceback and the worker's last lines of stderr. A call is
-//! never repeated silently: [`CallError::request_written`] says whether the worker may have seen the
-//! request.
+//! never repeated silently: [`CallError::request_written`] says whether the worker may have seen
+//! the request.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -136,9 +136,9 @@
 //!
 //! # How it works
 //!
-//! Every worker's life is a state machine in the crate `ostler`, whose transition table equals a TLA+
-//! specification cell by cell. This crate drives those machines: it performs their effects on real
-//! processes, and feeds them what happens.
+//! Every worker's life is a state machine in the crate `ostler`, whose transition table equals a
+//! TLA+ specification cell by cell. This crate drives those machines: it performs their effects on
+//! real processes, and feeds them what happens.
 //!
 //! # Cargo features
 //!

@@ -50,7 +50,8 @@ use crate::{SessionId, WorkerId};
 /// use ostler::supervisor::{Effect, Input, Order, PortFact, Supervisor};
 /// use ostler::{Policy, WaiterId};
 ///
-/// // A driver keeps the supervisor behind one mutex: lock, feed, take the effects, unlock, perform them.
+/// // A driver keeps the supervisor behind one mutex: it locks, feeds, takes the effects, unlocks,
+/// // and performs them.
 /// let mut supervisor = Supervisor::new(Policy::new(1), 7)?;
 /// let worker = supervisor
 ///     .take_effects()
@@ -60,7 +61,7 @@ use crate::{SessionId, WorkerId};
 ///     })
 ///     .expect("a new pool starts its workers");
 ///
-/// // A client that comes before the worker has started waits, and gets the lease as soon as there is one.
+/// // A client that comes before the worker has started waits, and gets the first lease.
 /// let waiter = WaiterId(1);
 /// supervisor.feed(Input::Checkout { waiter, session: None })?;
 /// assert_eq!(supervisor.take_effects().count(), 0);

@@ -61,6 +61,78 @@ fn the_table_of_the_house_is_not_wider_than_the_house() {
     );
 }
 
+/// The house has one import cycle: a pool makes its builder, and a builder makes its pool.
+#[test]
+fn only_pool_and_builder_depend_on_each_other() {
+    let rows = rows(&read("ARCHITECTURE.md"));
+    let name = |path: &str| {
+        let crate_prefix = if path.starts_with("pool/") {
+            ""
+        } else {
+            "ostler::"
+        };
+        let module = path.split("src/").nth(1).expect("a row is below src/");
+        format!(
+            "{crate_prefix}{}",
+            module.trim_end_matches('/').trim_end_matches(".rs")
+        )
+    };
+    let inner = |path: &str, used: &str| match path.starts_with("pool/") {
+        true => used.to_owned(),
+        false => format!("ostler::{used}"),
+    };
+    let mut reaches: BTreeMap<String, BTreeSet<String>> = rows
+        .iter()
+        .map(|(path, used)| {
+            (
+                name(path),
+                used.iter().map(|used| inner(path, used)).collect(),
+            )
+        })
+        .collect();
+    for _ in 0..reaches.len() {
+        let before = reaches.clone();
+        for used in reaches.values_mut() {
+            let beyond = used
+                .iter()
+                .filter_map(|module| before.get(module))
+                .flatten();
+            let beyond: Vec<String> = beyond.cloned().collect();
+            used.extend(beyond);
+        }
+    }
+    let in_cycle = |(module, used): &(&String, &BTreeSet<String>)| used.contains(*module);
+    let cyclic: Vec<&str> = (reaches.iter().filter(in_cycle))
+        .map(|(module, _)| module.as_str())
+        .collect();
+    assert_eq!(cyclic, ["builder", "pool"]);
+}
+
+/// Comments wrap at 100 columns.
+#[test]
+fn comments_wrap() {
+    let mut long = Vec::new();
+    for file in rust_files(&[
+        "src",
+        "pool/src",
+        "pool/examples",
+        "pool/benches",
+        "examples",
+    ]) {
+        for (number, line) in read(&file).lines().enumerate() {
+            let is_comment = line.trim_start().starts_with("//");
+            // A link or a line of code in an example cannot wrap.
+            let can_wrap = line.trim_start_matches(['/', '!', ' ']).contains(' ')
+                && !line.contains("](")
+                && !line.contains(';');
+            if is_comment && can_wrap && line.chars().count() > 100 {
+                long.push(format!("{file}:{}", number + 1));
+            }
+        }
+    }
+    assert_eq!(long, [""; 0]);
+}
+
 /// What the check above reads out of a file: modules, wherever they are named, and not what comments say.
 #[test]
 fn uses_are_found_wherever_they_are() {
