@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use ostler_pool::{CallError, CheckoutError, ExitStatus, Lease, Pool, RollingError, WorkerId};
+use ostler_pool::{
+    CallError, CheckoutError, ExitStatus, Lease, Pool, ProtocolError, RollingError, SessionError,
+    WorkerId,
+};
 use shuttle::future::{spawn, yield_now};
 use tokio::select;
 use tokio::sync::oneshot;
@@ -108,7 +111,7 @@ impl Client {
                 self.pool.resume();
             }
             Step::Shutdown => {
-                drop(self.pool.shutdown());
+                self.pool.shutdown();
                 // After the shutdown, so that a client that sees the flag must be refused.
                 self.observe(|observed| observed.is_closing = true);
             }
@@ -144,7 +147,7 @@ impl Client {
     async fn session(&self, name: &str, verbs: &[Verb]) {
         let session = match self.pool.session(name) {
             Ok(session) => session,
-            Err(refusal) => return self.check_refusal(&refusal),
+            Err(refusal) => return self.check_session_refusal(&refusal),
         };
         for verb in verbs {
             let request = self.request(*verb);
@@ -168,13 +171,19 @@ impl Client {
                 assert_eq!(source.kind, "ValueError");
                 true
             }
-            (Verb::Garbage, Err(CallError::Protocol { source, .. }))
-                if problem.starts_with("it sent ") =>
-            {
-                false
-            }
+            (
+                Verb::Garbage,
+                Err(CallError::Protocol {
+                    source: ProtocolError::FrameTooLong { .. },
+                    ..
+                }),
+            ) => false,
             (_, Err(CallError::Checkout(refusal))) => {
                 self.check_refusal(&refusal);
+                false
+            }
+            (_, Err(CallError::Session(refusal))) => {
+                self.check_session_refusal(&refusal);
                 false
             }
             (_, Err(error)) => {
@@ -186,13 +195,13 @@ impl Client {
                     },
                     // The driver waits 1 s for the exit after the end of the output. In some
                     // schedules, that time passes before it sees the exit.
-                    CallError::Protocol { ref problem, .. } => {
-                        problem.contains("closed its output")
-                            && (verb == Verb::Exit || self.plan.has(Verb::ReplyAndExit))
-                    }
+                    CallError::Protocol {
+                        source: ProtocolError::OutputClosed,
+                        ..
+                    } => verb == Verb::Exit || self.plan.has(Verb::ReplyAndExit),
                     _ => false,
                 };
-                assert!(is_expected_exit, "{verb:?}: {error}");
+                assert!(is_expected_exit, "{verb:?}: {error:?}");
                 false
             }
             (verb, Ok(reply)) => panic!("{verb:?} got an unexpected reply: {reply:?}"),
@@ -206,6 +215,15 @@ impl Client {
         let is_expected = match refusal {
             CheckoutError::Closed => self.plan.may_close(),
             CheckoutError::Draining { .. } => self.observed().has_drained,
+            _ => false,
+        };
+        assert!(is_expected, "{refusal}");
+    }
+
+    fn check_session_refusal(&self, refusal: &SessionError) {
+        let is_expected = match refusal {
+            SessionError::Closed => self.plan.may_close(),
+            SessionError::Draining { .. } => self.observed().has_drained,
             _ => false,
         };
         assert!(is_expected, "{refusal}");

@@ -1,5 +1,6 @@
 //! Runs plans under many schedules, and prints how to reproduce a failure.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ostler_pool::Pool;
+use ostler_pool::{Event, Events, Phase, Pool, RecvError, Transition};
 use shuttle::future::{block_on, spawn};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
@@ -102,6 +103,7 @@ async fn schedule(plan: &Arc<Plan>) {
         .shutdown_timeout(NEVER)
         .build()
         .expect("a pool");
+    let reader = plan.has_reader.then(|| spawn(follow(pool.events())));
     let client = Client::new(pool, world, Arc::clone(plan));
     let clients: Vec<_> = (0..plan.clients.len())
         .map(|script| spawn(client.clone().run(script)))
@@ -110,6 +112,33 @@ async fn schedule(plan: &Arc<Plan>) {
         task.await.expect("the client is not aborted");
     }
     check_end(&client).await;
+    if let Some(reader) = reader {
+        reader.await.expect("the reader is not aborted");
+    }
+}
+
+/// Reads events until the pool has ended, and checks that each worker's transitions follow each
+/// other up to its end.
+async fn follow(mut events: Events) {
+    let mut phases = HashMap::new();
+    loop {
+        match events.recv().await {
+            Ok(Event::Moved(Transition {
+                worker, from, to, ..
+            })) => {
+                // The first workers may have moved before the reader subscribed.
+                let before = phases.insert(worker, to).unwrap_or(from);
+                assert_eq!(before, from, "worker {worker}");
+            }
+            Ok(_) => {}
+            Err(RecvError::Closed) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(
+        phases.values().all(|phase| *phase == Phase::Terminated),
+        "{phases:?}"
+    );
 }
 
 /// Checks that every worker can still be leased and that the shutdown leaves nothing open.

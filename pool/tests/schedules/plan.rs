@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     /// Whether the pool has a `cancel_grace`.
     pub(crate) has_grace: bool,
     pub(crate) has_health_checks: bool,
+    /// Whether a task reads the pool's events from the start to the end.
+    pub(crate) has_reader: bool,
     /// The scripts of the first workers. All later ones are [`WorkerScript::Good`].
     pub(crate) workers: Vec<WorkerScript>,
     pub(crate) clients: Vec<Vec<Step>>,
@@ -163,6 +165,7 @@ impl Plan {
         Self {
             workers: vec![random.pick(&[WorkerScript::Good, WorkerScript::IgnoresStop])],
             has_grace: random.one_in(2),
+            has_reader: random.one_in(2),
             ..Self::of(random, step)
         }
     }
@@ -173,6 +176,7 @@ impl Plan {
             surge: 1 + usize::from(random.one_in(2)),
             has_grace: false,
             has_health_checks: false,
+            has_reader: false,
             workers: Vec::new(),
             clients: (0..2 + random.below(2))
                 .map(|_| (0..1 + random.below(3)).map(|_| step(random)).collect())

@@ -1,4 +1,4 @@
-//! Checks that the schedules find bugs: each of five bugs, planted into a copy of the sources, must
+//! Checks that the schedules find bugs: each of seven bugs, planted into a copy of the sources, must
 //! fail a test.
 //!
 //! The copy keeps the bugs out of the product. The test also fails when an edit no longer matches
@@ -20,25 +20,48 @@ struct Planted {
 /// A file of the pool's sources, a text that occurs in it exactly once, and its replacement.
 type Edit = (&'static str, &'static str, &'static str);
 
-const PLANTED: [Planted; 5] = [
+const PLANTED: [Planted; 7] = [
     Planted {
         bug: "a lost wake-up: an order does not wake a task that is not waiting yet",
         test: "managed",
         says: &["deadlock!"],
         edits: &[(
-            "driver/perform.rs",
-            "mail.notify_one()",
-            "mail.notify_waiters()",
+            "driver/effects.rs",
+            "wakeup.notify_one()",
+            "wakeup.notify_waiters()",
+        )],
+    },
+    Planted {
+        bug: "a lost wake-up: the clock sleeps on when an earlier deadline comes",
+        test: "hostile",
+        says: &["deadlock!"],
+        edits: &[(
+            "driver/effects.rs",
+            "next.is_some_and(|next| before.is_none_or(|before| next < before))",
+            "next.is_some() && before.is_none()",
+        )],
+    },
+    Planted {
+        bug: "a lost wake-up: a reader of events looks into the log before it registers its waker",
+        test: "managed",
+        says: &["deadlock!"],
+        edits: &[(
+            "events.rs",
+            "        self.driver.wake_reader(self.reader, cx.waker());
+        match self.try_recv() {",
+            "        let read = self.try_recv();
+        self.driver.wake_reader(self.reader, cx.waker());
+        match read {",
         )],
     },
     Planted {
         bug: "a double grant: a lease ends while its worker still serves the dropped call",
         test: "impatient",
-        says: &["two requests at once", "which was not asked"],
+        says: &["two requests at once", "UnexpectedId"],
         edits: &[(
-            "lease/mod.rs",
-            "self.over = true;\n                let mercy",
-            "self.settle(None);\n                let mercy",
+            "driver/grant.rs",
+            "LeaseEnd::Cancellable(fault)",
+            "LeaseEnd::Clean",
         )],
     },
     Planted {
@@ -46,7 +69,7 @@ const PLANTED: [Planted; 5] = [
         test: "impatient",
         says: &["deadlock!"],
         edits: &[(
-            "driver/perform.rs",
+            "driver/effects.rs",
             "drop(sender.send(answer))",
             "std::mem::forget(sender.send(answer))",
         )],
@@ -57,24 +80,35 @@ const PLANTED: [Planted; 5] = [
         says: &["deadlock!"],
         edits: &[
             (
-                "driver/inner.rs",
-                "pid: record.and_then(",
-                "pid: record.filter(|record| record.wire.is_clean()).and_then(",
+                "driver/state.rs",
+                "pid: entry.and_then(",
+                "pid: entry.filter(|entry| entry.transport.is_clean()).and_then(",
             ),
             (
-                "wire/state.rs",
-                "pub(super) struct State",
-                "pub(crate) struct State",
+                "transport/exchange.rs",
+                "pub(super) struct Exchange",
+                "pub(crate) struct Exchange",
             ),
             (
-                "wire/mod.rs",
+                "transport/mod.rs",
                 "    fn lock(&self)",
                 "    pub(crate) fn lock(&self)",
             ),
             (
-                "lease/mod.rs",
-                "        self.settle(fault);\n    }\n}\n",
-                "        let wire = Arc::clone(&self.wire);\n        let _held = wire.lock();\n        self.settle(fault);\n    }\n}\n",
+                "driver/grant.rs",
+                "        self.end(if self.transport.is_clean() {
+            LeaseEnd::Clean
+        } else {
+            LeaseEnd::Fault(Fault::ProtocolBroken)
+        });",
+                "        let end = if self.transport.is_clean() {
+            LeaseEnd::Clean
+        } else {
+            LeaseEnd::Fault(Fault::ProtocolBroken)
+        };
+        let transport = Arc::clone(&self.transport);
+        let _held = transport.lock();
+        self.end(end);",
             ),
         ],
     },
@@ -84,21 +118,32 @@ const PLANTED: [Planted; 5] = [
         says: &["the first order of worker", "ordered after"],
         edits: &[
             (
-                "driver/perform.rs",
-                "deferred.push(inner.queue(worker, order, self))",
-                "deferred.push(Deferred::Order(worker, order))",
+                "driver/effects.rs",
+                "                    deferred.push(match state.queue(worker, order) {
+                        Some(wakeup) => Deferred::Wake(wakeup),
+                        None => {
+                            Deferred::Spawn(state.add_worker(worker, order, self.limits.max_frame))
+                        }
+                    });",
+                "                    deferred.push(Deferred::Order(worker, order));",
             ),
             (
-                "driver/perform.rs",
-                "    Wake(Arc<Notify>),",
-                "    Wake(Arc<Notify>),\n    Order(WorkerId, ostler::supervisor::Order),",
+                "driver/effects.rs",
+                "    Spawn(NewTask),",
+                "    Spawn(NewTask),\n    Order(WorkerId, ostler::supervisor::Order),",
             ),
             (
-                "driver/perform.rs",
+                "driver/effects.rs",
                 "                Deferred::Close => self.close(),",
                 "                Deferred::Close => self.close(),
                 Deferred::Order(worker, order) => {
-                    let queued = self.lock().queue(worker, order, self);
+                    let max_frame = self.limits.max_frame;
+                    let mut state = self.lock();
+                    let queued = match state.queue(worker, order) {
+                        Some(wakeup) => Deferred::Wake(wakeup),
+                        None => Deferred::Spawn(state.add_worker(worker, order, max_frame)),
+                    };
+                    drop(state);
                     self.perform(vec![queued]);
                 }",
             ),

@@ -43,7 +43,7 @@ async fn a_call_is_answered() {
 
 /// C1: a call that takes too long costs its worker, and nobody else ever sees its reply.
 #[tokio::test(start_paused = true)]
-async fn a_call_that_takes_too_long_costs_its_worker() {
+async fn a_call_that_times_out_costs_its_worker() {
     let sim = Sim::default();
     let pool = pool(&sim, 1)
         .call_timeout(Duration::from_secs(7))
@@ -126,7 +126,7 @@ async fn a_worker_that_breaks_the_protocol_is_replaced() {
 
 /// C3: an error that the worker answers with is a whole exchange. The worker and the lease stay.
 #[tokio::test(start_paused = true)]
-async fn an_exception_costs_nothing() {
+async fn an_exception_keeps_worker_and_lease() {
     let sim = Sim::default();
     let pool = pool(&sim, 1).max_frame(1024).build().unwrap();
     let mut lease = pool.checkout().await.unwrap();
@@ -154,7 +154,7 @@ async fn an_exception_costs_nothing() {
 
 /// C4: a worker that dies fails the one call that it was serving, with its status; what it answered before counts.
 #[tokio::test(start_paused = true)]
-async fn a_dead_worker_fails_its_one_call() {
+async fn a_dead_worker_fails_one_call() {
     let sim = Sim::default();
     let pool = pool(&sim, 1).build().unwrap();
     let mut dies = pin!(pool.call(b"exit"));

@@ -15,7 +15,7 @@ use crate::rig::{begin, end, pool, until};
 
 const GRACE: Duration = Duration::from_secs(20);
 
-fn merciful(sim: &Sim) -> Builder {
+fn with_grace(sim: &Sim) -> Builder {
     pool(sim, 1)
         .cancel_grace(GRACE)
         .checkout_timeout(Duration::from_secs(60))
@@ -36,9 +36,9 @@ fn counts(pool: &Pool) -> (u64, u64, u64) {
 /// C1: a worker that ends an abandoned call in time, with an error or with a reply, serves on; its answer reaches nobody
 /// and counts as one, and not as an error.
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_heeds_is_kept() {
+async fn a_worker_that_ends_a_cancelled_call_is_kept() {
     let sim = Sim::default();
-    let pool = merciful(&sim).error_threshold(1).build().unwrap();
+    let pool = with_grace(&sim).error_threshold(1).build().unwrap();
     for (round, request) in (1..).zip([b"heed".as_slice(), b"finish", b"late"]) {
         abandon(&pool, request).await;
         assert_eq!(pool.call(b"next").await.unwrap(), b"next");
@@ -50,9 +50,9 @@ async fn a_worker_that_heeds_is_kept() {
 /// C1: a reply that was in the pipe before the call was dropped is the dropped call's, and the cancel that comes after it
 /// is nobody's.
 #[tokio::test(start_paused = true)]
-async fn a_reply_on_its_way_is_taken_away() {
+async fn a_reply_already_in_the_pipe_is_discarded() {
     let sim = Sim::default();
-    let pool = merciful(&sim).build().unwrap();
+    let pool = with_grace(&sim).build().unwrap();
     let mut lease = pool.checkout().await.unwrap();
     let mut call = Box::pin(lease.call(b"answered"));
     begin(&mut call.as_mut()).await;
@@ -66,7 +66,7 @@ async fn a_reply_on_its_way_is_taken_away() {
 
 /// C1: once the grace has passed the worker is replaced, and an answer that comes then does not save it.
 #[tokio::test(start_paused = true)]
-async fn a_late_reply_does_not_rehabilitate() {
+async fn a_reply_after_the_grace_does_not_save_the_worker() {
     for (request, grace) in [(b"hang".as_slice(), 20), (b"late", 9)] {
         let sim = Sim::new([Script::IgnoresStop]);
         let grace = Duration::from_secs(grace);
@@ -94,9 +94,9 @@ async fn a_late_reply_does_not_rehabilitate() {
 
 /// C1: a worker that breaks the protocol as it is cancelled, or ends the exchange twice, is replaced at once.
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_answers_wrongly_is_replaced() {
+async fn a_worker_that_breaks_the_protocol_is_replaced_at_once() {
     let sim = Sim::default();
-    let pool = merciful(&sim).build().unwrap();
+    let pool = with_grace(&sim).build().unwrap();
     for (round, request) in (1..).zip([b"stray".as_slice(), b"twice over"]) {
         let since = Instant::now();
         abandon(&pool, request).await;
@@ -110,10 +110,10 @@ async fn a_worker_that_answers_wrongly_is_replaced() {
 /// C1: a call that times out tells its client so at once; its lease is over although the worker is kept, and dropping it
 /// later takes nothing away from the worker's next client.
 #[tokio::test(start_paused = true)]
-async fn a_timed_out_call_is_told_at_once() {
+async fn a_timed_out_call_fails_at_once() {
     let sim = Sim::default();
     let limit = Duration::from_secs(7);
-    let pool = merciful(&sim).call_timeout(limit).build().unwrap();
+    let pool = with_grace(&sim).call_timeout(limit).build().unwrap();
     let mut lease = pool.checkout().await.unwrap();
     let since = Instant::now();
     let error = lease.call(b"late").await.unwrap_err();
@@ -146,9 +146,9 @@ async fn a_timed_out_call_is_told_at_once() {
 
 /// C1: a stream is cancelled as a call is; the parts that were on their way are thrown away.
 #[tokio::test(start_paused = true)]
-async fn a_stream_is_cancelled_as_well() {
+async fn a_dropped_stream_is_cancelled() {
     let sim = Sim::default();
-    let pool = merciful(&sim).build().unwrap();
+    let pool = with_grace(&sim).build().unwrap();
     let mut lease = pool.checkout().await.unwrap();
     let mut parts = lease.stream(b"heed abc").unwrap();
     assert_eq!(parts.next().await.unwrap().unwrap(), b"a");
@@ -162,7 +162,7 @@ async fn a_stream_is_cancelled_as_well() {
 /// C1: a worker that goes on with its parts as if nothing were is replaced, however fast they come. On a real clock, which
 /// is not stopped by a worker that never rests.
 #[tokio::test]
-async fn parts_without_end_do_not_put_off_the_grace() {
+async fn endless_parts_do_not_extend_the_grace() {
     let sim = Sim::default();
     let grace = Duration::from_millis(50);
     let pool = pool(&sim, 1).cancel_grace(grace).build().unwrap();
@@ -178,9 +178,9 @@ async fn parts_without_end_do_not_put_off_the_grace() {
 
 /// C1: there is no mercy where the request was not written as a whole: nothing could be told apart any more.
 #[tokio::test(start_paused = true)]
-async fn half_a_request_gets_no_mercy() {
+async fn a_half_written_request_gets_no_grace() {
     let sim = Sim::default();
-    let pool = merciful(&sim).build().unwrap();
+    let pool = with_grace(&sim).build().unwrap();
     let mut lease = pool.checkout().await.unwrap();
     assert!(lease.call(&[b'x'; 1 << 20]).now_or_never().is_none());
     assert_eq!(pool.status().counters.faulted, 1);
@@ -192,9 +192,9 @@ async fn half_a_request_gets_no_mercy() {
 
 /// A session stays with the worker that is kept.
 #[tokio::test(start_paused = true)]
-async fn a_session_survives_what_it_gave_up() {
+async fn a_session_survives_a_cancelled_call() {
     let sim = Sim::default();
-    let pool = merciful(&sim).build().unwrap();
+    let pool = with_grace(&sim).build().unwrap();
     let session = pool.session("one").unwrap();
     assert_eq!(session.call(b"first").await.unwrap(), b"first");
     let worker = session.worker().unwrap();
@@ -209,7 +209,7 @@ async fn a_session_survives_what_it_gave_up() {
 #[tokio::test(start_paused = true)]
 async fn an_exit_ends_the_grace() {
     let sim = Sim::default();
-    let pool = merciful(&sim).build().unwrap();
+    let pool = with_grace(&sim).build().unwrap();
     let since = Instant::now();
     abandon(&pool, b"leave").await;
     assert_eq!(pool.call(b"next").await.unwrap(), b"next");
@@ -221,7 +221,7 @@ async fn an_exit_ends_the_grace() {
 
 /// A shutdown waits for what is being cancelled as for any call: for its end, or until its own time is over.
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_waits_for_the_cancelled() {
+async fn a_shutdown_waits_for_cancelled_calls() {
     for (request, answered, least, most) in [(b"late".as_slice(), 1, 10, 12), (b"hang", 0, 15, 30)]
     {
         let sim = Sim::default();
@@ -245,7 +245,7 @@ async fn a_shutdown_waits_for_the_cancelled() {
 
 /// C2: what is given up is settled once with or without a runtime: before the pool's one is gone, after it, and in between.
 #[test]
-fn a_lost_runtime_settles_what_is_cancelled() {
+fn a_dropped_runtime_settles_cancelled_calls() {
     let runtime = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_all().build().unwrap()
@@ -253,7 +253,7 @@ fn a_lost_runtime_settles_what_is_cancelled() {
     for drop_first in [true, false] {
         let sim = Sim::default();
         let home = runtime();
-        let pool = home.block_on(async { merciful(&sim).build().unwrap() });
+        let pool = home.block_on(async { with_grace(&sim).build().unwrap() });
         let mut lease = home.block_on(pool.checkout()).unwrap();
         let mut call = Box::pin(lease.call(b"hang"));
         home.block_on(begin(&mut call.as_mut()));
@@ -277,7 +277,7 @@ fn a_lost_runtime_settles_what_is_cancelled() {
 
 /// Without the option, a call that is given up costs its worker at once, whatever the worker would have done.
 #[tokio::test(start_paused = true)]
-async fn there_is_no_mercy_unless_it_is_asked_for() {
+async fn without_a_grace_a_dropped_call_costs_its_worker() {
     let sim = Sim::default();
     let pool = pool(&sim, 1).build().unwrap();
     let mut lease = pool.checkout().await.unwrap();

@@ -7,7 +7,7 @@ use ostler_pool::port::{BoxFuture, Opener, Pipe, Port, Release};
 use ostler_pool::testing::{Script, Sim, check_port};
 use ostler_pool::{Exit, ExitStatus, OpenError, Program, Python, WorkerId};
 
-use crate::resources::{isolated, leaves_nothing, modules};
+use crate::resources::{isolated, leaks_nothing, modules};
 use crate::rig::interpreter;
 
 /// The port of a process keeps its contract: spawned, forked, and speaking frames by itself. Nothing is left.
@@ -17,14 +17,14 @@ fn the_process_port_keeps_its_contract() {
         return;
     }
     let echo = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/echo.py");
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         check_port(Program::new(interpreter()).arg(echo))
             .await
             .unwrap()
     });
     let python = || Python::function("hostile:echo").path(modules());
-    leaves_nothing(async || check_port(python()).await.unwrap());
-    leaves_nothing(async || check_port(python().zygote()).await.unwrap());
+    leaks_nothing(async || check_port(python()).await.unwrap());
+    leaks_nothing(async || check_port(python().zygote()).await.unwrap());
 }
 
 /// So does the simulated one.
@@ -40,11 +40,11 @@ async fn the_simulated_port_keeps_its_contract() {
 enum Flaw {
     AnswersNothing,
     ExitsTooSoon,
-    ChangesItsMind,
-    Immortal,
-    RemembersItsMemory,
+    ChangesItsExit,
+    IgnoresKill,
+    HasMemoryAfterExit,
     LeaksWhenDropped,
-    ReleasesNothing,
+    LeavesAZombie,
 }
 
 /// Ports of another opener, with a flaw.
@@ -85,7 +85,7 @@ impl Port for FlawedPort {
     }
 
     fn memory(&self) -> Option<u64> {
-        (self.flaw == Flaw::RemembersItsMemory).then_some(1)
+        (self.flaw == Flaw::HasMemoryAfterExit).then_some(1)
     }
 
     fn take_pipe(&mut self) -> Pipe {
@@ -101,19 +101,19 @@ impl Port for FlawedPort {
     }
 
     fn kill(&mut self) {
-        if self.flaw != Flaw::Immortal {
+        if self.flaw != Flaw::IgnoresKill {
             self.port().kill();
         }
     }
 
     fn exited(&mut self) -> BoxFuture<'_, Exit> {
         self.exits += 1;
-        let imagined = match (self.flaw, self.exits) {
+        let invented = match (self.flaw, self.exits) {
             (Flaw::ExitsTooSoon, _) => Some(0),
-            (Flaw::ChangesItsMind, exits) if exits > 3 => i32::try_from(exits).ok(),
+            (Flaw::ChangesItsExit, exits) if exits > 3 => i32::try_from(exits).ok(),
             _ => None,
         };
-        match imagined.map(ExitStatus::Code) {
+        match invented.map(ExitStatus::Code) {
             Some(status) => Box::pin(ready(Exit::new(status, ""))),
             None => self.port().exited(),
         }
@@ -121,7 +121,7 @@ impl Port for FlawedPort {
 
     fn released(&mut self) -> BoxFuture<'_, Release> {
         match self.flaw {
-            Flaw::ReleasesNothing => Box::pin(ready(Release::default())),
+            Flaw::LeavesAZombie => Box::pin(ready(Release::default())),
             _ => self.port().released(),
         }
     }
@@ -137,7 +137,7 @@ impl Drop for FlawedPort {
 
 /// Each way to break the contract is found, by the promise that is broken.
 #[tokio::test(start_paused = true)]
-async fn a_flawed_port_is_found_out() {
+async fn every_flaw_of_a_port_is_detected() {
     let flaws = [
         (
             Flaw::AnswersNothing,
@@ -148,12 +148,12 @@ async fn a_flawed_port_is_found_out() {
             "`exited` is pending while the worker runs, and is cancel safe",
         ),
         (
-            Flaw::ChangesItsMind,
+            Flaw::ChangesItsExit,
             "`exited` returns the same exit each time",
         ),
-        (Flaw::Immortal, "`kill` makes the worker exit"),
+        (Flaw::IgnoresKill, "`kill` makes the worker exit"),
         (
-            Flaw::RemembersItsMemory,
+            Flaw::HasMemoryAfterExit,
             "`memory` is `None` after the exit",
         ),
         (
@@ -177,10 +177,10 @@ async fn a_flawed_port_is_found_out() {
 
 /// So is one of a real process that leaves a zombie.
 #[tokio::test]
-async fn a_zombie_is_found_out() {
+async fn a_zombie_is_detected() {
     let echo = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/echo.py");
     let program = Program::new(interpreter()).arg(echo);
-    let violation = check_port(Flawed(program, Flaw::ReleasesNothing))
+    let violation = check_port(Flawed(program, Flaw::LeavesAZombie))
         .await
         .unwrap_err();
     assert_eq!(

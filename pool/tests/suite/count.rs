@@ -4,14 +4,14 @@ use ostler_pool::{Event, Events, Phase, Pool, Reason, TryRecvError};
 
 use crate::rig::until;
 
-pub(crate) struct Count {
+pub(crate) struct ServingCount {
     events: Events,
     serving: usize,
     fewest: usize,
-    left: Vec<Reason>,
+    ended: Vec<Reason>,
 }
 
-impl Count {
+impl ServingCount {
     /// Begins to count once all workers of the pool have started.
     pub(crate) async fn of(pool: &Pool, size: usize) -> Self {
         until(pool, |status| status.serving() == size).await;
@@ -19,7 +19,7 @@ impl Count {
             events: pool.events(),
             serving: size,
             fewest: size,
-            left: Vec::new(),
+            ended: Vec::new(),
         }
     }
 
@@ -27,30 +27,30 @@ impl Count {
     pub(crate) fn so_far(&mut self) -> (Vec<Reason>, usize) {
         loop {
             match self.events.try_recv() {
-                Ok(event) => self.note(event),
+                Ok(event) => self.add(event),
                 Err(TryRecvError::Lagged(missed)) => panic!("{missed} events were missed"),
                 Err(_) => break,
             }
         }
-        (self.left.clone(), self.fewest)
+        (self.ended.clone(), self.fewest)
     }
 
     /// As [`so_far`](Self::so_far), once so many workers have ceased to serve.
-    pub(crate) async fn until_left(&mut self, workers: usize) -> (Vec<Reason>, usize) {
-        while self.left.len() < workers {
+    pub(crate) async fn until_ended(&mut self, workers: usize) -> (Vec<Reason>, usize) {
+        while self.ended.len() < workers {
             let event = self.events.recv().await.expect("no event was missed");
-            self.note(event);
+            self.add(event);
         }
-        (self.left.clone(), self.fewest)
+        (self.ended.clone(), self.fewest)
     }
 
-    fn note(&mut self, event: Event) {
+    fn add(&mut self, event: Event) {
         let Event::Moved(moved) = event else { return };
         let serves = |phase| matches!(phase, Phase::Ready | Phase::Busy);
         self.serving += usize::from(serves(moved.to) && !serves(moved.from));
         if serves(moved.from) && !serves(moved.to) {
             self.serving -= 1;
-            self.left.extend(moved.reason);
+            self.ended.extend(moved.reason);
         }
         self.fewest = self.fewest.min(self.serving);
     }

@@ -11,7 +11,7 @@ use ostler_pool::{Builder, CallError, ExitStatus, Lease, Pool, Program, Protocol
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
-use crate::resources::{Resources, isolated, leaves_nothing, modules};
+use crate::resources::{Resources, isolated, leaks_nothing, modules};
 use crate::rig::{Random, interpreter, signal, until};
 
 /// How many clients, more than there are workers.
@@ -23,7 +23,7 @@ pub(crate) const GROWTH: u64 = 8 << 20;
 
 /// Something that a worker suffers or does instead of its work, and that its call must then say.
 #[derive(Clone, Copy, Debug)]
-enum Act {
+enum Injected {
     Kill,
     Stop,
     Spin,
@@ -36,17 +36,17 @@ enum Act {
     Twice,
 }
 
-const ACTS: [Act; 10] = [
-    Act::Kill,
-    Act::Stop,
-    Act::Spin,
-    Act::Exit,
-    Act::ExitPartial,
-    Act::Grandchildren,
-    Act::Garbage,
-    Act::CloseStdout,
-    Act::Flood,
-    Act::Twice,
+const INJECTED: [Injected; 10] = [
+    Injected::Kill,
+    Injected::Stop,
+    Injected::Spin,
+    Injected::Exit,
+    Injected::ExitPartial,
+    Injected::Grandchildren,
+    Injected::Garbage,
+    Injected::CloseStdout,
+    Injected::Flood,
+    Injected::Twice,
 ];
 
 /// What the pool is to have counted.
@@ -58,7 +58,7 @@ pub(crate) struct Tally {
     faulted: u64,
 }
 
-impl Act {
+impl Injected {
     fn request(self) -> &'static [u8] {
         match self {
             Self::Kill | Self::Stop => b"many 10",
@@ -74,7 +74,7 @@ impl Act {
     }
 
     /// Performs it on a worker, checks the call's outcome, and counts it.
-    async fn perform(self, lease: &mut Lease, tally: &mut Tally) {
+    async fn inject(self, lease: &mut Lease, tally: &mut Tally) {
         let pid = lease.pid().unwrap();
         match self {
             Self::Kill => signal(pid, Signal::KILL),
@@ -136,7 +136,7 @@ impl Act {
                 tally.calls += 1;
                 tally.faulted += 1;
             }
-            (act, other) => panic!("{act:?}: {other:?}"),
+            (injected, other) => panic!("{injected:?}: {other:?}"),
         }
     }
 }
@@ -144,24 +144,24 @@ impl Act {
 /// C4, L4: under twelve clients and an act of violence in every twentieth call, each call has the outcome that fits, the
 /// figures add up, and nothing is left or grows.
 #[test]
-fn violence_leaves_nothing() {
-    violence("violence_leaves_nothing", 1_000);
+fn faults_under_load_leak_nothing() {
+    faults_under_load("faults_under_load_leak_nothing", 1_000);
 }
 
 /// C4, L4: the same for ten thousand calls.
 #[test]
 #[ignore = "takes a minute"]
-fn ten_thousand_calls_leave_nothing() {
-    violence("ten_thousand_calls_leave_nothing", 10_000);
+fn faults_in_ten_thousand_calls_leak_nothing() {
+    faults_under_load("faults_in_ten_thousand_calls_leak_nothing", 10_000);
 }
 
-fn violence(name: &str, calls: u64) {
+fn faults_under_load(name: &str, calls: u64) {
     if !isolated(&format!("endurance::{name}")) {
         return;
     }
     let seed = Random::fresh_seed();
     println!("seed {seed}");
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         let since = Instant::now();
         let pool = workers()
             .size(WORKERS)
@@ -170,10 +170,10 @@ fn violence(name: &str, calls: u64) {
             .call_timeout(Duration::from_secs(2))
             .build()
             .unwrap();
-        let mut tally = attack(&pool, seed, calls / 10).await;
+        let mut tally = call_with_faults(&pool, seed, calls / 10).await;
         let warm = figures_at_rest(&pool).await;
-        tally = tally.and(attack(&pool, !seed, calls - calls / 10).await);
-        let worn = figures_at_rest(&pool).await;
+        tally = tally.and(call_with_faults(&pool, !seed, calls - calls / 10).await);
+        let last = figures_at_rest(&pool).await;
         let report = pool.shutdown().await;
         assert_eq!(report.unreleased, []);
         let counters = report.counters;
@@ -196,17 +196,17 @@ fn violence(name: &str, calls: u64) {
             tally.faulted,
             since.elapsed().as_secs_f64(),
             warm.0 >> 10,
-            worn.0 >> 10,
+            last.0 >> 10,
             warm.1,
-            worn.1
+            last.1
         );
-        assert_eq!(worn.1, warm.1);
-        assert!(worn.0 < warm.0 + GROWTH);
+        assert_eq!(last.1, warm.1);
+        assert!(last.0 < warm.0 + GROWTH);
     });
 }
 
 /// So many calls, and what they were.
-pub(crate) async fn attack(pool: &Pool, seed: u64, calls: u64) -> Tally {
+pub(crate) async fn call_with_faults(pool: &Pool, seed: u64, calls: u64) -> Tally {
     let client = async |client: u64| {
         // Each client has numbers of its own, so that they do not depend on who is first.
         let mut random = Random::new(seed ^ (client << 32));
@@ -216,8 +216,8 @@ pub(crate) async fn attack(pool: &Pool, seed: u64, calls: u64) -> Tally {
             let mut lease = pool.checkout().await.unwrap();
             tally.granted += 1;
             if random.below(20) == 0 {
-                let act = ACTS[random.below(ACTS.len() as u64) as usize];
-                act.perform(&mut lease, &mut tally).await;
+                let injected = INJECTED[random.below(INJECTED.len() as u64) as usize];
+                injected.inject(&mut lease, &mut tally).await;
             } else {
                 let size = random.below(2000);
                 let reply = lease.call(format!("many {size}").as_bytes()).await.unwrap();
@@ -265,15 +265,15 @@ pub(crate) fn workers() -> Builder {
 
 /// L4: pools that are built, used and shut down, one after the other, leave nothing and do not make their host grow.
 #[test]
-fn pools_come_and_go() {
-    cycles("pools_come_and_go", 50);
+fn fifty_pools_leak_nothing() {
+    cycles("fifty_pools_leak_nothing", 50);
 }
 
 /// L4: a thousand of them neither.
 #[test]
 #[ignore = "takes a minute"]
-fn a_thousand_pools_come_and_go() {
-    cycles("a_thousand_pools_come_and_go", 1_000);
+fn a_thousand_pools_leak_nothing() {
+    cycles("a_thousand_pools_leak_nothing", 1_000);
 }
 
 fn cycles(name: &str, cycles: usize) {
@@ -299,13 +299,13 @@ fn cycles(name: &str, cycles: usize) {
             warm = (Resources::snapshot(), resident_bytes());
         }
     }
-    let worn = resident_bytes();
+    let last = resident_bytes();
     println!(
         "{cycles} pools in {:.1} s; host {} -> {} KiB, {} descriptors",
         since.elapsed().as_secs_f64(),
         warm.1 >> 10,
-        worn >> 10,
+        last >> 10,
         warm.0.descriptors.len()
     );
-    assert!(worn < warm.1 + GROWTH);
+    assert!(last < warm.1 + GROWTH);
 }

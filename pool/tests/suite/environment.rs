@@ -32,7 +32,7 @@ fn built(python: Python) -> Pool {
 }
 
 /// What the worker says about itself.
-async fn asked(python: Python, verb: &str) -> String {
+async fn ask(python: Python, verb: &str) -> String {
     let pool = built(python);
     let said = pool.call(verb.as_bytes()).await.unwrap();
     pool.shutdown().await;
@@ -41,11 +41,11 @@ async fn asked(python: Python, verb: &str) -> String {
 
 /// L20: a worker is as nice as it is told to be, with all that it starts.
 #[tokio::test]
-async fn a_worker_is_nice() {
-    let here: i32 = asked(hostile(), "niceness").await.parse().unwrap();
+async fn nice_is_set_for_the_worker() {
+    let here: i32 = ask(hostile(), "niceness").await.parse().unwrap();
     let nice = (here + 3).min(19);
     assert_eq!(
-        asked(hostile().interpreter(python3().nice(nice)), "niceness").await,
+        ask(hostile().interpreter(python3().nice(nice)), "niceness").await,
         nice.to_string()
     );
     let error = Pool::builder(python3().nice(20)).build().unwrap_err();
@@ -57,7 +57,7 @@ async fn a_worker_is_nice() {
 
 /// L20: each limit is set, as the soft and the hard one, on the resource that it names.
 #[tokio::test]
-async fn limits_are_those_of_the_worker() {
+async fn resource_limits_are_set_for_the_worker() {
     let limits = [
         (Resource::AddressSpace, "RLIMIT_AS", 4 << 30),
         (Resource::Core, "RLIMIT_CORE", 0),
@@ -84,7 +84,7 @@ async fn limits_are_those_of_the_worker() {
 
 /// A worker that wants more memory than it may have is told so in its own language, and lives on.
 #[tokio::test]
-async fn memory_that_is_limited_is_refused() {
+async fn an_allocation_above_the_limit_raises_memory_error() {
     let pool = built(hostile().interpreter(python3().limit(Resource::AddressSpace, 1 << 30)));
     match pool.call(b"hoard 2048").await {
         Err(CallError::Raised { source, .. }) => assert_eq!(source.kind, "MemoryError"),
@@ -101,7 +101,7 @@ fn a_refused_limit_fails_the_start() {
     if !isolated("environment::a_refused_limit_fails_the_start") {
         return;
     }
-    crate::resources::leaves_nothing(async || {
+    crate::resources::leaks_nothing(async || {
         // More descriptors than any process may have.
         let pool = built(hostile().interpreter(python3().limit(Resource::OpenFiles, u64::MAX - 1)));
         match pool.checkout().await {
@@ -128,12 +128,12 @@ fn a_refused_limit_fails_the_start() {
 /// P7: a worker holds the three pipes to its host and nothing else: no descriptor of its host, not even one that is not
 /// marked close-on-exec, and no sibling's pipe.
 #[test]
-fn a_worker_holds_no_descriptors_but_its_own() {
-    if !isolated("environment::a_worker_holds_no_descriptors_but_its_own") {
+fn a_worker_holds_only_its_own_descriptors() {
+    if !isolated("environment::a_worker_holds_only_its_own_descriptors") {
         return;
     }
-    let unmarked = File::open(modules()).unwrap();
-    fcntl_setfd(&unmarked, FdFlags::empty()).unwrap();
+    let inheritable = File::open(modules()).unwrap();
+    fcntl_setfd(&inheritable, FdFlags::empty()).unwrap();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let pool = Pool::builder(hostile()).size(4).build().unwrap();
         let mut leases = Vec::new();
@@ -155,5 +155,5 @@ fn a_worker_holds_no_descriptors_but_its_own() {
         drop(leases);
         pool.shutdown().await;
     });
-    drop(unmarked);
+    drop(inheritable);
 }

@@ -11,7 +11,7 @@ use ostler_pool::{Builder, Pool, Program, Python};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
-use crate::resources::{Resources, is_alive, isolated, leaves_nothing, modules, scratch, until};
+use crate::resources::{Resources, is_alive, isolated, leaks_nothing, modules, scratch, until};
 use crate::rig::{is_released, signal};
 
 fn hostile() -> Python {
@@ -55,7 +55,7 @@ async fn a_daemon_ends_with_its_worker() {
 
 /// P4: what is killed in the name of one worker is not another's.
 #[tokio::test]
-async fn a_daemon_outlives_the_workers_of_others() {
+async fn a_daemon_survives_the_end_of_other_workers() {
     let (mine, other) = (
         pool(hostile()).size(2).build().unwrap(),
         pool(hostile()).build().unwrap(),
@@ -88,9 +88,9 @@ fn a_daemon_ends_with_a_dropped_pool() {
 }
 
 /// A control group of version 2 of a test's own, below which it may make others. Removed in the end, for which it must be empty.
-struct Delegated(PathBuf);
+struct DelegatedCgroup(PathBuf);
 
-impl Delegated {
+impl DelegatedCgroup {
     /// `None` where there is no such hierarchy that this test may write to.
     fn new(name: &str) -> Option<Self> {
         let delegated = || {
@@ -118,7 +118,7 @@ impl Delegated {
     }
 }
 
-impl Drop for Delegated {
+impl Drop for DelegatedCgroup {
     fn drop(&mut self) {
         let removed = fs::remove_dir(&self.0);
         assert!(thread::panicking() || removed.is_ok(), "{removed:?}");
@@ -136,8 +136,8 @@ fn control_groups(directory: &Path) -> usize {
 /// P5: in a control group, not even a daemon that has dropped its environment gets away; its end is confirmed, and the
 /// control group is gone.
 #[tokio::test]
-async fn nothing_leaves_a_control_group() {
-    let Some(parent) = Delegated::new("nothing_leaves") else {
+async fn no_process_escapes_a_control_group() {
+    let Some(parent) = DelegatedCgroup::new("nothing_leaves") else {
         return;
     };
     // A zygote has one of its own beside those of its workers.
@@ -158,8 +158,8 @@ async fn nothing_leaves_a_control_group() {
 /// P5: who is not in the control group, because it had the right to move itself or was there too early, is found by the tag; and
 /// nothing is said to be confirmed.
 #[tokio::test]
-async fn who_is_in_no_control_group_is_found() {
-    let Some(parent) = Delegated::new("found") else {
+async fn a_process_outside_the_control_group_is_found() {
+    let Some(parent) = DelegatedCgroup::new("found") else {
         return;
     };
     let pool = pool(hostile().interpreter(python3().cgroup(&parent.0)))
@@ -175,7 +175,7 @@ async fn who_is_in_no_control_group_is_found() {
 
 /// A directory that is no control group fails the build.
 #[tokio::test]
-async fn a_control_group_must_be_one() {
+async fn a_directory_that_is_no_control_group_fails_the_build() {
     let directory = scratch("no-control-group");
     fs::create_dir(&directory).unwrap();
     let python = hostile().interpreter(python3().cgroup(&directory));
@@ -200,7 +200,7 @@ async fn a_control_group_must_be_one() {
 const ROLE: &str = "OSTLER_TEST_ESCAPES_HOST";
 
 /// A host with one worker that ends for nothing but a kill, and a daemon of the worker's: the ids of the two.
-fn immortal_host(test: &str, sentinel: bool, cgroup: Option<&Path>) -> (Child, [u32; 2]) {
+fn start_host(test: &str, sentinel: bool, cgroup: Option<&Path>) -> (Child, [u32; 2]) {
     let pids = scratch(&format!("escapes-{sentinel}-{}", cgroup.is_some()));
     let host = Command::new(env::current_exe().unwrap())
         .args([test, "--exact", "--nocapture"])
@@ -217,8 +217,8 @@ fn immortal_host(test: &str, sentinel: bool, cgroup: Option<&Path>) -> (Child, [
     (host, [worker.parse().unwrap(), daemon.parse().unwrap()])
 }
 
-/// What [`immortal_host`] runs.
-fn be_the_host() -> bool {
+/// What [`start_host`] runs.
+fn is_host() -> bool {
     let Some(path) = env::var_os(ROLE) else {
         return false;
     };
@@ -246,13 +246,13 @@ fn be_the_host() -> bool {
 /// P14: of a host that is killed, nothing is left: not a worker that ignores the end of its input, nor its daemon. Without the
 /// sentinel both would live on.
 #[test]
-fn the_sentinel_ends_what_a_killed_host_leaves() {
-    if be_the_host() {
+fn the_sentinel_kills_what_a_killed_host_leaves() {
+    if is_host() {
         return;
     }
-    let test = "escapes::the_sentinel_ends_what_a_killed_host_leaves";
-    let (mut without, left) = immortal_host(test, false, None);
-    let (mut with, ended) = immortal_host(test, true, None);
+    let test = "escapes::the_sentinel_kills_what_a_killed_host_leaves";
+    let (mut without, left) = start_host(test, false, None);
+    let (mut with, ended) = start_host(test, true, None);
     for host in [&mut without, &mut with] {
         host.kill().unwrap();
         host.wait().unwrap();
@@ -269,15 +269,15 @@ fn the_sentinel_ends_what_a_killed_host_leaves() {
 
 /// P14: nor is anything left in its control groups, whatever it has in its environment, nor the groups themselves.
 #[test]
-fn the_sentinel_ends_the_control_groups_of_a_killed_host() {
-    if be_the_host() {
+fn the_sentinel_kills_the_control_groups_of_a_killed_host() {
+    if is_host() {
         return;
     }
-    let Some(parent) = Delegated::new("killed") else {
+    let Some(parent) = DelegatedCgroup::new("killed") else {
         return;
     };
-    let test = "escapes::the_sentinel_ends_the_control_groups_of_a_killed_host";
-    let (mut host, ended) = immortal_host(test, true, Some(&parent.0));
+    let test = "escapes::the_sentinel_kills_the_control_groups_of_a_killed_host";
+    let (mut host, ended) = start_host(test, true, Some(&parent.0));
     assert_eq!((ended.map(is_alive), parent.groups()), ([true, true], 1));
     host.kill().unwrap();
     host.wait().unwrap();
@@ -299,7 +299,7 @@ fn a_killed_sentinel_is_replaced() {
     if !isolated("escapes::a_killed_sentinel_is_replaced") {
         return;
     }
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         let moment = Duration::from_millis(1);
         let pool = pool(hostile())
             .restart_backoff(moment)
@@ -331,11 +331,11 @@ fn a_killed_sentinel_is_replaced() {
 
 /// Without a sentinel, a worker is the only child of its host.
 #[test]
-fn a_pool_can_do_without_a_sentinel() {
-    if !isolated("escapes::a_pool_can_do_without_a_sentinel") {
+fn a_pool_can_run_without_a_sentinel() {
+    if !isolated("escapes::a_pool_can_run_without_a_sentinel") {
         return;
     }
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         let pool = pool(hostile().interpreter(python3().sentinel(false)))
             .build()
             .unwrap();

@@ -46,15 +46,15 @@ fn the_corpus_of_frames_has_every_kind() {
 
 /// L20: the corpus of `config` has a pool that works, and each option out of its range.
 #[test]
-fn the_corpus_of_config_refuses_every_option() {
+fn the_corpus_of_config_rejects_every_option() {
     let outcomes = corpus("config")
         .iter()
         .map(|data| crate::fuzz_config::run(data))
         .collect();
     // However few clients may wait and sessions be open, it is allowed.
     let any = ["max_waiting", "max_sessions"];
-    let refused = OPTIONS.into_iter().filter(|option| !any.contains(option));
-    let expected: BTreeSet<Option<&str>> = refused.map(Some).chain([None]).collect();
+    let rejected = OPTIONS.into_iter().filter(|option| !any.contains(option));
+    let expected: BTreeSet<Option<&str>> = rejected.map(Some).chain([None]).collect();
     assert_eq!(expected, outcomes);
 }
 

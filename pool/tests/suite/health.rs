@@ -13,12 +13,12 @@ use tokio::time::{Instant, sleep};
 use crate::rig::{begin, end, pool, until};
 
 /// One worker that is probed every 30 s, give or take a tenth, and has 5 s to answer.
-fn watched(sim: &Sim) -> Builder {
+fn with_probes(sim: &Sim) -> Builder {
     pool(sim, 1).max_worker_age(None)
 }
 
 /// Polls until the worker of a pool of one has ended: why, and how long after it became ready that was.
-async fn end_of_the_first(pool: &Pool) -> (Option<Reason>, Duration) {
+async fn replacement_of_the_first(pool: &Pool) -> (Option<Reason>, Duration) {
     until(pool, |status| status.serving() == 1).await;
     let (first, since) = (pool.status().workers[0].worker, Instant::now());
     until(pool, |status| {
@@ -36,7 +36,7 @@ async fn end_of_the_first(pool: &Pool) -> (Option<Reason>, Duration) {
 #[tokio::test(start_paused = true)]
 async fn idle_workers_are_probed() {
     let sim = Sim::default();
-    let pool = watched(&sim).build().unwrap();
+    let pool = with_probes(&sim).build().unwrap();
     sleep(Duration::from_secs(95)).await;
     let status = pool.status();
     let probes = status.counters.probes;
@@ -55,7 +55,7 @@ async fn idle_workers_are_probed() {
 #[tokio::test(start_paused = true)]
 async fn no_probes_without_monitoring() {
     let sim = Sim::new([Script::IgnoresPings]);
-    let pool = watched(&sim)
+    let pool = with_probes(&sim)
         .enable_health_monitoring(false)
         .build()
         .unwrap();
@@ -71,8 +71,11 @@ async fn no_probes_without_monitoring() {
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_does_not_answer_is_replaced() {
     let sim = Sim::new([Script::IgnoresPings]);
-    let pool = watched(&sim).health_failure_threshold(3).build().unwrap();
-    let (reason, took) = end_of_the_first(&pool).await;
+    let pool = with_probes(&sim)
+        .health_failure_threshold(3)
+        .build()
+        .unwrap();
+    let (reason, took) = replacement_of_the_first(&pool).await;
     assert_eq!(reason, Some(Reason::Unhealthy));
     // One probe, whose deadline passes three times.
     assert!(took >= Duration::from_secs(27 + 15), "{took:?}");
@@ -85,10 +88,13 @@ async fn a_worker_that_does_not_answer_is_replaced() {
 
 /// A worker that says that it is not well is asked to leave, after as many times as it may say so.
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_is_not_well_is_replaced() {
+async fn an_unhealthy_worker_is_replaced() {
     let sim = Sim::new([Script::Unhealthy]);
-    let pool = watched(&sim).health_failure_threshold(2).build().unwrap();
-    let (reason, took) = end_of_the_first(&pool).await;
+    let pool = with_probes(&sim)
+        .health_failure_threshold(2)
+        .build()
+        .unwrap();
+    let (reason, took) = replacement_of_the_first(&pool).await;
     assert_eq!(reason, Some(Reason::Unhealthy));
     assert!(took >= Duration::from_secs(54), "{took:?}");
     assert!(took <= Duration::from_secs(67), "{took:?}");
@@ -98,9 +104,12 @@ async fn a_worker_that_is_not_well_is_replaced() {
 
 /// L3, L12: a call that is answered starts the row of misses anew: there is a way back from ill health.
 #[tokio::test(start_paused = true)]
-async fn an_answered_call_clears_the_misses() {
+async fn an_answered_call_resets_the_misses() {
     let sim = Sim::new([Script::Unhealthy]);
-    let pool = watched(&sim).health_failure_threshold(2).build().unwrap();
+    let pool = with_probes(&sim)
+        .health_failure_threshold(2)
+        .build()
+        .unwrap();
     for probes in 1..=4 {
         until(&pool, |status| status.counters.probes == probes).await;
         until(&pool, |status| status.workers[0].misses == 1).await;
@@ -113,11 +122,11 @@ async fn an_answered_call_clears_the_misses() {
 
 /// A worker that answers a probe with something else, or with more than was asked, has broken the protocol.
 #[tokio::test(start_paused = true)]
-async fn nonsense_in_a_probe_is_a_fault() {
+async fn a_wrong_answer_to_a_probe_is_a_fault() {
     for script in [Script::WrongPong, Script::DoublePong] {
         let sim = Sim::new([script]);
-        let pool = watched(&sim).build().unwrap();
-        let (reason, _) = end_of_the_first(&pool).await;
+        let pool = with_probes(&sim).build().unwrap();
+        let (reason, _) = replacement_of_the_first(&pool).await;
         assert_eq!(reason, Some(Reason::Fault(Fault::ProtocolBroken)));
         assert_eq!(pool.status().counters.probes, 1, "{script:?}");
         end(&pool, &sim).await;
@@ -126,9 +135,9 @@ async fn nonsense_in_a_probe_is_a_fault() {
 
 /// A client that comes during a probe waits for its end, and no client ever sees what belongs to it.
 #[tokio::test(start_paused = true)]
-async fn a_probe_is_a_lease_like_any_other() {
+async fn a_client_waits_for_a_probe_to_end() {
     let sim = Sim::new([Script::IgnoresPings]);
-    let pool = watched(&sim)
+    let pool = with_probes(&sim)
         .checkout_timeout(Duration::from_secs(60))
         .build()
         .unwrap();

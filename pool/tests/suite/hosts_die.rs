@@ -23,7 +23,7 @@ use crate::rig::{Random, interpreter};
 const ROLE: &str = "OSTLER_TEST_HOST_DOES";
 
 /// A variable that the host and all that comes from it are known by.
-const MARK: &str = "OSTLER_TEST_HOST_MARK";
+const TAG: &str = "OSTLER_TEST_HOST_TAG";
 
 /// Tells a host which interpreter to use, so that not each has to find out.
 const PYTHON: &str = "OSTLER_TEST_HOST_PYTHON";
@@ -36,62 +36,66 @@ const AT_A_TIME: usize = 4;
 
 /// What the host's workers are in the middle of when it is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Does {
+enum Activity {
     /// Nothing.
     Idle,
     /// Python that spins, and a sleep in C.
     Busy,
     /// It is killed while they start.
-    Starts,
+    Starting,
     /// A subprocess that each of them waits for.
     Subprocess,
     /// A loop in C that never lets Python's other threads run.
-    HoldsTheInterpreter,
+    HoldsTheGil,
 }
 
-impl Does {
+impl Activity {
     fn requests(self) -> &'static [&'static str] {
         match self {
-            Self::Idle | Self::Starts => &[],
+            Self::Idle | Self::Starting => &[],
             Self::Busy => &["spin", "sleep 1000"],
             Self::Subprocess => &["wait_for_subprocess"],
-            Self::HoldsTheInterpreter => &["hold_the_interpreter"],
+            Self::HoldsTheGil => &["hold_the_interpreter"],
         }
     }
 }
 
 /// P14: of 100 hosts, killed at random moments while their workers are idle, busy or starting, nothing survives.
 #[test]
-fn nothing_survives_its_host() {
-    survivors(
-        "nothing_survives_its_host",
+fn no_worker_survives_its_host() {
+    kill_hosts(
+        "no_worker_survives_its_host",
         100,
-        &[Does::Idle, Does::Busy, Does::Starts],
+        &[Activity::Idle, Activity::Busy, Activity::Starting],
     );
 }
 
 /// P14: nor does what a worker started and waits for.
 #[test]
 fn no_subprocess_survives_its_host() {
-    survivors("no_subprocess_survives_its_host", 8, &[Does::Subprocess]);
+    kill_hosts(
+        "no_subprocess_survives_its_host",
+        8,
+        &[Activity::Subprocess],
+    );
 }
 
 /// P14: nor does a worker whose own watcher never gets to run.
 #[test]
-fn no_held_interpreter_survives_its_host() {
-    survivors(
-        "no_held_interpreter_survives_its_host",
+fn no_worker_that_holds_the_gil_survives_its_host() {
+    kill_hosts(
+        "no_worker_that_holds_the_gil_survives_its_host",
         8,
-        &[Does::HoldsTheInterpreter],
+        &[Activity::HoldsTheGil],
     );
 }
 
 /// Kills so many hosts, each of which does one of these in turn, and waits until nothing of them is alive.
-fn survivors(name: &str, kills: usize, situations: &[Does]) {
-    if let Some(does) = env::var_os(ROLE) {
-        let find = |known: &&Does| does == *format!("{known:?}");
-        return be_host(
-            *situations
+fn kill_hosts(name: &str, kills: usize, activities: &[Activity]) {
+    if let Some(activity) = env::var_os(ROLE) {
+        let find = |known: &&Activity| activity == *format!("{known:?}");
+        return run_host(
+            *activities
                 .iter()
                 .find(find)
                 .expect("a host knows what to do"),
@@ -106,16 +110,16 @@ fn survivors(name: &str, kills: usize, situations: &[Does]) {
             let Some(number) = todo.lock().unwrap().next() else {
                 return;
             };
-            let does = situations[number % situations.len()];
-            let most = if does == Does::Starts {
+            let activity = activities[number % activities.len()];
+            let most = if activity == Activity::Starting {
                 150_000
             } else {
                 30_000
             };
             let delay = Duration::from_micros(random.lock().unwrap().below(most));
-            let took = kill_one(name, number, does, delay);
+            let took = kill_one(name, number, activity, delay);
             let mut longest = longest.lock().unwrap();
-            let known = longest.entry(does).or_insert(took);
+            let known = longest.entry(activity).or_insert(took);
             *known = took.max(*known);
         }
     };
@@ -131,8 +135,8 @@ fn survivors(name: &str, kills: usize, situations: &[Does]) {
 }
 
 /// How long something of the host was alive after it had been killed.
-fn kill_one(name: &str, number: usize, does: Does, delay: Duration) -> Duration {
-    let mark = format!("{name}-{}-{number}", std::process::id());
+fn kill_one(name: &str, number: usize, activity: Activity, delay: Duration) -> Duration {
+    let tag = format!("{name}-{}-{number}", std::process::id());
     let mut host = Command::new(env::current_exe().unwrap())
         .args([
             &format!("hosts_die::{name}"),
@@ -140,14 +144,14 @@ fn kill_one(name: &str, number: usize, does: Does, delay: Duration) -> Duration 
             "--nocapture",
             "--include-ignored",
         ])
-        .env(ROLE, format!("{does:?}"))
-        .env(MARK, &mark)
+        .env(ROLE, format!("{activity:?}"))
+        .env(TAG, &tag)
         .env(PYTHON, interpreter())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    if does != Does::Starts {
+    if activity != Activity::Starting {
         wait_until_ready(&mut host);
     }
     // Not a wait for anything: this is the random moment.
@@ -156,12 +160,12 @@ fn kill_one(name: &str, number: usize, does: Does, delay: Duration) -> Duration 
     host.kill().unwrap();
     let since = Instant::now();
     host.wait().unwrap();
-    let mark = format!("{MARK}={mark}");
+    let tag = format!("{TAG}={tag}");
     loop {
-        let mut alive = Process::with_env(&mark);
-        let unmarked = |known: &&Process| alive.iter().all(|other| other.pid != known.pid);
+        let mut alive = Process::with_env(&tag);
+        let untagged = |known: &&Process| alive.iter().all(|other| other.pid != known.pid);
         let below = below.iter().filter(|known| known.is_still_alive());
-        let below: Vec<Process> = below.filter(unmarked).cloned().collect();
+        let below: Vec<Process> = below.filter(untagged).cloned().collect();
         alive.extend(below);
         if alive.is_empty() {
             return since.elapsed();
@@ -174,7 +178,7 @@ fn kill_one(name: &str, number: usize, does: Does, delay: Duration) -> Duration 
             }
             let alive: Vec<String> = alive.iter().map(Process::to_string).collect();
             panic!(
-                "{does:?}: alive {SLACK:?} after the host:\n{}",
+                "{activity:?}: alive {SLACK:?} after the host:\n{}",
                 alive.join("\n")
             );
         }
@@ -188,26 +192,27 @@ fn wait_until_ready(host: &mut Child) {
     assert!(ready, "the host ended before it was ready");
 }
 
-fn be_host(does: Does) {
+fn run_host(activity: Activity) {
     Runtime::new().unwrap().block_on(async {
         let python = Python::function("hostile:run").interpreter(env::var_os(PYTHON).unwrap());
         let pool = Pool::builder(python.path(modules()))
             .size(2)
             .build()
             .unwrap();
-        if does != Does::Starts {
+        if activity != Activity::Starting {
             let mut leases = join_all([pool.checkout(), pool.checkout()]).await;
             for lease in &mut leases {
                 lease.as_mut().unwrap().call(b"pid").await.unwrap();
             }
         }
         let calls = join_all(
-            does.requests()
+            activity
+                .requests()
                 .iter()
                 .map(|request| pool.call(request.as_bytes())),
         );
         let ready = async {
-            while pool.status().occupancy().busy < does.requests().len() {
+            while pool.status().occupancy().busy < activity.requests().len() {
                 tokio::task::yield_now().await;
             }
             println!("the host is ready");

@@ -83,7 +83,7 @@ async fn a_pool_can_be_drained_and_resumed() {
 
 /// Who does not want to wait gets an idle worker or an answer, and leaves no trace in the queue.
 #[tokio::test(start_paused = true)]
-async fn a_client_need_not_wait() {
+async fn try_checkout_does_not_wait() {
     let sim = Sim::default();
     let pool = pool(&sim, 1).max_waiting(0).build().unwrap();
     let starting = pool.try_checkout().unwrap_err();
@@ -110,7 +110,7 @@ async fn a_client_need_not_wait() {
 
 /// Events tell a worker's whole life, in order, to each who watches, and end with the pool.
 #[tokio::test(start_paused = true)]
-async fn events_tell_a_whole_life() {
+async fn events_report_the_whole_life_of_a_worker() {
     let sim = Sim::default();
     let pool = pool(&sim, 1).build().unwrap();
     until(&pool, |status| status.serving() == 1).await;

@@ -53,7 +53,7 @@ async fn a_python_function_is_interrupted() {
 
 /// C1: a call that times out is interrupted as well, and its session keeps its worker.
 #[tokio::test]
-async fn a_session_keeps_its_process() {
+async fn a_session_keeps_its_process_after_a_timeout() {
     let pool = patient()
         .call_timeout(Duration::from_millis(300))
         .build()
@@ -107,7 +107,7 @@ async fn a_generator_is_closed() {
 /// C1: what cannot be interrupted costs its worker when the grace has passed: code that does not return to the
 /// interpreter, and code that took the signal away.
 #[tokio::test]
-async fn what_does_not_listen_is_replaced() {
+async fn an_uninterruptible_worker_is_replaced() {
     let moment = Duration::from_millis(100);
     let pool = hostile()
         .size(1)
@@ -127,7 +127,7 @@ async fn what_does_not_listen_is_replaced() {
 
 /// Without the option the signal is nobody's: a worker does not touch it.
 #[tokio::test]
-async fn the_signal_is_left_alone_unless_it_is_needed() {
+async fn the_signal_handler_is_installed_only_with_a_grace() {
     for (grace, handled) in [(None, "False"), (Some(Duration::from_secs(1)), "True")] {
         let pool = hostile().size(1).cancel_grace(grace).build().unwrap();
         assert_eq!(
@@ -141,12 +141,12 @@ async fn the_signal_is_left_alone_unless_it_is_needed() {
 /// C1: calls that are given up at any moment, before they are looked at, as they end and after it, are each answered
 /// with their own reply or not at all; every worker lives, as it was.
 #[tokio::test]
-async fn calls_are_given_up_at_any_moment() {
+async fn calls_may_be_cancelled_at_any_moment() {
     const WORKERS: u64 = 4;
     const CALLS: u64 = 60;
     let pool = patient().size(4).build().unwrap();
     let rounds = async |client: u64| {
-        let (mut answered, mut given_up) = (0, 0);
+        let (mut answered, mut cancelled) = (0, 0);
         for round in 0..CALLS {
             let number = client * CALLS + round;
             // The worker looks every 50 ms whether what it has been doing is cancelled.
@@ -159,22 +159,22 @@ async fn calls_are_given_up_at_any_moment() {
                     assert_eq!(reply.unwrap(), number.to_string().as_bytes());
                     answered += 1;
                 }
-                Err(_) => given_up += 1,
+                Err(_) => cancelled += 1,
             }
         }
-        (answered, given_up)
+        (answered, cancelled)
     };
     let outcomes = join_all((0..WORKERS).map(rounds)).await;
-    let (answered, given_up) = outcomes
+    let (answered, cancelled) = outcomes
         .into_iter()
         .fold((0, 0), |sum: (u64, u64), next: (u64, u64)| {
             (sum.0 + next.0, sum.1 + next.1)
         });
-    assert!(answered > 50 && given_up > 50, "{answered} {given_up}");
+    assert!(answered > 50 && cancelled > 50, "{answered} {cancelled}");
     pool.drain().await;
     let counters = pool.status().counters;
     assert_eq!((counters.opened, counters.faulted), (WORKERS, 0));
-    assert_eq!(counters.calls, answered + given_up);
+    assert_eq!(counters.calls, answered + cancelled);
     pool.shutdown().await;
 }
 

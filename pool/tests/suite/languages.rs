@@ -11,7 +11,7 @@ use ostler_pool::Rung;
 use ostler_pool::{CallError, ExitStatus, Pool, Program};
 use rustix::process::Signal;
 
-use crate::resources::{is_alive, isolated, leaves_nothing, until};
+use crate::resources::{is_alive, isolated, leaks_nothing, until};
 use crate::rig::{self, signal};
 
 const WORKERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/workers");
@@ -54,11 +54,11 @@ fn has(tool: &str) -> bool {
 }
 
 /// What any worker of the examples must be good for.
-fn works(name: &str, program: Program) {
+fn check_worker(name: &str, program: Program) {
     if !isolated(&format!("languages::{name}")) {
         return;
     }
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         let moment = Duration::from_millis(1);
         let pool = Pool::builder(program)
             .size(2)
@@ -113,7 +113,7 @@ fn works(name: &str, program: Program) {
 #[test]
 fn c_works() {
     if let Some(program) = native() {
-        works("c_works", Program::new(program));
+        check_worker("c_works", Program::new(program));
     }
 }
 
@@ -121,13 +121,13 @@ fn c_works() {
 #[test]
 fn javascript_works() {
     if let Some(script) = node() {
-        works("javascript_works", Program::new("node").arg(script));
+        check_worker("javascript_works", Program::new("node").arg(script));
     }
 }
 
 /// C1: the worker in JavaScript ends what its client gave up, and serves on.
 #[tokio::test]
-async fn javascript_heeds_a_cancel() {
+async fn javascript_ends_a_cancelled_call() {
     let Some(script) = node() else { return };
     let minute = Duration::from_secs(60);
     let pool = Pool::builder(Program::new("node").arg(script))
@@ -152,7 +152,7 @@ async fn javascript_heeds_a_cancel() {
 
 /// P14: both end with their input, as when their host is gone.
 #[test]
-fn they_end_with_their_input() {
+fn example_workers_exit_at_the_end_of_their_input() {
     let native = native().map(Command::new);
     let node = node().map(|script| {
         let mut command = Command::new("node");

@@ -1,6 +1,5 @@
 //! The verification suite of the pool: one module per question.
 
-mod acts;
 mod calls;
 mod cancels;
 mod contract;
@@ -30,6 +29,8 @@ mod product;
 mod programs;
 mod protocol;
 mod python;
+mod random_clients;
+mod reaped_elsewhere;
 mod recycling;
 mod resources;
 mod rig;
@@ -42,7 +43,6 @@ mod spawning;
 mod starts;
 mod starved;
 mod streams;
-mod taken;
 mod timeline;
 mod tracing;
 mod waiting;

@@ -8,8 +8,8 @@ use ostler_pool::{CallError, Phase, Pool, WorkerId, WorkerStatus};
 use ostler_pool::{Limit, Reason};
 use rustix::process::Signal;
 
-use crate::count::Count;
-use crate::resources::{is_alive, isolated, leaves_nothing};
+use crate::count::ServingCount;
+use crate::resources::{is_alive, isolated, leaks_nothing};
 use crate::rig::{hostile, lost, signal, until};
 
 fn first(pool: &Pool) -> WorkerStatus {
@@ -52,17 +52,17 @@ fn recycling_under_load_keeps_the_size() {
     if !isolated("monitoring::recycling_under_load_keeps_the_size") {
         return;
     }
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         let pool = hostile()
             .size(4)
             .max_worker_requests(50)
             .min_worker_life(Duration::ZERO)
             .build()
             .unwrap();
-        let mut count = Count::of(&pool, 4).await;
+        let mut count = ServingCount::of(&pool, 4).await;
         let stop = Arc::default();
         let clients = load(&pool, &stop);
-        let (_, fewest) = count.until_left(12).await;
+        let (_, fewest) = count.until_ended(12).await;
         stop.store(true, Ordering::Relaxed);
         let mut calls = 0;
         for client in clients {
@@ -82,13 +82,13 @@ fn a_rolling_restart_loses_no_call() {
     if !isolated("monitoring::a_rolling_restart_loses_no_call") {
         return;
     }
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         let pool = hostile().size(3).build().unwrap();
-        let mut count = Count::of(&pool, 3).await;
+        let mut count = ServingCount::of(&pool, 3).await;
         let before: Vec<_> = pool.status().workers.iter().map(|w| w.pid).collect();
         let stop = Arc::default();
         let clients = load(&pool, &stop);
-        let (rolled, (_, fewest)) = tokio::join!(pool.recycle_all(), count.until_left(3));
+        let (rolled, (_, fewest)) = tokio::join!(pool.recycle_all(), count.until_ended(3));
         assert_eq!(rolled.unwrap(), 3);
         stop.store(true, Ordering::Relaxed);
         for client in clients {
@@ -130,7 +130,7 @@ async fn a_session_keeps_state() {
 
 /// A worker that dies while it is idle is noticed by its exit, not by the next client, who finds another one.
 #[tokio::test]
-async fn an_idle_death_is_noticed_at_once() {
+async fn the_exit_of_an_idle_worker_is_noticed_at_once() {
     let pool = hostile().size(1).build().unwrap();
     until(&pool, |status| status.serving() == 1).await;
     let old = first(&pool);
@@ -170,7 +170,7 @@ async fn a_worker_that_hangs_is_replaced() {
 
 /// A worker whose `health()` raises is retired; its replacement is well.
 #[tokio::test]
-async fn a_worker_that_is_not_well_is_replaced() {
+async fn an_unhealthy_worker_is_replaced() {
     let pool = hostile()
         .size(1)
         .health_check_interval(Duration::from_millis(20))
@@ -192,7 +192,7 @@ async fn a_worker_that_is_not_well_is_replaced() {
 
 /// Memory is that of the worker and of its subprocesses; who holds too much is replaced, with all of them.
 #[tokio::test]
-async fn memory_is_that_of_the_whole_group() {
+async fn memory_includes_the_whole_group() {
     const LIMIT: u64 = 150 << 20;
     let pool = hostile()
         .size(1)
@@ -257,11 +257,11 @@ async fn age_and_errors_are_limits() {
 
 /// L16, L17: shutdown ends in its time under a worker that ignores SIGTERM and a call of 60 s, and leaves nothing.
 #[test]
-fn shutdown_ends_in_its_time() {
-    if !isolated("monitoring::shutdown_ends_in_its_time") {
+fn shutdown_ends_within_its_timeout() {
+    if !isolated("monitoring::shutdown_ends_within_its_timeout") {
         return;
     }
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         let timeout = Duration::from_secs(3);
         let pool = hostile().size(3).shutdown_timeout(timeout).build().unwrap();
         until(&pool, |status| status.serving() == 3).await;

@@ -153,7 +153,7 @@ fn public_types_are_send_and_sync() {
 
 /// Printed for debugging, a pool shows its limits; a lease and a reader of events show whose and how far they are.
 #[tokio::test(start_paused = true)]
-async fn what_users_hold_can_be_printed() {
+async fn public_types_implement_debug() {
     let pool = pool(&Sim::default(), 1).build().unwrap();
     let lease = pool.checkout().await.unwrap();
     let events = pool.events();

@@ -111,7 +111,7 @@ async fn a_python_worker_answers_a_ping() {
 /// L3: a module's `health` is asked at each ping; what it raises is the answer, and the worker serves on, well again
 /// as soon as `health` says so.
 #[tokio::test]
-async fn a_python_worker_asks_its_module_how_it_is() {
+async fn a_ping_calls_the_health_of_the_module() {
     let mut worker = Worker::open(python("with_health:ail")).await;
     assert_eq!(worker.ask(PING, 1, b"").await, (PONG, vec![]));
     let asked = |times: &str| (REPLY, times.as_bytes().to_vec());
@@ -129,7 +129,7 @@ async fn a_python_worker_asks_its_module_how_it_is() {
 
 /// A function of calls that is called `health` is no probe: it takes an argument that a ping has not.
 #[tokio::test]
-async fn a_function_of_calls_is_no_probe() {
+async fn a_target_named_health_is_not_called_by_a_ping() {
     let mut worker = Worker::open(python("health_as_target:health")).await;
     assert_eq!(worker.ask(PING, 1, b"").await, (PONG, vec![]));
     assert_eq!(worker.ask(CALL, 2, b"x").await, (REPLY, b"x".to_vec()));
@@ -149,7 +149,7 @@ async fn the_smallest_worker_answers_a_ping() {
 /// The memory of a port is that of its whole group: the worker's own, and that of a grandchild which one of its threads
 /// started. What left the group is not of it.
 #[tokio::test]
-async fn the_memory_of_a_port_is_that_of_its_group() {
+async fn the_memory_of_a_port_includes_its_group() {
     let mut worker = Worker::open(python("hostile:run")).await;
     // Beside the hoard itself there may be the interpreter that holds it, and nothing near a hoard's size.
     let one_hoard = 64 * MIB..96 * MIB;

@@ -11,7 +11,7 @@ use ostler_pool::{CallError, ExitStatus, ProtocolError};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
-use crate::resources::{Resources, is_alive, isolated, leaves_nothing, scratch, until};
+use crate::resources::{Resources, is_alive, isolated, leaks_nothing, scratch, until};
 use crate::rig::{hostile, signal};
 
 fn number(reply: &[u8]) -> u32 {
@@ -23,8 +23,8 @@ fn number(reply: &[u8]) -> u32 {
 
 /// T1: a pool that was used and shut down leaves no process, no zombie and no descriptor, and says so at once.
 #[test]
-fn a_shutdown_leaves_nothing() {
-    if !isolated("processes::a_shutdown_leaves_nothing") {
+fn a_shutdown_leaks_nothing() {
+    if !isolated("processes::a_shutdown_leaks_nothing") {
         return;
     }
     let runtime = Runtime::new().unwrap();
@@ -44,11 +44,11 @@ fn a_shutdown_leaves_nothing() {
 
 /// P5: a pool that is dropped, or whose runtime is, leaves nothing either.
 #[test]
-fn a_dropped_pool_leaves_nothing() {
-    if !isolated("processes::a_dropped_pool_leaves_nothing") {
+fn a_dropped_pool_leaks_nothing() {
+    if !isolated("processes::a_dropped_pool_leaks_nothing") {
         return;
     }
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         let pool = hostile().size(2).build().unwrap();
         pool.call(b"pid").await.unwrap();
         drop(pool);
@@ -73,7 +73,7 @@ fn a_killed_worker_is_replaced() {
     if !isolated("processes::a_killed_worker_is_replaced") {
         return;
     }
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         let pool = hostile().size(2).build().unwrap();
         for _ in 0..10 {
             let mut lease = pool.checkout().await.unwrap();
@@ -111,7 +111,7 @@ fn a_killed_worker_is_replaced() {
 
 /// C4: the error of a call whose worker exited has the exit code and what the worker said last.
 #[tokio::test]
-async fn an_exit_is_told_with_its_last_words() {
+async fn the_error_of_an_exit_has_status_and_stderr() {
     let pool = hostile().size(1).build().unwrap();
     match pool.call(b"exit 3").await {
         Err(error @ CallError::WorkerExited { .. }) => {
@@ -177,7 +177,7 @@ async fn a_spinning_worker_is_stopped() {
 
 /// C5: an error says whether the worker can have seen the whole request. One that reads nothing has not.
 #[tokio::test]
-async fn an_unread_request_is_told_from_a_read_one() {
+async fn the_error_says_whether_the_request_was_written() {
     let pool = hostile()
         .size(1)
         .call_timeout(Duration::from_millis(200))
@@ -224,7 +224,7 @@ async fn an_immortal_worker_is_killed() {
 /// A worker that can leave by itself does: it is asked, has its grace for what it registered for its exit, and exits
 /// with 0.
 #[tokio::test]
-async fn an_idle_worker_leaves_in_order() {
+async fn an_idle_worker_exits_when_asked() {
     let minute = Duration::from_secs(60);
     let pool = hostile()
         .size(1)
@@ -265,13 +265,13 @@ async fn a_worker_that_closes_its_output_is_replaced() {
 
 /// C4, L4: under eight clients and a kill in every tenth call, each call has its one outcome, and nothing is left.
 #[test]
-fn chaos_leaves_nothing() {
-    if !isolated("processes::chaos_leaves_nothing") {
+fn kills_under_load_leak_nothing() {
+    if !isolated("processes::kills_under_load_leak_nothing") {
         return;
     }
     const CLIENTS: u64 = 8;
     const CALLS: u64 = 50;
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         let pool = hostile().size(4).surge(2).build().unwrap();
         let client = async |client: u64| {
             let mut killed = 0;
@@ -309,7 +309,7 @@ fn chaos_leaves_nothing() {
 
 /// P8, L19: a worker that writes a megabyte to stderr without a newline is not held up by it.
 #[tokio::test]
-async fn a_flood_on_stderr_blocks_nobody() {
+async fn a_flood_on_stderr_does_not_block_the_worker() {
     let pool = hostile().size(1).build().unwrap();
     assert_eq!(pool.call(b"flood 1048576").await.unwrap(), b"flooded");
     match pool.call(b"exit 1").await {

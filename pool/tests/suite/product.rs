@@ -16,7 +16,7 @@ use ostler_pool::{CheckoutError, Pool, Python, WorkerId};
 use tokio::runtime;
 use tokio::time::timeout;
 
-use crate::resources::{isolated, leaves_nothing, modules};
+use crate::resources::{isolated, leaks_nothing, modules};
 use crate::rig::{Random, end, until};
 use crate::scenes::{
     Around, OPERATIONS, OUTCOMES, Operation, Outcome, SITUATIONS, others, outcome,
@@ -105,15 +105,15 @@ fn run(scene: Scene, most: usize, when: When) -> (usize, Option<Outcome>) {
         let dropped = async {
             let polled = polled(operation.begin(&pool, own), most, when).await;
             assert_eq!(pool.status().waiting, 0, "who is gone waits for nothing");
-            goes_on(operation, &pool).await;
+            assert_goes_on(operation, &pool).await;
             polled
         };
         let (polled, ()) = tokio::join!(biased; dropped, others(&pool, leases, around));
-        is_whole(&pool).await;
+        assert_works(&pool).await;
         if operation == Operation::RecycleAll && around != Around::Closing {
             let before: Vec<_> = first
                 .iter()
-                .filter(|worker| is_there(&pool, **worker))
+                .filter(|worker| is_listed(&pool, **worker))
                 .collect();
             assert!(before.is_empty(), "not replaced: {before:?}");
         }
@@ -125,7 +125,7 @@ fn run(scene: Scene, most: usize, when: When) -> (usize, Option<Outcome>) {
     })
 }
 
-fn is_there(pool: &Pool, worker: WorkerId) -> bool {
+fn is_listed(pool: &Pool, worker: WorkerId) -> bool {
     pool.status()
         .workers
         .iter()
@@ -133,7 +133,7 @@ fn is_there(pool: &Pool, worker: WorkerId) -> bool {
 }
 
 /// What an operation has begun goes on without its future.
-async fn goes_on(operation: Operation, pool: &Pool) {
+async fn assert_goes_on(operation: Operation, pool: &Pool) {
     let intake = pool.try_checkout().map(drop);
     match operation {
         Operation::Shutdown => assert!(matches!(intake, Err(CheckoutError::Closed)), "{intake:?}"),
@@ -149,7 +149,7 @@ async fn goes_on(operation: Operation, pool: &Pool) {
 }
 
 /// Whether the pool is as it is to be: at its size, nobody waiting, and each worker with the right answer to what it is asked.
-async fn is_whole(pool: &Pool) {
+async fn assert_works(pool: &Pool) {
     pool.resume();
     if pool.checkout().await.is_err() {
         // It shuts down, which ends.
@@ -259,7 +259,7 @@ fn calls_of_real_workers_may_be_dropped_at_any_moment() {
     const CLIENTS: u64 = 3;
     let seed = Random::fresh_seed();
     println!("seed {seed}");
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         let python = Python::function("hostile:run").path(modules());
         let moment = Duration::from_millis(1);
         let pool = Pool::builder(python)

@@ -5,12 +5,12 @@ use std::{env, fs};
 
 use ostler_pool::{CheckoutError, OpenError, Pool, Program, StartError};
 
-use crate::resources::{isolated, leaves_nothing, modules, scratch};
+use crate::resources::{isolated, leaks_nothing, modules, scratch};
 
 /// P6: a program that cannot be started fails the build, or each start, with what is wrong and without a trace.
 #[test]
-fn a_program_that_cannot_run_leaves_nothing() {
-    if !isolated("programs::a_program_that_cannot_run_leaves_nothing") {
+fn a_program_that_cannot_run_leaks_nothing() {
+    if !isolated("programs::a_program_that_cannot_run_leaks_nothing") {
         return;
     }
     let build = |program: Program| {
@@ -20,7 +20,7 @@ fn a_program_that_cannot_run_leaves_nothing() {
             .unwrap_err()
             .to_string()
     };
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         assert_eq!(
             build(Program::new("no-such-program")),
             "program `no-such-program` was not found: give its path, or install it in a \
@@ -66,11 +66,11 @@ fn a_program_that_cannot_run_leaves_nothing() {
 
 /// A program that does not speak the protocol is told so, with what it wrote, and is not left running.
 #[test]
-fn a_program_that_does_not_answer_leaves_nothing() {
-    if !isolated("programs::a_program_that_does_not_answer_leaves_nothing") {
+fn a_program_that_does_not_answer_leaks_nothing() {
+    if !isolated("programs::a_program_that_does_not_answer_leaks_nothing") {
         return;
     }
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         let (moment, minute) = (Duration::from_millis(1), Duration::from_secs(60));
         let fails = async |script: &str, start_timeout: Duration| {
             let program = Program::new("sh").args(["-c", script]);

@@ -91,7 +91,7 @@ fn kinds() -> BTreeMap<String, (u8, bool)> {
 
 /// The kinds of the document are those of the code, by name and number.
 #[test]
-fn every_kind_is_described() {
+fn every_kind_is_documented() {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/transport/frame.rs");
     let source = fs::read_to_string(source).unwrap();
     let constants = source.lines().filter_map(|line| {
@@ -166,7 +166,7 @@ fn play(command: impl Fn() -> Command, abilities: &[&str]) {
 
 /// The least worker of all speaks it.
 #[test]
-fn the_smallest_worker_speaks_it() {
+fn the_smallest_worker_speaks_the_protocol() {
     let echo = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/echo.py");
     play(
         || {
@@ -180,7 +180,7 @@ fn the_smallest_worker_speaks_it() {
 
 /// The worker in C speaks it.
 #[test]
-fn the_worker_in_c_speaks_it() {
+fn the_worker_in_c_speaks_the_protocol() {
     if let Some(program) = native() {
         play(|| Command::new(program), &["lines", "errors"]);
     }
@@ -188,7 +188,7 @@ fn the_worker_in_c_speaks_it() {
 
 /// The worker in JavaScript speaks it. Its errors have a traceback, which is no example.
 #[test]
-fn the_worker_in_javascript_speaks_it() {
+fn the_worker_in_javascript_speaks_the_protocol() {
     if let Some(script) = node() {
         play(
             || {
@@ -203,7 +203,7 @@ fn the_worker_in_javascript_speaks_it() {
 
 /// The runtime for Python functions speaks it.
 #[tokio::test]
-async fn the_python_runtime_speaks_it() {
+async fn the_python_runtime_speaks_the_protocol() {
     for conversation in conversations() {
         if !conversation.needs.is_empty() {
             continue;

@@ -23,7 +23,7 @@ async fn raised(pool: &Pool, request: &[u8]) -> RemoteError {
 
 /// Bytes in, bytes out, of every value and any size that a frame can have.
 #[tokio::test]
-async fn bytes_come_back_as_they_were() {
+async fn bytes_come_back_unchanged() {
     let pool = python("hostile:echo").build().unwrap();
     let all: Vec<u8> = (0..=255).collect();
     // The last one fills the largest frame, which is of 64 MiB.
@@ -39,7 +39,7 @@ async fn bytes_come_back_as_they_were() {
 
 /// JSON in, JSON out; what is not JSON on either side is an error that says which, and costs nothing.
 #[tokio::test]
-async fn json_comes_back_as_it_was() {
+async fn json_comes_back_unchanged() {
     let target = Python::function("builtins:sorted").json();
     let pool = Pool::builder(target).size(1).build().unwrap();
     let sorted: Vec<String> = pool.call_json(&["b", "ü\u{0}😀", "a"]).await.unwrap();
@@ -129,8 +129,8 @@ async fn setup_runs_before_the_worker_is_ready() {
 
 /// L9, L13: a start that fails in Python is told to those who wait, with the exception.
 #[tokio::test]
-async fn a_start_that_fails_says_why() {
-    let why = async |target: &str| {
+async fn a_failed_start_reports_the_exception() {
+    let start_error = async |target: &str| {
         let moment = Duration::from_millis(1);
         let pool = python(target)
             .crash_loop(1)
@@ -147,13 +147,16 @@ async fn a_start_that_fails_says_why() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(why("broken_setup:function").await, "OSError: no model");
     assert_eq!(
-        why("no_such_module:f").await,
+        start_error("broken_setup:function").await,
+        "OSError: no model"
+    );
+    assert_eq!(
+        start_error("no_such_module:f").await,
         "ModuleNotFoundError: No module named 'no_such_module'"
     );
     assert_eq!(
-        why("os:no_such").await,
+        start_error("os:no_such").await,
         "AttributeError: module 'os' has no attribute 'no_such'"
     );
 }

@@ -9,11 +9,11 @@ use ostler_pool::{Builder, CallError, RollingError};
 use ostler_pool::{Limit, Reason};
 use tokio::time::sleep;
 
-use crate::count::Count;
+use crate::count::ServingCount;
 use crate::rig::{end, pool, until};
 
 /// A pool that recycles for nothing but what a test asks for.
-fn steady(sim: &Sim, size: usize) -> Builder {
+fn without_limits(sim: &Sim, size: usize) -> Builder {
     pool(sim, size)
         .enable_health_monitoring(false)
         .max_worker_age(None)
@@ -26,8 +26,11 @@ fn steady(sim: &Sim, size: usize) -> Builder {
 #[tokio::test(start_paused = true)]
 async fn requests_are_a_limit() {
     let sim = Sim::default();
-    let pool = steady(&sim, 2).max_worker_requests(50).build().unwrap();
-    let mut count = Count::of(&pool, 2).await;
+    let pool = without_limits(&sim, 2)
+        .max_worker_requests(50)
+        .build()
+        .unwrap();
+    let mut count = ServingCount::of(&pool, 2).await;
     for _ in 0..200 {
         assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
         // The other tasks run too, so that replacements become ready.
@@ -46,11 +49,11 @@ async fn requests_are_a_limit() {
 #[tokio::test(start_paused = true)]
 async fn age_is_a_limit_with_jitter() {
     let sim = Sim::default();
-    let pool = steady(&sim, 8)
+    let pool = without_limits(&sim, 8)
         .max_worker_age(Duration::from_secs(1000))
         .build()
         .unwrap();
-    let mut count = Count::of(&pool, 8).await;
+    let mut count = ServingCount::of(&pool, 8).await;
     sleep(Duration::from_secs(899)).await;
     assert_eq!(pool.status().counters.recycled, 0);
     let (mut retired, mut moments) = (0, 0);
@@ -74,8 +77,8 @@ async fn age_is_a_limit_with_jitter() {
 #[tokio::test(start_paused = true)]
 async fn errors_in_a_row_are_a_limit() {
     let sim = Sim::default();
-    let pool = steady(&sim, 1).error_threshold(3).build().unwrap();
-    let mut count = Count::of(&pool, 1).await;
+    let pool = without_limits(&sim, 1).error_threshold(3).build().unwrap();
+    let mut count = ServingCount::of(&pool, 1).await;
     let raise = async || {
         let raised = pool.call(b"raise").await;
         assert!(
@@ -104,12 +107,12 @@ async fn errors_in_a_row_are_a_limit() {
 #[tokio::test(start_paused = true)]
 async fn memory_is_a_limit() {
     let sim = Sim::new([Script::LargeMemory]);
-    let pool = steady(&sim, 1)
+    let pool = without_limits(&sim, 1)
         .max_worker_memory(100 << 20)
         .min_worker_life(Duration::from_secs(10))
         .build()
         .unwrap();
-    let mut count = Count::of(&pool, 1).await;
+    let mut count = ServingCount::of(&pool, 1).await;
     until(&pool, |status| status.workers[0].memory == Some(1 << 30)).await;
     until(&pool, |status| status.counters.recycled == 1).await;
     let (reasons, fewest) = count.so_far();
@@ -123,9 +126,9 @@ async fn memory_is_a_limit() {
 
 /// L15: a limit that is reached at once does not keep the pool starting workers: each serves for `min_worker_life`.
 #[tokio::test(start_paused = true)]
-async fn a_worker_serves_for_a_while_at_least() {
+async fn a_worker_serves_for_min_worker_life() {
     let sim = Sim::default();
-    let pool = steady(&sim, 1)
+    let pool = without_limits(&sim, 1)
         .max_worker_requests(1)
         .min_worker_life(Duration::from_secs(10))
         .build()
@@ -143,8 +146,8 @@ async fn a_worker_serves_for_a_while_at_least() {
 #[tokio::test(start_paused = true)]
 async fn a_worker_is_kept_while_replacements_fail() {
     let sim = Sim::new([Script::Good, Script::StartFails, Script::StartFails]);
-    let pool = steady(&sim, 1).build().unwrap();
-    let mut count = Count::of(&pool, 1).await;
+    let pool = without_limits(&sim, 1).build().unwrap();
+    let mut count = ServingCount::of(&pool, 1).await;
     let old = pool.status().workers[0].worker;
     pool.recycle(old);
     until(&pool, |status| status.last_failure.is_some()).await;
@@ -159,10 +162,10 @@ async fn a_worker_is_kept_while_replacements_fail() {
 
 /// L15: a rolling restart replaces every worker, as many at a time as the surge allows, and never has fewer serve.
 #[tokio::test(start_paused = true)]
-async fn a_rolling_restart_replaces_everyone() {
+async fn a_rolling_restart_replaces_every_worker() {
     let sim = Sim::default();
-    let pool = steady(&sim, 4).build().unwrap();
-    let mut count = Count::of(&pool, 4).await;
+    let pool = without_limits(&sim, 4).build().unwrap();
+    let mut count = ServingCount::of(&pool, 4).await;
     let before: Vec<_> = pool.status().workers.iter().map(|w| w.worker).collect();
     let (one, other) = tokio::join!(pool.recycle_all(), pool.recycle_all());
     assert_eq!((one.unwrap(), other.unwrap()), (4, 4));
@@ -180,8 +183,8 @@ async fn a_rolling_restart_replaces_everyone() {
 async fn a_rolling_restart_stops_when_a_start_fails() {
     use Script::{Good, StartFails};
     let sim = Sim::new([Good, Good, Good, Good, Good, StartFails]);
-    let pool = steady(&sim, 4).build().unwrap();
-    let mut count = Count::of(&pool, 4).await;
+    let pool = without_limits(&sim, 4).build().unwrap();
+    let mut count = ServingCount::of(&pool, 4).await;
     match pool.recycle_all().await {
         Err(RollingError::StartFailed {
             replaced,

@@ -26,7 +26,7 @@ pub(crate) fn until(what: &str, mut is: impl FnMut() -> bool) {
 }
 
 /// Runs `test` on a runtime, and checks that this process is afterwards as it was before.
-pub(crate) fn leaves_nothing(test: impl AsyncFnOnce()) {
+pub(crate) fn leaks_nothing(test: impl AsyncFnOnce()) {
     let runtime = Runtime::new().expect("a runtime");
     let before = Resources::snapshot();
     assert!(before.children.is_empty(), "{before:?}");

@@ -15,7 +15,7 @@ use crate::rig::{assert_session_ended, begin, end, lost, pool, until};
 
 /// The calls of a session run on one worker, whatever else the pool does; sessions spread over the workers.
 #[tokio::test(start_paused = true)]
-async fn a_session_keeps_to_its_worker() {
+async fn a_session_stays_on_its_worker() {
     let sim = Sim::default();
     let pool = pool(&sim, 3).build().unwrap();
     until(&pool, |status| status.serving() == 3).await;
@@ -83,7 +83,7 @@ async fn a_session_waits_for_its_own_worker() {
 
 /// A draining worker takes no new session, serves its own until they end, and ends then.
 #[tokio::test(start_paused = true)]
-async fn draining_serves_its_own_sessions() {
+async fn a_draining_worker_serves_its_own_sessions() {
     let sim = Sim::default();
     let pool = pool(&sim, 1).build().unwrap();
     let session = pool.session("a").unwrap();
@@ -110,7 +110,7 @@ async fn draining_serves_its_own_sessions() {
 
 /// A session that outlasts the drain deadline is lost, and told so once, with the reason; opened anew, it is elsewhere.
 #[tokio::test(start_paused = true)]
-async fn a_lost_session_is_told() {
+async fn a_lost_session_is_reported_once() {
     let sim = Sim::default();
     let pool = pool(&sim, 1).build().unwrap();
     let session = pool.session("a").unwrap();
@@ -123,8 +123,8 @@ async fn a_lost_session_is_told() {
     .await;
     assert_eq!((session.worker(), pool.status().sessions), (None, 1));
     // Whoever names it next is told, also if it is another handle.
-    let told = pool.session("a").unwrap().call(b"hello").await;
-    assert_eq!(lost(told), Reason::Recycled);
+    let failed = pool.session("a").unwrap().call(b"hello").await;
+    assert_eq!(lost(failed), Reason::Recycled);
     assert_session_ended(session.call(b"hello").await);
     let anew = pool.session("a").unwrap();
     anew.call(b"hello").await.unwrap();
@@ -134,18 +134,18 @@ async fn a_lost_session_is_told() {
 
 /// Who waits for a session's worker when that one dies is told at once.
 #[tokio::test(start_paused = true)]
-async fn a_waiting_call_of_a_lost_session_is_told() {
+async fn a_waiting_call_of_a_lost_session_fails_at_once() {
     let sim = Sim::default();
     let pool = pool(&sim, 2).build().unwrap();
     let session = pool.session("a").unwrap();
     let mut held = session.checkout().await.unwrap();
     let waits = session.call(b"hello");
-    let (died, told) = tokio::join!(held.call(b"exit"), waits);
+    let (died, failed) = tokio::join!(held.call(b"exit"), waits);
     assert!(
         matches!(died, Err(CallError::WorkerExited { .. })),
         "{died:?}"
     );
-    assert_eq!(lost(told), Reason::Exited);
+    assert_eq!(lost(failed), Reason::Exited);
     assert_eq!(pool.status().sessions, 0);
     drop(held);
     end(&pool, &sim).await;

@@ -15,7 +15,7 @@ use crate::rig::{begin, pool, until};
 
 /// L18: shutdown begins before it is polled, refuses who waits and who comes, and is the same one when repeated.
 #[tokio::test(start_paused = true)]
-async fn shutdown_answers_everyone_and_happens_once() {
+async fn shutdown_rejects_clients_and_happens_once() {
     let sim = Sim::default();
     let pool = pool(&sim, 1).build().unwrap();
     let mut held = pool.checkout().await.unwrap();
@@ -33,7 +33,7 @@ async fn shutdown_answers_everyone_and_happens_once() {
 
 /// L16, L17: shutdown waits for calls under way as long as it may, then stops their workers and tells the calls why.
 #[tokio::test(start_paused = true)]
-async fn shutdown_ends_in_time_under_a_call_that_does_not() {
+async fn shutdown_ends_in_time_while_a_call_hangs() {
     let sim = Sim::new([Script::IgnoresStop, Script::Good, Script::NoHandshake]);
     let pool = pool(&sim, 3)
         .call_timeout(Duration::from_secs(3600))
@@ -85,7 +85,7 @@ async fn what_cannot_be_released_is_reported() {
 
 /// A pool that is dropped without a shutdown leaves nothing, and a lease that outlives it is over.
 #[tokio::test(start_paused = true)]
-async fn a_dropped_pool_leaves_nothing() {
+async fn a_dropped_pool_leaks_nothing() {
     let sim = Sim::default();
     let pool = pool(&sim, 2).build().unwrap();
     let mut lease = pool.checkout().await.unwrap();

@@ -16,7 +16,7 @@ use ostler_pool::{CallError, CheckoutError, Pool, Python, RollingError, SessionE
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use crate::endurance::{GROWTH, Tally, attack, workers};
+use crate::endurance::{GROWTH, Tally, call_with_faults, workers};
 use crate::resources::{isolated, modules};
 use crate::rig::Random;
 
@@ -30,7 +30,7 @@ const CALLS: u64 = 120;
 #[derive(Debug, Default)]
 struct Figures {
     rounds: u64,
-    attacked: Tally,
+    faults: Tally,
     answered: u64,
     streamed: u64,
     raised: u64,
@@ -47,16 +47,16 @@ struct Figures {
 
 /// Nothing grows in five seconds.
 #[test]
-fn nothing_grows_in_a_while() {
-    soak("nothing_grows_in_a_while", Duration::from_secs(5));
+fn nothing_grows_in_five_seconds() {
+    soak("nothing_grows_in_five_seconds", Duration::from_secs(5));
 }
 
 /// Nothing grows in hours either.
 #[test]
 #[ignore = "takes as long as `OSTLER_SOAK_MINUTES` says, or three minutes"]
-fn soak_for_a_time() {
+fn soak_for_minutes() {
     let minutes = env::var("OSTLER_SOAK_MINUTES").map_or(3, |text| text.parse().expect("a number"));
-    soak("soak_for_a_time", Duration::from_secs(60 * minutes));
+    soak("soak_for_minutes", Duration::from_secs(60 * minutes));
 }
 
 fn soak(name: &str, duration: Duration) {
@@ -78,8 +78,8 @@ fn soak(name: &str, duration: Duration) {
             break;
         }
         runtime.block_on(figures.round(seed.wrapping_add(round)));
-        if let Some((books, memory)) = &before {
-            books.assert_no_leaks(&[]);
+        if let Some((resources, memory)) = &before {
+            resources.assert_no_leaks(&[]);
             assert!(
                 resident_bytes() < memory + GROWTH,
                 "{} KiB -> {}",
@@ -98,15 +98,15 @@ fn soak(name: &str, duration: Duration) {
 impl Figures {
     async fn round(&mut self, seed: u64) {
         self.rounds += 1;
-        let attacked = async {
+        let faults = async {
             let pool = workers()
                 .call_timeout(Duration::from_secs(2))
                 .size(3)
                 .surge(3)
                 .build()
                 .unwrap();
-            let tally = attack(&pool, seed, 200).await;
-            self.attacked = std::mem::take(&mut self.attacked).and(tally);
+            let tally = call_with_faults(&pool, seed, 200).await;
+            self.faults = std::mem::take(&mut self.faults).and(tally);
             let report = pool.shutdown().await;
             assert_eq!(report.unreleased, []);
             report.counters
@@ -129,8 +129,8 @@ impl Figures {
             assert_eq!(report.unreleased, []);
             (seen, report.counters)
         };
-        let (attacked, (seen, python)) = tokio::join!(attacked, python);
-        for counters in [attacked, python] {
+        let (faults, (seen, python)) = tokio::join!(faults, python);
+        for counters in [faults, python] {
             assert_eq!(counters.opened, counters.released);
             self.opened += counters.opened;
             self.recycled += counters.recycled;
@@ -276,10 +276,10 @@ impl fmt::Display for Figures {
                 .copied()
                 .unwrap_or_default()
         };
-        let books = Resources::snapshot();
+        let resources = Resources::snapshot();
         write!(
             f,
-            "{} rounds: {} answered, {} streamed, {} raised, {} cancelled, {} lost; attacked: {:?}; {} workers opened, {} recycled, {} \
+            "{} rounds: {} answered, {} streamed, {} raised, {} cancelled, {} lost; faults: {:?}; {} workers opened, {} recycled, {} \
              rolling restarts; {} KiB, {} descriptors, {} children; a call took {:?}, one in a hundred {:?}",
             self.rounds,
             self.answered,
@@ -287,13 +287,13 @@ impl fmt::Display for Figures {
             self.raised,
             self.cancelled,
             self.lost,
-            self.attacked,
+            self.faults,
             self.opened,
             self.recycled,
             self.rolled,
             resident_bytes() >> 10,
-            books.descriptors.len(),
-            books.children.len(),
+            resources.descriptors.len(),
+            resources.children.len(),
             at(50),
             at(99),
         )

@@ -32,7 +32,7 @@ fn endurance_of_a_host_of_1_gib() {
 
 fn compare(name: &str, mib: usize) {
     if let Some(holds) = env::var_os(HOLDS) {
-        return be_host(holds.to_str().unwrap().parse().unwrap());
+        return run_host(holds.to_str().unwrap().parse().unwrap());
     }
     let (mut empty, mut large) = (Host::start(name, 0), Host::start(name, mib));
     let (mut of_empty, mut of_large) = (Vec::new(), Vec::new());
@@ -107,7 +107,7 @@ impl Drop for Host {
     }
 }
 
-fn be_host(mib: usize) {
+fn run_host(mib: usize) {
     let hoard = vec![1_u8; mib << 20];
     let runtime = Runtime::new().unwrap();
     let mut program = Program::new("true");

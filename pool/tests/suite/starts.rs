@@ -13,7 +13,7 @@ use crate::rig::{begin, end, pool, until};
 
 /// L5, L9: however a start ends, its slot learns of it, and is filled by the next one.
 #[tokio::test(start_paused = true)]
-async fn a_start_that_fails_costs_no_slot() {
+async fn a_failed_start_frees_its_slot() {
     use Script::{ExitsAtStart, NoHandshake, OpenFails, OpenPanics, StartFails};
     for script in [OpenFails, OpenPanics, NoHandshake, StartFails, ExitsAtStart] {
         let sim = Sim::new([script, script]);
@@ -30,7 +30,7 @@ async fn a_start_that_fails_costs_no_slot() {
 
 /// L5: a start goes on when the client that waited for it is gone, and serves the next one.
 #[tokio::test(start_paused = true)]
-async fn a_start_does_not_die_with_its_client() {
+async fn a_start_outlives_its_client() {
     let sim = Sim::default();
     let pool = pool(&sim, 1).build().unwrap();
     begin(&mut pin!(pool.checkout())).await;
@@ -41,7 +41,7 @@ async fn a_start_does_not_die_with_its_client() {
 
 /// L13: a pool that cannot start anything says so at once, with the last error, and starts seldom and seldomer.
 #[tokio::test(start_paused = true)]
-async fn a_crash_loop_fails_waiters_and_goes_on() {
+async fn a_crash_loop_fails_waiting_clients() {
     let sim = Sim::new([Script::StartFails; 9]);
     let pool = pool(&sim, 1)
         .checkout_timeout(Duration::from_secs(60))

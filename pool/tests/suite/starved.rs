@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 
-use crate::resources::{Resources, isolated, leaves_nothing};
+use crate::resources::{Resources, isolated, leaks_nothing};
 use crate::rig::{hostile, signal, until};
 
 /// Lets this process have so many more descriptors than it has now, while `run` runs.
@@ -34,8 +34,8 @@ fn with_spare<T>(descriptors: u64, run: impl FnOnce() -> T) -> T {
 
 /// P5, P6: wherever a spawn fails for want of a descriptor, it says so and leaves nothing.
 #[test]
-fn a_spawn_that_fails_halfway_leaves_nothing() {
-    if !isolated("starved::a_spawn_that_fails_halfway_leaves_nothing") {
+fn a_spawn_that_fails_halfway_leaks_nothing() {
+    if !isolated("starved::a_spawn_that_fails_halfway_leaks_nothing") {
         return;
     }
     let runtime = Runtime::new().unwrap();
@@ -64,11 +64,11 @@ fn a_spawn_that_fails_halfway_leaves_nothing() {
 
 /// L13: a pool whose host has no descriptors left goes on trying, and is back at its size when there are some again.
 #[test]
-fn a_pool_outlives_a_want_of_descriptors() {
-    if !isolated("starved::a_pool_outlives_a_want_of_descriptors") {
+fn a_pool_recovers_from_a_lack_of_descriptors() {
+    if !isolated("starved::a_pool_recovers_from_a_lack_of_descriptors") {
         return;
     }
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         let pool = hostile().size(2).build().unwrap();
         until(&pool, |status| status.serving() == 2).await;
         let before = getrlimit(Resource::Nofile);
@@ -80,7 +80,7 @@ fn a_pool_outlives_a_want_of_descriptors() {
         let lost = pool.checkout().await.unwrap();
         signal(lost.pid().unwrap(), Signal::KILL);
         until(&pool, |status| {
-            status.last_failure.as_ref().is_some_and(is_want)
+            status.last_failure.as_ref().is_some_and(lacked_descriptors)
         })
         .await;
         drop(lost);
@@ -94,7 +94,7 @@ fn a_pool_outlives_a_want_of_descriptors() {
     });
 }
 
-fn is_want(error: &StartError) -> bool {
+fn lacked_descriptors(error: &StartError) -> bool {
     matches!(error, StartError::Open { source, .. } if is_emfile(source))
 }
 

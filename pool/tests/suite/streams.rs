@@ -48,7 +48,7 @@ async fn parts_arrive_in_order() {
 
 /// C3: an error ends a stream after whatever parts, is told once, and leaves lease and worker as good as before.
 #[tokio::test(start_paused = true)]
-async fn an_exception_ends_a_stream_and_costs_nothing() {
+async fn an_exception_ends_a_stream_and_keeps_the_worker() {
     let sim = Sim::default();
     let pool = pool(&sim, 1).error_threshold(2).build().unwrap();
     let mut lease = pool.checkout().await.unwrap();
@@ -94,7 +94,7 @@ async fn an_abandoned_stream_costs_its_worker() {
 
 /// The deadline is each part's own: what the client does between two parts does not count, nor do the other parts.
 #[tokio::test(start_paused = true)]
-async fn the_deadline_is_that_of_each_part() {
+async fn the_timeout_applies_to_each_part() {
     let sim = Sim::default();
     let limit = Duration::from_secs(7);
     let pool = pool(&sim, 1).call_timeout(limit).build().unwrap();
@@ -142,7 +142,7 @@ async fn waiting_for_a_part_is_cancel_safe() {
 /// C1: a part in answer to a call, a body in the end of a stream, an answer to something else, and a part after the end
 /// break the protocol, and the worker is replaced.
 #[tokio::test(start_paused = true)]
-async fn what_is_no_stream_breaks_the_protocol() {
+async fn wrong_frames_in_a_stream_break_the_protocol() {
     let sim = Sim::default();
     let pool = pool(&sim, 1).build().unwrap();
     let problem = |ended| match ended {
@@ -153,7 +153,7 @@ async fn what_is_no_stream_breaks_the_protocol() {
         problem(pool.call(b"part").await.map(drop)),
         "it answered with a frame of kind 132, which does not answer the request"
     );
-    for (request, told) in [
+    for (request, complaint) in [
         ("talk a", "it ended a stream with a reply that has a body"),
         (
             "pong a",
@@ -162,7 +162,7 @@ async fn what_is_no_stream_breaks_the_protocol() {
     ] {
         let mut lease = pool.checkout().await.unwrap();
         let (parts, ended) = stream(&mut lease, request).await;
-        assert_eq!((parts.as_str(), problem(ended).as_str()), ("a", told));
+        assert_eq!((parts.as_str(), problem(ended).as_str()), ("a", complaint));
     }
     let mut lease = pool.checkout().await.unwrap();
     let (parts, ended) = stream(&mut lease, "encore a").await;
@@ -175,7 +175,7 @@ async fn what_is_no_stream_breaks_the_protocol() {
 
 /// C4: what a worker sent before it died still reaches a client that takes its time, and then its end does.
 #[tokio::test(start_paused = true)]
-async fn parts_outlive_their_worker() {
+async fn parts_arrive_after_their_worker_exited() {
     let sim = Sim::default();
     let pool = pool(&sim, 1).build().unwrap();
     let mut lease = pool.checkout().await.unwrap();

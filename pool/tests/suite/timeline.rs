@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_millis(5);
 /// The picture in `docs/recycling.md` is what the driver does: four clients keep three workers busy while
 /// all three are replaced. `UPDATE=1` rewrites it.
 #[tokio::test(start_paused = true)]
-async fn a_rolling_restart_in_pictures() {
+async fn the_picture_of_a_rolling_restart_is_current() {
     let sim = Sim::new([Script::SlowStart; 9]);
     let pool = pool(&sim, 3).build().unwrap();
     until(&pool, |status| status.serving() == 3).await;

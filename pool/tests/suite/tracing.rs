@@ -124,17 +124,17 @@ async fn spans_and_events_have_stable_names() {
 
 /// P7: a descriptor that every worker would inherit is named when the pool is built. The others are not.
 #[test]
-fn what_is_inherited_is_warned_of() {
-    if !isolated("tracing::what_is_inherited_is_warned_of") {
+fn an_inheritable_descriptor_is_logged() {
+    if !isolated("tracing::an_inheritable_descriptor_is_logged") {
         return;
     }
     let log = Log::default();
-    let unmarked = File::open(modules()).unwrap();
-    fcntl_setfd(&unmarked, FdFlags::empty()).unwrap();
-    let _marked = File::open(modules()).unwrap();
+    let inheritable = File::open(modules()).unwrap();
+    fcntl_setfd(&inheritable, FdFlags::empty()).unwrap();
+    let _close_on_exec = File::open(modules()).unwrap();
     with_default(log.clone(), || Program::new("sh").prepare().unwrap());
     let fields = BTreeMap::from([
-        ("fd", unmarked.as_raw_fd().to_string()),
+        ("fd", inheritable.as_raw_fd().to_string()),
         ("file", modules().display().to_string()),
     ]);
     let warning = "ostler::pool descriptor is not close-on-exec: every worker inherits it";

@@ -13,7 +13,7 @@ use crate::rig::{begin, end, pool, until};
 
 /// L7: clients are served in the order in which they came, and a lease goes straight to the next of them.
 #[tokio::test(start_paused = true)]
-async fn waiting_is_first_come_first_served() {
+async fn clients_are_served_in_fifo_order() {
     let sim = Sim::default();
     let pool = pool(&sim, 1).build().unwrap();
     let held = pool.checkout().await.unwrap();
@@ -96,7 +96,7 @@ async fn the_queue_has_a_bound_and_a_deadline() {
 /// L6, C2: clients on several threads that give up at any moment, in the queue and in the middle of calls, lose no
 /// worker and no turn, and leave nobody waiting.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_storm_of_cancellations_loses_nothing() {
+async fn many_cancellations_lose_no_worker() {
     const CLIENTS: u64 = 16;
     const CALLS: u64 = 300;
     let sim = Sim::default();

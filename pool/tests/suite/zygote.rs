@@ -7,7 +7,7 @@ use ostler_pool::Rung;
 use ostler_pool::{Builder, CallError, ExitStatus, Pool, Python};
 use rustix::process::Signal;
 
-use crate::resources::{is_alive, isolated, leaves_nothing, modules, scratch, until};
+use crate::resources::{is_alive, isolated, leaks_nothing, modules, scratch, until};
 use crate::rig::{self, signal};
 
 pub(crate) fn zygote(target: &str) -> Python {
@@ -35,11 +35,11 @@ pub(crate) async fn zygote_of(pool: &Pool) -> u32 {
 
 /// `setup` has run once, in the zygote, and each worker has what it left to it.
 #[test]
-fn setup_runs_once_for_all() {
-    if !isolated("zygote::setup_runs_once_for_all") {
+fn setup_runs_once_in_the_zygote() {
+    if !isolated("zygote::setup_runs_once_in_the_zygote") {
         return;
     }
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         let pool = built(zygote("with_setup:whose")).size(3).build().unwrap();
         let mut leases = Vec::new();
         for _ in 0..3 {
@@ -70,13 +70,13 @@ fn setup_runs_once_for_all() {
 
 /// C4, P5: a killed worker fails its one call with its signal or its code, is reaped, and is replaced from the same zygote.
 #[test]
-fn a_killed_worker_is_forked_anew() {
-    if !isolated("zygote::a_killed_worker_is_forked_anew") {
+fn a_killed_worker_is_forked_again() {
+    if !isolated("zygote::a_killed_worker_is_forked_again") {
         return;
     }
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         let pool = built(zygote("hostile:run")).build().unwrap();
-        let mother = zygote_of(&pool).await;
+        let parent = zygote_of(&pool).await;
         for _ in 0..10 {
             let mut lease = pool.checkout().await.unwrap();
             let pid = lease.pid().unwrap();
@@ -98,7 +98,7 @@ fn a_killed_worker_is_forked_anew() {
             ),
             other => panic!("{other:?}"),
         }
-        assert_eq!(zygote_of(&pool).await, mother);
+        assert_eq!(zygote_of(&pool).await, parent);
         rig::until(&pool, |status| status.serving() == 2).await;
         let counters = pool.shutdown().await.counters;
         assert_eq!(
@@ -209,7 +209,7 @@ async fn a_module_with_a_thread_is_not_forked() {
 
 /// What is wrong with a module is told by the worker that is spawned in its place.
 #[tokio::test]
-async fn a_zygote_that_cannot_start_hides_nothing() {
+async fn a_zygote_that_cannot_start_hides_no_error() {
     let pool = built(zygote("broken_setup:function"))
         .crash_loop(1)
         .build()

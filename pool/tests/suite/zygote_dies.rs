@@ -7,7 +7,7 @@ use ostler_pool::{CallError, ExitStatus, Program};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
-use crate::resources::{Resources, is_alive, isolated, leaves_nothing, scratch, until};
+use crate::resources::{Resources, is_alive, isolated, leaks_nothing, scratch, until};
 use crate::rig::{self, signal};
 use crate::zygote::{ask, built, zygote, zygote_of};
 
@@ -18,7 +18,7 @@ fn a_dead_zygote_is_replaced() {
     if !isolated("zygote_dies::a_dead_zygote_is_replaced") {
         return;
     }
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         let pool = built(zygote("hostile:run")).build().unwrap();
         rig::until(&pool, |status| status.serving() == 2).await;
         let first = zygote_of(&pool).await;
@@ -64,13 +64,13 @@ fn a_dead_zygote_is_replaced() {
 
 /// C4, L4: clients, kills of workers and kills of the zygote itself: each call has its one outcome, and nothing is left.
 #[test]
-fn violence_leaves_nothing() {
-    if !isolated("zygote_dies::violence_leaves_nothing") {
+fn kills_of_zygote_and_workers_leak_nothing() {
+    if !isolated("zygote_dies::kills_of_zygote_and_workers_leak_nothing") {
         return;
     }
     const CLIENTS: u64 = 6;
     const CALLS: u64 = 40;
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         let pool = built(zygote("hostile:run"))
             .size(3)
             .surge(3)
@@ -122,29 +122,30 @@ fn violence_leaves_nothing() {
 
 /// L5: a worker that a stopped zygote forks when nobody waits for it any more ends at once, and is reaped.
 #[test]
-fn a_late_fork_leaves_nothing() {
-    if !isolated("zygote_dies::a_late_fork_leaves_nothing") {
+fn a_late_fork_leaks_nothing() {
+    if !isolated("zygote_dies::a_late_fork_leaks_nothing") {
         return;
     }
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         let pool = built(zygote("hostile:run"))
             .size(1)
             .start_timeout(Duration::from_millis(300))
             .build()
             .unwrap();
-        let mother = zygote_of(&pool).await;
+        let zygote_pid = zygote_of(&pool).await;
         let forked = || {
-            let children = fs::read_to_string(format!("/proc/{mother}/task/{mother}/children"));
+            let children =
+                fs::read_to_string(format!("/proc/{zygote_pid}/task/{zygote_pid}/children"));
             children.unwrap().split_whitespace().count()
         };
-        signal(mother, Signal::STOP);
+        signal(zygote_pid, Signal::STOP);
         let given_up = pool.status().counters.released;
         pool.resize(2).unwrap();
         rig::until(&pool, |status| status.counters.released > given_up).await;
-        signal(mother, Signal::CONT);
+        signal(zygote_pid, Signal::CONT);
         rig::until(&pool, |status| status.serving() == 2).await;
         until("the end of the late ones", || forked() == 2);
-        assert_eq!(zygote_of(&pool).await, mother);
+        assert_eq!(zygote_of(&pool).await, zygote_pid);
         pool.shutdown().await;
     });
 }

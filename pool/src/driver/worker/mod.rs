@@ -101,8 +101,10 @@ impl Task {
                     Box::pin(async move { Held::Cancelled(lease, transport.cancel().await) });
                 Stage::Held { port, work }
             }
-            (stage, Next::Order(Order::Measure)) => {
-                self.measure(stage.port());
+            (mut stage, Next::Order(Order::Measure)) => {
+                if let Some(port) = stage.open_port() {
+                    self.measure(&**port);
+                }
                 stage
             }
             (stage, Next::Order(Order::Stop { rung, reason })) => self.stop(stage, rung, reason),
@@ -132,8 +134,10 @@ impl Task {
                 Stage::Open { port } | Stage::Held { port, .. },
                 Next::Happened(Happened::Exited(exit)),
             ) => self.exited(port, exit),
-            (Stage::Releasing { exit, .. }, Next::Happened(Happened::Released(release))) => {
-                self.released(exit, release)
+            (Stage::Releasing { port, exit }, Next::Happened(Happened::Released(release))) => {
+                // Before the report: when the pool reports its end, no port is left.
+                drop(port);
+                self.released(Some(exit), release)
             }
             // No other stage produces these.
             (stage, Next::Happened(_)) => stage,
@@ -141,42 +145,31 @@ impl Task {
     }
 
     /// Takes a rung of the stop ladder.
-    fn stop(&self, mut stage: Stage, rung: Rung, reason: Reason) -> Stage {
+    fn stop(&self, stage: Stage, rung: Rung, reason: Reason) -> Stage {
         self.transport
             .close(Closed::Stopped(reason), rung == Rung::Ask);
-        match (&mut stage, rung) {
-            // There never was a process, so there is no exit to wait for.
+        match (stage, rung) {
+            // There never was a process, so there is no exit to wait for, and nothing to release.
             (Stage::Opening { .. } | Stage::Unopened, _) => {
                 self.report(PortFact::Exited);
-                Stage::Exited {
-                    port: None,
-                    exit: None,
-                }
+                Stage::Absent
             }
-            (Stage::Exited { .. }, Rung::Reap) => {
-                let Stage::Exited { port, exit } = stage else {
-                    return stage;
-                };
-                Stage::Releasing { port, exit }
-            }
-            (
-                Stage::Handshaking { port, .. } | Stage::Open { port } | Stage::Held { port, .. },
-                rung,
-            ) => {
-                match rung {
-                    Rung::Term => port.terminate(),
-                    Rung::Kill => port.kill(),
+            (Stage::Absent, Rung::Reap) => self.released(None, Release::new(0, None)),
+            (Stage::Exited { port, exit }, Rung::Reap) => Stage::Releasing { port, exit },
+            (mut stage, rung) => {
+                match (stage.open_port(), rung) {
+                    (Some(port), Rung::Term) => port.terminate(),
+                    (Some(port), Rung::Kill) => port.kill(),
                     _ => {}
                 }
                 stage
             }
-            _ => stage,
         }
     }
 
-    fn measure(&self, port: Option<&dyn Port>) {
+    fn measure(&self, port: &dyn Port) {
         let worker = self.worker;
-        if let Some(bytes) = port.and_then(Port::memory) {
+        if let Some(bytes) = port.memory() {
             self.driver.feed(Input::Measured { worker, bytes });
         }
     }
@@ -232,10 +225,7 @@ impl Task {
             .feed_with_cause(Input::Port { worker, fact }, cause);
         // After the feed, so that a client that learns of the exit finds a pool that knows of it.
         self.transport.close(Closed::Exited(exit.clone()), false);
-        Stage::Exited {
-            port: Some(port),
-            exit: Some(exit),
-        }
+        Stage::Exited { port, exit }
     }
 
     fn released(&self, exit: Option<Exit>, release: Release) -> Stage {
@@ -263,7 +253,7 @@ impl Drop for Task {
     fn drop(&mut self) {
         let has_exited = match std::mem::replace(&mut self.stage, Stage::Released) {
             Stage::Released => return,
-            Stage::Exited { .. } | Stage::Releasing { .. } => true,
+            Stage::Absent | Stage::Exited { .. } | Stage::Releasing { .. } => true,
             // A port that is dropped kills and reaps its processes.
             _ => false,
         };

@@ -30,16 +30,12 @@ pub(super) enum Stage {
         port: Box<dyn Port>,
         work: BoxFuture<'static, Held>,
     },
-    /// Its leader has exited. Without a port, there never was a process.
-    Exited {
-        port: Option<Box<dyn Port>>,
-        exit: Option<Exit>,
-    },
+    /// There never was a process, and that it is gone was reported.
+    Absent,
+    /// Its leader has exited.
+    Exited { port: Box<dyn Port>, exit: Exit },
     /// It is being released.
-    Releasing {
-        port: Option<Box<dyn Port>>,
-        exit: Option<Exit>,
-    },
+    Releasing { port: Box<dyn Port>, exit: Exit },
     /// Nothing of it is left.
     Released,
     /// A step is under way, which owns the port.
@@ -78,20 +74,21 @@ impl Stage {
                 held = work => Happened::Done(held),
                 exit = port.exited() => Happened::Exited(exit),
             },
-            Self::Releasing {
-                port: Some(port), ..
-            } => Happened::Released(port.released().await),
-            Self::Releasing { port: None, .. } => Happened::Released(Release::new(0, None)),
-            Self::New | Self::Unopened | Self::Exited { .. } | Self::Released | Self::Stepping => {
-                pending().await
-            }
+            Self::Releasing { port, .. } => Happened::Released(port.released().await),
+            Self::New
+            | Self::Unopened
+            | Self::Absent
+            | Self::Exited { .. }
+            | Self::Released
+            | Self::Stepping => pending().await,
         }
     }
 
-    pub(super) fn port(&self) -> Option<&dyn Port> {
+    /// The port, until its leader has exited.
+    pub(super) fn open_port(&mut self) -> Option<&mut Box<dyn Port>> {
         match self {
             Self::Handshaking { port, .. } | Self::Open { port } | Self::Held { port, .. } => {
-                Some(&**port)
+                Some(port)
             }
             _ => None,
         }

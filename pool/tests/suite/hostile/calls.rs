@@ -4,30 +4,30 @@ use std::time::Duration;
 
 use ostler_pool::{Builder, CallError, ExitStatus};
 
-use super::{Cage, caged};
+use super::{HostilePool, with_hostile_worker};
 use crate::rig::until;
 
 const MIB: usize = 1 << 20;
 
-fn same(builder: Builder) -> Builder {
+fn unchanged(builder: Builder) -> Builder {
     builder
 }
 
 /// Long enough for a good worker on a busy machine to answer.
-fn hurried(builder: Builder) -> Builder {
+fn short_timeout(builder: Builder) -> Builder {
     builder.call_timeout(Duration::from_secs(1))
 }
 
 /// One request, and what the pool then says of it: counted as one worker that exited, or one that was stopped.
 fn outcome(name: &str, options: fn(Builder) -> Builder, request: &str, expected: Expected<'_>) {
-    caged(name, "good", options, async |cage| {
-        let result = cage.call(request).await;
+    with_hostile_worker(name, "good", options, async |pool| {
+        let result = pool.call(request).await;
         expected.check(result);
         if matches!(expected, Expected::LastReply(_)) {
             // The answer comes before the exit, and the worker may be leased in between.
-            until(&cage.pool, |status| status.counters.exited == 1).await;
+            until(&pool.inner, |status| status.counters.exited == 1).await;
         }
-        let counters = cage.shut_down().await.counters;
+        let counters = pool.shut_down().await.counters;
         let exited = matches!(expected, Expected::Exits(..) | Expected::LastReply(_));
         let counted = (counters.exited, counters.faulted);
         assert_eq!(counted, (u64::from(exited), u64::from(!exited)));
@@ -96,23 +96,23 @@ impl Expected<'_> {
 #[test]
 fn exits() {
     let gone = Expected::Exits(ExitStatus::Code(3), "the last words\n");
-    outcome("calls::exits", same, "exit 3", gone);
+    outcome("calls::exits", unchanged, "exit 3", gone);
 }
 
 /// C4: half an answer is none.
 #[test]
-fn exits_in_the_middle_of_an_answer() {
-    let name = "calls::exits_in_the_middle_of_an_answer";
+fn exits_in_the_middle_of_a_reply() {
+    let name = "calls::exits_in_the_middle_of_a_reply";
     let gone = Expected::Exits(ExitStatus::Code(5), "in the middle\n");
-    outcome(name, same, "exit_partial 5", gone);
+    outcome(name, unchanged, "exit_partial 5", gone);
 }
 
 /// C4: an answer that was whole before the exit counts, and the exit is nobody's error.
 #[test]
-fn exits_after_its_answer() {
+fn exits_after_its_reply() {
     outcome(
-        "calls::exits_after_its_answer",
-        same,
+        "calls::exits_after_its_reply",
+        unchanged,
         "exit_after",
         Expected::LastReply(b"and gone"),
     );
@@ -123,14 +123,14 @@ fn exits_after_its_answer() {
 fn leaves_grandchildren_that_hold_its_output() {
     let name = "calls::leaves_grandchildren_that_hold_its_output";
     let gone = Expected::Exits(ExitStatus::Code(4), "orphaned\n");
-    outcome(name, same, "grandchildren", gone);
+    outcome(name, unchanged, "grandchildren", gone);
 }
 
 /// C4: a worker that is ended for its size, as the kernel does when memory runs out, says which signal it was.
 #[test]
 fn is_killed_while_huge() {
     let gone = Expected::Exits(ExitStatus::Signal(9), "");
-    outcome("calls::is_killed_while_huge", same, "huge 128", gone);
+    outcome("calls::is_killed_while_huge", unchanged, "huge 128", gone);
 }
 
 /// C1: a worker that is stopped in a call has the call's deadline, and then the kill that no stopped process escapes.
@@ -138,7 +138,7 @@ fn is_killed_while_huge() {
 fn hangs_under_a_stop_signal() {
     outcome(
         "calls::hangs_under_a_stop_signal",
-        hurried,
+        short_timeout,
         "hang",
         Expected::TimesOut,
     );
@@ -147,14 +147,14 @@ fn hangs_under_a_stop_signal() {
 /// P2: so has one that spins.
 #[test]
 fn spins() {
-    outcome("calls::spins", hurried, "spin", Expected::TimesOut);
+    outcome("calls::spins", short_timeout, "spin", Expected::TimesOut);
 }
 
 /// P8: so has one that never stops writing to stderr, which keeps nobody from stopping it.
 #[test]
 fn floods_stderr_for_ever() {
     let name = "calls::floods_stderr_for_ever";
-    outcome(name, hurried, "flood_for_ever", Expected::TimesOut);
+    outcome(name, short_timeout, "flood_for_ever", Expected::TimesOut);
 }
 
 /// P3: a worker that closes its output and lives cannot answer any more.
@@ -163,7 +163,7 @@ fn closes_its_output() {
     let says = "it closed its output and kept running";
     outcome(
         "calls::closes_its_output",
-        same,
+        unchanged,
         "close_stdout",
         Expected::Breaks(says, true),
     );
@@ -175,7 +175,7 @@ fn writes_garbage() {
     let says = "it sent a frame of 4294504938 bytes, and `max_frame` is 67108864";
     outcome(
         "calls::writes_garbage",
-        same,
+        unchanged,
         "garbage",
         Expected::Breaks(says, true),
     );
@@ -186,7 +186,12 @@ fn writes_garbage() {
 fn claims_a_frame_of_4_gib() {
     let says = "it sent a frame of 4294967295 bytes, and `max_frame` is 67108864";
     let name = "calls::claims_a_frame_of_4_gib";
-    outcome(name, same, "claim 4294967295", Expected::Breaks(says, true));
+    outcome(
+        name,
+        unchanged,
+        "claim 4294967295",
+        Expected::Breaks(says, true),
+    );
 }
 
 /// P13: so is the claim of less than a frame's head.
@@ -194,14 +199,14 @@ fn claims_a_frame_of_4_gib() {
 fn claims_a_frame_of_3_bytes() {
     let says = "it sent a frame of 3 bytes, too short for a kind and an id";
     let name = "calls::claims_a_frame_of_3_bytes";
-    outcome(name, same, "claim 3", Expected::Breaks(says, true));
+    outcome(name, unchanged, "claim 3", Expected::Breaks(says, true));
 }
 
 /// P13: a claim within the limit that is never made good has the call's deadline.
 #[test]
 fn claims_a_frame_that_never_comes() {
     let name = "calls::claims_a_frame_that_never_comes";
-    outcome(name, hurried, "claim 67108864", Expected::TimesOut);
+    outcome(name, short_timeout, "claim 67108864", Expected::TimesOut);
 }
 
 /// C1: a worker that answers twice at once has answered; nobody is given it again.
@@ -209,7 +214,7 @@ fn claims_a_frame_that_never_comes() {
 fn answers_twice() {
     outcome(
         "calls::answers_twice",
-        same,
+        unchanged,
         "twice",
         Expected::Reply(b"once"),
     );
@@ -221,7 +226,7 @@ fn answers_with_an_old_id() {
     let says = "it answered request 0, which is not under way";
     outcome(
         "calls::answers_with_an_old_id",
-        same,
+        unchanged,
         "old_id",
         Expected::Breaks(says, true),
     );
@@ -229,11 +234,11 @@ fn answers_with_an_old_id() {
 
 /// P9: what a worker prints to its output before it answers is no frame: `50% ` is 892349728 bytes.
 #[test]
-fn prints_before_its_answer() {
+fn prints_before_its_reply() {
     let says = "it sent a frame of 892347680 bytes, and `max_frame` is 67108864";
     outcome(
-        "calls::prints_before_its_answer",
-        same,
+        "calls::prints_before_its_reply",
+        unchanged,
         "print",
         Expected::Breaks(says, true),
     );
@@ -244,7 +249,12 @@ fn prints_before_its_answer() {
 fn answers_with_an_unreadable_error() {
     let says = "it sent an error that cannot be decoded";
     let name = "calls::answers_with_an_unreadable_error";
-    outcome(name, same, "malformed_error", Expected::Breaks(says, true));
+    outcome(
+        name,
+        unchanged,
+        "malformed_error",
+        Expected::Breaks(says, true),
+    );
 }
 
 /// C1: nor is a frame of another kind.
@@ -252,28 +262,28 @@ fn answers_with_an_unreadable_error() {
 fn answers_with_another_kind() {
     let says = "it answered with a frame of kind 128, which does not answer the request";
     let name = "calls::answers_with_another_kind";
-    outcome(name, same, "other_kind", Expected::Breaks(says, true));
+    outcome(name, unchanged, "other_kind", Expected::Breaks(says, true));
 }
 
 /// C5: nor is an answer to a request that the worker has not read.
 #[test]
-fn answers_before_it_has_read() {
+fn answers_before_it_has_read_the_request() {
     let says = "it answered before it had read the request";
-    let name = "calls::answers_before_it_has_read";
+    let name = "calls::answers_before_it_has_read_the_request";
     let request = format!("early_reply {}", "x".repeat(MIB));
-    outcome(name, same, &request, Expected::Breaks(says, false));
+    outcome(name, unchanged, &request, Expected::Breaks(says, false));
 }
 
 /// An answer is one however it arrives, and the worker goes on serving.
 #[test]
 fn answers_a_byte_at_a_time() {
-    caged(
+    with_hostile_worker(
         "calls::answers_a_byte_at_a_time",
         "good",
-        same,
-        async |cage| {
-            assert_eq!(cage.call("slowly").await.unwrap(), b"drop by drop");
-            unharmed(cage).await;
+        unchanged,
+        async |pool| {
+            assert_eq!(pool.call("slowly").await.unwrap(), b"drop by drop");
+            assert_no_worker_was_lost(pool).await;
         },
     );
 }
@@ -281,15 +291,15 @@ fn answers_a_byte_at_a_time() {
 /// P8: tens of megabytes on stderr without a newline hold up neither the worker nor the host.
 #[test]
 fn floods_stderr() {
-    caged("calls::floods_stderr", "good", same, async |cage| {
-        assert_eq!(cage.call("flood 32").await.unwrap(), b"flooded");
-        unharmed(cage).await;
+    with_hostile_worker("calls::floods_stderr", "good", unchanged, async |pool| {
+        assert_eq!(pool.call("flood 32").await.unwrap(), b"flooded");
+        assert_no_worker_was_lost(pool).await;
     });
 }
 
 /// No worker was lost.
-async fn unharmed(cage: &Cage) {
-    let counters = cage.shut_down().await.counters;
+async fn assert_no_worker_was_lost(pool: &HostilePool) {
+    let counters = pool.shut_down().await.counters;
     let counted = (counters.opened, counters.exited, counters.faulted);
     assert_eq!(counted, (2, 0, 0));
 }
@@ -307,11 +317,11 @@ fn answers_the_last_request_again() {
 
 /// C1, P9: what is printed after an answer is not taken for the next one.
 #[test]
-fn prints_after_its_answer() {
-    let name = "calls::prints_after_its_answer";
-    caged(name, "good", same, async |cage| {
+fn prints_after_its_reply() {
+    let name = "calls::prints_after_its_reply";
+    with_hostile_worker(name, "good", unchanged, async |pool| {
         // The print comes with the answer or after it, while the worker is idle.
-        let mut lease = cage.lease().await;
+        let mut lease = pool.lease().await;
         assert_eq!(lease.call(b"print_after").await.unwrap(), b"done");
         let says = "it sent a frame of 1685024357 bytes, and `max_frame` is 67108864";
         Expected::Breaks(says, true).check(lease.call(b"many 3").await);
@@ -321,21 +331,26 @@ fn prints_after_its_answer() {
 /// C1: neither is a second answer to the handshake.
 #[test]
 fn is_ready_twice() {
-    caged("calls::is_ready_twice", "ready_twice", same, async |cage| {
-        let (mut one, mut other) = (cage.lease().await, cage.lease().await);
-        let answers = [one.call(b"many 3").await, other.call(b"many 3").await];
-        let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
-        let (good, bad) = (good.into_iter().next(), bad.into_iter().next());
-        assert_eq!(good.unwrap().unwrap(), b"mmm");
-        let says = "it answered request 0, which is not under way";
-        Expected::Breaks(says, true).check(bad.unwrap());
-    });
+    with_hostile_worker(
+        "calls::is_ready_twice",
+        "ready_twice",
+        unchanged,
+        async |pool| {
+            let (mut one, mut other) = (pool.lease().await, pool.lease().await);
+            let answers = [one.call(b"many 3").await, other.call(b"many 3").await];
+            let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+            let (good, bad) = (good.into_iter().next(), bad.into_iter().next());
+            assert_eq!(good.unwrap().unwrap(), b"mmm");
+            let says = "it answered request 0, which is not under way";
+            Expected::Breaks(says, true).check(bad.unwrap());
+        },
+    );
 }
 
 /// One call that is answered, and the next one on the same worker, which is told what the worker did.
 fn next_call_fails(name: &str, request: &str, says: &str) {
-    caged(name, "good", same, async |cage| {
-        let mut lease = cage.lease().await;
+    with_hostile_worker(name, "good", unchanged, async |pool| {
+        let mut lease = pool.lease().await;
         assert_eq!(lease.call(request.as_bytes()).await.unwrap(), b"once");
         Expected::Breaks(says, true).check(lease.call(b"many 3").await);
         let over = lease.call(b"many 3").await;
@@ -346,12 +361,12 @@ fn next_call_fails(name: &str, request: &str, says: &str) {
 /// C5: a worker that has closed its input answers nothing more, which is told at once, and cannot have seen the request.
 #[test]
 fn closes_its_input() {
-    caged("calls::closes_its_input", "good", same, async |cage| {
-        let mut lease = cage.lease().await;
+    with_hostile_worker("calls::closes_its_input", "good", unchanged, async |pool| {
+        let mut lease = pool.lease().await;
         let pid = lease.pid().unwrap();
         assert_eq!(lease.call(b"close_stdin").await.unwrap(), b"deaf");
         let says = "it closed its input and kept running";
         Expected::Breaks(says, false).check(lease.call(b"many 3").await);
-        cage.is_gone(pid).await;
+        pool.wait_until_gone(pid).await;
     });
 }

@@ -7,23 +7,23 @@ use std::os::unix::net::UnixListener;
 use ostler_pool::Rung;
 use ostler_pool::{Builder, ExitStatus, ShutdownReport};
 
-use super::caged;
+use super::with_hostile_worker;
 use crate::resources::is_alive;
 
-fn same(builder: Builder) -> Builder {
+fn unchanged(builder: Builder) -> Builder {
     builder
 }
 
 /// One request, which is answered, and how the worker that was asked ends in the shutdown.
 fn ends(name: &str, requests: &[&str], rung: Rung, status: ExitStatus) {
-    caged(name, "good", same, async |cage| {
-        let mut lease = cage.lease().await;
+    with_hostile_worker(name, "good", unchanged, async |pool| {
+        let mut lease = pool.lease().await;
         let worker = lease.worker();
         for request in requests {
             lease.call(request.as_bytes()).await.unwrap();
         }
         drop(lease);
-        let ShutdownReport { workers, .. } = cage.shut_down().await;
+        let ShutdownReport { workers, .. } = pool.shut_down().await;
         let end = workers.iter().find(|end| end.worker == worker).unwrap();
         assert_eq!((end.rung, end.status), (Some(rung), Some(status)));
     });
@@ -46,8 +46,8 @@ fn ignores_the_end_of_its_input_and_term() {
 
 /// P3, P11: one that answers each `SIGTERM` with a new process is killed with all of them.
 #[test]
-fn forks_when_it_is_to_end() {
-    let name = "ends::forks_when_it_is_to_end";
+fn forks_on_sigterm() {
+    let name = "ends::forks_on_sigterm";
     ends(name, &["fork_on_term"], Rung::Kill, ExitStatus::Signal(9));
 }
 
@@ -55,12 +55,12 @@ fn forks_when_it_is_to_end() {
 #[test]
 fn leaves_a_chain_of_forks() {
     let name = "ends::leaves_a_chain_of_forks";
-    caged(name, "good", same, async |cage| {
+    with_hostile_worker(name, "good", unchanged, async |pool| {
         // It is too quick to be seen in /proc. Its end is that of the connection which it holds.
-        let path = cage.marker.with_extension("socket");
+        let path = pool.marker.with_extension("socket");
         let listener = UnixListener::bind(&path).unwrap();
         let request = format!("fork_chain {}", path.display());
-        assert_eq!(cage.call(&request).await.unwrap(), b"running");
+        assert_eq!(pool.call(&request).await.unwrap(), b"running");
         fs::remove_file(&path).unwrap();
         let (mut line, _) = listener.accept().unwrap();
         line.set_nonblocking(true).unwrap();
@@ -68,7 +68,7 @@ fn leaves_a_chain_of_forks() {
             line.read(&mut [0]).unwrap_err().kind(),
             ErrorKind::WouldBlock
         );
-        cage.shut_down().await;
+        pool.shut_down().await;
         assert_eq!(line.read(&mut [0]).unwrap(), 0);
     });
 }
@@ -84,11 +84,11 @@ fn leaves_its_group() {
 #[test]
 fn escapes_into_a_session_of_its_own() {
     let name = "ends::escapes_into_a_session_of_its_own";
-    caged(name, "good", same, async |cage| {
-        let escaped = cage.call("escape").await.unwrap();
+    with_hostile_worker(name, "good", unchanged, async |pool| {
+        let escaped = pool.call("escape").await.unwrap();
         let escaped: u32 = std::str::from_utf8(&escaped).unwrap().parse().unwrap();
         assert!(is_alive(escaped));
-        cage.shut_down().await;
-        cage.is_gone(escaped).await;
+        pool.shut_down().await;
+        pool.wait_until_gone(escaped).await;
     });
 }

@@ -26,11 +26,11 @@ use crate::rig::{interpreter, until};
 const SIZE: usize = 2;
 
 /// What every process that a test has to do with is known by.
-const MARK: &str = "OSTLER_TEST_MENAGERIE";
+const TAG: &str = "OSTLER_TEST_HOSTILE";
 
 /// A pool and all that is known of its processes.
-struct Cage {
-    pool: Pool,
+struct HostilePool {
+    inner: Pool,
     /// The workers that were seen, each the leader of a group.
     leaders: RefCell<BTreeSet<u32>>,
     /// The file that tells the first worker from those that come later: its process id.
@@ -41,11 +41,11 @@ struct Cage {
 /// Runs a test on a pool of hand-written workers, the first of which starts as `start` says; then counts what is left.
 ///
 /// `name` is the test's path below this module, as `cargo test` prints it.
-fn caged(
+fn with_hostile_worker(
     name: &str,
     start: &str,
     options: impl FnOnce(Builder) -> Builder,
-    test: impl AsyncFnOnce(&Cage),
+    test: impl AsyncFnOnce(&HostilePool),
 ) {
     let program = |marker: &Path| {
         Program::new(interpreter())
@@ -54,15 +54,15 @@ fn caged(
             .arg(start)
             .arg(marker)
     };
-    caged_program(name, program, options, test);
+    with_program(name, program, options, test);
 }
 
-/// As [`caged`], with another program.
-fn caged_program(
+/// As [`with_hostile_worker`], with another program.
+fn with_program(
     name: &str,
     program: impl FnOnce(&Path) -> Program,
     options: impl FnOnce(Builder) -> Builder,
-    test: impl AsyncFnOnce(&Cage),
+    test: impl AsyncFnOnce(&HostilePool),
 ) {
     if !isolated(&format!("hostile::{name}")) {
         return;
@@ -70,7 +70,7 @@ fn caged_program(
     let me = std::process::id().to_string();
     let moment = Duration::from_millis(50);
     let marker = scratch("hostile");
-    let program = program(&marker).env(MARK, &me);
+    let program = program(&marker).env(TAG, &me);
     // One thread for everything: a task that does not give way is felt by all others.
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
@@ -87,28 +87,28 @@ fn caged_program(
             .restart_backoff_max(Duration::from_millis(20))
             .checkout_timeout(Duration::from_secs(60))
             .call_timeout(Duration::from_secs(60));
-        let cage = Cage {
-            pool: options(builder).build().unwrap(),
+        let pool = HostilePool {
+            inner: options(builder).build().unwrap(),
             leaders: RefCell::default(),
             marker,
             ended: Cell::new(false),
         };
-        test(&cage).await;
-        cage.open().await.into_iter().collect()
+        test(&pool).await;
+        pool.finish().await.into_iter().collect()
     });
     // No waiting for the workers: the report came after the last of their groups was empty.
     let leaks = before.leaks(&leaders);
     assert!(leaks.members.is_empty(), "left behind:\n{leaks}");
-    let marked = Process::with_env(&format!("{MARK}={me}"));
-    let marked: Vec<String> = marked.iter().map(Process::to_string).collect();
-    assert_eq!(marked, [""; 0]);
+    let tagged = Process::with_env(&format!("{TAG}={me}"));
+    let tagged: Vec<String> = tagged.iter().map(Process::to_string).collect();
+    assert_eq!(tagged, [""; 0]);
     before.assert_no_leaks(&leaders);
 }
 
-impl Cage {
+impl HostilePool {
     /// A worker, whose process is remembered.
     async fn lease(&self) -> Lease {
-        let lease = self.pool.checkout().await.unwrap();
+        let lease = self.inner.checkout().await.unwrap();
         self.leaders.borrow_mut().extend(lease.pid());
         lease
     }
@@ -120,22 +120,22 @@ impl Cage {
 
     /// How the start failed that did. There must have been one.
     async fn failed_start(&self) -> StartError {
-        until(&self.pool, |status| status.last_failure.is_some()).await;
+        until(&self.inner, |status| status.last_failure.is_some()).await;
         // On a busy machine another one may have failed before it, for want of time.
         let first = || fs::read_to_string(&self.marker).ok()?.parse::<u32>().ok();
-        until(&self.pool, |_| first().is_some()).await;
+        until(&self.inner, |_| first().is_some()).await;
         self.leaders.borrow_mut().extend(first());
-        self.pool.status().last_failure.unwrap()
+        self.inner.status().last_failure.unwrap()
     }
 
     /// Waits until the process of a worker is gone.
-    async fn is_gone(&self, worker: u32) {
-        until(&self.pool, |_| !is_alive(worker)).await;
+    async fn wait_until_gone(&self, worker: u32) {
+        until(&self.inner, |_| !is_alive(worker)).await;
     }
 
     /// Checks that as many workers serve as are to, and that each of them answers.
-    async fn is_back_at_size(&self) {
-        until(&self.pool, |status| status.serving() == SIZE).await;
+    async fn assert_at_size(&self) {
+        until(&self.inner, |status| status.serving() == SIZE).await;
         let mut leases = join_all((0..SIZE).map(|_| self.lease())).await;
         for lease in &mut leases {
             let pid = lease.pid().unwrap().to_string();
@@ -144,7 +144,7 @@ impl Cage {
     }
 
     /// The end of each test. All workers that were seen.
-    async fn open(self) -> BTreeSet<u32> {
+    async fn finish(self) -> BTreeSet<u32> {
         self.shut_down().await;
         let _ = fs::remove_file(&self.marker);
         self.leaders.into_inner()
@@ -153,13 +153,13 @@ impl Cage {
     /// Shuts the pool down, which must be at its size. The second time, it is the first one's report.
     async fn shut_down(&self) -> ShutdownReport {
         if !self.ended.replace(true) {
-            self.is_back_at_size().await;
+            self.assert_at_size().await;
         }
-        let workers = self.pool.status().workers;
+        let workers = self.inner.status().workers;
         self.leaders
             .borrow_mut()
             .extend(workers.iter().filter_map(|worker| worker.pid));
-        let report = self.pool.shutdown().await;
+        let report = self.inner.shutdown().await;
         assert_eq!(report.unreleased, []);
         assert_eq!(report.counters.opened, report.counters.released);
         assert_eq!((report.counters.refused, report.counters.gave_up), (0, 0));

@@ -11,13 +11,13 @@ use ostler_pool::{Builder, CallError, ExitStatus, Program, StartError};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use super::{Cage, caged_program};
+use super::{HostilePool, with_program};
 use crate::resources::{is_alive, isolated, modules, scratch};
 use crate::rig::signal;
 
-/// As [`caged`](super::caged), with the program in C. Without a compiler the test says so and does nothing, unless
+/// As [`with_hostile_worker`](super::with_hostile_worker), with the program in C. Without a compiler the test says so and does nothing, unless
 /// `OSTLER_REQUIRE_TOOLS` is set.
-fn caged_native(name: &str, start: &str, test: impl AsyncFnOnce(&Cage)) {
+fn with_native_worker(name: &str, start: &str, test: impl AsyncFnOnce(&HostilePool)) {
     if !isolated(&format!("hostile::{name}")) {
         return;
     }
@@ -30,11 +30,11 @@ fn caged_native(name: &str, start: &str, test: impl AsyncFnOnce(&Cage)) {
         return;
     };
     let program = |marker: &Path| Program::new(&path).arg(start).arg(marker);
-    caged_program(name, program, hurried, test);
+    with_program(name, program, short_timeouts, test);
     fs::remove_file(path).unwrap();
 }
 
-fn hurried(builder: Builder) -> Builder {
+fn short_timeouts(builder: Builder) -> Builder {
     let moment = Duration::from_secs(2);
     builder.start_timeout(moment).call_timeout(moment)
 }
@@ -55,22 +55,22 @@ fn compiled() -> Option<PathBuf> {
 /// C4: a worker that dies of a bad pointer fails its one call, with the signal.
 #[test]
 fn dies_of_a_bad_pointer() {
-    caged_native("native::dies_of_a_bad_pointer", "good", async |cage| {
-        match cage.call("segfault").await {
+    with_native_worker("native::dies_of_a_bad_pointer", "good", async |pool| {
+        match pool.call("segfault").await {
             Err(CallError::WorkerExited { exit, .. }) => {
                 assert_eq!(exit.status, ExitStatus::Signal(11));
             }
             other => panic!("{other:?}"),
         }
-        assert_eq!(cage.shut_down().await.counters.exited, 1);
+        assert_eq!(pool.shut_down().await.counters.exited, 1);
     });
 }
 
 /// L5: a worker that makes its host its debugger, and stops, is still one that did not start in time.
 #[test]
 fn is_traced_by_its_host() {
-    caged_native("native::is_traced_by_its_host", "traced", async |cage| {
-        let failure = cage.failed_start().await;
+    with_native_worker("native::is_traced_by_its_host", "traced", async |pool| {
+        let failure = pool.failed_start().await;
         assert!(matches!(failure, StartError::TimedOut { .. }), "{failure}");
     });
 }
@@ -78,8 +78,8 @@ fn is_traced_by_its_host() {
 /// P5: a worker with a debugger on it is reaped like any other when its process is killed.
 #[test]
 fn is_killed_under_a_debugger() {
-    caged_native("native::is_killed_under_a_debugger", "good", async |cage| {
-        let mut lease = cage.lease().await;
+    with_native_worker("native::is_killed_under_a_debugger", "good", async |pool| {
+        let mut lease = pool.lease().await;
         let pid = lease.pid().unwrap();
         assert_eq!(lease.call(b"be_traced").await.unwrap(), b"traced");
         signal(pid, rustix::process::Signal::KILL);
@@ -95,8 +95,8 @@ fn is_killed_under_a_debugger() {
 /// P5: a process whose first thread has ended before the others is not over. It answers, and ends as it is told.
 #[test]
 fn ends_its_first_thread() {
-    caged_native("native::ends_its_first_thread", "good", async |cage| {
-        let mut lease = cage.lease().await;
+    with_native_worker("native::ends_its_first_thread", "good", async |pool| {
+        let mut lease = pool.lease().await;
         let (pid, worker) = (lease.pid().unwrap(), lease.worker());
         assert_eq!(lease.call(b"end_first_thread").await.unwrap(), b"ended");
         assert_eq!(
@@ -105,7 +105,7 @@ fn ends_its_first_thread() {
         );
         assert!(is_alive(pid));
         drop(lease);
-        let report = cage.shut_down().await;
+        let report = pool.shut_down().await;
         let end = report
             .workers
             .iter()
@@ -123,10 +123,10 @@ fn ends_its_first_thread() {
 #[test]
 fn floods_stderr_faster_than_the_log() {
     let name = "native::floods_stderr_faster_than_the_log";
-    caged_native(name, "good", async |cage| {
+    with_native_worker(name, "good", async |pool| {
         tracing::subscriber::set_global_default(SlowLog).unwrap();
-        let mut lease = cage.lease().await;
-        let mut other = cage.lease().await;
+        let mut lease = pool.lease().await;
+        let mut other = pool.lease().await;
         let pid = lease.pid().unwrap();
         let others = async {
             for _ in 0..20 {
@@ -142,7 +142,7 @@ fn floods_stderr_faster_than_the_log() {
         }
         let call = flood.await;
         assert!(matches!(call, Err(CallError::TimedOut { .. })), "{call:?}");
-        cage.is_gone(pid).await;
+        pool.wait_until_gone(pid).await;
     });
 }
 

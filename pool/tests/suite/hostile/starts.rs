@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use ostler_pool::{Builder, ExitStatus, StartError};
 
-use super::{Cage, caged};
+use super::{HostilePool, with_hostile_worker};
 
 /// Long enough for a good worker to start on a busy machine; if not, the next one does.
 const START: Duration = Duration::from_secs(1);
 
-fn hurried(builder: Builder) -> Builder {
+fn short_timeout(builder: Builder) -> Builder {
     builder.start_timeout(START)
 }
 
-fn same(builder: Builder) -> Builder {
+fn unchanged(builder: Builder) -> Builder {
     builder
 }
 
 /// The first worker exits at its start, with this status and these words.
 fn exits(name: &str, start: &str, status: ExitStatus, words: &str) {
-    caged(name, start, same, async |cage| {
-        match &cage.failed_start().await {
+    with_hostile_worker(name, start, unchanged, async |pool| {
+        match &pool.failed_start().await {
             StartError::Exited { exit, .. } => {
                 assert_eq!((exit.status, exit.stderr.as_str()), (status, words));
             }
@@ -31,8 +31,8 @@ fn exits(name: &str, start: &str, status: ExitStatus, words: &str) {
 
 /// The first worker answers the handshake with something else.
 fn breaks(name: &str, start: &str, says: &str) {
-    caged(name, start, same, async |cage| {
-        match &cage.failed_start().await {
+    with_hostile_worker(name, start, unchanged, async |pool| {
+        match &pool.failed_start().await {
             StartError::Protocol { source, .. } => assert_eq!(source.to_string(), says),
             other => panic!("{other:?}"),
         }
@@ -40,8 +40,8 @@ fn breaks(name: &str, start: &str, says: &str) {
 }
 
 /// The first worker is not ready in time, and is not left running.
-async fn times_out(cage: &Cage) {
-    match &cage.failed_start().await {
+async fn times_out(pool: &HostilePool) {
+    match &pool.failed_start().await {
         StartError::TimedOut { after, .. } => assert_eq!(*after, START),
         other => panic!("{other:?}"),
     }
@@ -50,10 +50,10 @@ async fn times_out(cage: &Cage) {
 /// L5, L9: a worker that never answers the handshake has its deadline.
 #[test]
 fn never_answers_the_handshake() {
-    caged(
+    with_hostile_worker(
         "starts::never_answers_the_handshake",
         "mute",
-        hurried,
+        short_timeout,
         times_out,
     );
 }
@@ -61,10 +61,10 @@ fn never_answers_the_handshake() {
 /// L5: neither does one that is stopped before it has begun, and that no `SIGTERM` reaches.
 #[test]
 fn is_stopped_before_the_handshake() {
-    caged(
+    with_hostile_worker(
         "starts::is_stopped_before_the_handshake",
         "stop",
-        hurried,
+        short_timeout,
         times_out,
     );
 }
@@ -72,10 +72,10 @@ fn is_stopped_before_the_handshake() {
 /// L5: nor one that does not even listen.
 #[test]
 fn closes_its_input_before_the_handshake() {
-    caged(
+    with_hostile_worker(
         "starts::closes_its_input_before_the_handshake",
         "deaf",
-        hurried,
+        short_timeout,
         times_out,
     );
 }
@@ -89,8 +89,8 @@ fn exits_during_the_handshake() {
 
 /// L9: an exit with 0 is a failed start too.
 #[test]
-fn exits_well_during_the_handshake() {
-    let name = "starts::exits_well_during_the_handshake";
+fn exits_with_0_during_the_handshake() {
+    let name = "starts::exits_with_0_during_the_handshake";
     exits(name, "exit_zero", ExitStatus::Code(0), "");
 }
 

@@ -8,7 +8,7 @@ use ostler_pool::{CallError, ExitStatus, Pool};
 use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 use tokio::runtime;
 
-use crate::resources::{Resources, is_alive, isolated, leaves_nothing};
+use crate::resources::{Resources, is_alive, isolated, leaks_nothing};
 use crate::rig::{hostile, is_released, signal, until};
 
 /// Where the kernel lets a privileged process say which process id was given out last.
@@ -19,7 +19,7 @@ const ATTEMPTS: u32 = 50;
 
 /// Runs a test isolated, and on one thread: between two of its own awaits, nothing of the pool runs.
 fn on_one_thread(name: &str, test: impl AsyncFnOnce(&Pool)) {
-    if !isolated(&format!("taken::{name}")) {
+    if !isolated(&format!("reaped_elsewhere::{name}")) {
         return;
     }
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
@@ -33,7 +33,7 @@ fn on_one_thread(name: &str, test: impl AsyncFnOnce(&Pool)) {
 }
 
 /// Kills a process, and collects it before its pool can.
-fn kill_and_collect(pid: u32) {
+fn kill_and_reap(pid: u32) {
     signal(pid, Signal::KILL);
     let pid = Pid::from_raw(pid.cast_signed());
     let (collected, _) = waitpid(pid, WaitOptions::empty()).unwrap().unwrap();
@@ -41,7 +41,7 @@ fn kill_and_collect(pid: u32) {
 }
 
 /// A process of this id, in a group of its own. `None` if somebody else was faster.
-fn innocent(pid: u32) -> Option<Child> {
+fn reuse(pid: u32) -> Option<Child> {
     fs::write(LAST_PID, (pid - 1).to_string()).unwrap();
     let mut command = Command::new("sleep");
     let mut child = command.arg("1000").process_group(0).spawn().unwrap();
@@ -55,8 +55,8 @@ fn innocent(pid: u32) -> Option<Child> {
 
 /// P4: once somebody else has collected a worker, its id may be anybody's: whose it is by then is not killed for it.
 #[test]
-fn whoever_has_the_id_next_is_left_alone() {
-    on_one_thread("whoever_has_the_id_next_is_left_alone", async |pool| {
+fn a_reused_process_id_is_not_signalled() {
+    on_one_thread("a_reused_process_id_is_not_signalled", async |pool| {
         if fs::OpenOptions::new().write(true).open(LAST_PID).is_err() {
             eprintln!("skipped: process ids cannot be chosen here");
             return;
@@ -64,14 +64,14 @@ fn whoever_has_the_id_next_is_left_alone() {
         for _ in 0..ATTEMPTS {
             let lease = pool.checkout().await.unwrap();
             let (worker, pid) = (lease.worker(), lease.pid().unwrap());
-            kill_and_collect(pid);
-            let innocent = innocent(pid);
+            kill_and_reap(pid);
+            let reuse = reuse(pid);
             drop(lease);
             is_released(pool, worker).await;
-            if let Some(mut innocent) = innocent {
-                assert_eq!(innocent.try_wait().unwrap(), None);
-                innocent.kill().unwrap();
-                innocent.wait().unwrap();
+            if let Some(mut reuse) = reuse {
+                assert_eq!(reuse.try_wait().unwrap(), None);
+                reuse.kill().unwrap();
+                reuse.wait().unwrap();
                 return;
             }
         }
@@ -81,14 +81,14 @@ fn whoever_has_the_id_next_is_left_alone() {
 
 /// P4, P5: what such a worker has left in its group ends with it all the same, and its call says what is known.
 #[test]
-fn its_group_ends_with_it() {
-    on_one_thread("its_group_ends_with_it", async |pool| {
+fn the_rest_of_the_group_is_killed() {
+    on_one_thread("the_rest_of_the_group_is_killed", async |pool| {
         let mut lease = pool.checkout().await.unwrap();
         let (worker, pid) = (lease.worker(), lease.pid().unwrap());
         let grandchild = String::from_utf8(lease.call(b"grandchild").await.unwrap()).unwrap();
         let grandchild = grandchild.parse().unwrap();
         assert!(is_alive(grandchild));
-        kill_and_collect(pid);
+        kill_and_reap(pid);
         match lease.call(b"pid").await {
             Err(CallError::WorkerExited { exit, .. }) => {
                 assert_eq!(exit.status, ExitStatus::Unknown);
@@ -103,18 +103,21 @@ fn its_group_ends_with_it() {
 /// P4, P5: in a host that ignores the ends of its children, where the kernel collects them, workers are replaced and end as in any
 /// other; how each has ended may be unknown.
 #[test]
-fn the_kernel_may_collect_them() {
+fn the_kernel_may_reap_the_workers() {
     const ROLE: &str = "OSTLER_TEST_IGNORES_ITS_CHILDREN";
     if env::var_os(ROLE).is_none() {
         // It stays ignored from one program to the next.
         let mut host = Command::new("env");
         host.arg("--ignore-signal=CHLD")
             .arg(env::current_exe().unwrap());
-        host.args(["taken::the_kernel_may_collect_them", "--exact"]);
+        host.args([
+            "reaped_elsewhere::the_kernel_may_reap_the_workers",
+            "--exact",
+        ]);
         assert!(host.env(ROLE, "yes").status().unwrap().success());
         return;
     }
-    leaves_nothing(async || {
+    leaks_nothing(async || {
         let pool = hostile().size(2).build().unwrap();
         let mut lease = pool.checkout().await.unwrap();
         let grandchild = String::from_utf8(lease.call(b"grandchild").await.unwrap()).unwrap();

@@ -7,7 +7,7 @@ use ostler_pool::testing::{Script, Sim};
 use proptest::prelude::*;
 
 /// Three clients at once, and then one who finds everything in order.
-async fn live(sim: &Sim, clients: Vec<Vec<Action>>) {
+async fn run_clients(sim: &Sim, clients: Vec<Vec<Action>>) {
     let pool = Pool::builder(sim.clone()).size(2).build().unwrap();
     join_all(clients.into_iter().map(async |acts| {
         for act in acts {
@@ -28,7 +28,7 @@ proptest! {
     /// L1, L4, C1: three clients who call, cancel, keep sessions, recycle, resize and drain, with workers that fail in every way: the
     /// pool comes back to its size, answers rightly, and leaves nothing.
     #[test]
-    fn whatever_clients_do_leaves_a_whole_pool(
+    fn random_clients_leave_a_working_pool(
         scripts in scripts(6),
         clients in prop::collection::vec(actions(25), 3),
     ) {
@@ -39,6 +39,6 @@ proptest! {
             .unwrap();
         // Workers that are never well would be replaced for ever.
         let sim = Sim::new(scripts.into_iter().chain([Script::Good; 4]));
-        runtime.block_on(live(&sim, clients));
+        runtime.block_on(run_clients(&sim, clients));
     }
 }
