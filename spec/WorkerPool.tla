@@ -1,125 +1,141 @@
 ------------------------------- MODULE WorkerPool -------------------------------
-(*******************************************************************************)
-(* A pool of workers, and everybody who wants something of it.                 *)
-(*                                                                             *)
-(* The pool is the supervisor in src/supervisor.  Something happens to it (an  *)
-(* input); then it settles, which is to say that it draws consequences until   *)
-(* none is left; only then does the next input reach it.  Here each of both is *)
-(* one action, and what is needed for an input is that the pool is Settled.    *)
-(*                                                                             *)
-(*   - Workers live by WorkerTable.  Each has a port, at most one lease, and   *)
-(*     perhaps a mark: it is to be replaced, and serves until it has been.     *)
-(*   - Clients wait in one queue, for any worker or for that of their session, *)
-(*     and hold leases, which they give back when and how they like, also when *)
-(*     the worker was stopped under them long ago.                             *)
-(*   - Sessions keep to one worker from their first lease on, or are lost.     *)
-(*   - The pool may be resized, paused and shut down.                          *)
-(*                                                                             *)
-(* What is left out, and why nothing is hidden by that:                        *)
-(*                                                                             *)
-(*   - Time.  A deadline that runs may pass in any state.                      *)
-(*   - How long a port's facts take.  A fact is told when it happens.  Whoever *)
-(*     is told later has handled other inputs before it, as if it had happened *)
-(*     later.  And who learns late that a port is released frees it late.      *)
-(*   - Inputs that come too late for a worker.  They change nothing (the table *)
-(*     says so), so they are no steps.  Leases are given back late, though.    *)
-(*   - Counts: of exchanges, errors, bytes, missed probes, seconds.  Whatever  *)
-(*     a count may bring about may happen here at any moment.  So a worker     *)
-(*     that crashes may be held back or not: the pool counts its crashes.      *)
-(*   - Which of several ready workers is leased, and which of several marks a  *)
-(*     failed start takes back.  Any, or any set.                              *)
-(*   - Workers are incarnations: a replacement is another worker, and nobody   *)
-(*     is opened twice.  As there are only so many of them, nothing goes wrong *)
-(*     any more when the last ones are needed (Bearable).  With more workers   *)
-(*     more goes wrong; a step of the code is compared without that bound.     *)
-(*   - Clients and sessions come again under the same name, once everything    *)
-(*     that they had is over.  In the code each has a name of its own.         *)
-(*******************************************************************************)
+(******************************************************************************)
+(* A pool of workers, its clients and its owner.                              *)
+(*                                                                            *)
+(* The pool is the supervisor in src/supervisor.  It is fed one input at a    *)
+(* time, and after each input it settles: it takes decisions until none is    *)
+(* left.  Here each input and each decision is one action, and an input       *)
+(* reaches the pool only when it is Settled.                                  *)
+(*                                                                            *)
+(*   - Workers follow WorkerTable.  Each has a port and at most one lease.    *)
+(*     A worker in `replacing` serves until its replacement is ready.         *)
+(*   - Clients wait in one FIFO queue, either for any worker or for their     *)
+(*     session's worker.  A client may return a lease at any time, even       *)
+(*     after its worker was stopped.                                          *)
+(*   - A lease belongs to a client or to the pool itself.  The pool holds     *)
+(*     one for each health check, and for each call that a client gave up     *)
+(*     and that the worker has been told to cancel.                           *)
+(*   - A session is bound to one worker by its first lease.  When that        *)
+(*     worker leaves, the session is lost.                                    *)
+(*   - The owner resizes, drains, restarts and shuts down the pool.  The      *)
+(*     pool reports once how a drain, a rolling restart and the draining      *)
+(*     part of a shutdown ended.                                              *)
+(*                                                                            *)
+(* What is abstracted, and why every behaviour of the code is still here:     *)
+(*                                                                            *)
+(*   - Time.  A running deadline may pass in any state.                       *)
+(*   - Delays.  A fact about a port is handled when it happens.  A fact       *)
+(*     that reaches the code late is here one that happens late, and a slot   *)
+(*     is freed no earlier than its port.                                     *)
+(*   - Late inputs.  They change nothing (see WorkerTable), so they are no    *)
+(*     steps.  A lease that is returned late is a step: it frees its client.  *)
+(*   - Counts of calls, errors, bytes, missed health checks and seconds.      *)
+(*     Whatever a count can cause may happen at any time.  So a crash backs   *)
+(*     off or does not: the code counts the crashes that preceded it.         *)
+(*   - Which ready worker is granted: any.                                    *)
+(*   - How many workers a rolling restart has replaced.  `rolling` holds the  *)
+(*     chosen workers that still serve, which decides how it ends.            *)
+(*   - Slots.  A replacement is a new worker, opened at most once.  Because   *)
+(*     workers are finite, nothing goes wrong with the last ones              *)
+(*     (Bearable): more workers allow more to go wrong.  The steps of the     *)
+(*     code are checked without that bound.                                   *)
+(*   - Names.  A client or a session is reused once everything that it had    *)
+(*     is over.  In the code each has a new id.                               *)
+(******************************************************************************)
 EXTENDS WorkerTable
 
 CONSTANTS           \* The tables are bound as in WorkerLifecycle.
-    Cell,           \* Cell[p][i]: what a worker makes of input i in phase p
-    EntryRung,      \* EntryRung[i]: the rung that a worker takes when i sends it to Stopping
+    Cell,           \* Cell[p][i]: the phase after input i in phase p, or Stale, or Refused
+    EntryRung,      \* EntryRung[i]: the rung that a worker starts on when i sends it to Stopping
     NextRung,       \* NextRung[r]: the rung after r
     \* The policy:
-    Size,           \* how many workers serve
-    Surge,          \* how many more ports there may be
-    MaxStarting,    \* how many workers may start at once
-    MaxWaiting,     \* how many clients may wait
-    MaxSessions,    \* how many sessions may be open
-    CrashLoop,      \* how many starts must fail in a row for the pool to give up on its waiters
-    \* The world:
-    Workers,        \* the workers that there can ever be: 1..n
-    Clients,        \* who may want a worker
-    Sessions,       \* what may keep a client to one worker
-    Sizes,          \* the sizes that the pool may be given
-    Happens         \* which doings of the world this configuration looks at: a subset of Doings
+    Size,           \* workers to keep serving, at first
+    Surge,          \* ports allowed beyond the size
+    MaxStarting,    \* workers that may be starting at the same time
+    MaxWaiting,     \* clients that may wait
+    MaxSessions,    \* sessions that may be open
+    CrashLoop,      \* consecutive failed starts after which waiting clients are refused
+    \* The environment:
+    Workers,        \* all workers that can ever be opened: 1..n
+    Clients,
+    Sessions,
+    Sizes,          \* the sizes that the owner may choose
+    Happens         \* which kinds of events this configuration includes: a subset of Kinds
 
 VARIABLES
     \* Workers:
-    phase,          \* where each is in its life, or "absent" before it
-    rung,           \* the rung of the ladder that it stands on while Stopping, else "none"
+    phase,          \* the phase of each, or "absent" before it is opened
+    rung,           \* the rung of the stop ladder that each is on while Stopping, else "none"
     port,           \* "none", "opening", "open", "broken", "exited", "released"
-    marked,         \* those that serve until they are replaced
+    replacing,      \* serving workers that retire once the pool can spare them
+    rolling,        \* workers that the rolling restart chose and that still serve
     \* Clients:
-    queue,          \* those who wait, the first to come at the head
-    asked,          \* what each wants, until it is refused or has given its lease back: "any" or a session; else "nothing"
-    leases,         \* the leases that are out: pairs of a holder and a worker
+    queue,          \* waiting clients, the longest-waiting first
+    asked,          \* "any" or a session, until the client is refused or returns its lease; else "nothing"
+    leases,         \* leases that are out: pairs of a holder and a worker
     \* Sessions:
-    session,        \* "closed", "unbound", "bound", or "lost": its worker is gone, and nobody has been told
-    home,           \* the worker that a bound session is bound to, else 0
+    session,        \* "closed", "unbound", "bound", or "lost": its client has not been told yet
+    home,           \* the worker of a bound session, else 0
     \* The pool:
-    size,           \* how many workers are to serve now
-    cooling,        \* how many positions are held back for a while, because workers failed there
-    failed,         \* failed starts in a row, as far as they are counted
-    intake,         \* "Open"; "Paused", or "Drained": paused, and it was said that nobody is left
-    stage           \* "Open", "Closing", "Closed"
+    size,           \* workers to keep serving now
+    backoff,        \* vacancies held back because workers failed
+    failed,         \* consecutive failed starts, counted up to CrashLoop
+    restart,        \* the rolling restart: "idle", "rolling"; to be reported: "failed", "closed"
+    intake,         \* "Open", "Draining", "Drained" (reported); to be reported: "Resumed"
+    stage           \* "Open", "Draining", "Stopping", "Closed"
 
-vars == << phase, rung, port, marked, queue, asked, leases, session, home, size, cooling, failed, intake, stage >>
+vars == << phase, rung, port, replacing, rolling, queue, asked, leases, session, home, size, backoff, failed, restart,
+           intake, stage >>
 
-Doings == { "Failures", "Crashes", "Faults", "Limits", "Unmarking", "Probes", "Pauses", "Resizes", "GivingUp",
-            "Shutdown" }
+Kinds == { "Failures", "Crashes", "Faults", "Limits", "Rolling", "Probes", "Cancels", "Drains", "Resizes", "GivingUp",
+           "Shutdown" }
 
 Serving  == {"Ready", "Busy"}
 Draining == {"Lingering", "Finishing"}
 Ending   == {"Stopping", "Terminated"}
 
-ASSUME Doing == Happens \subseteq Doings
+ASSUME Kind == Happens \subseteq Kinds
 
 --------------------------------------------------------------------------------
-(*******************************************************************************)
-(* What is counted.                                                            *)
-(*******************************************************************************)
+(******************************************************************************)
+(* Definitions over the state.                                                *)
+(******************************************************************************)
 
-Monitor == "monitor"
+\* The pool's own leases: of a health check, and of a call that is being cancelled.
+Monitor   == "monitor"
+Canceller == "canceller"
+Holders   == Clients \cup {Monitor, Canceller}
 
 Count(S) == Cardinality(S)
 
 In(phases)  == { w \in Workers : phase[w] \in phases }
-Staff       == In({"Initializing", "Ready", "Busy"}) \ marked
-Occupied    == Workers \ In({"absent", "Terminated"})     \* Who has a place among size + surge.
+Staff       == In({"Initializing", "Ready", "Busy"}) \ replacing
+Occupied    == Workers \ In({"absent", "Terminated"})     \* Those that occupy a slot.
 
-Waiting   == { queue[n] : n \in 1..Len(queue) }
-Free      == { c \in Clients : asked[c] = "nothing" /\ \A l \in leases : l[1] # c }
-Place(c)  == CHOOSE n \in 1..Len(queue) : queue[n] = c
-Holding   == { l[1] : l \in leases } \cap Clients
-Probed    == { w \in Workers : << Monitor, w >> \in leases }
-Holds(c)  == \E l \in leases : l[1] = c
-IsHeld(w) == \E l \in leases : l[2] = w
+Waiting       == { queue[n] : n \in 1..Len(queue) }
+Free          == { c \in Clients : asked[c] = "nothing" /\ \A l \in leases : l[1] # c }
+Place(c)      == CHOOSE n \in 1..Len(queue) : queue[n] = c
+Holding       == { l[1] : l \in leases } \cap Clients
+HeldBy(h)     == { w \in Workers : << h, w >> \in leases }
+Probed        == HeldBy(Monitor)
+Cancelling    == HeldBy(Canceller)
+Holds(c)      == \E l \in leases : l[1] = c
+IsHeld(w)     == \E l \in leases : l[2] = w
 
 HasSession(w) == \E s \in Sessions : session[s] = "bound" /\ home[s] = w
 
-\* The one worker that c must have; 0 when any will do.
+\* The only worker that can serve c; 0 when any can.
 HomeOf(c) == IF asked[c] \in Sessions THEN home[asked[c]] ELSE 0
 
-\* Nothing goes wrong with a worker that could not be replaced. This bounds the world, not the pool.
+\* Nothing goes wrong with a worker that could not be replaced. This bounds the environment, not the
+\* pool.
 Bearable(w) == w \in Staff => Count(In({"absent"})) + Count(Staff) > size
 
 --------------------------------------------------------------------------------
-(*******************************************************************************)
-(* One worker.  React(w, i) is its whole answer to input i, as in              *)
-(* WorkerLifecycle.                                                            *)
-(*******************************************************************************)
+(******************************************************************************)
+(* One worker.  React(w, i) is its complete reaction to input i, as in        *)
+(* WorkerLifecycle.                                                           *)
+(******************************************************************************)
 
 Moves(w, i)  == Cell[phase[w]][i] \notin {Stale, Refused}
 Target(w, i) == IF Moves(w, i) THEN Cell[phase[w]][i] ELSE phase[w]
@@ -129,40 +145,46 @@ RungAfter(w, i) == IF Target(w, i) # "Stopping" THEN "none"
                    ELSE IF i = "RungElapsed"    THEN NextRung[rung[w]]
                    ELSE                              EntryRung[i]
 
-React(w, i) == /\ phase'  = [phase EXCEPT ![w] = Target(w, i)]
-               /\ rung'   = [rung EXCEPT ![w] = RungAfter(w, i)]
-               /\ marked' = { m \in marked : m # w \/ Target(w, i) \in Serving }
+\* A worker that no longer serves is no longer to be replaced.
+StaysIn(S, w, i) == { v \in S : v # w \/ Target(w, i) \in Serving }
+
+React(w, i) == /\ phase'     = [phase EXCEPT ![w] = Target(w, i)]
+               /\ rung'      = [rung EXCEPT ![w] = RungAfter(w, i)]
+               /\ replacing' = StaysIn(replacing, w, i)
+               /\ rolling'   = StaysIn(rolling, w, i)
 
 PortBecomes(w, p) == port' = [port EXCEPT ![w] = p]
 
-(*******************************************************************************)
-(* What a step leaves alone.                                                      *)
-(*******************************************************************************)
+(******************************************************************************)
+(* What a step leaves unchanged.                                              *)
+(******************************************************************************)
 
-PortsStay    == port' = port
-WorkersStay  == phase' = phase /\ rung' = rung /\ port' = port /\ marked' = marked
-ClientsStay  == queue' = queue /\ asked' = asked /\ leases' = leases
-SessionsStay == session' = session /\ home' = home
-RestartsStay == cooling' = cooling /\ failed' = failed
-StateStays   == size' = size /\ intake' = intake /\ stage' = stage
-PoolStays    == RestartsStay /\ StateStays
+PortsStay     == port' = port
+ReplacingStay == replacing' = replacing /\ rolling' = rolling
+WorkersStay   == phase' = phase /\ rung' = rung /\ port' = port /\ ReplacingStay
+ClientsStay   == queue' = queue /\ asked' = asked /\ leases' = leases
+SessionsStay  == session' = session /\ home' = home
+RestartsStay  == backoff' = backoff /\ failed' = failed /\ restart' = restart
+StateStays    == size' = size /\ intake' = intake /\ stage' = stage
+PoolStays     == RestartsStay /\ StateStays
 
 --------------------------------------------------------------------------------
-(*******************************************************************************)
-(* Settling: what the pool does by itself.  Each action has a condition of its *)
-(* own, so that it can be asked whether anything is left to do: see Settled.   *)
-(*******************************************************************************)
+(******************************************************************************)
+(* Settling: the decisions of the pool.  Each action has a condition of its   *)
+(* own, so that Settled can say that none is left.                            *)
+(******************************************************************************)
 
-\* A worker that is to be replaced goes as soon as there is one more that serves than there must be.
+\* A worker that is to be replaced retires once more workers serve than the pool must have.
 ToSpare == Count(In(Serving)) > size
 
-ReplacedRetires(w) == w \in marked /\ ToSpare
+ReplacedRetires(w) == w \in replacing /\ ToSpare
 
 RetireReplaced(w) == /\ ReplacedRetires(w)
                      /\ React(w, "Retire")
                      /\ PortsStay /\ ClientsStay /\ SessionsStay /\ PoolStays
 
-\* After a shrink, or after marks were taken back. Who has not started yet goes first, then who is idle.
+\* After a shrink, or after a rolling restart stopped. Starting workers retire first, then idle
+\* ones, then busy ones.
 GoesFirst(w) == \A v \in Staff : \/ phase[w] = "Initializing"
                                  \/ phase[w] = "Ready" /\ phase[v] # "Initializing"
                                  \/ phase[v] = "Busy"
@@ -173,35 +195,36 @@ RetireSurplus(w) == /\ SurplusRetires(w)
                     /\ React(w, "Retire")
                     /\ PortsStay /\ ClientsStay /\ SessionsStay /\ PoolStays
 
-\* A drain that nothing holds back any more is over.
+\* A drained worker is stopped: no client holds it, and no session is bound to it.
 DrainIsOver(w) == phase[w] = "Lingering" /\ ~HasSession(w)
 
 EndDrain(w) == /\ DrainIsOver(w)
                /\ React(w, "SessionsEnded")
                /\ PortsStay /\ ClientsStay /\ SessionsStay /\ PoolStays
 
-\* Everybody who waits for session s is refused.
-WaitersOfLeave(s) == /\ queue' = SelectSeq(queue, LAMBDA c : asked[c] # s)
-                     /\ asked' = [c \in Clients |-> IF c \in Waiting /\ asked[c] = s THEN "nothing" ELSE asked[c]]
-                     /\ leases' = leases
+\* Every client that waits for session s is refused.
+RefuseWaitersOf(s) == /\ queue' = SelectSeq(queue, LAMBDA c : asked[c] # s)
+                      /\ asked' = [c \in Clients |-> IF c \in Waiting /\ asked[c] = s THEN "nothing" ELSE asked[c]]
+                      /\ leases' = leases
 
 WaitedFor(s) == \E c \in Waiting : asked[c] = s
 
 SessionBecomes(s, state) == session' = [session EXCEPT ![s] = state] /\ home' = [home EXCEPT ![s] = 0]
 
-\* Whoever waits for a worker that serves its sessions no longer is told; if nobody does, it is told who asks next.
+\* Clients that wait for a session's worker are told when it stops serving. If none waits, the next
+\* to ask is told.
 SessionIsLost(s) == session[s] = "bound" /\ phase[home[s]] \in Ending
 
 LoseSession(s) == /\ SessionIsLost(s)
                   /\ SessionBecomes(s, IF WaitedFor(s) THEN "closed" ELSE "lost")
-                  /\ WaitersOfLeave(s)
+                  /\ RefuseWaitersOf(s)
                   /\ WorkersStay /\ PoolStays
 
-\* A ready worker is for everybody who may have it, a draining one for its own sessions.
+\* A ready worker serves any client without another home; a draining one serves its own sessions.
 MayHave(c, w) == \/ phase[w] = "Ready"     /\ HomeOf(c) \in {0, w}
                  \/ phase[w] = "Lingering" /\ HomeOf(c) = w
 
-\* Of those who may have w, c has waited longest.
+\* Of the clients that w can serve, c has waited longest.
 IsNext(c, w) == c \in Waiting /\ MayHave(c, w) /\ \A d \in Waiting : MayHave(d, w) => Place(c) <= Place(d)
 
 Leave(c) == queue' = SelectSeq(queue, LAMBDA d : d # c)
@@ -218,9 +241,9 @@ Grant(c, w) == /\ IsNext(c, w)
                /\ Bind(c, w)
                /\ asked' = asked /\ PortsStay /\ PoolStays
 
-\* A worker is opened where one is missing, not held back, and has a place.
+\* A worker is opened where one is missing, no backoff holds it back, and a slot is free.
 MayStart == /\ stage = "Open"
-            /\ Count(Staff) + cooling < size
+            /\ Count(Staff) + backoff < size
             /\ Count(In({"Initializing"})) < MaxStarting
             /\ Count(Occupied) < size + Surge
 
@@ -229,19 +252,18 @@ IsOpenedNext(w) == phase[w] = "absent" /\ \A v \in In({"absent"}) : w <= v
 Start(w) == /\ IsOpenedNext(w) /\ MayStart
             /\ phase' = [phase EXCEPT ![w] = "Initializing"]
             /\ PortBecomes(w, "opening")
-            /\ rung' = rung /\ marked' = marked
+            /\ rung' = rung /\ ReplacingStay
             /\ ClientsStay /\ SessionsStay /\ PoolStays
 
-\* A position is held back as long as it is vacant: not when the worker that was to be replaced is kept after all, nor
-\* when the pool was made smaller.
-PauseIsIdle == cooling > 0 /\ Count(Staff) + cooling > size
+\* A backoff ends early when its vacancy is filled: a worker was kept after all, or the pool shrank.
+BackoffIsIdle == backoff > 0 /\ Count(Staff) + backoff > size
 
-EndPause == /\ PauseIsIdle
-            /\ cooling' = cooling - 1 /\ failed' = failed
-            /\ WorkersStay /\ ClientsStay /\ SessionsStay /\ StateStays
+CancelBackoff == /\ BackoffIsIdle
+                 /\ backoff' = backoff - 1 /\ failed' = failed /\ restart' = restart
+                 /\ WorkersStay /\ ClientsStay /\ SessionsStay /\ StateStays
 
-\* Those who wait for their session's own worker have an end in sight: that worker's. To the others it is said when
-\* there is none.
+\* A client that waits for its session's worker is answered by that worker. Other clients are
+\* refused when none will come.
 InCrashLoop == failed >= CrashLoop /\ In(Serving) = {}
 Hopeless(c) == HomeOf(c) = 0 /\ (stage # "Open" \/ InCrashLoop)
 
@@ -252,57 +274,94 @@ Refuse(c) == /\ c \in Waiting /\ Hopeless(c)
              /\ Refuses(c)
              /\ WorkersStay /\ SessionsStay /\ PoolStays
 
-\* Too many wait, although nobody can be helped: the last one is one too many.
-NobodyIsHelped == \A c \in Waiting : ~Hopeless(c) /\ \A w \in Workers : ~MayHave(c, w)
-IsTooMany(c)   == Len(queue) > MaxWaiting /\ queue[Len(queue)] = c /\ NobodyIsHelped
+\* The queue is too long although no waiting client can be answered otherwise: the newest one is
+\* refused.
+AllMustWait  == \A c \in Waiting : ~Hopeless(c) /\ \A w \in Workers : ~MayHave(c, w)
+IsTooMany(c) == Len(queue) > MaxWaiting /\ queue[Len(queue)] = c /\ AllMustWait
 
 RefuseFull(c) == /\ IsTooMany(c)
                  /\ Refuses(c)
                  /\ WorkersStay /\ SessionsStay /\ PoolStays
 
-\* Of a pool that takes no new clients it is said once that it has no old ones.
-IsDrained == intake = "Paused" /\ queue = << >> /\ \A w \in Occupied : \A c \in Clients : << c, w >> \notin leases
+\* A failed start ends a rolling restart: each chosen worker that still serves is kept.
+IsKept(w) == restart = "failed" /\ w \in rolling \cap replacing
 
-SayDrained == /\ IsDrained
-              /\ intake' = "Drained"
-              /\ size' = size /\ stage' = stage
-              /\ WorkersStay /\ ClientsStay /\ SessionsStay /\ RestartsStay
+Keep(w) == /\ IsKept(w)
+           /\ replacing' = replacing \ {w} /\ rolling' = rolling
+           /\ phase' = phase /\ rung' = rung
+           /\ PortsStay /\ ClientsStay /\ SessionsStay /\ PoolStays
 
-\* The end: nobody is alive. Every session that is left ends with the pool.
-IsOver == /\ stage = "Closing" /\ Occupied = {} /\ queue = << >>
+\* A rolling restart ends when no chosen worker serves, or after a failed start, or with the pool.
+RollingEnds == {"Completed", "StartFailed", "Closed"}
+
+RollingIsOver(end) == \/ end = "Completed"   /\ restart = "rolling" /\ rolling = {}
+                      \/ end = "StartFailed" /\ restart = "failed" /\ rolling \cap replacing = {}
+                      \/ end = "Closed"      /\ restart = "closed"
+
+ReportRolling(end) == /\ RollingIsOver(end)
+                      /\ restart' = "idle" /\ rolling' = {}
+                      /\ backoff' = backoff /\ failed' = failed
+                      /\ phase' = phase /\ rung' = rung /\ replacing' = replacing
+                      /\ PortsStay /\ ClientsStay /\ SessionsStay /\ StateStays
+
+\* A drain of the pool ends when no client waits and no client's call is under way, or when the pool
+\* is resumed first.
+IsQuiet == queue = << >> /\ \A w \in Occupied, h \in Clients \cup {Canceller} : << h, w >> \notin leases
+
+IsDrained == intake = "Draining" /\ IsQuiet
+
+SetIntake(to) == /\ intake' = to
+                 /\ size' = size /\ stage' = stage
+                 /\ WorkersStay /\ ClientsStay /\ SessionsStay /\ RestartsStay
+
+ReportDrained == IsDrained /\ SetIntake("Drained")
+ReportResumed == intake = "Resumed" /\ SetIntake("Open")
+
+SetStage(to) == /\ stage' = to
+                /\ size' = size /\ intake' = intake
+                /\ WorkersStay /\ ClientsStay /\ RestartsStay
+
+\* A shutdown has drained when every worker that is left is being stopped.
+ShutdownIsDrained == stage = "Draining" /\ In(Draining) = {}
+
+ReportShutdownDrained == ShutdownIsDrained /\ SetStage("Stopping") /\ SessionsStay
+
+\* The pool ends when no worker is left. The remaining sessions end with it.
+IsOver == /\ stage = "Stopping" /\ Occupied = {} /\ queue = << >>
           /\ \A s \in Sessions : ~SessionIsLost(s)
 
-Close == /\ IsOver
-         /\ stage' = "Closed"
+Close == /\ IsOver /\ SetStage("Closed")
          /\ session' = [s \in Sessions |-> "closed"] /\ home' = [s \in Sessions |-> 0]
-         /\ size' = size /\ intake' = intake
-         /\ WorkersStay /\ ClientsStay /\ RestartsStay
 
-Settled == /\ ~\E w \in Workers : ReplacedRetires(w) \/ SurplusRetires(w) \/ DrainIsOver(w)
+Settled == /\ ~\E w \in Workers : ReplacedRetires(w) \/ SurplusRetires(w) \/ DrainIsOver(w) \/ IsKept(w)
            /\ ~\E s \in Sessions : SessionIsLost(s)
-           /\ NobodyIsHelped
+           /\ AllMustWait
            /\ ~\E c \in Waiting : IsTooMany(c)
-           /\ ~PauseIsIdle
+           /\ ~BackoffIsIdle
            /\ ~(MayStart /\ In({"absent"}) # {})
-           /\ ~IsDrained
+           /\ ~\E end \in RollingEnds : RollingIsOver(end)
+           /\ ~IsDrained /\ intake # "Resumed"
+           /\ ~ShutdownIsDrained
            /\ ~IsOver
 
 --------------------------------------------------------------------------------
-(*******************************************************************************)
-(* Inputs from ports and from the clock.                                       *)
-(*******************************************************************************)
+(******************************************************************************)
+(* Inputs from ports and timers.                                              *)
+(******************************************************************************)
 
-\* A fact about w's port, after which it is p.
+\* A fact about w's port, after which the port is p.
 Hear(w, i, p) == React(w, i) /\ PortBecomes(w, p)
 
 Started(w) == /\ phase[w] = "Initializing"
               /\ Hear(w, "Started", "open")
-              /\ failed' = 0 /\ cooling' = cooling
+              /\ failed' = 0 /\ backoff' = backoff /\ restart' = restart
               /\ ClientsStay /\ SessionsStay /\ StateStays
 
-\* A start that failed is counted, and its position held back; in a pool that closes there are no positions any more.
+\* A failed start is counted, its vacancy backs off, and a rolling restart stops. A closing pool has
+\* no vacancies.
 Fails == /\ failed'  = IF failed < CrashLoop THEN failed + 1 ELSE failed
-         /\ cooling' = IF stage = "Open" THEN cooling + 1 ELSE cooling
+         /\ backoff' = IF stage = "Open" THEN backoff + 1 ELSE backoff
+         /\ restart' = IF restart = "rolling" THEN "failed" ELSE restart
          /\ ClientsStay /\ SessionsStay /\ StateStays
 
 MayFail(w) == "Failures" \in Happens /\ phase[w] = "Initializing" /\ Bearable(w)
@@ -310,14 +369,15 @@ MayFail(w) == "Failures" \in Happens /\ phase[w] = "Initializing" /\ Bearable(w)
 StartFailed(w)  == MayFail(w) /\ Hear(w, "StartFailed", "broken") /\ Fails
 StartElapsed(w) == MayFail(w) /\ React(w, "StartElapsed") /\ PortsStay /\ Fails
 
-\* A worker that exits while it serves has crashed. If it has done so before, its position is held back.
 ExitedAtStart(w) == MayFail(w) /\ Hear(w, "Exited", "exited") /\ Fails
 
+\* A worker that exits while it serves has crashed. If its predecessor failed too, its vacancy backs
+\* off.
 Crashed(w) == /\ "Crashes" \in Happens /\ Bearable(w)
               /\ phase[w] \in Serving \cup Draining
               /\ Hear(w, "Exited", "exited")
-              /\ cooling' \in IF w \in Staff THEN {cooling, cooling + 1} ELSE {cooling}
-              /\ failed' = failed
+              /\ backoff' \in IF w \in Staff THEN {backoff, backoff + 1} ELSE {backoff}
+              /\ failed' = failed /\ restart' = restart
               /\ ClientsStay /\ SessionsStay /\ StateStays
 
 ExitedAtStop(w) == /\ phase[w] = "Stopping" /\ port[w] # "exited"
@@ -338,13 +398,13 @@ RungElapsed(w) == /\ phase[w] = "Stopping"
                   /\ React(w, "RungElapsed")
                   /\ PortsStay /\ ClientsStay /\ SessionsStay /\ PoolStays
 
-CoolingEnds == /\ cooling > 0
-               /\ cooling' = cooling - 1 /\ failed' = failed
-               /\ WorkersStay /\ ClientsStay /\ SessionsStay /\ StateStays
+BackoffElapsed == /\ backoff > 0
+                  /\ backoff' = backoff - 1 /\ failed' = failed /\ restart' = restart
+                  /\ WorkersStay /\ ClientsStay /\ SessionsStay /\ StateStays
 
-(*******************************************************************************)
-(* Inputs from clients.                                                        *)
-(*******************************************************************************)
+(******************************************************************************)
+(* Inputs from clients.                                                       *)
+(******************************************************************************)
 
 IsFree(c) == asked[c] = "nothing" /\ ~Holds(c)
 
@@ -353,16 +413,16 @@ Joins(c, what) == /\ queue' = Append(queue, c)
                   /\ leases' = leases
                   /\ WorkersStay /\ SessionsStay /\ PoolStays
 
-TakesNewcomers == stage = "Open" /\ intake = "Open"
+AcceptsNew == stage = "Open" /\ intake = "Open"
 
-Checkout(c) == IsFree(c) /\ TakesNewcomers /\ Joins(c, "any")
+Checkout(c) == IsFree(c) /\ AcceptsNew /\ Joins(c, "any")
 
-\* Who has a worker of its own is not new, and comes also while the pool is paused or closes.
+\* A client of a bound session is not new: it may come while the pool drains or shuts down.
 CheckoutFor(c, s) == /\ IsFree(c)
-                     /\ session[s] = "bound" \/ (session[s] = "unbound" /\ TakesNewcomers)
+                     /\ session[s] = "bound" \/ (session[s] = "unbound" /\ AcceptsNew)
                      /\ Joins(c, s)
 
-\* Whose session is lost is told so, once.
+\* A client of a lost session is told so, once.
 TellLost(c, s) == /\ IsFree(c) /\ session[s] = "lost"
                   /\ SessionBecomes(s, "closed")
                   /\ WorkersStay /\ ClientsStay /\ PoolStays
@@ -371,119 +431,142 @@ GiveUp(c) == /\ "GivingUp" \in Happens /\ c \in Waiting
              /\ Refuses(c)
              /\ WorkersStay /\ SessionsStay /\ PoolStays
 
-\* A lease that is given back says one of two things of its worker, which no longer listens if it was stopped.
-GiveBack(c, w, i) == /\ << c, w >> \in leases
+\* A lease ends clean or with a fault. A worker that was stopped meanwhile ignores which.
+EndLease(h, w, i) == /\ << h, w >> \in leases
                      /\ React(w, i)
-                     /\ leases' = leases \ {<< c, w >>}
-                     /\ asked' = IF c \in Clients THEN [asked EXCEPT ![c] = "nothing"] ELSE asked
+                     /\ leases' = leases \ {<< h, w >>}
+                     /\ asked' = IF h \in Clients THEN [asked EXCEPT ![h] = "nothing"] ELSE asked
                      /\ queue' = queue
                      /\ PortsStay /\ SessionsStay /\ PoolStays
 
-Checkin(c, w) == GiveBack(c, w, "Checkin")
-Fault(c, w)   == "Faults" \in Happens /\ Bearable(w) /\ GiveBack(c, w, "Fault")
+Checkin(c, w) == EndLease(c, w, "Checkin")
+Fault(c, w)   == "Faults" \in Happens /\ Bearable(w) /\ EndLease(c, w, "Fault")
 
-OpenSession(s) == /\ session[s] = "closed" /\ TakesNewcomers
+\* A client gives up a call that the worker can cancel: its lease becomes the pool's. The client is
+\* free at once.
+CancelBegins(c, w) == /\ "Cancels" \in Happens
+                      /\ << c, w >> \in leases /\ phase[w] \notin Ending
+                      /\ leases' = (leases \ {<< c, w >>}) \cup {<< Canceller, w >>}
+                      /\ asked' = [asked EXCEPT ![c] = "nothing"]
+                      /\ queue' = queue
+                      /\ WorkersStay /\ SessionsStay /\ PoolStays
+
+\* The worker ends the call in time, and serves on; or it does not, and is stopped.
+CancelEnds(w)  == EndLease(Canceller, w, "Checkin")
+CancelFails(w) == Bearable(w) /\ EndLease(Canceller, w, "Fault")
+
+OpenSession(s) == /\ session[s] = "closed" /\ AcceptsNew
                   /\ Count({ t \in Sessions : session[t] # "closed" }) < MaxSessions
                   /\ \A c \in Clients : asked[c] # s
                   /\ SessionBecomes(s, "unbound")
                   /\ WorkersStay /\ ClientsStay /\ PoolStays
 
-\* A client that ends its session refuses those who wait for it; a lease that is out goes on.
+\* When a session is ended, its waiting clients are refused. A lease that is out stays out.
 EndSession(s) == /\ session[s] # "closed"
                  /\ SessionBecomes(s, "closed")
-                 /\ WaitersOfLeave(s)
+                 /\ RefuseWaitersOf(s)
                  /\ WorkersStay /\ PoolStays
 
-\* A session that nobody uses for long ends too.
+\* An idle session expires.
 Expire(s) == (session[s] = "lost" \/ \A c \in Clients : asked[c] # s) /\ EndSession(s)
 
-(*******************************************************************************)
-(* Inputs about the upkeep of workers.                                         *)
-(*******************************************************************************)
+(******************************************************************************)
+(* Inputs about limits and health.                                            *)
+(******************************************************************************)
 
-\* A worker has reached a limit, or somebody wants it replaced. The pool may notice while it settles.
-Limit(w) == /\ "Limits" \in Happens /\ stage = "Open" /\ phase[w] \in Serving /\ w \notin marked /\ Bearable(w)
-            /\ marked' = marked \cup {w}
-            /\ phase' = phase /\ rung' = rung
-            /\ PortsStay /\ ClientsStay /\ SessionsStay /\ PoolStays
+\* A worker has reached a limit, or the owner recycles it. The pool may notice a limit while it
+\* settles.
+Replace(w) == /\ "Limits" \in Happens /\ stage = "Open" /\ phase[w] \in Serving /\ w \notin replacing /\ Bearable(w)
+              /\ replacing' = replacing \cup {w} /\ rolling' = rolling
+              /\ phase' = phase /\ rung' = rung
+              /\ PortsStay /\ ClientsStay /\ SessionsStay /\ PoolStays
 
-\* When a start fails, a rolling restart stops: whoever it has marked and not replaced yet is kept.
-Unmark(w) == /\ "Unmarking" \in Happens /\ failed > 0 /\ w \in marked
-             /\ marked' = marked \ {w}
-             /\ phase' = phase /\ rung' = rung
-             /\ PortsStay /\ ClientsStay /\ SessionsStay /\ PoolStays
-
-\* A probe is a lease of the health monitor's.
+\* A health check holds a lease.
 ProbeBegins(w) == /\ "Probes" \in Happens /\ phase[w] = "Ready"
                   /\ React(w, "Checkout")
                   /\ leases' = leases \cup {<< Monitor, w >>}
                   /\ queue' = queue /\ asked' = asked
                   /\ PortsStay /\ SessionsStay /\ PoolStays
 
-ProbeEnds(w)   == GiveBack(Monitor, w, "Checkin")
-ProbeMissed(w) == Bearable(w) /\ GiveBack(Monitor, w, "Fault")
+ProbeEnds(w)   == EndLease(Monitor, w, "Checkin")
+ProbeMissed(w) == Bearable(w) /\ EndLease(Monitor, w, "Fault")
 
-\* A worker that says too often that it is not well is retired as soon as it has said so. Nobody is served in between.
-ProbeUnwell(w) == /\ Bearable(w) /\ phase[w] = "Busy" /\ << Monitor, w >> \in leases
-                  /\ phase' = [phase EXCEPT ![w] = Cell["Ready"]["Retire"]]
-                  /\ marked' = marked \ {w}
-                  /\ leases' = leases \ {<< Monitor, w >>}
-                  /\ rung' = rung /\ queue' = queue /\ asked' = asked
-                  /\ PortsStay /\ SessionsStay /\ PoolStays
+\* A worker that reports itself unhealthy too often retires with its answer: no client is granted it
+\* in between.
+ProbeUnhealthy(w) == /\ Bearable(w) /\ phase[w] = "Busy" /\ << Monitor, w >> \in leases
+                     /\ phase' = [phase EXCEPT ![w] = Cell["Ready"]["Retire"]]
+                     /\ replacing' = replacing \ {w} /\ rolling' = rolling \ {w}
+                     /\ leases' = leases \ {<< Monitor, w >>}
+                     /\ rung' = rung /\ queue' = queue /\ asked' = asked
+                     /\ PortsStay /\ SessionsStay /\ PoolStays
 
-(*******************************************************************************)
-(* Inputs from whoever owns the pool.                                          *)
-(*******************************************************************************)
+(******************************************************************************)
+(* Inputs from the owner of the pool.                                         *)
+(******************************************************************************)
 
-SetIntake(to) == /\ intake' = to
-                 /\ size' = size /\ stage' = stage
-                 /\ WorkersStay /\ ClientsStay /\ SessionsStay /\ RestartsStay
+\* Requested again after its end was reported, a drain is reported again.
+Drain == "Drains" \in Happens /\ intake # "Draining" /\ SetIntake("Draining")
 
-\* Whoever wants it paused while it is will be told once more when nobody is left.
-Pause  == "Pauses" \in Happens /\ intake # "Paused" /\ SetIntake("Paused")
-Resume == "Pauses" \in Happens /\ intake # "Open" /\ SetIntake("Open")
+\* The end of a drain that is still under way must be reported.
+Resume == "Drains" \in Happens /\ intake # "Open" /\ SetIntake(IF intake = "Draining" THEN "Resumed" ELSE "Open")
 
 Resize(n) == /\ "Resizes" \in Happens /\ Count(In({"absent"})) + Count(Staff) >= n
              /\ size' = n
              /\ intake' = intake /\ stage' = stage
              /\ WorkersStay /\ ClientsStay /\ SessionsStay /\ RestartsStay
 
-\* Every worker is retired, whatever it does; nothing new is begun, and sessions without a worker end.
+\* A rolling restart chooses every serving worker that is not being replaced already. A closing pool
+\* has none to choose.
+Chosen == In(Serving) \ replacing
+
+MayChoose == Chosen = {} \/ Count(In({"absent"})) + Count(Staff \ Chosen) >= size
+
+RecycleAll == /\ "Rolling" \in Happens /\ restart = "idle" /\ MayChoose
+              /\ restart' = IF stage = "Open" THEN "rolling" ELSE "closed"
+              /\ replacing' = replacing \cup Chosen /\ rolling' = Chosen
+              /\ phase' = phase /\ rung' = rung /\ backoff' = backoff /\ failed' = failed
+              /\ PortsStay /\ ClientsStay /\ SessionsStay /\ StateStays
+
+\* Every worker retires, whatever it does. Unbound sessions end, and so does a rolling restart.
 ToRetire == Occupied
 
 Shutdown == /\ "Shutdown" \in Happens /\ stage = "Open"
-            /\ stage' = "Closing"
+            /\ stage' = "Draining"
             /\ phase' = [w \in Workers |-> IF w \in ToRetire THEN Target(w, "Retire") ELSE phase[w]]
             /\ rung' = [w \in Workers |-> IF w \in ToRetire THEN RungAfter(w, "Retire") ELSE rung[w]]
-            /\ marked' = {}
+            /\ replacing' = {} /\ rolling' = {}
             /\ session' = [s \in Sessions |-> IF session[s] = "unbound" THEN "closed" ELSE session[s]]
             /\ home' = home
-            /\ cooling' = 0 /\ failed' = failed
+            /\ backoff' = 0 /\ failed' = failed
+            /\ restart' = IF restart = "rolling" THEN "closed" ELSE restart
             /\ size' = size /\ intake' = intake
             /\ PortsStay /\ ClientsStay
 
 --------------------------------------------------------------------------------
 
 Init == /\ phase = [w \in Workers |-> "absent"] /\ rung = [w \in Workers |-> "none"]
-        /\ port = [w \in Workers |-> "none"] /\ marked = {}
+        /\ port = [w \in Workers |-> "none"] /\ replacing = {} /\ rolling = {}
         /\ queue = << >> /\ asked = [c \in Clients |-> "nothing"] /\ leases = {}
         /\ session = [s \in Sessions |-> "closed"] /\ home = [s \in Sessions |-> 0]
-        /\ size = Size /\ cooling = 0 /\ failed = 0 /\ intake = "Open" /\ stage = "Open"
+        /\ size = Size /\ backoff = 0 /\ failed = 0 /\ restart = "idle" /\ intake = "Open" /\ stage = "Open"
 
-Settle == \/ \E w \in marked : RetireReplaced(w)
+Settle == \/ \E w \in replacing : RetireReplaced(w)
           \/ \E w \in Staff : RetireSurplus(w)
           \/ \E w \in In({"Lingering"}) : EndDrain(w)
           \/ \E s \in Sessions : LoseSession(s)
           \/ \E c \in Waiting, w \in Workers : Grant(c, w)
-          \/ EndPause
+          \/ CancelBackoff
           \/ \E w \in Workers : Start(w)
           \/ \E c \in Waiting : Refuse(c)
           \/ \E c \in Waiting : RefuseFull(c)
-          \/ SayDrained
+          \/ \E w \in rolling : Keep(w)
+          \/ \E end \in RollingEnds : ReportRolling(end)
+          \/ ReportDrained
+          \/ ReportResumed
+          \/ ReportShutdownDrained
           \/ Close
 
-Notice == \/ \E w \in In(Serving) : Limit(w)
-          \/ \E w \in marked : Unmark(w)
+Notice == \E w \in In(Serving) : Replace(w)
 
 Input == \/ \E w \in In({"Initializing"}) : Started(w)
          \/ \E w \in In({"Initializing"}) : StartFailed(w)
@@ -492,209 +575,262 @@ Input == \/ \E w \in In({"Initializing"}) : Started(w)
          \/ \E w \in In({"Stopping"}) : Released(w)
          \/ \E w \in In(Draining) : DrainElapsed(w)
          \/ \E w \in In({"Stopping"}) : RungElapsed(w)
-         \/ CoolingEnds
+         \/ BackoffElapsed
          \/ \E c \in Free : Checkout(c)
          \/ \E c \in Clients, s \in Sessions : CheckoutFor(c, s)
          \/ \E c \in Clients, s \in Sessions : TellLost(c, s)
          \/ \E c \in Waiting : GiveUp(c)
          \/ \E c \in Holding, w \in Workers : Checkin(c, w)
          \/ \E c \in Holding, w \in Workers : Fault(c, w)
+         \/ \E c \in Holding, w \in Workers : CancelBegins(c, w)
+         \/ \E w \in Cancelling : CancelEnds(w)
+         \/ \E w \in Cancelling : CancelFails(w)
          \/ \E s \in Sessions : OpenSession(s)
          \/ \E s \in Sessions : EndSession(s)
          \/ \E s \in Sessions : Expire(s)
          \/ \E w \in In({"Ready"}) : ProbeBegins(w)
          \/ \E w \in Probed : ProbeEnds(w)
          \/ \E w \in Probed : ProbeMissed(w)
-         \/ \E w \in Probed : ProbeUnwell(w)
-         \/ Pause
+         \/ \E w \in Probed : ProbeUnhealthy(w)
+         \/ Drain
          \/ Resume
          \/ \E n \in Sizes : Resize(n)
+         \/ RecycleAll
          \/ Shutdown
 
 Next == Settle \/ Notice \/ (Settled /\ Input)
 
-(*******************************************************************************)
-(* What is relied on, and nothing more:                                        *)
-(*                                                                             *)
-(*   - the supervisor settles after each input;                                *)
-(*   - a deadline that runs passes, and a back-off ends;                       *)
-(*   - SIGKILL ends a process, and the driver releases a port when it is to;   *)
-(*   - a call has a timeout: every lease is given back, and each probe's too.  *)
-(*                                                                             *)
-(* It is not relied on that starts succeed, that a worker obeys, that anybody  *)
-(* gives up waiting, or that sessions end.                                     *)
-(*                                                                             *)
-(* Inputs here are facts of the world, which do not wait for the pool to be    *)
-(* Settled: what can happen for ever does happen.  Much of it happens once to  *)
-(* a worker, of which there are finitely many: for that one condition does.    *)
-(*******************************************************************************)
+(******************************************************************************)
+(* The assumptions of liveness:                                               *)
+(*                                                                            *)
+(*   - the supervisor settles after each input;                               *)
+(*   - a running deadline passes, and a backoff elapses;                      *)
+(*   - SIGKILL ends a process, and the driver releases a port when ordered;   *)
+(*   - calls have a timeout: every lease ends, and so does every health       *)
+(*     check and every cancellation.                                          *)
+(*                                                                            *)
+(* Nothing is assumed of starts, of a worker's obedience, of clients that     *)
+(* wait, or of sessions.                                                      *)
+(*                                                                            *)
+(* The inputs below do not wait for the pool to be Settled: they are facts    *)
+(* of the environment, and what can happen for ever does happen.  Most of     *)
+(* them happen once to a worker, of which there are finitely many, so one     *)
+(* condition covers them all.                                                 *)
+(******************************************************************************)
 
 StartEnds(w) == Started(w) \/ StartFailed(w) \/ StartElapsed(w) \/ ExitedAtStart(w)
 KillEnds(w)  == rung[w] = "Kill" /\ ExitedAtStop(w)
 NextRungIsTaken(w) == rung[w] \in {"Ask", "Term"} /\ RungElapsed(w)
 
-TimePasses == CoolingEnds \/ \E w \in Workers : \/ StartEnds(w) \/ DrainElapsed(w) \/ NextRungIsTaken(w)
-                                                \/ KillEnds(w) \/ Released(w)
+TimePasses == BackoffElapsed \/ \E w \in Workers : \/ StartEnds(w) \/ DrainElapsed(w) \/ NextRungIsTaken(w)
+                                                   \/ KillEnds(w) \/ Released(w)
 
-CallEnds(c)  == \E w \in Workers : Checkin(c, w) \/ Fault(c, w)
-ProbeIsOver(w) == ProbeEnds(w) \/ ProbeMissed(w) \/ ProbeUnwell(w)
+CallEnds(c)     == \E w \in Workers : Checkin(c, w) \/ Fault(c, w) \/ CancelBegins(c, w)
+ProbeIsOver(w)  == ProbeEnds(w) \/ ProbeMissed(w) \/ ProbeUnhealthy(w)
+CancelIsOver(w) == CancelEnds(w) \/ CancelFails(w)
 
 Fairness == /\ WF_vars(Settle)
             /\ WF_vars(TimePasses)
             /\ \A c \in Clients : WF_vars(CallEnds(c))
             /\ \A w \in Workers : WF_vars(ProbeIsOver(w))
+            /\ \A w \in Workers : WF_vars(CancelIsOver(w))
 
 Spec == Init /\ [][Next]_vars /\ Fairness
 
 --------------------------------------------------------------------------------
-\* What the properties count: ports, which are the world's, and not places, which are the pool's own idea of them.
+\* The properties count ports, which belong to the environment, and not slots, which are the pool's
+\* view of them.
 Ports   == { w \in Workers : port[w] \notin {"none", "released"} }
 Largest == CHOOSE n \in Sizes \cup {Size} : \A m \in Sizes \cup {Size} : m <= n
 
-(*******************************************************************************)
-(* Safety: in every state.                                                     *)
-(*******************************************************************************)
+(******************************************************************************)
+(* Safety: in every state.                                                    *)
+(******************************************************************************)
 
 TypeOK == /\ phase \in [Workers -> Phases \cup {"absent"}]
           /\ \A w \in Workers : rung[w] \in (IF phase[w] = "Stopping" THEN RungSet ELSE {"none"})
           /\ port \in [Workers -> {"none", "opening", "open", "broken", "exited", "released"}]
-          /\ marked \subseteq In(Serving)
+          /\ replacing \subseteq In(Serving)
+          /\ rolling \subseteq In(Serving) /\ (restart = "rolling" => rolling \subseteq replacing)
           /\ Waiting \subseteq Clients
           /\ asked \in [Clients -> Sessions \cup {"any", "nothing"}]
-          /\ leases \subseteq (Clients \cup {Monitor}) \X Workers
+          /\ leases \subseteq Holders \X Workers
           /\ session \in [Sessions -> {"closed", "unbound", "bound", "lost"}]
           /\ \A s \in Sessions : home[s] \in (IF session[s] = "bound" THEN Workers ELSE {0})
           /\ size \in Sizes \cup {Size}
-          /\ cooling \in 0..Count(Workers) /\ failed \in 0..CrashLoop
-          /\ intake \in {"Open", "Paused", "Drained"} /\ stage \in {"Open", "Closing", "Closed"}
+          /\ backoff \in 0..Count(Workers) /\ failed \in 0..CrashLoop
+          /\ restart \in {"idle", "rolling", "failed", "closed"}
+          /\ intake \in {"Open", "Draining", "Drained", "Resumed"}
+          /\ stage \in {"Open", "Draining", "Stopping", "Closed"}
 
-\* What the pool does is never what the table refuses; the environment's inputs are never refused either.
+\* The pool feeds a worker no input that the table refuses, and neither does the environment.
 NeverRefused == \A w \in Workers :
     /\ phase[w] \notin {"absent", "Terminated"} => Cell[phase[w]]["Retire"] # Refused
     /\ IsHeld(w) => Cell[phase[w]]["Checkin"] # Refused /\ Cell[phase[w]]["Fault"] # Refused
 
-\* A worker has ended exactly when its port is released.
+\* A worker is terminated exactly when its port is released.
 TerminatedIsReleased == \A w \in Workers : phase[w] = "Terminated" <=> port[w] = "released"
 
-\* A worker has one lease, and a client one: which it has got by waiting once.
+\* A worker has at most one lease, the pool's own leases included, and so has a client.
 AtMostOneLease == /\ \A l, m \in leases : l[2] = m[2] => l = m
-                  /\ \A l, m \in leases : l[1] = m[1] /\ l[1] # Monitor => l = m
+                  /\ \A l, m \in leases : l[1] = m[1] /\ l[1] \in Clients => l = m
 
 LeaseMatchesPhase == \A w \in Workers : /\ phase[w] \in {"Busy", "Finishing"} => IsHeld(w)
                                         /\ phase[w] \in {"Initializing", "Ready", "Lingering"} => ~IsHeld(w)
 
-\* Nobody waits who has been answered, or twice.
+\* A waiting client has no answer yet, and waits once.
 WaitsOnce == /\ \A c \in Waiting : asked[c] # "nothing" /\ ~Holds(c)
              /\ \A m, n \in 1..Len(queue) : queue[m] = queue[n] => m = n
 
-\* A place is free only when the port that had it is released.
+\* A slot is reused only after its port is released.
 NeverTooManyPorts == Count(Ports) <= Largest + Surge
 
 QueueIsBounded == Settled => Len(queue) <= MaxWaiting
 
 SessionsAreBounded == Count({ s \in Sessions : session[s] # "closed" }) <= MaxSessions
 
-\* Once the pool is quiet, nobody waits beside an idle worker that it may have.
-NobodyWaitsBesideIdle ==
+\* Once the pool has settled, no client waits while a worker that can serve it is idle.
+NoClientWaitsBesideIdle ==
     Settled => \A c \in Waiting, w \in Workers :
         /\ ~(phase[w] = "Ready" /\ HomeOf(c) \in {0, w})
         /\ ~(phase[w] = "Lingering" /\ HomeOf(c) = w)
 
-\* Once the pool is quiet, no more serve or start than its size says.
+\* Once the pool has settled, at most `size` workers serve or start, besides those that are being
+\* replaced.
 NoSurplus == Settled => Count(Staff) <= size
 
-\* Once it is quiet, nobody waits in vain.
-NobodyWaitsInVain == Settled /\ InCrashLoop => \A c \in Waiting : HomeOf(c) # 0
+\* Once the pool has settled, no client waits for a worker that will not come.
+NoClientWaitsInCrashLoop == Settled /\ InCrashLoop => \A c \in Waiting : HomeOf(c) # 0
 
-\* A pool that closes has let go of every worker; one that is closed has none.
-ShutdownForgetsNobody == stage # "Open" => In({"Initializing", "Ready", "Busy"}) = {}
+\* A closing pool has retired every worker; a closed pool has none.
+ShutdownRetiresAll == stage # "Open" => In({"Initializing", "Ready", "Busy"}) = {}
 ClosedIsEmpty == stage = "Closed" => /\ Ports = {} /\ queue = << >>
                                      /\ \A s \in Sessions : session[s] = "closed"
 
-\* Only a session that has a worker keeps it lingering, and a drain ends with the last one.
+\* After a shutdown was reported as drained, no worker drains.
+ShutdownDrainsBeforeStopping == stage \in {"Stopping", "Closed"} => In(Draining) = {}
+
+\* Only a session keeps a worker lingering.
 DrainsEndWithSessions == Settled => \A w \in Workers : phase[w] = "Lingering" => HasSession(w)
 
-(*******************************************************************************)
-(* Safety: in every step.                                                      *)
-(*******************************************************************************)
+(******************************************************************************)
+(* Safety: in every step.                                                     *)
+(******************************************************************************)
 
 DrainingNeverServesAgain == [][\A w \in Workers : (phase[w] \in Draining) => phase'[w] \notin Serving]_vars
 
 TerminatedIsFinal == [][\A w \in Workers : phase[w] = "Terminated" => phase'[w] = "Terminated"]_vars
 
-\* A port is opened only where there is a place for it. A shrink may leave more than there are places.
-PortsHavePlaces == [][(~(Ports' \subseteq Ports)) => Count(Ports') <= size + Surge]_vars
+\* A port is opened only into a free slot. After a shrink there may be more ports than slots.
+PortsHaveSlots == [][(~(Ports' \subseteq Ports)) => Count(Ports') <= size + Surge]_vars
 
-\* A lease is granted by a worker that serves everybody, or by one that still serves its own sessions.
+\* A lease is granted on a ready worker, or on a lingering one to a client of its own sessions.
 GrantsAreEarned ==
     [][\A l \in leases' \ leases : \/ phase[l[2]] = "Ready"
-                                   \/ phase[l[2]] = "Lingering" /\ l[1] # Monitor /\ HomeOf(l[1]) = l[2]]_vars
+                                   \/ phase[l[2]] = "Lingering" /\ l[1] \in Clients /\ HomeOf(l[1]) = l[2]
+                                   \/ l[1] = Canceller /\ IsHeld(l[2])]_vars
 
-\* Whoever leaves the queue is granted a lease, or is told why not, or has given up.
-WaitersAreToldWhy ==
+\* A client leaves the queue only with a lease, with a refusal, or because it gave up.
+EveryClientIsAnswered ==
     [][\A c \in Waiting : c \notin Waiting' =>
         \/ \E w \in Workers : << c, w >> \in leases' \ leases
         \/ Refuse(c) \/ RefuseFull(c) \/ GiveUp(c)
         \/ \E s \in Sessions : asked[c] = s /\ (LoseSession(s) \/ (Settled /\ EndSession(s)))]_vars
 
-\* First come, first served: nobody who waits longer could have had the lease.
+\* FIFO: the worker could have served no client that has waited longer.
 FirstComeFirstServed ==
-    [][\A l \in leases' \ leases : l[1] # Monitor =>
+    [][\A l \in leases' \ leases : l[1] \in Clients =>
         \A n \in 1..(Place(l[1]) - 1) : ~(\/ HomeOf(queue[n]) = l[2]
                                           \/ HomeOf(queue[n]) = 0 /\ phase[l[2]] = "Ready")]_vars
 
-\* A pool that is paused or closes takes no newcomer, and refuses nobody for being paused.
-PausedTakesNoNewcomer == [][intake # "Open" => \A c \in Waiting' \ Waiting : HomeOf(c)' # 0]_vars
-PauseRefusesNobody == [][intake' # intake => queue' = queue]_vars
+\* A draining pool accepts no new client, and a drain refuses no waiting one.
+DrainAcceptsNoNewClient == [][intake # "Open" => \A c \in Waiting' \ Waiting : HomeOf(c)' # 0]_vars
+DrainRefusesNoWaiter == [][intake' # intake => queue' = queue]_vars
 
-\* A limit never takes a pool below its size: who is replaced goes when its replacement serves.
-LimitsKeepTheSize ==
-    [][\A w \in marked : (phase'[w] \in Draining /\ stage' = "Open" /\ ~ProbeUnwell(w))
+\* A drain is reported as drained only when no client waits and no client's call is under way,
+\* cancelled ones included.
+DrainedIsQuiet == [][(intake = "Draining" /\ intake' = "Drained") =>
+    queue = << >> /\ \A l \in leases : l[1] = Monitor \/ port[l[2]] = "released"]_vars
+
+\* Each drain is reported once: as drained, or as resumed.
+EveryDrainIsReported == [][(intake' # intake) => << intake, intake' >> \in
+    { << "Open", "Draining" >>, << "Draining", "Drained" >>, << "Drained", "Draining" >>, << "Drained", "Open" >>,
+      << "Draining", "Resumed" >>, << "Resumed", "Open" >> }]_vars
+
+\* A worker that is being replaced retires only while enough others serve.
+ReplacingKeepsTheSize ==
+    [][\A w \in replacing : (phase'[w] \in Draining /\ stage' = "Open" /\ ~ProbeUnhealthy(w))
         => Count(In(Serving)') >= size]_vars
 
-\* Whoever finds a worker faulty, nobody is served by it afterwards.
-FaultedNeverServes == [][\A c \in Clients \cup {Monitor}, w \in Workers : Fault(c, w) => phase'[w] \in Ending]_vars
+\* A worker whose lease ended with a fault serves no client again.
+FaultedNeverServes ==
+    [][\A c \in Clients \cup {Monitor}, w \in Workers : Fault(c, w) => phase'[w] \in Ending]_vars
+
+\* A worker that does not end a cancelled call in time serves no client again.
+FailedCancelStopsWorker == [][\A w \in Workers : CancelFails(w) => phase'[w] \in Ending]_vars
 
 \* A session never moves from one worker to another.
 SessionsNeverMove ==
     [][\A s \in Sessions : /\ session[s] = "bound" => session'[s] \in {"lost", "closed"} \/ home'[s] = home[s]
                            /\ session[s] = "lost"  => session'[s] \in {"lost", "closed"}]_vars
 
-\* A lease of a session is on its worker.
+\* A lease for a session is on the session's worker.
 SessionsKeepToTheirWorker ==
-    [][\A l \in leases' \ leases : (l[1] # Monitor /\ asked[l[1]] \in Sessions) => home'[asked[l[1]]] = l[2]]_vars
+    [][\A l \in leases' \ leases : (l[1] \in Clients /\ asked[l[1]] \in Sessions) => home'[asked[l[1]]] = l[2]]_vars
 
-\* A session that was lost ends when somebody is told, or when nobody wants it any more, or with the pool.
-TheLostAreTold ==
+\* A lost session ends when a client is told, when its client ends it, or with the pool.
+LostSessionsAreReported ==
     [][\A s \in Sessions : (session[s] \in {"bound", "lost"} /\ session'[s] = "closed") =>
         \/ (Settled /\ EndSession(s)) \/ Close
         \/ \E c \in Clients : IF session[s] = "lost" THEN TellLost(c, s) ELSE c \in Waiting /\ asked[c] = s]_vars
 
-\* A position is held back only because a worker failed.
-OnlyFailuresHoldBack ==
-    [][cooling' > cooling => \E w \in Workers : phase[w] # "Stopping" /\ phase'[w] = "Stopping" /\ rung'[w] # "Ask"]_vars
+\* A vacancy backs off only because a worker failed.
+OnlyFailuresBackOff ==
+    [][backoff' > backoff => \E w \in Workers : phase[w] # "Stopping" /\ phase'[w] = "Stopping" /\ rung'[w] # "Ask"]_vars
 
-\* Whoever waits for a pause to end waits for a position that is vacant.
-OnlyVacanciesAreHeldBack == [][CoolingEnds /\ Settled /\ stage = "Open" => Count(Staff) + cooling <= size]_vars
+\* A backoff delays a worker that is missing.
+BackoffsHaveVacancies == [][BackoffElapsed /\ Settled /\ stage = "Open" => Count(Staff) + backoff <= size]_vars
 
-(*******************************************************************************)
-(* Liveness: in the long run.                                                  *)
-(*******************************************************************************)
+\* A rolling restart replaces every worker that serves when it begins.
+RollingChoosesAll == [][(restart = "idle" /\ restart' = "rolling") => In(Serving) \subseteq replacing']_vars
+
+\* A rolling restart is completed only if no chosen worker serves, so none was kept.
+CompletedKeepsNone == [][(restart = "rolling" /\ restart' = "idle") => rolling = {}]_vars
+
+\* A failed start stops a rolling restart.
+FailedStartStopsRolling ==
+    [][(restart = "rolling" /\ failed' > failed) => restart' = "failed"]_vars
+
+\* A rolling restart that a failed start stopped keeps at least one worker, and no kept worker is
+\* replaced.
+StoppedRollingKeeps == [][(restart = "failed" /\ restart' = "idle") => rolling # {} /\ rolling \cap replacing' = {}]_vars
+
+\* A shutdown drains, then stops, then closes, and reports each.
+StagesFollow == [][stage' # stage => << stage, stage' >> \in
+    { << "Open", "Draining" >>, << "Draining", "Stopping" >>, << "Stopping", "Closed" >> }]_vars
+
+(******************************************************************************)
+(* Liveness.                                                                  *)
+(******************************************************************************)
 
 EveryStartEnds == \A w \in Workers : phase[w] = "Initializing" ~> phase[w] \in {"Ready", "Terminated"}
 EveryDrainEnds == \A w \in Workers : phase[w] \in Draining     ~> phase[w] = "Terminated"
 EveryStopEnds  == \A w \in Workers : phase[w] = "Stopping"     ~> phase[w] = "Terminated"
 
-EveryWaiterIsAnswered == \A c \in Clients : c \in Waiting ~> c \notin Waiting
+EveryWaitEnds   == \A c \in Clients : c \in Waiting ~> c \notin Waiting
+EveryCancelEnds == \A w \in Workers : w \in Cancelling ~> w \notin Cancelling
 
-\* Failures are finitely many here. A pool that suffers no more of them has its size again.
+\* Failures are finitely many here. A pool without further failures comes back to its size.
 TheSizeIsRestored == []<>(stage = "Open" => Count(In(Serving)) >= size)
 
-\* What a shrink left is shut.
-SurplusIsShut == Count(Ports) > size + Surge ~> Count(Ports) <= size + Surge
+\* After a shrink, the surplus ports are released.
+SurplusIsReleased == Count(Ports) > size + Surge ~> Count(Ports) <= size + Surge
 
-ShutdownEnds == stage = "Closing" ~> stage = "Closed"
+EveryRollingEnds == restart # "idle" ~> restart = "idle"
 
-\* A pool that takes no newcomers has no clients at last, unless sessions that it had before go on for ever.
-DrainIsSaid == []<>(intake = "Paused" => \E s \in Sessions : session[s] = "bound")
+ShutdownDrains == stage = "Draining" ~> stage \in {"Stopping", "Closed"}
+ShutdownEnds   == stage = "Stopping" ~> stage = "Closed"
+
+\* A drain ends, unless clients of bound sessions keep coming.
+DrainsEnd == []<>(intake = "Draining" => \E s \in Sessions : session[s] = "bound")
 ================================================================================

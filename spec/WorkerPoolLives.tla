@@ -1,31 +1,32 @@
 ---------------------------- MODULE WorkerPoolLives -----------------------------
-(*******************************************************************************)
-(* Each worker of a pool lives as WorkerLifecycle says.                        *)
-(*                                                                             *)
-(* The pool is that of WorkerPool, with a variable that changes nothing in it: *)
-(* the timers that each worker has started and that have not fired, which is   *)
-(* all that WorkerLifecycle remembers and the pool does not.                   *)
-(*                                                                             *)
-(* Every step of the pool is for each worker no step, one step of its life, or *)
-(* one of the few pairs of steps in TwoAtOnce that the pool takes together.    *)
-(* The pool shows only some of the lives that WorkerLifecycle allows: here     *)
-(* facts are told when they happen, cancelled timers do not fire, what comes   *)
-(* too late is not sent, and idle ports do not break.  So what holds of every  *)
-(* life there holds of every worker here, and not the other way round.         *)
-(*******************************************************************************)
+(******************************************************************************)
+(* Each worker of a pool behaves as WorkerLifecycle allows.                   *)
+(*                                                                            *)
+(* The pool is that of WorkerPool, with one auxiliary variable: the timers    *)
+(* that each worker has started and that have not elapsed.  They are all      *)
+(* that WorkerLifecycle remembers and WorkerPool does not.                    *)
+(*                                                                            *)
+(* For each worker, every step of the pool is no step, one step of            *)
+(* WorkerLifecycle, or one of the pairs of steps in TwoAtOnce that the pool   *)
+(* takes together.  The pool shows only some of the behaviours that           *)
+(* WorkerLifecycle allows: here facts are handled when they happen,           *)
+(* cancelled timers do not elapse, late inputs are not sent, and idle ports   *)
+(* do not break.  So what holds of every worker there holds of every worker   *)
+(* here, and not the other way round.                                         *)
+(******************************************************************************)
 EXTENDS WorkerPool
 
 CONSTANT Deadline
 
 VARIABLE timers
 
-livesVars == << phase, rung, port, marked, queue, asked, leases, session, home, size, cooling, failed, intake, stage,
-                timers >>
+livesVars == << phase, rung, port, replacing, rolling, queue, asked, leases, session, home, size, backoff, failed,
+                restart, intake, stage, timers >>
 
-(*******************************************************************************)
-(* The timers.  One that fires is gone; a phase or a rung with a deadline      *)
-(* starts its own, unless it runs already.                                     *)
-(*******************************************************************************)
+(******************************************************************************)
+(* The timers.  A timer that elapses is gone.  A phase or a rung with a       *)
+(* deadline starts its timer, unless it is running already.                   *)
+(******************************************************************************)
 
 Fires(w, t) == \/ t = "Start" /\ phase[w] = "Initializing" /\ rung'[w] = EntryRung["StartElapsed"] /\ port'[w] = "opening"
                \/ t = "Drain" /\ phase[w] \in Draining /\ rung'[w] = EntryRung["DrainElapsed"] /\ ~DrainIsOver(w)
@@ -39,14 +40,15 @@ LivesInit == Init /\ timers = [w \in Workers |-> {Deadline["Initializing"]}]
 LivesNext == Next /\ timers' = [w \in Workers |-> TimersAfter(w)]
 LivesSpec == LivesInit /\ [][LivesNext]_livesVars
 
-(*******************************************************************************)
-(* The life of w.  One that is absent yet is about to begin it.                *)
-(*******************************************************************************)
+(******************************************************************************)
+(* The worker's state in WorkerLifecycle.  An absent worker is about to       *)
+(* start.                                                                     *)
+(******************************************************************************)
 
 PhaseOf(w)  == IF phase[w] = "absent" THEN "Initializing" ELSE phase[w]
 PortOf(w)   == IF port[w] = "none" THEN "opening" ELSE port[w]
 
-\* One instance for the one worker that is looked at: an instance for each would be built anew in each step.
+\* One instance, for one worker: the checker would build an instance for each worker anew in each step.
 Watched == 1
 
 LifePhase == PhaseOf(Watched)
@@ -61,18 +63,18 @@ Life == INSTANCE WorkerLifecycle WITH
             phase <- LifePhase, rung <- LifeRung, timers <- LifeTimers, port <- LifePort, pending <- << >>,
             leases <- Leases, sessions <- HasOne
 
-\* A fact that is told in the moment in which it happens.
-HeardAtOnce == /\ \/ Life!React("Started")      /\ LifePort = "opening"                    /\ LifePort' = "open"
-                  \/ Life!React("StartFailed")  /\ LifePort = "opening"                    /\ LifePort' = "broken"
-                  \/ Life!React("Exited")   /\ LifePort \in {"opening", "open", "broken"} /\ LifePort' = "exited"
-                  \/ Life!React("Released") /\ LifePort = "exited" /\ LifeRung = "Reap" /\ LifePort' = "released"
+\* A fact that is handled when it happens.
+HeardAtOnce == /\ \/ Life!React("Started")     /\ LifePort = "opening"                         /\ LifePort' = "open"
+                  \/ Life!React("StartFailed") /\ LifePort = "opening"                         /\ LifePort' = "broken"
+                  \/ Life!React("Exited")      /\ LifePort \in {"opening", "open", "broken"}   /\ LifePort' = "exited"
+                  \/ Life!React("Released")    /\ LifePort = "exited" /\ LifeRung = "Reap"     /\ LifePort' = "released"
                /\ Leases' = Leases /\ HasOne' = HasOne
 
-\* The first lease of the first session on a worker.
+\* The first lease of a worker's first session.
 BoundByGrant == /\ LifePhase = "Ready" /\ Life!React("Checkout")
                 /\ Leases' = Leases + 1 /\ HasOne' = TRUE /\ LifePort' = LifePort
 
-\* The end of the probe in which a worker says once too often that it is not well.
+\* The end of a health check in which a worker reports itself unhealthy too often.
 RetiredByProbe == /\ LifePhase = "Busy" /\ LifePhase' = "Lingering"
                   /\ Leases' = Leases - 1 /\ HasOne' = HasOne
                   /\ LifeRung' = LifeRung /\ LifePort' = LifePort
@@ -81,6 +83,6 @@ TwoAtOnce == HeardAtOnce \/ BoundByGrant \/ RetiredByProbe
 
 AWorkerLivesByItsTable == Life!Init /\ [][TwoAtOnce \/ Life!Next]_LifeVars
 
-\* Where one worker is all there is, it is not spared because nobody could replace it.
+\* A pool of one worker has no replacement for it, and does not spare it for that.
 AnyIsBearable(w) == w \in Workers
 ================================================================================

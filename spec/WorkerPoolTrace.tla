@@ -1,18 +1,17 @@
 ---------------------------- MODULE WorkerPoolTrace ----------------------------
-(*******************************************************************************)
-(* What a trace of a real pool is checked against: WorkerPool, and one step    *)
-(* more.                                                                       *)
-(*                                                                             *)
-(* A real pool opens workers without end, and a worker of the specification is *)
-(* opened once.  So one that is gone for good is forgotten, and its number is  *)
-(* given to another.  Nothing is hidden by that: no action looks at a worker   *)
-(* that is Terminated unless somebody still holds a lease on it, or a session  *)
-(* is bound to it; and nothing but the order in which they are opened tells    *)
-(* absent workers apart.                                                       *)
-(*                                                                             *)
-(* Clients and sessions need no such step.  WorkerPool itself lets their names *)
-(* come again.                                                                 *)
-(*******************************************************************************)
+(******************************************************************************)
+(* The module that traces of real pools are checked against: WorkerPool,      *)
+(* and one more action.                                                       *)
+(*                                                                            *)
+(* A real pool opens workers without end, while a worker of the               *)
+(* specification is opened once.  So a worker that is gone is forgotten, and  *)
+(* its number is given to another.  That hides nothing: an action looks at a  *)
+(* Terminated worker only while a lease on it is out or a session is bound    *)
+(* to it, and absent workers differ only in the order in which they open.     *)
+(*                                                                            *)
+(* Clients and sessions need no such action.  In WorkerPool their names are   *)
+(* reused already.                                                            *)
+(******************************************************************************)
 EXTENDS WorkerPool
 
 IsForgettable(w) == /\ phase[w] = "Terminated" /\ port[w] = "released"
@@ -22,7 +21,7 @@ IsForgettable(w) == /\ phase[w] = "Terminated" /\ port[w] = "released"
 Forget(w) == /\ IsForgettable(w)
              /\ phase' = [phase EXCEPT ![w] = "absent"]
              /\ PortBecomes(w, "none")
-             /\ rung' = rung /\ marked' = marked
+             /\ rung' = rung /\ ReplacingStay
              /\ ClientsStay /\ SessionsStay /\ PoolStays
 
 ================================================================================

@@ -1,28 +1,28 @@
 //! Any order of events in a pool, and any inputs at all.
 //!
-//! The first bytes are a policy and a way to live. *Beside the model*, each following pair of bytes is something that happens, to one
-//! of those to whom it can: what the pool says and shows is what the model does, and what must hold holds. With a *hostile driver*
-//! each six bytes are an input that may be about nobody that there is, or come when it cannot: it is taken, late or an error, and
-//! the pool ends all the same.
+//! The first six bytes are a policy and choose one of two modes. *Beside the model*, each further pair of bytes is an action
+//! that can happen: the pool gives the effects and shows the state that the model predicts. With a *hostile driver*, each
+//! further six bytes are an input that may be illegal or have no subject: the pool handles it, counts it as late or rejects
+//! it, stays within its bounds, and still shuts down.
 
 use std::time::Duration;
 
-use ostler::supervisor::{Effect, Fault, Input, Milestone, PortFact, Supervisor, Timer};
+use ostler::supervisor::{Effect, Fault, Input, LeaseEnd, Milestone, PortFact, Supervisor, Timer};
 use ostler::{LeaseId, Policy, SessionId, WaiterId, WorkerId, worker};
 
 use crate::beside;
 use crate::model_actions::{Action, FACTS, FAULTS, MEMORY, TENTHS};
 
-/// What a run came to.
+/// What a run covered.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// The kinds of actions that happened, by their number; those that could not happen are not counted.
+    /// The kinds of the actions that applied, by number.
     pub(crate) actions: Vec<usize>,
     pub(crate) steps: usize,
 }
 
-/// How many kinds of actions there are.
-pub(crate) const KINDS: usize = 34;
+/// Kinds of actions.
+pub(crate) const KINDS: usize = 39;
 
 pub(crate) fn run(data: &[u8]) -> Seen {
     let Some((head, rest)) = data.split_first_chunk::<6>() else {
@@ -36,7 +36,7 @@ pub(crate) fn run(data: &[u8]) -> Seen {
     }
 }
 
-/// A small pool with limits that are soon reached.
+/// A small pool with low limits.
 fn policy(head: [u8; 6]) -> Policy {
     let [a, b, c, d, e, f] = head.map(usize::from);
     let small = |byte: usize, least: usize, count: usize| least + byte % count;
@@ -53,6 +53,7 @@ fn policy(head: [u8; 6]) -> Policy {
         max_worker_requests: Some(small(e, 1, 8) as u64),
         max_worker_memory: Some(MEMORY),
         min_worker_life: Duration::from_secs((f % 2) as u64),
+        cancel_grace: (f / 2 % 2 == 0).then_some(Duration::from_secs(1)),
         ..Policy::new(small(a, 1, 4))
     }
 }
@@ -75,7 +76,7 @@ fn beside_the_model(policy: Policy, rest: &[u8]) -> Seen {
 
 fn action(kind: usize, which: u8) -> Action {
     use Action as A;
-    // Of `which`, a part says to whom, and the rest how.
+    // A part of `which` chooses the subject, the rest the details.
     let (index, rest) = (usize::from(which), u64::from(which));
     match kind {
         0 => A::Come,
@@ -90,18 +91,18 @@ fn action(kind: usize, which: u8) -> Action {
         9 => A::Crash(which),
         10 => A::Exit(which),
         11 => A::Release(which),
-        12 => A::AnswerWell(which),
-        13 => A::AnswerUnwell(which),
+        12 => A::AnswerHealthy(which),
+        13 => A::AnswerUnhealthy(which),
         14 => A::AnswerBadly(which),
         15 => A::Weigh(which / 3, TENTHS[index % 3]),
         16 => A::Hang(which),
         17 => A::MissProbe(which),
-        18 => A::EndPause(which),
-        19 => A::FallDue(which),
-        20 => A::Look,
+        18 => A::ElapseBackoff(which),
+        19 => A::ReachMilestone(which),
+        20 => A::SweepSessions,
         21 => A::Recycle(which),
         22 => A::RecycleAll,
-        23 if which.is_multiple_of(2) => A::Pause,
+        23 if which.is_multiple_of(2) => A::Drain,
         23 => A::Resume,
         24 => A::Resize(1 + index % 6),
         25 if which == 0 => A::Shutdown,
@@ -113,7 +114,12 @@ fn action(kind: usize, which: u8) -> Action {
         30 => A::OpenSessionAgain(which),
         31 => A::EndSessionAgain(which),
         32 => A::ComeForEnded(which),
-        _ => A::TellNonsense(which / 4, FACTS[index % 4]),
+        33 => A::Abandon(which / 3, FAULTS[index % 3]),
+        34 => A::CancelCleanly(which),
+        35 => A::CancelBadly(which),
+        36 => A::MissCancel(which),
+        37 => A::CancelLate(which),
+        _ => A::ReportNonsense(which / 4, FACTS[index % 4]),
     }
 }
 
@@ -125,7 +131,7 @@ fn with_a_hostile_driver(policy: Policy, rest: &[u8]) -> Seen {
         let input = input(bytes.try_into().expect("six of them"));
         seen.steps += 1;
         if supervisor.feed(input).is_err() {
-            // It says that nothing has changed.
+            // An error leaves the pool unchanged.
             assert_eq!(
                 format!("{supervisor:?}"),
                 format!("{before:?}"),
@@ -147,7 +153,7 @@ fn with_a_hostile_driver(policy: Policy, rest: &[u8]) -> Seen {
         let Some(view) = supervisor.workers().next() else {
             break;
         };
-        // Whatever it was made to believe: an exit and a release are what ends each port.
+        // Whatever the driver reported before, an exit and a release end each worker.
         let worker = view.worker;
         for fact in [PortFact::Exited, PortFact::Released] {
             let _ = supervisor.feed(Input::Port { worker, fact });
@@ -158,16 +164,16 @@ fn with_a_hostile_driver(policy: Policy, rest: &[u8]) -> Seen {
     seen
 }
 
-/// What holds whatever the driver says.
+/// What holds whatever the driver reports.
 fn is_bounded(supervisor: &Supervisor) {
     let policy = supervisor.policy();
     assert!(supervisor.waiting() <= policy.max_waiting);
     assert!(supervisor.sessions() <= policy.max_sessions);
-    // Slots that a larger size had are given up as they become empty.
+    // A shrunk pool gives up its surplus slots as they become empty.
     assert!(supervisor.workers().count() <= 6 + policy.surge);
 }
 
-/// Any input, about names that are often somebody's.
+/// Any input, with ids that often exist.
 fn input(bytes: [u8; 6]) -> Input {
     let [kind, a, b, c, d, e] = bytes;
     let worker = WorkerId {
@@ -190,7 +196,8 @@ fn input(bytes: [u8; 6]) -> Input {
         Milestone::Stable,
         Milestone::Age,
     ];
-    match kind % 15 {
+    let fault = [Fault::Abandoned, Fault::TimedOut, Fault::ProtocolBroken][usize::from(e % 3)];
+    match kind % 16 {
         0 => Input::Checkout {
             waiter,
             session: (c % 2 == 0).then_some(session),
@@ -200,12 +207,11 @@ fn input(bytes: [u8; 6]) -> Input {
             lease,
             calls: u64::from(d),
             errors: u64::from(e),
-            fault: [
-                None,
-                Some(Fault::Abandoned),
-                Some(Fault::TimedOut),
-                Some(Fault::ProtocolBroken),
-            ][usize::from(d % 4)],
+            end: match d % 3 {
+                0 => LeaseEnd::Clean,
+                1 => LeaseEnd::Fault(fault),
+                _ => LeaseEnd::Cancellable(fault),
+            },
         },
         3 => Input::Port {
             worker,
@@ -217,7 +223,7 @@ fn input(bytes: [u8; 6]) -> Input {
             ][usize::from(d % 4)],
         },
         4 => Input::Elapsed {
-            timer: match d % 5 {
+            timer: match d % 6 {
                 0 => Timer::Worker {
                     worker,
                     timer: machines[usize::from(e % 3)],
@@ -228,6 +234,7 @@ fn input(bytes: [u8; 6]) -> Input {
                     milestone: milestone[usize::from(e % 4)],
                 },
                 2 => Timer::Probe { lease },
+                5 => Timer::Cancel { lease },
                 3 => Timer::Backoff {
                     generation: u64::from(e % 8),
                 },
@@ -250,6 +257,10 @@ fn input(bytes: [u8; 6]) -> Input {
         12 => Input::Resume,
         13 => Input::Resize {
             size: usize::from(a % 7),
+        },
+        14 => Input::CancelEnded {
+            lease,
+            clean: d % 2 == 0,
         },
         _ if a == 0 => Input::Shutdown,
         _ => Input::Checkout {

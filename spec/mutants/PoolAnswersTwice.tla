@@ -1,6 +1,6 @@
-\* Rejected by WaitsOnce: a client that is granted a lease stays in the queue, and is answered again.
+\* Rejected by WaitsOnce: a client that is granted a lease stays in the queue and is answered again.
 --------------------------- MODULE PoolAnswersTwice ----------------------------
 EXTENDS WorkerPool
 
-NobodyLeaves(c) == queue' = IF c \in Clients THEN queue ELSE << >>
+StaysQueued(c) == queue' = IF c \in Clients THEN queue ELSE << >>
 ================================================================================

@@ -1,4 +1,4 @@
-\* Rejected by TheSizeIsRestored: a back-off does not end, and its position stays empty.
+\* Rejected by TheSizeIsRestored: a backoff never elapses, and its vacancy stays empty.
 -------------------------- MODULE PoolBackoffEndless ---------------------------
 EXTENDS WorkerPool
 

@@ -1,6 +1,6 @@
-\* Rejected by EveryWaiterIsAnswered: a call may take for ever, and keeps its worker.
+\* Rejected by EveryWaitEnds: a call may take for ever and keep its worker.
 ------------------------ MODULE PoolCallsWithoutTimeout ------------------------
 EXTENDS WorkerPool
 
-Perhaps(c) == c \notin Clients /\ GiveUp(c)
+Maybe(c) == c \notin Clients /\ GiveUp(c)
 ================================================================================

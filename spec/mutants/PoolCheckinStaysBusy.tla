@@ -1,4 +1,4 @@
-\* Rejected by LeaseMatchesPhase: a worker that was given back is not on offer again.
+\* Rejected by LeaseMatchesPhase: a returned worker stays busy.
 ------------------------- MODULE PoolCheckinStaysBusy --------------------------
 EXTENDS WorkerPool
 

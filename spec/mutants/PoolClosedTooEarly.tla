@@ -2,6 +2,6 @@
 -------------------------- MODULE PoolClosedTooEarly ---------------------------
 EXTENDS WorkerPool
 
-NobodyServes == /\ stage = "Closing" /\ queue = << >>
-                /\ In({"Lingering", "Finishing"}) = {} /\ \A s \in Sessions : ~SessionIsLost(s)
+NoneServes == /\ stage = "Stopping" /\ queue = << >>
+              /\ \A s \in Sessions : ~SessionIsLost(s)
 ================================================================================

@@ -1,4 +1,4 @@
-\* Rejected by NobodyWaitsInVain: a waiter is left behind in a crash loop.
+\* Rejected by NoClientWaitsInCrashLoop: a waiting client is not refused in a crash loop.
 -------------------------- MODULE PoolCrashLoopSilent --------------------------
 EXTENDS WorkerPool
 

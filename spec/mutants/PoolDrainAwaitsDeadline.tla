@@ -1,4 +1,4 @@
-\* Rejected by DrainsEndWithSessions: a drain that nothing holds back waits for its deadline.
+\* Rejected by DrainsEndWithSessions: a drained worker waits for its deadline.
 ------------------------ MODULE PoolDrainAwaitsDeadline ------------------------
 EXTENDS WorkerPool
 

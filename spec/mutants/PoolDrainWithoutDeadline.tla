@@ -1,6 +1,6 @@
-\* Rejected by EveryDrainEnds: a drain may take for ever.
+\* Rejected by EveryDrainEnds: a worker may drain for ever.
 ----------------------- MODULE PoolDrainWithoutDeadline ------------------------
 EXTENDS WorkerPool
 
-Some == \E w \in Workers : CoolingEnds \/ StartEnds(w) \/ NextRungIsTaken(w) \/ KillEnds(w) \/ Released(w)
+Some == \E w \in Workers : BackoffElapsed \/ StartEnds(w) \/ NextRungIsTaken(w) \/ KillEnds(w) \/ Released(w)
 ================================================================================

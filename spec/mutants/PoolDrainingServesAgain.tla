@@ -1,4 +1,5 @@
-\* Rejected by DrainingNeverServesAgain: a draining worker is on offer again when its lease is given back.
+\* Rejected by DrainingNeverServesAgain: a draining worker is ready again when its lease is
+\* returned.
 ------------------------ MODULE PoolDrainingServesAgain ------------------------
 EXTENDS WorkerPool
 

@@ -1,4 +1,5 @@
-\* Rejected by TerminatedIsReleased: a worker ends when its port has exited, not when it is released.
+\* Rejected by TerminatedIsReleased: a worker ends when its process exits, not when its port is
+\* released.
 ------------------------- MODULE PoolEndsBeforeRelease -------------------------
 EXTENDS WorkerPool
 

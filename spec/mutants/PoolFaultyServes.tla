@@ -1,4 +1,4 @@
-\* Rejected by FaultedNeverServes: a worker that was found faulty serves again.
+\* Rejected by FaultedNeverServes: a worker serves on after a fault.
 --------------------------- MODULE PoolFaultyServes ----------------------------
 EXTENDS WorkerPool
 

@@ -1,4 +1,4 @@
-\* Rejected by GrantsAreEarned: a draining worker is leased to a client that has no session there.
+\* Rejected by GrantsAreEarned: a draining worker is granted to a client without a session there.
 ------------------------- MODULE PoolGrantsToDraining --------------------------
 EXTENDS WorkerPool
 

@@ -2,5 +2,5 @@
 ---------------------------- MODULE PoolKillIgnored ----------------------------
 EXTENDS WorkerPool
 
-Some == \E w \in Workers : CoolingEnds \/ StartEnds(w) \/ DrainElapsed(w) \/ NextRungIsTaken(w) \/ Released(w)
+Some == \E w \in Workers : BackoffElapsed \/ StartEnds(w) \/ DrainElapsed(w) \/ NextRungIsTaken(w) \/ Released(w)
 ================================================================================

@@ -1,4 +1,4 @@
-\* Rejected by FirstComeFirstServed: the queue is served from its wrong end.
+\* Rejected by FirstComeFirstServed: the queue is served from its end.
 ------------------------ MODULE PoolLastComeFirstServed ------------------------
 EXTENDS WorkerPool
 

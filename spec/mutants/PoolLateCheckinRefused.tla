@@ -1,4 +1,4 @@
-\* Rejected by NeverRefused: the table refuses a lease that is given back late.
+\* Rejected by NeverRefused: the table refuses a lease that is returned late.
 ------------------------ MODULE PoolLateCheckinRefused -------------------------
 EXTENDS WorkerPool
 

@@ -1,4 +1,4 @@
-\* Rejected by AtMostOneLease: a busy worker is leased to a second client.
+\* Rejected by AtMostOneLease: a busy worker is granted to a second client.
 ---------------------------- MODULE PoolLeasesTwice ----------------------------
 EXTENDS WorkerPool
 

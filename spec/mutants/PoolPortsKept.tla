@@ -1,6 +1,6 @@
-\* Rejected by ShutdownEnds: a port that has exited is never released.
+\* Rejected by ShutdownEnds: the port of an exited process is never released.
 ----------------------------- MODULE PoolPortsKept -----------------------------
 EXTENDS WorkerPool
 
-Some == \E w \in Workers : CoolingEnds \/ StartEnds(w) \/ DrainElapsed(w) \/ NextRungIsTaken(w) \/ KillEnds(w)
+Some == \E w \in Workers : BackoffElapsed \/ StartEnds(w) \/ DrainElapsed(w) \/ NextRungIsTaken(w) \/ KillEnds(w)
 ================================================================================

@@ -1,4 +1,5 @@
-\* Rejected by WaitersAreToldWhy: whoever leaves the queue takes all others with it, and nobody tells them.
+\* Rejected by EveryClientIsAnswered: when a client leaves the queue, the others leave it
+\* unanswered.
 --------------------------- MODULE PoolQueueDropped ----------------------------
 EXTENDS WorkerPool
 

@@ -1,6 +1,6 @@
-\* Rejected by QueueIsBounded: nobody is refused because too many wait.
+\* Rejected by QueueIsBounded: no client is refused for a full queue.
 -------------------------- MODULE PoolQueueUnbounded ---------------------------
 EXTENDS WorkerPool
 
-Nobody(c) == c \notin Clients
+Never(c) == c \notin Clients
 ================================================================================

@@ -1,4 +1,4 @@
-\* Rejected by TerminatedIsFinal: a worker that has ended is opened again.
+\* Rejected by TerminatedIsFinal: a terminated worker is opened again.
 ------------------------- MODULE PoolReopensTerminated -------------------------
 EXTENDS WorkerPool
 

@@ -1,4 +1,4 @@
-\* Rejected by LimitsKeepTheSize: a worker at its limit is retired before its replacement serves.
+\* Rejected by ReplacingKeepsTheSize: a worker at its limit retires before its replacement is ready.
 --------------------------- MODULE PoolRetiresFirst ----------------------------
 EXTENDS WorkerPool
 

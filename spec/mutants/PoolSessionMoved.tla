@@ -1,4 +1,4 @@
-\* Rejected by SessionsNeverMove: a session is served by whoever is ready, and moves there silently.
+\* Rejected by SessionsNeverMove: a session silently moves to any ready worker.
 --------------------------- MODULE PoolSessionMoved ----------------------------
 EXTENDS WorkerPool
 

@@ -1,4 +1,4 @@
-\* Rejected by SessionsKeepToTheirWorker: a first lease does not bind its session.
+\* Rejected by SessionsKeepToTheirWorker: the first lease does not bind its session.
 -------------------------- MODULE PoolSessionNotBound --------------------------
 EXTENDS WorkerPool
 

@@ -1,8 +1,8 @@
-\* Rejected by SessionsAreBounded: sessions are opened beyond their number.
+\* Rejected by SessionsAreBounded: more than MaxSessions sessions are opened.
 ------------------------- MODULE PoolSessionsUnbounded -------------------------
 EXTENDS WorkerPool
 
-Always(s) == /\ session[s] = "closed" /\ TakesNewcomers
+Always(s) == /\ session[s] = "closed" /\ AcceptsNew
              /\ SessionBecomes(s, "unbound")
              /\ WorkersStay /\ ClientsStay /\ PoolStays
 ================================================================================

@@ -1,6 +1,6 @@
-\* Rejected by SurplusIsShut: what a shrink left has its ports for ever.
+\* Rejected by SurplusIsReleased: the surplus of a shrink keeps its ports for ever.
 -------------------------- MODULE PoolShrinkForgotten --------------------------
 EXTENDS WorkerPool
 
-Nobody(w) == w \notin Workers
+Never(w) == w \notin Workers
 ================================================================================

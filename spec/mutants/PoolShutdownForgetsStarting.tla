@@ -1,4 +1,4 @@
-\* Rejected by ShutdownForgetsNobody: a shutdown forgets a worker that is starting.
+\* Rejected by ShutdownRetiresAll: a shutdown forgets a starting worker.
 ---------------------- MODULE PoolShutdownForgetsStarting ----------------------
 EXTENDS WorkerPool
 

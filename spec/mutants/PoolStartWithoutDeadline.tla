@@ -2,5 +2,5 @@
 ----------------------- MODULE PoolStartWithoutDeadline ------------------------
 EXTENDS WorkerPool
 
-Some == \E w \in Workers : CoolingEnds \/ DrainElapsed(w) \/ NextRungIsTaken(w) \/ KillEnds(w) \/ Released(w)
+Some == \E w \in Workers : BackoffElapsed \/ DrainElapsed(w) \/ NextRungIsTaken(w) \/ KillEnds(w) \/ Released(w)
 ================================================================================

@@ -1,6 +1,6 @@
-\* Rejected by PortsHavePlaces: a worker is started where there is no place for it.
+\* Rejected by PortsHaveSlots: a worker is started without a free slot.
 -------------------------- MODULE PoolSurgeUnbounded ---------------------------
 EXTENDS WorkerPool
 
-Anywhere == stage = "Open" /\ Count(Staff) + cooling < size
+Anywhere == stage = "Open" /\ Count(Staff) + backoff < size
 ================================================================================

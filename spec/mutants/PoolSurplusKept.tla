@@ -1,6 +1,6 @@
-\* Rejected by NoSurplus: a pool that was made smaller keeps all its workers.
+\* Rejected by NoSurplus: a pool that shrank keeps all its workers.
 ---------------------------- MODULE PoolSurplusKept ----------------------------
 EXTENDS WorkerPool
 
-Nobody(w) == w \notin Workers
+Never(w) == w \notin Workers
 ================================================================================

@@ -1,4 +1,5 @@
-\* Rejected by NobodyWaitsBesideIdle: a worker that becomes ready while two clients wait wakes neither.
+\* Rejected by NoClientWaitsBesideIdle: a worker that becomes ready while two clients wait is
+\* granted to neither.
 ---------------------------- MODULE PoolWakeUpLost -----------------------------
 EXTENDS WorkerPool
 

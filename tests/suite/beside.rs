@@ -1,15 +1,14 @@
-//! The supervisor in its [`World`], beside a [`Model`]: what it says and shows is what the model does.
+//! The supervisor in its [`World`], compared with a [`Model`] after each input.
 
 use std::time::Duration;
 
-use ostler::supervisor::Event;
-use ostler::supervisor::{Effect, Input, Milestone, Order, Timer};
+use ostler::supervisor::{Effect, Event, Input, Milestone, Timer};
 use ostler::{Policy, SessionId, WaiterId, WorkerId};
 
 use crate::model::{Home, Model};
 use crate::world::World;
 
-/// A pool that is as the model of a new one is.
+/// A new pool and its model.
 pub(crate) fn begin(policy: Policy) -> (World, Model) {
     let model = Model::new(policy);
     (begin_with(&model), model)
@@ -22,7 +21,7 @@ pub(crate) fn begin_with(model: &Model) -> World {
     world
 }
 
-/// Lets happen what has happened to the model: whether it came late.
+/// Feeds the pool what the model was fed. Returns whether the pool counted it as late.
 pub(crate) fn follow(world: &mut World, model: &Model) -> bool {
     let Some(input) = model.input else {
         return false;
@@ -32,7 +31,7 @@ pub(crate) fn follow(world: &mut World, model: &Model) -> bool {
         None => world.feed(input),
         Some(illegal) => {
             assert_eq!(world.supervisor.feed(input), Err(illegal));
-            world.said = world.supervisor.take_effects().collect();
+            world.effects = world.supervisor.take_effects().collect();
         }
     }
     compare(world, model);
@@ -40,14 +39,14 @@ pub(crate) fn follow(world: &mut World, model: &Model) -> bool {
     world.supervisor.counters().stale > stale
 }
 
-/// With clients that let go, whatever has happened, the pool comes back to its size, and a shutdown to its end: everybody has
-/// had an answer, and nothing is left.
+/// Whatever has happened: once clients return their leases, the pool comes back to its size, and a shutdown ends. Every
+/// client has had an answer, and nothing is left.
 pub(crate) fn end(mut world: World) {
     let closing = world.supervisor.is_closing();
     let size = world.supervisor.policy().size;
     world.check_in_all();
     if !closing {
-        // L3: there is no state that a pool whose workers start does not leave.
+        // L3: a pool whose workers start recovers from every state.
         world.run_out();
         world.check_in_all();
         world.run_out();
@@ -58,21 +57,24 @@ pub(crate) fn end(mut world: World) {
     world.run_out();
     assert_eq!((world.phases(), world.closed), (vec![], 1));
     assert!(world.waiting.is_empty() && world.ports.is_empty() && world.timers.is_empty());
-    assert!(world.sessions.is_empty() && world.health.is_empty() && world.probes.is_empty());
+    assert!(world.sessions.is_empty() && world.recurring.is_empty());
+    assert!(world.probes.is_empty() && world.cancelling.is_empty());
+    assert_eq!(world.shutdown_drained, 1);
     let counters = world.supervisor.counters();
     assert_eq!(counters.opened, counters.released);
     assert_eq!(counters.granted as usize, world.granted.len());
 }
 
-/// What the pool says is what it must say. The order counts where there is one to keep: among what concerns one worker,
-/// one client, one session, one timer of the pool's, or the pool as a whole.
+/// The pool's effects are those of the model. Their order counts among those about one worker, one client, one session, one
+/// timer, or the pool as a whole.
 fn compare(world: &World, model: &Model) {
-    let by_subject = |said: &[Effect]| {
-        let mut said: Vec<(Subject, Effect)> = said.iter().map(|e| (subject(e), *e)).collect();
-        said.sort_by_key(|(subject, _)| *subject);
-        said
+    let by_subject = |effects: &[Effect]| {
+        let mut effects: Vec<(Subject, Effect)> =
+            effects.iter().map(|e| (subject(e), *e)).collect();
+        effects.sort_by_key(|(subject, _)| *subject);
+        effects
     };
-    let (must, does) = (by_subject(&model.effects), by_subject(&world.said));
+    let (must, does) = (by_subject(&model.effects), by_subject(&world.effects));
     let agree = must.len() == does.len()
         && must
             .iter()
@@ -80,7 +82,7 @@ fn compare(world: &World, model: &Model) {
             .all(|(must, does)| must.0 == does.0 && agree(must.1, does.1));
     assert!(
         agree,
-        "to {:?} the pool says\n{does:#?}\nand must say\n{must:#?}",
+        "after {:?} the pool gives\n{does:#?}\nand must give\n{must:#?}",
         model.input
     );
 }
@@ -100,12 +102,16 @@ fn subject(effect: &Effect) -> Subject {
         Effect::Event(event) => Subject::Worker(Event::worker(event)),
         Effect::Grant { waiter, .. } | Effect::Refuse { waiter, .. } => Subject::Client(*waiter),
         Effect::SessionEnded { session, .. } => Subject::Session(*session),
-        Effect::StartTimer { timer, .. } | Effect::CancelTimer { timer } => Subject::Timer(*timer),
-        Effect::Rolled(_) | Effect::Drained | Effect::Closed => Subject::Pool,
+        Effect::StartTimer { timer, .. } | Effect::CancelTimer { timer } => match timer.worker() {
+            Some(worker) => Subject::Worker(worker),
+            None => Subject::Timer(*timer),
+        },
+        Effect::RollingEnded(_) | Effect::DrainEnded(_) => Subject::Pool,
+        Effect::ShutdownDrained | Effect::Closed => Subject::Pool,
     }
 }
 
-/// L14: pauses, checks and ages are changed at random by a tenth at most; everything else is as the model says.
+/// L14: backoffs, health checks and ages have a jitter of a tenth; everything else is as in the model.
 fn agree(must: Effect, does: Effect) -> bool {
     match (started(must), started(does)) {
         (Some((timer, nominal)), Some((same, drawn))) => {
@@ -126,16 +132,12 @@ fn agree(must: Effect, does: Effect) -> bool {
 
 fn started(effect: Effect) -> Option<(Timer, Duration)> {
     match effect {
-        Effect::StartTimer { timer, after }
-        | Effect::Worker {
-            order: Order::StartTimer { timer, after },
-            ..
-        } => Some((timer, after)),
+        Effect::StartTimer { timer, after } => Some((timer, after)),
         _ => None,
     }
 }
 
-/// What is seen of the pool is what must be.
+/// The pool shows what the model shows.
 fn look(world: &World, model: &Model) {
     let pool = &world.supervisor;
     let input = model.input;
@@ -147,7 +149,7 @@ fn look(world: &World, model: &Model) {
     assert_eq!(pool.policy(), &model.policy, "after {input:?}");
     assert_eq!(pool.waiting(), model.waiting(), "after {input:?}");
     assert_eq!(pool.sessions(), model.open_sessions(), "after {input:?}");
-    assert_eq!(pool.is_closing(), model.closing, "after {input:?}");
+    assert_eq!(pool.is_closing(), model.is_closing(), "after {input:?}");
     for session in &model.sessions {
         let home = match session.home {
             Home::Worker(home) => Some(home),

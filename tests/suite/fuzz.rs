@@ -1,6 +1,6 @@
-//! Do the bodies of the fuzz targets hold on their corpora, and on what nobody has tried yet?
+//! Do the fuzz bodies pass on their corpora and on new random inputs?
 //!
-//! `fuzz/` runs the same bodies for as long as one likes.
+//! `fuzz/` runs the same bodies without a limit.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use crate::derived_table::{Table, Verdict};
 use crate::{fuzz_supervisor_events as supervisor_events, fuzz_worker_inputs as worker_inputs};
 
-/// The committed corpus of a target: what fuzzing found worth keeping.
+/// The committed corpus of a target.
 fn corpus(target: &str) -> Vec<Vec<u8>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")
@@ -49,9 +49,9 @@ fn the_corpus_of_worker_inputs_makes_every_transition() {
     }
 }
 
-/// The corpus of `supervisor_events` lets everything happen that can.
+/// The corpus of `supervisor_events` contains every kind of action.
 #[test]
-fn the_corpus_of_supervisor_events_lets_everything_happen() {
+fn the_corpus_of_supervisor_events_has_every_action() {
     let mut seen = BTreeSet::new();
     for data in corpus("supervisor_events") {
         seen.extend(supervisor_events::run(&data).actions);
@@ -62,13 +62,13 @@ fn the_corpus_of_supervisor_events_lets_everything_happen() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
-    /// Any bytes are a life of workers that keeps to the table and to the promises.
+    /// Any bytes are a sequence of inputs under which workers follow the table.
     #[test]
     fn worker_inputs(data in prop::collection::vec(any::<u8>(), 0..256)) {
         crate::fuzz_worker_inputs::run(&data);
     }
 
-    /// Any bytes are a life of a pool that keeps its promises, or a driver that cannot break them.
+    /// Any bytes are a sequence of events that the pool handles as the model predicts, or a hostile driver that it survives.
     #[test]
     fn supervisor_events(data in prop::collection::vec(any::<u8>(), 0..512)) {
         crate::fuzz_supervisor_events::run(&data);

@@ -1,4 +1,4 @@
-//! Everything that can happen to the real [`Supervisor`](ostler::Supervisor) of a small pool, in every order.
+//! Explores everything that can happen to the real [`Supervisor`](ostler::Supervisor) of a small pool, in every order.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -12,35 +12,34 @@ use crate::graph_node::Node;
 use crate::graph_step::Happening;
 use crate::trace_mirror::Client;
 
-/// A small pool, and how much may happen to it.
+/// A small pool, and what may happen to it.
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) policy: Policy,
     pub(crate) clients: usize,
     pub(crate) sessions: usize,
-    /// The sizes that it may be given.
+    /// The sizes that it may be resized to.
     pub(crate) sizes: Vec<usize>,
-    /// How often something may go wrong, or be wanted of it, in one history.
+    /// How often something may go wrong, or be requested by the owner, in one history.
     pub(crate) trouble: usize,
-    /// Whether this may happen here.
+    /// Whether this kind of event is included.
     pub(crate) may: fn(Happening) -> bool,
 }
 
-/// A step that was taken: from a state to another one, both by their numbers, in these actions.
+/// A step: from one state to another, by number, in these actions.
 pub(crate) type Step = (usize, usize, Vec<String>);
 
-/// What an exploration has found.
+/// The result of an exploration.
 #[derive(Debug)]
 pub(crate) struct Graph {
-    /// States of the code, by what the specification sees of them; two that look alike are one here.
-    pub(crate) states: Vec<[(&'static str, String); 14]>,
+    /// The states of the code in variables of the specification. States that look alike there are one.
+    pub(crate) states: Vec<[(&'static str, String); 16]>,
     /// The different steps between them.
     pub(crate) steps: Vec<Step>,
-    /// How many states the code itself has had, and how many steps it has taken.
+    /// How many states and steps the code itself has.
     pub(crate) nodes: usize,
     pub(crate) taken: usize,
-    /// How many workers the states speak of: more than were ever opened in one history, so that the specification has
-    /// as many that it might open.
+    /// Workers in a state of the specification: more than are opened in any history, so that one more can always open.
     pub(crate) workers: usize,
 }
 
@@ -63,7 +62,7 @@ impl World {
             taken: 0,
             workers,
         };
-        // The states by what the specification sees of them, and by everything.
+        // The states by their variables in the specification, and by everything.
         let (mut numbers, mut seen) = (HashMap::new(), HashMap::new());
         let mut steps = HashSet::new();
         let mut unexplored = VecDeque::new();
@@ -112,7 +111,7 @@ impl World {
         let sessions: Vec<usize> = (0..self.sessions).filter(open).collect();
         for (c, client) in node.mirror.clients.iter().enumerate() {
             match client {
-                // Clients are alike, so that it is enough to let the first come who can.
+                // Clients are alike, so only the first free one comes.
                 Client::Free if node.mirror.clients[..c].contains(&Client::Free) => {}
                 Client::Free => {
                     all.push(Happening::Checkout(c, None));
@@ -120,12 +119,17 @@ impl World {
                     all.extend(of_sessions);
                 }
                 Client::Waits(..) => all.push(Happening::GiveUp(c)),
-                Client::Holds(..) => all.extend([Happening::Checkin(c), Happening::Fault(c)]),
-                Client::Outside(_) => unreachable!("whoever comes in vain is told at once"),
+                Client::Holds(..) => {
+                    all.extend([Happening::Checkin(c), Happening::Fault(c)]);
+                    if node.supervisor.policy().cancel_grace.is_some() {
+                        all.push(Happening::Cancel(c));
+                    }
+                }
+                Client::Outside(_) => unreachable!("a rejected client is refused at once"),
             }
         }
         all.extend(sessions.iter().map(|s| Happening::EndSession(*s)));
-        // The specification gives a session's name to another one only when nobody uses it any more.
+        // The specification reuses a session's name once no client uses it.
         let free = |s: &usize| {
             let names = |client: &Client| match client {
                 Client::Free | Client::Outside(_) => false,
@@ -137,7 +141,7 @@ impl World {
         let closed = (0..self.sessions).find(free);
         all.extend(closed.map(Happening::OpenSession));
         if !sessions.is_empty() {
-            all.push(Happening::Looks);
+            all.push(Happening::Sweeps);
         }
     }
 
@@ -145,17 +149,17 @@ impl World {
         let serving: Vec<_> = (node.supervisor.workers())
             .filter(|view| matches!(view.phase, Phase::Ready | Phase::Busy))
             .collect();
-        let unmarked = serving.iter().filter(|view| view.replacing.is_none());
-        all.extend(unmarked.map(|view| Happening::Recycle(view.worker)));
-        if !serving.is_empty() {
+        let choosable = serving.iter().filter(|view| view.replacing.is_none());
+        all.extend(choosable.map(|view| Happening::Recycle(view.worker)));
+        if !serving.is_empty() || node.supervisor.is_closing() {
             all.push(Happening::RecycleAll);
         }
         if node.supervisor.is_draining() {
             all.push(Happening::Resume);
         }
-        // To be told once more.
-        if !node.supervisor.is_draining() || node.mirror.drained {
-            all.push(Happening::Pause);
+        // After its end, a drain can be requested again.
+        if node.mirror.intake != "Draining" {
+            all.push(Happening::Drain);
         }
         let size = node.supervisor.policy().size;
         let others = self.sizes.iter().filter(|other| **other != size);
@@ -194,17 +198,20 @@ fn of_workers(node: &Node, all: &mut Vec<Happening>) {
             Happening::ProbeElapses(lease),
         ]);
     }
-    all.extend(
-        node.mirror
-            .pauses
-            .iter()
-            .map(|pause| Happening::PauseEnds(*pause)),
-    );
+    for &lease in &node.mirror.cancels {
+        all.extend([
+            Happening::CancelEnded(lease, true),
+            Happening::CancelEnded(lease, false),
+            Happening::CancelElapses(lease),
+        ]);
+    }
+    let backoffs = node.mirror.backoffs.iter();
+    all.extend(backoffs.map(|backoff| Happening::BackoffElapses(*backoff)));
 }
 
 impl Node {
-    /// What tells this node from others: everything that it knows but names and counts that only grow. Of the names,
-    /// those of workers stay, because a lease that is given back late is about one of several that had the same slot.
+    /// A hash of everything in this node except ids and counters that only grow. Worker ids are included: a lease that is
+    /// returned late names one of several workers that had the same slot.
     fn fingerprint(&self) -> u64 {
         const GROWING: [&str; 11] = [
             "counters: ",
@@ -222,7 +229,7 @@ impl Node {
         let text = format!("{self:?}");
         let mut hasher = DefaultHasher::new();
         let mut kept = 0;
-        // Names begin after a space or a bracket.
+        // Field names follow a space or a bracket.
         for (space, _) in text.match_indices([' ', '(', '[', '{']) {
             let start = space + 1;
             let Some(name) = GROWING
@@ -247,7 +254,7 @@ impl Node {
     }
 }
 
-/// Whether what comes next is the generation of a worker.
+/// Whether the next field is the generation of a worker.
 fn ends_with_a_slot(text: &str) -> bool {
     let number = text
         .strip_suffix(", ")

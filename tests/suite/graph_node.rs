@@ -1,6 +1,6 @@
-//! One state of the real [`Supervisor`] with what is around it, as `spec/WorkerPool.tla` sees it.
+//! One state of the real [`Supervisor`] and its environment, as a state of `spec/WorkerPool.tla`.
 //!
-//! [`Node::variables`] is the mapping: a line for each variable of the specification.
+//! [`Node::variables`] is the mapping: an entry for each variable of the specification.
 
 use std::fmt::Write as _;
 
@@ -13,11 +13,11 @@ use crate::trace_mirror::{Client, Mirror, Worker, client_name, session_name};
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) supervisor: Supervisor,
-    /// What is around it. Workers that are gone are never forgotten here.
+    /// Its environment. Released workers are never forgotten here.
     pub(crate) mirror: Mirror,
-    /// How many names have been given out.
+    /// How many ids were given out.
     pub(crate) names: u64,
-    /// How much may still go wrong. What an exploration stops at; the pool knows nothing of it.
+    /// How much may still go wrong: the bound of an exploration.
     pub(crate) trouble: usize,
 }
 
@@ -45,9 +45,9 @@ impl Node {
         view.map_or(Phase::Terminated, |view| view.phase)
     }
 
-    /// The state of the specification that this is: each of its variables, from what the code shows of itself and what
-    /// its surroundings remember. `workers` is how many there can ever be.
-    pub(crate) fn variables(&self, workers: usize) -> [(&'static str, String); 14] {
+    /// The state of the specification: each of its variables, from what the supervisor shows and what its environment
+    /// remembers. `workers` is how many there can ever be.
+    pub(crate) fn variables(&self, workers: usize) -> [(&'static str, String); 16] {
         [
             (
                 "phase",
@@ -58,21 +58,23 @@ impl Node {
                 self.of_workers(workers, "none", |w| self.rung(w.id)),
             ),
             ("port", self.of_workers(workers, "none", |w| w.port)),
-            ("marked", self.replacing()),
+            ("replacing", self.replacing()),
+            ("rolling", set(self.mirror.rolling().into_iter())),
             (
                 "queue",
                 tuple(self.mirror.queue.iter().map(|c| client_name(*c))),
             ),
             ("asked", self.of_clients()),
-            ("leases", self.leases()),
+            ("leases", set(self.mirror.leases().into_iter())),
             (
                 "session",
                 self.of_sessions(|node, s| quoted(node.session_state(s))),
             ),
             ("home", self.of_sessions(Self::session_home)),
             ("size", self.supervisor.policy().size.to_string()),
-            ("cooling", self.mirror.pauses.len().to_string()),
+            ("backoff", self.mirror.backoffs.len().to_string()),
             ("failed", self.mirror.failed().to_string()),
+            ("restart", quoted(self.mirror.restart())),
             ("intake", quoted(self.intake())),
             ("stage", quoted(self.stage())),
         ]
@@ -88,46 +90,24 @@ impl Node {
         self.mirror.workers.get(n)?.as_ref()
     }
 
-    fn marked(&self) -> String {
-        let marked = self.supervisor.workers().filter(|view| {
+    fn replacing(&self) -> String {
+        let replacing = self.supervisor.workers().filter(|view| {
             view.replacing.is_some() && matches!(view.phase, Phase::Ready | Phase::Busy)
         });
-        set(marked.map(|view| self.number(view.worker).to_string()))
-    }
-
-    fn leases(&self) -> String {
-        let clients =
-            self.mirror
-                .clients
-                .iter()
-                .enumerate()
-                .filter_map(|(c, client)| match client {
-                    Client::Holds(lease, _) => Some((client_name(c), *lease)),
-                    _ => None,
-                });
-        let probes = self
-            .mirror
-            .probes
-            .iter()
-            .map(|lease| (quoted("monitor"), *lease));
-        set(clients
-            .chain(probes)
-            .map(|(holder, lease)| format!("<<{holder}, {}>>", self.number(lease.worker))))
+        set(replacing.map(|view| self.number(view.worker).to_string()))
     }
 
     fn intake(&self) -> &'static str {
-        match (self.supervisor.is_draining(), self.mirror.drained) {
-            (false, _) => "Open",
-            (true, false) => "Paused",
-            (true, true) => "Drained",
+        match self.supervisor.is_draining() {
+            false => "Open",
+            true => self.mirror.intake,
         }
     }
 
     fn stage(&self) -> &'static str {
-        match (self.supervisor.is_closing(), self.mirror.closed) {
-            (false, _) => "Open",
-            (true, false) => "Closing",
-            (true, true) => "Closed",
+        match self.supervisor.is_closing() {
+            false => "Open",
+            true => self.mirror.stage,
         }
     }
 

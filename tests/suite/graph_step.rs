@@ -1,8 +1,8 @@
-//! The steps of the real [`Supervisor`](ostler::Supervisor): what can happen to it, and by which inputs it learns of that.
+//! The steps of the real [`Supervisor`](ostler::Supervisor): what can happen, and the inputs that report it.
 //!
-//! What a step is in the actions of `spec/WorkerPool.tla` says the mirror, as it does of a trace.
+//! The mirror maps a step to actions of `spec/WorkerPool.tla`, as it does for a trace.
 
-use ostler::supervisor::{Fault, Input, Milestone, PortFact, Timer};
+use ostler::supervisor::{Fault, Input, LeaseEnd, Milestone, PortFact, Timer};
 use ostler::trace::Step;
 use ostler::worker;
 use ostler::{LeaseId, SessionId, WaiterId, WorkerId};
@@ -17,26 +17,30 @@ pub(crate) enum Happening {
     GiveUp(usize),
     Checkin(usize),
     Fault(usize),
+    /// A client gives up a call that its worker can be told to cancel.
+    Cancel(usize),
+    CancelEnded(LeaseId, bool),
+    CancelElapses(LeaseId),
     Port(WorkerId, PortFact),
     Deadline(WorkerId, Timer),
-    PauseEnds(Timer),
+    BackoffElapses(Timer),
     Check(WorkerId),
     Probed(LeaseId, bool),
     ProbeElapses(LeaseId),
     OpenSession(usize),
     EndSession(usize),
-    /// So many looks for unused sessions that each one that is unused expires.
-    Looks,
+    /// As many idle sweeps as an idle session needs to expire.
+    Sweeps,
     Recycle(WorkerId),
     RecycleAll,
-    Pause,
+    Drain,
     Resume,
     Resize(usize),
     Shutdown,
 }
 
 impl Happening {
-    /// Whether it costs a worker, or brings about more work than it takes: explorations allow only so much of it.
+    /// Whether it costs a worker or causes more work than it takes. Explorations bound how often that happens.
     pub(crate) fn is_trouble(self) -> bool {
         use Happening as H;
         match self {
@@ -44,19 +48,20 @@ impl Happening {
             H::Port(_, fact) => matches!(fact, PortFact::StartFailed | PortFact::Exited),
             H::Deadline(_, Timer::Worker { timer, .. }) => timer != worker::Timer::Rung,
             H::Probed(_, healthy) => !healthy,
-            H::ProbeElapses(_) | H::Pause => true,
+            H::CancelEnded(_, clean) => !clean,
+            H::ProbeElapses(_) | H::CancelElapses(_) | H::Drain => true,
             _ => false,
         }
     }
 
-    /// The inputs by which the pool learns of it.
+    /// The inputs that report it.
     fn inputs(self, node: &mut Node) -> Vec<Input> {
         use Happening as H;
-        let ended = |lease, fault| Input::LeaseEnded {
+        let ended = |lease, end| Input::LeaseEnded {
             lease,
             calls: 1,
             errors: 0,
-            fault,
+            end,
         };
         let elapsed = |timer| Input::Elapsed { timer };
         let name = node.name();
@@ -70,10 +75,13 @@ impl Happening {
                 Client::Waits(waiter, _) => Input::GaveUp { waiter },
                 other => panic!("{other:?} does not wait"),
             },
-            H::Checkin(c) => ended(node.held_by(c), None),
-            H::Fault(c) => ended(node.held_by(c), Some(Fault::Abandoned)),
+            H::Checkin(c) => ended(node.held_by(c), LeaseEnd::Clean),
+            H::Fault(c) => ended(node.held_by(c), LeaseEnd::Fault(Fault::Abandoned)),
+            H::Cancel(c) => ended(node.held_by(c), LeaseEnd::Cancellable(Fault::Abandoned)),
+            H::CancelEnded(lease, clean) => Input::CancelEnded { lease, clean },
+            H::CancelElapses(lease) => elapsed(Timer::Cancel { lease }),
             H::Port(worker, fact) => Input::Port { worker, fact },
-            H::Deadline(_, timer) | H::PauseEnds(timer) => elapsed(timer),
+            H::Deadline(_, timer) | H::BackoffElapses(timer) => elapsed(timer),
             H::Check(worker) => elapsed(Timer::Milestone {
                 worker,
                 milestone: Milestone::Check,
@@ -86,10 +94,10 @@ impl Happening {
             H::EndSession(s) => Input::EndSession {
                 session: session(s),
             },
-            H::Looks => return vec![elapsed(Timer::IdleSweep); 5],
+            H::Sweeps => return vec![elapsed(Timer::IdleSweep); 5],
             H::Recycle(worker) => Input::Recycle { worker },
             H::RecycleAll => Input::RecycleAll,
-            H::Pause => Input::Drain,
+            H::Drain => Input::Drain,
             H::Resume => Input::Resume,
             H::Resize(size) => Input::Resize { size },
             H::Shutdown => Input::Shutdown,
@@ -98,7 +106,7 @@ impl Happening {
 }
 
 impl Node {
-    /// Lets it happen: the state after it, and what the code did, in the actions of the specification.
+    /// Lets it happen. Returns the next state, and what the code did in actions of the specification.
     pub(crate) fn step(&self, happening: Happening) -> (Self, Vec<String>) {
         let mut next = self.clone();
         next.trouble -= usize::from(happening.is_trouble());
@@ -112,8 +120,7 @@ impl Node {
         (next, actions)
     }
 
-    /// Takes what the pool orders because of an input, as its driver would: what that was in the actions of the
-    /// specification.
+    /// Takes the effects of an input, as a driver would. Returns the step in actions of the specification.
     pub(crate) fn follow(&mut self, input: Option<Input>) -> Vec<String> {
         let effects = self.supervisor.take_effects().collect();
         let told = self.mirror.step(&Step { input, effects });

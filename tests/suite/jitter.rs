@@ -1,14 +1,13 @@
-//! Is what is left to chance drawn from the seed, evenly, and within a tenth?
+//! Does jitter follow from the seed, evenly and within a tenth?
 
 use std::time::Duration;
 
-use ostler::supervisor::Event;
 use ostler::supervisor::{
-    Effect, Input, Limit, Milestone, Order, PortFact, Reason, Supervisor, Timer,
+    Effect, Event, Input, LeaseEnd, Limit, Milestone, PortFact, Reason, Supervisor, Timer,
 };
 use ostler::{LeaseId, Policy, WaiterId, WorkerId};
 
-/// The seed for which the first numbers of SplitMix64 are published, and these numbers.
+/// A seed whose first SplitMix64 numbers are published, and those numbers.
 const SEED: u64 = 1_234_567;
 const NUMBERS: [u64; 4] = [
     6_457_827_717_110_365_317,
@@ -22,7 +21,7 @@ const WORKER: WorkerId = WorkerId {
     generation: 1,
 };
 
-/// A pool of one worker that serves, and the timers that its start has started.
+/// A pool of one serving worker, and the milestone timers that its start set.
 fn started(policy: Policy) -> (Supervisor, Vec<(Milestone, Duration)>) {
     let mut supervisor = Supervisor::new(policy, SEED).expect("a valid policy");
     supervisor.take_effects().for_each(drop);
@@ -33,27 +32,23 @@ fn started(policy: Policy) -> (Supervisor, Vec<(Milestone, Duration)>) {
 
 fn timers_after(supervisor: &mut Supervisor, input: Input) -> Vec<(Milestone, Duration)> {
     supervisor.feed(input).expect("it can happen");
-    let health = |effect| match effect {
-        Effect::Worker {
-            order:
-                Order::StartTimer {
-                    timer: Timer::Milestone { milestone, .. },
-                    after,
-                },
-            ..
+    let of_milestone = |effect| match effect {
+        Effect::StartTimer {
+            timer: Timer::Milestone { milestone, .. },
+            after,
         } => Some((milestone, after)),
         _ => None,
     };
-    supervisor.take_effects().filter_map(health).collect()
+    supervisor.take_effects().filter_map(of_milestone).collect()
 }
 
-/// From nine tenths to eleven, by the 53 bits of a number that a fraction holds.
+/// Nine to eleven tenths of a duration, by the highest 53 bits of a random number.
 fn drawn(duration: Duration, number: u64) -> Duration {
     let unit = (number >> 11) as f64 / 2f64.powi(53);
     duration.mul_f64(0.9 + 0.2 * unit)
 }
 
-/// L14: each deadline that may differ takes the next number.
+/// L14: each deadline with jitter takes the next number.
 #[test]
 fn deadlines_follow_from_the_seed() {
     let policy = Policy {
@@ -78,7 +73,7 @@ fn deadlines_follow_from_the_seed() {
     for number in &NUMBERS[2..] {
         let again = timers_after(&mut supervisor, Input::Elapsed { timer: milestone });
         assert_eq!(again, [(Milestone::Check, drawn(check, *number))]);
-        // A probe would keep it busy.
+        // The health check would keep the worker busy.
         let serial = supervisor.counters().probes;
         let lease = LeaseId {
             worker: WORKER,
@@ -89,7 +84,7 @@ fn deadlines_follow_from_the_seed() {
     }
 }
 
-/// L14: a limit is lowered by a tenth at most, and is reached with exactly the number that was drawn.
+/// L14: a limit is lowered by at most a tenth, and is reached at exactly the number drawn.
 #[test]
 fn limits_follow_from_the_seed() {
     for most in [1_000, 50, 9, 1] {
@@ -111,13 +106,13 @@ fn limits_follow_from_the_seed() {
                     },
                     calls,
                     errors: 0,
-                    fault: None,
+                    end: LeaseEnd::Clean,
                 })
                 .expect("it is leased");
             let (worker, reason) = (WORKER, Reason::Limit(Limit::Requests));
-            let marked = Effect::Event(Event::Replacing { worker, reason });
-            let is_marked = supervisor.take_effects().any(|effect| effect == marked);
-            assert_eq!(is_marked, calls == limit, "{calls} of {most}");
+            let replacing = Effect::Event(Event::Replacing { worker, reason });
+            let is_replaced = supervisor.take_effects().any(|effect| effect == replacing);
+            assert_eq!(is_replaced, calls == limit, "{calls} of {most}");
         }
     }
 }

@@ -1,17 +1,17 @@
-//! What must a pool do? The plainest account of it, beside which `supervisor_random` runs the supervisor.
+//! What must a pool do? The reference model of the supervisor, as plain as possible; `supervisor_random` compares the two.
 //!
-//! Everything that there ever was stays in a list, and what can be counted is counted when it is asked for. Nothing is
-//! shared with `src/supervisor/` but the words. What one worker does is read from the table of its machine, which the
-//! specification is compared with. What happens to a pool is in `model_inputs`, what follows from it in `model_settle`.
+//! The model keeps every worker, client, lease and session for ever in a list, and counts on demand. It shares no code with
+//! `src/supervisor/`, only its types. What one worker does comes from the derived transition table, which `spec_tie` compares
+//! with the specification. `model_inputs` handles inputs, `model_settle` the consequences.
 
 use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use ostler::supervisor::{
-    Counters, Effect, Illegal, Input, Order, Reason, SessionEnd, Timer, WorkerView,
+    Counters, Effect, Event, Fault, Illegal, Input, Order, Reason, SessionEnd, Timer, Transition,
+    WorkerView,
 };
-use ostler::supervisor::{Event, Transition};
 use ostler::worker::{self, Phase, Rejected, Rung};
 use ostler::{LeaseId, Policy, SessionId, WaiterId, WorkerId};
 
@@ -20,19 +20,19 @@ use crate::world::PortState;
 
 static TABLE: LazyLock<Table> = LazyLock::new(Table::derive);
 
-/// A worker that there is or has been.
+/// A worker, alive or released.
 #[derive(Clone, Debug)]
 pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) state: State,
     /// What its port can still do, until it is released.
     pub(crate) port: PortState,
-    /// The position that it has among the `size` workers.
-    pub(crate) position: Position,
-    /// Why it is on its way out.
+    /// The vacancy that it filled.
+    pub(crate) vacancy: Vacancy,
+    /// Why it leaves the pool, once it does.
     pub(crate) reason: Option<Reason>,
-    pub(crate) mark: Option<Mark>,
-    /// Whether it was with an error that it answered, for each whole exchange.
+    pub(crate) replacement: Option<Replacement>,
+    /// Whether the reply was an error, for each completed call.
     pub(crate) errors: Vec<bool>,
     pub(crate) misses: u32,
     pub(crate) memory: Option<u64>,
@@ -42,23 +42,23 @@ pub(crate) struct Worker {
     pub(crate) aged: bool,
 }
 
-/// What goes on from a worker to the one that takes its position.
+/// What a worker passes on to the one that fills its place.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Position {
-    /// How many workers in a row have failed in it.
+pub(crate) struct Vacancy {
+    /// Consecutive failures that led to it.
     pub(crate) failures: u32,
-    /// Why the last one left it, or is to.
+    /// Why the previous worker left or is leaving.
     pub(crate) left: Option<Reason>,
 }
 
-/// That a worker is to be replaced, and whether it is a rolling restart that wants it.
+/// A pending replacement, and whether a rolling restart wants it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark {
+pub(crate) struct Replacement {
     pub(crate) reason: Reason,
     pub(crate) rolling: bool,
 }
 
-/// Somebody who has asked for a lease.
+/// A client that asked for a lease.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     pub(crate) id: WaiterId,
@@ -71,25 +71,27 @@ pub(crate) struct Client {
 pub(crate) struct Lease {
     pub(crate) id: LeaseId,
     pub(crate) holder: Holder,
-    /// Whether its holder still has it, which it may for longer than there is a worker.
+    /// Whether its holder still has it. It may outlive its worker.
     pub(crate) out: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holder {
     Client(Option<SessionId>),
-    /// The health monitor, whose probe has missed a deadline or not.
-    Monitor {
+    /// A health check, and whether it has missed a deadline.
+    Probe {
         late: bool,
     },
+    /// The pool, while the worker cancels a call that its client gave up.
+    Cancel(Fault),
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) home: Home,
-    /// How many looks in a row have found it unused.
-    pub(crate) unused: u32,
+    /// Consecutive sweeps that found it unused.
+    pub(crate) idle: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,41 +99,39 @@ pub(crate) enum Home {
     /// It has had no lease.
     None,
     Worker(WorkerId),
-    /// Its worker is gone, and its client does not know.
+    /// Its worker left, and its client has not been told.
     Lost(Reason),
     /// The session is over.
     Over,
 }
 
-/// A pool, and who is around it.
+/// A pool, with its clients, leases, sessions and timers.
 #[derive(Clone)]
 pub(crate) struct Model {
     pub(crate) policy: Policy,
-    /// In the order in which they were opened.
+    /// In the order in which they opened.
     pub(crate) workers: Vec<Worker>,
     /// In the order in which they came.
     pub(crate) clients: Vec<Client>,
     pub(crate) leases: Vec<Lease>,
     pub(crate) sessions: Vec<Session>,
-    /// Timers that run.
+    /// Running timers.
     pub(crate) timers: Vec<Timer>,
     /// Every timer that was ever started.
     pub(crate) all_timers: Vec<Timer>,
-    /// Positions that are to be filled, the first one next. Whoever finds none takes a new one.
-    pub(crate) vacant: Vec<Position>,
-    /// Positions that are held back, and the timer of each. The latest is the last.
-    pub(crate) paused: Vec<(Timer, Position)>,
+    /// Vacancies to be filled, oldest first. A worker that finds none fills a new one.
+    pub(crate) vacancies: Vec<Vacancy>,
+    /// Vacancies held back, with the timer of each; the latest is last.
+    pub(crate) backoffs: Vec<(Timer, Vacancy)>,
     pub(crate) failed_starts: u32,
-    /// How many workers the rolling restart has marked, while there is one.
+    /// How many workers the rolling restart under way chose.
     pub(crate) rolling: Option<usize>,
-    /// Whether newcomers are taken, and if not, whether it was said that nobody is left.
     pub(crate) intake: Intake,
-    pub(crate) closing: bool,
-    pub(crate) closed: bool,
+    pub(crate) stage: Stage,
     pub(crate) counters: Counters,
-    /// What the last action was to the pool. `None`: it did not apply.
+    /// The input that the last action was. `None`: it did not apply.
     pub(crate) input: Option<Input>,
-    /// What the pool must say to it.
+    /// The effects that the pool must give.
     pub(crate) effects: Vec<Effect>,
     pub(crate) illegal: Option<Illegal>,
 }
@@ -139,8 +139,18 @@ pub(crate) struct Model {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Intake {
     Open,
-    Paused,
+    Draining,
+    /// Still draining, after the end of the drain was reported.
     Drained,
+}
+
+/// How far the pool is in its own life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Open,
+    Draining,
+    Stopping,
+    Closed,
 }
 
 impl Model {
@@ -153,13 +163,12 @@ impl Model {
             sessions: Vec::new(),
             timers: Vec::new(),
             all_timers: Vec::new(),
-            vacant: Vec::new(),
-            paused: Vec::new(),
+            vacancies: Vec::new(),
+            backoffs: Vec::new(),
             failed_starts: 0,
             rolling: None,
             intake: Intake::Open,
-            closing: false,
-            closed: false,
+            stage: Stage::Open,
             counters: Counters::default(),
             input: None,
             effects: Vec::new(),
@@ -169,7 +178,7 @@ impl Model {
         model
     }
 
-    /// The workers whose port is not released, in the order of their slots: their places in the list of all.
+    /// Indexes of the workers whose port is not released, in slot order.
     pub(crate) fn alive(&self) -> Vec<usize> {
         let mut alive: Vec<usize> = (0..self.workers.len())
             .filter(|w| self.workers[*w].state.0 != Phase::Terminated)
@@ -178,7 +187,7 @@ impl Model {
         alive
     }
 
-    /// Of those, the ones in these phases.
+    /// Those of [`alive`](Self::alive) that are in these phases.
     pub(crate) fn in_phase(&self, phases: &[Phase]) -> Vec<usize> {
         let mut workers = self.alive();
         workers.retain(|w| phases.contains(&self.workers[*w].state.0));
@@ -189,26 +198,26 @@ impl Model {
         self.in_phase(&[Phase::Ready, Phase::Busy])
     }
 
-    /// Those that count towards the size: they serve, or will once they have started, and are not being replaced.
+    /// Those that count towards `size`: starting or serving, and not being replaced.
     pub(crate) fn staff(&self) -> Vec<usize> {
         let mut staff = self.in_phase(&[Phase::Initializing, Phase::Ready, Phase::Busy]);
-        staff.retain(|w| self.workers[*w].mark.is_none());
+        staff.retain(|w| self.workers[*w].replacement.is_none());
         staff
     }
 
-    /// Those that the rolling restart has marked and not replaced yet.
-    pub(crate) fn rolling_on(&self) -> Vec<usize> {
-        let mut marked = self.serving();
-        marked.retain(|w| self.workers[*w].mark.is_some_and(|mark| mark.rolling));
-        marked
+    /// Those that the rolling restart chose and that still serve.
+    pub(crate) fn rolling_left(&self) -> Vec<usize> {
+        let mut left = self.serving();
+        left.retain(|w| self.workers[*w].replacement.is_some_and(|it| it.rolling));
+        left
     }
 
-    /// The worker of that name, if its port is not released.
+    /// The index of the worker, if its port is not released.
     pub(crate) fn find(&self, id: WorkerId) -> Option<usize> {
         self.alive().into_iter().find(|w| self.workers[*w].id == id)
     }
 
-    /// The lease of that name, if it is out and its worker is not released.
+    /// The index of the lease, if it is out and its worker is not released.
     pub(crate) fn lease_out(&self, id: LeaseId) -> Option<usize> {
         self.find(id.worker)?;
         self.leases
@@ -235,6 +244,10 @@ impl Model {
         self.clients.iter().filter(|client| client.waits).count()
     }
 
+    pub(crate) fn is_closing(&self) -> bool {
+        self.stage != Stage::Open
+    }
+
     /// What the pool must show of its workers.
     pub(crate) fn views(&self) -> Vec<WorkerView> {
         let view = |w: usize| {
@@ -244,19 +257,19 @@ impl Model {
                 phase: worker.state.0,
                 rung: worker.state.1,
                 calls: worker.errors.len() as u64,
-                errors: worker.errors_in_a_row(),
+                errors: worker.consecutive_errors(),
                 misses: worker.misses,
                 memory: worker.memory,
                 sessions: self.sessions_of(worker.id),
-                marked: worker.mark.map(|mark| mark.reason),
+                replacing: worker.replacement.map(|it| it.reason),
                 reason: worker.reason,
-                replaces: worker.position.left,
+                replaces: worker.vacancy.left,
             }
         };
         self.alive().into_iter().map(view).collect()
     }
 
-    /// Feeds one input to one worker: whether it moved.
+    /// Feeds an input to one worker. Returns whether it moved.
     pub(crate) fn react(&mut self, w: usize, input: worker::Input, reason: Option<Reason>) -> bool {
         let worker = &mut self.workers[w];
         let (id, from) = (worker.id, worker.state.0);
@@ -289,19 +302,19 @@ impl Model {
                 for effect in cell.effects.iter() {
                     self.pass_on(w, *effect);
                 }
-                self.say(Effect::Event(Event::Moved(moved)));
-                self.moved(w, moved);
+                self.emit(Effect::Event(Event::Moved(moved)));
+                self.after_transition(w, moved);
                 true
             }
         }
     }
 
-    /// What a worker makes of an input in this state.
+    /// The table's verdict on an input in this state.
     pub(crate) fn verdict(state: State, input: worker::Input) -> Verdict {
         TABLE.cell(state, input).expect("a worker's state").verdict
     }
 
-    /// Completes what a worker's machine orders.
+    /// Completes an effect of a worker's machine with durations, generations and reasons.
     pub(crate) fn pass_on(&mut self, w: usize, effect: worker::Effect) {
         let worker = &self.workers[w];
         let (id, reason) = (worker.id, worker.reason);
@@ -309,36 +322,29 @@ impl Model {
             worker::Effect::Open => Order::Open,
             worker::Effect::Stop(rung) => Order::Stop {
                 rung,
-                reason: reason.expect("nobody is stopped for nothing"),
+                reason: reason.expect("a worker is stopped for a reason"),
             },
-            worker::Effect::StartTimer(timer) => Order::StartTimer {
-                timer: Timer::Worker {
-                    worker: id,
-                    timer,
-                    generation: self.machine_timers(id) + 1,
-                },
-                after: self.deadline(timer, worker.state.1),
-            },
-            worker::Effect::CancelTimer(timer) => Order::CancelTimer {
-                timer: Timer::Worker {
-                    worker: id,
-                    timer,
-                    generation: self.machine_timers(id),
-                },
-            },
+            worker::Effect::StartTimer(timer) => {
+                let after = self.deadline(timer, worker.state.1);
+                let generation = self.machine_timers(id) + 1;
+                return self.start_timer(of_machine(id, timer, generation), after);
+            }
+            worker::Effect::CancelTimer(timer) => {
+                let generation = self.machine_timers(id);
+                return self.cancel_timer(of_machine(id, timer, generation));
+            }
         };
         self.order(id, order);
     }
 
-    /// How many timers of its machine a worker has had.
+    /// How many timers a worker's machine has started.
     fn machine_timers(&self, id: WorkerId) -> u64 {
         let of_machine =
             |timer: &&Timer| matches!(timer, Timer::Worker { worker, .. } if *worker == id);
         self.all_timers.iter().filter(of_machine).count() as u64
     }
 
-    /// The deadlines of a worker, with the defaults for the shutdown: 30 s, of which the ladder has four, and one is
-    /// kept for the kill.
+    /// The deadlines of a worker with the default options: of the 30 s of a shutdown, the ladder takes 4 s and the kill 1 s.
     fn deadline(&self, timer: worker::Timer, rung: Option<Rung>) -> Duration {
         match (timer, rung) {
             (worker::Timer::Start, _) => self.policy.start_timeout,
@@ -349,7 +355,7 @@ impl Model {
     }
 
     pub(crate) fn order(&mut self, worker: WorkerId, order: Order) {
-        self.say(Effect::Worker { worker, order });
+        self.emit(Effect::Worker { worker, order });
     }
 
     pub(crate) fn end_session_of(&mut self, session: SessionId, end: SessionEnd) {
@@ -358,32 +364,33 @@ impl Model {
                 known.home = Home::Over;
             }
         }
-        self.say(Effect::SessionEnded { session, end });
+        self.emit(Effect::SessionEnded { session, end });
     }
 
-    /// What the pool says is what happens to timers and ports, and it is what is counted.
-    pub(crate) fn say(&mut self, effect: Effect) {
+    /// Gives an effect. Timers, ports and counters follow from the effects.
+    pub(crate) fn emit(&mut self, effect: Effect) {
         use worker::Input::{Exited, Released, Retire, Started};
         self.effects.push(effect);
         let counters = &mut self.counters;
         match effect {
             Effect::Grant { .. } => counters.granted += 1,
             Effect::Refuse { .. } => counters.refused += 1,
-            Effect::StartTimer { timer, .. } => self.start_timer(timer),
+            Effect::StartTimer { timer, .. } => {
+                self.timers.push(timer);
+                self.all_timers.push(timer);
+            }
             Effect::CancelTimer { timer } => self.timers.retain(|running| *running != timer),
             Effect::Event(Event::Opened { .. }) => counters.opened += 1,
             Effect::Event(Event::Moved(moved)) => match (moved.from, moved.input, moved.reason) {
                 (_, Started, _) => counters.started += 1,
                 (_, Released, _) => counters.released += 1,
-                // One that exits before it has started is a start that failed.
+                // An exit before the start is a failed start.
                 (Phase::Initializing | Phase::Stopping, Exited, _) => {}
                 (_, Exited, _) => counters.exited += 1,
                 (_, Retire, Some(Reason::Recycled | Reason::Limit(_))) => counters.recycled += 1,
                 _ => {}
             },
             Effect::Worker { worker, order } => match order {
-                Order::StartTimer { timer, .. } => self.start_timer(timer),
-                Order::CancelTimer { timer } => self.timers.retain(|running| *running != timer),
                 Order::Probe { .. } => counters.probes += 1,
                 Order::Stop {
                     rung: Rung::Reap, ..
@@ -391,27 +398,39 @@ impl Model {
                     let w = self.find(worker).expect("it is being stopped");
                     self.workers[w].port = PortState::Releasing;
                 }
-                Order::Open | Order::Stop { .. } | Order::Measure => {}
+                Order::Open | Order::Stop { .. } | Order::Cancel { .. } | Order::Measure => {}
             },
             Effect::Event(_) | Effect::SessionEnded { .. } => {}
-            Effect::Rolled(_) | Effect::Drained | Effect::Closed => {}
+            Effect::RollingEnded(_) | Effect::DrainEnded(_) => {}
+            Effect::ShutdownDrained | Effect::Closed => {}
         }
     }
 
-    fn start_timer(&mut self, timer: Timer) {
-        self.timers.push(timer);
-        self.all_timers.push(timer);
+    pub(crate) fn start_timer(&mut self, timer: Timer, after: Duration) {
+        self.emit(Effect::StartTimer { timer, after });
+    }
+
+    pub(crate) fn cancel_timer(&mut self, timer: Timer) {
+        self.emit(Effect::CancelTimer { timer });
+    }
+}
+
+fn of_machine(worker: WorkerId, timer: worker::Timer, generation: u64) -> Timer {
+    Timer::Worker {
+        worker,
+        timer,
+        generation,
     }
 }
 
 impl Worker {
-    pub(crate) fn errors_in_a_row(&self) -> u64 {
+    pub(crate) fn consecutive_errors(&self) -> u64 {
         self.errors.iter().rev().take_while(|error| **error).count() as u64
     }
 }
 
 impl fmt::Debug for Model {
-    /// The policy isolated, which is what a failing test begins with: the rest follows from its actions.
+    /// Only the policy: the rest of a failing test follows from its actions.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.policy.fmt(f)
     }

@@ -1,15 +1,14 @@
-//! What may happen to a pool: abstract actions, and what each is to a [`Model`] in the state that it is in.
+//! What may happen to a pool: abstract actions, and the input that each is in the state of a [`Model`].
 
-use ostler::supervisor::{Fault, Input, PortFact, Timer};
+use ostler::supervisor::{Fault, Input, LeaseEnd, PortFact, Timer};
 use ostler::worker::Phase;
 use ostler::{SessionId, WaiterId};
 
 use crate::derived_table::Verdict;
 use crate::model::{Holder, Home, Lease, Model};
 use crate::model_inputs::of_machine;
-use crate::model_settle::worker_of;
 
-/// Something that happens. The first number chooses among those to whom it can.
+/// Something that happens. The first number chooses among the subjects to which it can happen.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Action {
     /// A client comes for any worker.
@@ -19,56 +18,64 @@ pub(crate) enum Action {
     /// A client comes for a session that is over.
     ComeForEnded(u8),
     GiveUp(u8),
-    /// A client gives a lease back, after so many calls, the last of which ended with errors.
+    /// A client returns a lease after this many calls, the last of which were answered with this many errors.
     Return(u8, u64, u64),
-    /// A lease ends in the middle of an exchange.
+    /// A lease ends in the middle of a call.
     Break(u8, Fault),
+    /// A client gives up a call that its worker can be told to cancel.
+    Abandon(u8, Fault),
+    /// A worker ends its cancelled call cleanly.
+    CancelCleanly(u8),
+    /// A worker ends its cancelled call otherwise.
+    CancelBadly(u8),
+    /// A worker does not end its cancelled call within `cancel_grace`.
+    MissCancel(u8),
     OpenSession,
-    /// A session is opened that is open.
+    /// A session that is open is opened again.
     OpenSessionAgain(u8),
     EndSession(u8),
     Start(u8),
     FailToStart(u8),
-    /// A worker exits that nobody has told to.
+    /// A worker exits without being told to.
     Crash(u8),
-    /// A worker exits because it is told to.
+    /// A worker that is being stopped exits.
     Exit(u8),
     Release(u8),
-    /// A worker says that it is well.
-    AnswerWell(u8),
-    /// A worker says that it is not.
-    AnswerUnwell(u8),
-    /// A worker breaks the protocol when it is probed.
+    /// A worker answers its health check and reports itself healthy.
+    AnswerHealthy(u8),
+    /// A worker answers its health check and reports itself unhealthy.
+    AnswerUnhealthy(u8),
+    /// A worker breaks the protocol in its health check.
     AnswerBadly(u8),
-    /// A worker holds so many tenths of `max_worker_memory`.
+    /// A worker holds this many tenths of `max_worker_memory`.
     Weigh(u8, u64),
-    /// A worker takes longer than it may: to start, to drain or to stop.
+    /// A worker exceeds a deadline to start, to drain or to stop.
     Hang(u8),
-    /// A worker has not answered its probe in time.
+    /// A worker misses the deadline of its health check.
     MissProbe(u8),
-    EndPause(u8),
-    /// Something is milestone in the life of a worker.
-    FallDue(u8),
-    /// The time for a look at the sessions has come.
-    Look,
+    ElapseBackoff(u8),
+    ReachMilestone(u8),
+    SweepSessions,
     Recycle(u8),
     RecycleAll,
-    Pause,
+    Drain,
     Resume,
     Resize(usize),
     Shutdown,
-    /// A client gives up that has had its answer.
+    /// A client gives up after it was answered.
     GiveUpLate(u8),
-    /// A lease is given back that was given back before.
+    /// A lease is returned a second time.
     ReturnAgain(u8),
-    /// A probe is answered that is over.
+    /// A health check that is over is answered.
     AnswerLate(u8),
-    /// A timer elapses that does not run any more.
+    /// A cancelled call that is over ends.
+    CancelLate(u8),
+    /// A timer that no longer runs elapses.
     ElapseLate(u8),
-    /// A session is ended that is over.
+    /// A session that is over is ended again.
     EndSessionAgain(u8),
-    /// A port tells what cannot be true of its worker, or means nothing to it any more.
-    TellNonsense(u8, PortFact),
+    /// A port reports a fact that is illegal or stale for its worker.
+    ReportNonsense(u8, PortFact),
 }
 
 pub(crate) const FAULTS: [Fault; 3] = [Fault::Abandoned, Fault::TimedOut, Fault::ProtocolBroken];
@@ -78,10 +85,10 @@ pub(crate) const FACTS: [PortFact; 4] = [
     PortFact::Exited,
     PortFact::Released,
 ];
-/// How many tenths of `max_worker_memory` a worker may hold: clear of the tenth by which the limit is lowered at random.
+/// Tenths of `max_worker_memory` that a worker may hold: clear of the tenth by which the limit is lowered at random.
 pub(crate) const TENTHS: [u64; 3] = [1, 8, 10];
 
-/// The limit that a model has for memory, if it has one.
+/// `max_worker_memory` of the policies that have one, in bytes.
 pub(crate) const MEMORY: u64 = 10 << 20;
 
 /// One of `candidates`, if there are any.
@@ -102,14 +109,18 @@ impl Model {
         }
     }
 
-    /// What the action is to this pool. `None`: nothing, because there is nobody to whom it can happen.
+    /// The input that the action is in this state. `None`: it has no subject.
     pub(crate) fn resolve(&self, action: Action) -> Option<Input> {
         use Action as A;
-        let ended = |lease: &Lease, calls, errors, fault| Input::LeaseEnded {
+        let ended = |lease: &Lease, calls, errors, end| Input::LeaseEnded {
             lease: lease.id,
             calls,
             errors,
-            fault,
+            end,
+        };
+        let cancelled = |lease: &Lease, clean| Input::CancelEnded {
+            lease: lease.id,
+            clean,
         };
         let answered = |lease: &Lease, healthy| Input::Probed {
             lease: lease.id,
@@ -130,25 +141,42 @@ impl Model {
                 waiter: pick(n, self.clients.iter().filter(|client| !client.waits))?.id,
             },
             A::Return(n, calls, errors) => {
-                ended(self.lease_of_client(n, true)?, calls, errors, None)
+                let lease = self.lease_of_client(n, true)?;
+                ended(lease, calls, errors, LeaseEnd::Clean)
             }
-            A::ReturnAgain(n) => ended(self.lease_of_client(n, false)?, 1, 0, None),
-            A::Break(n, fault) => ended(self.lease_of_client(n, true)?, 0, 0, Some(fault)),
-            A::AnswerBadly(n) => ended(self.probe(n, true)?, 0, 0, Some(Fault::ProtocolBroken)),
-            A::AnswerWell(n) => answered(self.probe(n, true)?, true),
-            A::AnswerUnwell(n) => answered(self.probe(n, true)?, false),
+            A::ReturnAgain(n) => ended(self.lease_of_client(n, false)?, 1, 0, LeaseEnd::Clean),
+            A::Break(n, fault) => {
+                let lease = self.lease_of_client(n, true)?;
+                ended(lease, 0, 0, LeaseEnd::Fault(fault))
+            }
+            A::Abandon(n, fault) => {
+                let lease = self.lease_of_client(n, true)?;
+                ended(lease, 0, 0, LeaseEnd::Cancellable(fault))
+            }
+            A::CancelCleanly(n) => cancelled(self.cancelled(n, true)?, true),
+            A::CancelBadly(n) => cancelled(self.cancelled(n, true)?, false),
+            A::CancelLate(n) => cancelled(self.cancelled(n, false)?, true),
+            A::MissCancel(n) => self.timer(n, |timer| matches!(timer, Timer::Cancel { .. }))?,
+            A::AnswerBadly(n) => {
+                let end = LeaseEnd::Fault(Fault::ProtocolBroken);
+                ended(self.probe(n, true)?, 0, 0, end)
+            }
+            A::AnswerHealthy(n) => answered(self.probe(n, true)?, true),
+            A::AnswerUnhealthy(n) => answered(self.probe(n, true)?, false),
             A::AnswerLate(n) => answered(self.probe(n, false)?, true),
             A::Start(n) => self.fact(n, PortFact::Started, |_| true)?,
             A::FailToStart(n) => self.fact(n, PortFact::StartFailed, |_| true)?,
             A::Crash(n) => self.fact(n, PortFact::Exited, |phase| phase != Phase::Stopping)?,
             A::Exit(n) => self.fact(n, PortFact::Exited, |phase| phase == Phase::Stopping)?,
             A::Release(n) => self.fact(n, PortFact::Released, |_| true)?,
-            A::TellNonsense(n, fact) => self.nonsense(n, fact)?,
+            A::ReportNonsense(n, fact) => self.nonsense(n, fact)?,
             A::Hang(n) => self.timer(n, |timer| matches!(timer, Timer::Worker { .. }))?,
             A::MissProbe(n) => self.timer(n, |timer| matches!(timer, Timer::Probe { .. }))?,
-            A::EndPause(n) => self.timer(n, |timer| matches!(timer, Timer::Backoff { .. }))?,
-            A::FallDue(n) => self.timer(n, |timer| matches!(timer, Timer::Milestone { .. }))?,
-            A::Look => self.timer(0, |timer| *timer == Timer::IdleSweep)?,
+            A::ElapseBackoff(n) => self.timer(n, |timer| matches!(timer, Timer::Backoff { .. }))?,
+            A::ReachMilestone(n) => {
+                self.timer(n, |timer| matches!(timer, Timer::Milestone { .. }))?
+            }
+            A::SweepSessions => self.timer(0, |timer| *timer == Timer::IdleSweep)?,
             A::ElapseLate(n) => self.late_timer(n)?,
             A::Weigh(n, tenths) => Input::Measured {
                 worker: pick(n, &self.workers)?.id,
@@ -170,7 +198,7 @@ impl Model {
                 worker: self.workers[pick(n, self.alive())?].id,
             },
             A::RecycleAll => Input::RecycleAll,
-            A::Pause => Input::Drain,
+            A::Drain => Input::Drain,
             A::Resume => Input::Resume,
             A::Resize(size) => Input::Resize { size },
             A::Shutdown => Input::Shutdown,
@@ -178,17 +206,30 @@ impl Model {
     }
 
     fn lease_of_client(&self, which: u8, out: bool) -> Option<&Lease> {
-        let of_client =
-            |lease: &&Lease| lease.out == out && matches!(lease.holder, Holder::Client(_));
-        pick(which, self.leases.iter().filter(of_client))
+        // A cancelled call was its client's, which has returned the lease.
+        let held = |lease: &&Lease| match lease.holder {
+            Holder::Client(_) => lease.out == out,
+            Holder::Cancel(_) => !out,
+            Holder::Probe { .. } => false,
+        };
+        pick(which, self.leases.iter().filter(held))
     }
 
     fn probe(&self, which: u8, out: bool) -> Option<&Lease> {
-        let of_monitor = |lease: &&Lease| {
+        let of_probe = |lease: &&Lease| {
             let known = self.lease_out(lease.id).is_some();
-            known == out && matches!(lease.holder, Holder::Monitor { .. })
+            known == out && matches!(lease.holder, Holder::Probe { .. })
         };
-        pick(which, self.leases.iter().filter(of_monitor))
+        pick(which, self.leases.iter().filter(of_probe))
+    }
+
+    /// A lease under which a call is being cancelled, or was.
+    fn cancelled(&self, which: u8, out: bool) -> Option<&Lease> {
+        let of_pool = |lease: &&Lease| {
+            let known = self.lease_out(lease.id).is_some();
+            known == out && matches!(lease.holder, Holder::Cancel(_))
+        };
+        pick(which, self.leases.iter().filter(of_pool))
     }
 
     fn session(&self, which: u8, open: bool) -> Option<SessionId> {
@@ -202,10 +243,12 @@ impl Model {
         Some(Input::Elapsed { timer })
     }
 
-    /// What is milestone in the life of a worker has no generation, as nobody cancels it while the worker lives.
+    /// A milestone's timer has no generation: it is never cancelled while its worker lives.
     fn late_timer(&self, which: u8) -> Option<Input> {
         let is_late = |timer: &Timer| {
-            let lives = worker_of(*timer).is_some_and(|worker| self.find(worker).is_some());
+            let lives = timer
+                .worker()
+                .is_some_and(|worker| self.find(worker).is_some());
             let has_a_generation = !matches!(timer, Timer::Milestone { .. });
             !self.timers.contains(timer) && (has_a_generation || !lives)
         };
@@ -213,7 +256,7 @@ impl Model {
         Some(Input::Elapsed { timer })
     }
 
-    /// A fact about the port of a worker to which it can happen.
+    /// A fact about a port to which it can happen.
     fn fact(&self, which: u8, fact: PortFact, phase: impl Fn(Phase) -> bool) -> Option<Input> {
         let mut workers = self.alive();
         workers.retain(|w| {
@@ -224,7 +267,7 @@ impl Model {
         Some(Input::Port { worker, fact })
     }
 
-    /// A fact about the port of a worker that is gone, or that does not take it.
+    /// A fact about the port of a worker that is released, or whose machine does not move for it.
     fn nonsense(&self, which: u8, fact: PortFact) -> Option<Input> {
         let such = self.workers.iter().filter(|worker| {
             let gone = worker.state.0 == Phase::Terminated;

@@ -1,30 +1,32 @@
-//! What can happen to a [`Model`], and what it is to the pool. Whatever comes late is counted and changes nothing.
+//! How a [`Model`] handles each input. A late input is counted and changes nothing.
 
 use std::time::Duration;
 
 use ostler::supervisor::{
-    Effect, Fault, Input, Milestone, Order, PortFact, Reason, Refusal, SessionEnd, Timer,
+    DrainEnd, Effect, Fault, Input, LeaseEnd, Milestone, Order, PortFact, Reason, Refusal,
+    RollingEnd, SessionEnd, Timer,
 };
 use ostler::worker::{self, Phase};
 use ostler::{LeaseId, SessionId, WaiterId, WorkerId};
 
-use crate::model::{Client, Holder, Home, Intake, Model, Session};
+use crate::model::{Client, Holder, Home, Intake, Model, Session, Stage};
 
-/// A session that so many looks in a row find unused is over.
+/// A session that this many consecutive sweeps find unused is over.
 const SWEEPS: u32 = 5;
 
 impl Model {
-    /// Feeds the pool one input. What it must say to it is in `effects`, or `illegal` says why nothing happens.
+    /// Feeds one input. The effects that the pool must give are in `effects`, or `illegal` says why there are none.
     pub(crate) fn feed(&mut self, input: Input) {
         match input {
-            Input::Checkout { waiter, session } => self.comes(waiter, session),
-            Input::GaveUp { waiter } => self.gives_up(waiter),
+            Input::Checkout { waiter, session } => self.checkout(waiter, session),
+            Input::GaveUp { waiter } => self.gave_up(waiter),
             Input::LeaseEnded {
                 lease,
                 calls,
                 errors,
-                fault,
-            } => self.lets_go(lease, calls, errors, fault),
+                end,
+            } => self.lease_ended(lease, calls, errors, end),
+            Input::CancelEnded { lease, clean } => self.cancel_ended(lease, clean),
             Input::Port { worker, fact } => self.port(worker, fact),
             Input::Elapsed { timer } => self.elapses(timer),
             Input::Probed { lease, healthy } => self.answers_the_probe(lease, healthy),
@@ -36,8 +38,13 @@ impl Model {
             Input::EndSession { session } => self.ends(session),
             Input::Recycle { worker } => self.recycle(worker),
             Input::RecycleAll => self.recycle_all(),
-            Input::Drain => self.intake = Intake::Paused,
-            Input::Resume => self.intake = Intake::Open,
+            Input::Drain => self.intake = Intake::Draining,
+            Input::Resume => {
+                if self.intake == Intake::Draining {
+                    self.emit(Effect::DrainEnded(DrainEnd::Resumed));
+                }
+                self.intake = Intake::Open;
+            }
             Input::Resize { size } => self.policy.size = size,
             Input::Shutdown => self.shutdown(),
         }
@@ -46,8 +53,8 @@ impl Model {
         }
     }
 
-    /// Whoever comes for a session that has a worker is no newcomer.
-    fn comes(&mut self, id: WaiterId, session: Option<SessionId>) {
+    /// A client of a bound session is not new.
+    fn checkout(&mut self, id: WaiterId, session: Option<SessionId>) {
         let c = self.clients.len();
         self.clients.push(Client {
             id,
@@ -61,13 +68,13 @@ impl Model {
                 self.end_session_of(session.expect("it was lost"), SessionEnd::Lost(reason));
             }
             Home::Worker(_) => {}
-            Home::None if self.closing => self.refuse_one(c, Refusal::Closed),
+            Home::None if self.is_closing() => self.refuse_one(c, Refusal::Closed),
             Home::None if self.intake != Intake::Open => self.refuse_one(c, Refusal::Draining),
             Home::None => {}
         }
     }
 
-    fn gives_up(&mut self, waiter: WaiterId) {
+    fn gave_up(&mut self, waiter: WaiterId) {
         let waits = |client: &&mut Client| client.id == waiter && client.waits;
         match self.clients.iter_mut().find(waits) {
             Some(client) => {
@@ -78,11 +85,11 @@ impl Model {
         }
     }
 
-    /// The worker of a lease that is given back, unless it was before or its worker is released.
-    fn take_back(&mut self, lease: LeaseId) -> Option<(usize, Holder)> {
-        let known = self.lease_out(lease);
+    /// The worker of a lease that one of these holders returns, unless the lease has ended or its worker is released.
+    fn take_back(&mut self, lease: LeaseId, by: fn(Holder) -> bool) -> Option<(usize, Holder)> {
+        let known = self.lease_out(lease).filter(|l| by(self.leases[*l].holder));
         for given in &mut self.leases {
-            if given.id == lease {
+            if given.id == lease && by(given.holder) {
                 given.out = false;
             }
         }
@@ -92,8 +99,9 @@ impl Model {
         Some((self.find(lease.worker)?, self.leases[known?].holder))
     }
 
-    fn lets_go(&mut self, lease: LeaseId, calls: u64, errors: u64, fault: Option<Fault>) {
-        let Some((w, _)) = self.take_back(lease) else {
+    fn lease_ended(&mut self, lease: LeaseId, calls: u64, errors: u64, end: LeaseEnd) {
+        // A cancelled call's lease belongs to the pool.
+        let Some((w, _)) = self.take_back(lease, |holder| !is_cancel(holder)) else {
             return;
         };
         self.counters.calls += calls;
@@ -101,16 +109,50 @@ impl Model {
         worker.errors.extend((errors..calls).map(|_| false));
         worker.errors.extend((0..errors).map(|_| true));
         if calls > 0 {
-            // An answer to a client is as good as one to a probe.
+            // A reply to a client shows as much as a reply to a health check.
             worker.misses = 0;
         }
-        match fault {
-            None => _ = self.react(w, worker::Input::Checkin, None),
-            Some(fault) => {
-                if self.react(w, worker::Input::Fault, Some(Reason::Fault(fault))) {
-                    self.counters.faulted += 1;
-                }
+        let is_stopping = self.workers[w].state.0 == Phase::Stopping;
+        match (end, self.policy.cancel_grace) {
+            (LeaseEnd::Clean, _) => _ = self.react(w, worker::Input::Checkin, None),
+            (LeaseEnd::Cancellable(fault), Some(grace)) if !is_stopping => {
+                let known = self.leases.iter_mut().find(|known| known.id == lease);
+                let known = known.expect("it was out");
+                (known.holder, known.out) = (Holder::Cancel(fault), true);
+                self.order(lease.worker, Order::Cancel { lease });
+                self.start_timer(Timer::Cancel { lease }, grace);
             }
+            (LeaseEnd::Fault(fault) | LeaseEnd::Cancellable(fault), _) => self.faulted(w, fault),
+        }
+    }
+
+    fn faulted(&mut self, w: usize, fault: Fault) {
+        if self.react(w, worker::Input::Fault, Some(Reason::Fault(fault))) {
+            self.counters.faulted += 1;
+        }
+    }
+
+    /// A cancelled call that ends cleanly is a call like any other; else the fault is the one that the client caused.
+    fn cancel_ended(&mut self, lease: LeaseId, clean: bool) {
+        let Some((w, holder)) = self.take_back(lease, is_cancel) else {
+            return;
+        };
+        self.cancel_timer(Timer::Cancel { lease });
+        match holder {
+            Holder::Cancel(fault) if !clean => self.faulted(w, fault),
+            _ => {
+                self.counters.calls += 1;
+                self.workers[w].errors.push(false);
+                self.workers[w].misses = 0;
+                self.react(w, worker::Input::Checkin, None);
+            }
+        }
+    }
+
+    fn misses_a_cancel(&mut self, lease: LeaseId) {
+        match self.take_back(lease, is_cancel) {
+            Some((w, Holder::Cancel(fault))) => self.faulted(w, fault),
+            other => panic!("{lease:?} is cancelled by {other:?}"),
         }
     }
 
@@ -126,7 +168,7 @@ impl Model {
         self.react(w, input, reason);
     }
 
-    /// A timer that does not run any more is late, and so is one of a worker that does not serve any more.
+    /// A timer that no longer runs is late, and so is a milestone of a worker that no longer serves.
     fn elapses(&mut self, timer: Timer) {
         let ran = self.timers.contains(&timer);
         self.timers.retain(|running| *running != timer);
@@ -141,21 +183,22 @@ impl Model {
                     worker::Timer::Start => {
                         (worker::Input::StartElapsed, Some(Reason::StartTimedOut))
                     }
-                    // Whoever drains or stops has its reason.
+                    // A draining or stopping worker has its reason already.
                     worker::Timer::Drain => (worker::Input::DrainElapsed, None),
                     worker::Timer::Rung => (worker::Input::RungElapsed, None),
                 };
                 self.react(w, input, reason);
             }
-            Timer::Milestone { worker, milestone } => self.is_due(worker, milestone),
+            Timer::Milestone { worker, milestone } => self.reaches(worker, milestone),
             Timer::Probe { lease } => self.misses_a_probe(lease),
+            Timer::Cancel { lease } => self.misses_a_cancel(lease),
             Timer::Backoff { .. } => {
-                let held = |pause: &(Timer, _)| pause.0 == timer;
-                let index = self.paused.iter().position(held);
-                let (_, position) = self.paused.remove(index.expect("it was running"));
-                self.vacant.push(position);
+                let held = |backoff: &(Timer, _)| backoff.0 == timer;
+                let index = self.backoffs.iter().position(held);
+                let (_, vacancy) = self.backoffs.remove(index.expect("it was running"));
+                self.vacancies.push(vacancy);
             }
-            Timer::IdleSweep => self.look_for_unused_sessions(),
+            Timer::IdleSweep => self.sweep_sessions(),
         }
     }
 
@@ -164,8 +207,7 @@ impl Model {
         let policy = self.policy.clone();
         let watched = policy.enable_health_monitoring || policy.max_worker_memory.is_some();
         let mut milestone = |milestone, after| {
-            let timer = Timer::Milestone { worker, milestone };
-            self.order(worker, Order::StartTimer { timer, after });
+            self.start_timer(Timer::Milestone { worker, milestone }, after);
         };
         if watched {
             milestone(Milestone::Check, policy.health_check_interval);
@@ -182,7 +224,7 @@ impl Model {
         }
     }
 
-    fn is_due(&mut self, worker: WorkerId, milestone: Milestone) {
+    fn reaches(&mut self, worker: WorkerId, milestone: Milestone) {
         let serves = |w: &usize| self.serving().contains(w);
         let Some(w) = self.find(worker).filter(serves) else {
             self.counters.stale += 1;
@@ -191,29 +233,26 @@ impl Model {
         match milestone {
             Milestone::Mature => self.workers[w].mature = true,
             Milestone::Age => self.workers[w].aged = true,
-            Milestone::Stable => self.workers[w].position.failures = 0,
+            Milestone::Stable => self.workers[w].vacancy.failures = 0,
             Milestone::Check => {
                 self.order(worker, Order::Measure);
                 let is_idle = self.workers[w].state.0 == Phase::Ready;
                 if self.policy.enable_health_monitoring && is_idle {
-                    let lease = self.lease(w, Holder::Monitor { late: false });
+                    let lease = self.lease(w, Holder::Probe { late: false });
                     self.order(worker, Order::Probe { lease });
                     self.start_probe_deadline(lease);
                 }
-                let timer = Timer::Milestone { worker, milestone };
-                let after = self.policy.health_check_interval;
-                self.order(worker, Order::StartTimer { timer, after });
+                let again = Timer::Milestone { worker, milestone };
+                self.start_timer(again, self.policy.health_check_interval);
             }
         }
     }
 
     fn start_probe_deadline(&mut self, lease: LeaseId) {
-        let timer = Timer::Probe { lease };
-        let after = self.policy.health_check_timeout;
-        self.order(lease.worker, Order::StartTimer { timer, after });
+        self.start_timer(Timer::Probe { lease }, self.policy.health_check_timeout);
     }
 
-    /// L11: it may answer yet, unless it has missed too many.
+    /// L11: the worker may still answer, unless it has missed too many.
     fn misses_a_probe(&mut self, lease: LeaseId) {
         let Some(l) = self.lease_out(lease) else {
             self.counters.stale += 1;
@@ -223,7 +262,7 @@ impl Model {
         self.counters.missed_probes += 1;
         self.workers[w].misses += 1;
         if self.workers[w].misses < self.policy.health_failure_threshold {
-            self.leases[l].holder = Holder::Monitor { late: true };
+            self.leases[l].holder = Holder::Probe { late: true };
             self.start_probe_deadline(lease);
         } else {
             self.leases[l].out = false;
@@ -232,15 +271,14 @@ impl Model {
     }
 
     fn answers_the_probe(&mut self, lease: LeaseId, healthy: bool) {
-        let Some((w, holder)) = self.take_back(lease) else {
+        let Some((w, holder)) = self.take_back(lease, |_| true) else {
             return;
         };
-        let timer = Timer::Probe { lease };
-        self.order(lease.worker, Order::CancelTimer { timer });
+        self.cancel_timer(Timer::Probe { lease });
         if !healthy {
             self.workers[w].misses += 1;
-        } else if holder == (Holder::Monitor { late: false }) {
-            // An answer that is late does not undo that its deadline was missed.
+        } else if holder == (Holder::Probe { late: false }) {
+            // A late answer does not undo the miss.
             self.workers[w].misses = 0;
         }
         self.react(w, worker::Input::Checkin, None);
@@ -255,7 +293,7 @@ impl Model {
             self.counters.stale += 1;
             return;
         }
-        let refusal = if self.closing {
+        let refusal = if self.is_closing() {
             Some(Refusal::Closed)
         } else if self.intake != Intake::Open {
             Some(Refusal::Draining)
@@ -267,11 +305,11 @@ impl Model {
         self.sessions.push(Session {
             id,
             home: Home::None,
-            unused: 0,
+            idle: 0,
         });
         match refusal {
             Some(refusal) => self.end_session_of(id, SessionEnd::Refused(refusal)),
-            None => self.start_looking(),
+            None => self.start_sweeping(),
         }
     }
 
@@ -284,67 +322,73 @@ impl Model {
         self.end_session_of(session, SessionEnd::Ended);
     }
 
-    fn start_looking(&mut self) {
+    fn start_sweeping(&mut self) {
         let timer = Timer::IdleSweep;
         if let Some(idle) = self.policy.session_idle_timeout
             && self.open_sessions() > 0
             && !self.timers.contains(&timer)
         {
-            let after = idle / 4;
-            self.say(Effect::StartTimer { timer, after });
+            self.start_timer(timer, idle / 4);
         }
     }
 
-    fn look_for_unused_sessions(&mut self) {
+    fn sweep_sessions(&mut self) {
         for s in 0..self.sessions.len() {
             let (id, home) = (self.sessions[s].id, self.sessions[s].home);
             let waits = |c: &Client| c.waits && c.session == Some(id);
-            // A lease on a worker that is being stopped does not count: the session has lost it.
+            // A lease on a worker that is being stopped does not count: the session has lost that worker.
             let leased = self.leases.iter().any(|lease| {
                 lease.out
                     && lease.holder == Holder::Client(Some(id))
                     && home == Home::Worker(lease.id.worker)
             });
             let is_used = leased || self.clients.iter().any(waits);
-            let unused = &mut self.sessions[s].unused;
-            *unused = if is_used { 0 } else { *unused + 1 };
-            if *unused == SWEEPS && home != Home::Over {
+            let idle = &mut self.sessions[s].idle;
+            *idle = if is_used { 0 } else { *idle + 1 };
+            if *idle == SWEEPS && home != Home::Over {
                 self.end_session_of(id, SessionEnd::Expired);
             }
         }
-        self.start_looking();
+        self.start_sweeping();
     }
 
     fn recycle(&mut self, worker: WorkerId) {
-        let can_be = |w: &usize| self.serving().contains(w) && self.workers[*w].mark.is_none();
+        let can_be =
+            |w: &usize| self.serving().contains(w) && self.workers[*w].replacement.is_none();
         match self.find(worker).filter(can_be) {
-            Some(w) => self.mark(w, Reason::Recycled, false),
+            Some(w) => self.replace(w, Reason::Recycled, false),
             None => self.counters.stale += 1,
         }
     }
 
     fn recycle_all(&mut self) {
-        if self.rolling.is_some() || self.closing {
+        if self.is_closing() {
+            let (replaced, kept) = (0, 0);
+            let end = RollingEnd::Closed { replaced, kept };
+            return self.emit(Effect::RollingEnded(end));
+        }
+        if self.rolling.is_some() {
             self.counters.stale += 1;
             return;
         }
-        let mut unmarked = self.serving();
-        unmarked.retain(|w| self.workers[*w].mark.is_none());
-        for w in &unmarked {
-            self.mark(*w, Reason::Recycled, true);
+        let mut chosen = self.serving();
+        chosen.retain(|w| self.workers[*w].replacement.is_none());
+        for w in &chosen {
+            self.replace(*w, Reason::Recycled, true);
         }
-        self.rolling = Some(unmarked.len());
+        self.rolling = Some(chosen.len());
     }
 
-    /// L16: whoever is not on its way out already is now.
+    /// L16: every worker that is not leaving is retired.
     fn shutdown(&mut self) {
-        if self.closing {
+        if self.is_closing() {
             self.counters.stale += 1;
             return;
         }
-        self.closing = true;
-        self.rolled(self.rolling_on().len());
-        self.end_pauses_beyond(0);
+        self.stage = Stage::Draining;
+        let kept = self.rolling_left().len();
+        self.end_rolling(kept, |replaced| RollingEnd::Closed { replaced, kept });
+        self.cancel_backoffs_beyond(0);
         for session in self.sessions.clone() {
             if session.home == Home::None {
                 self.end_session_of(session.id, SessionEnd::Closed);
@@ -356,7 +400,11 @@ impl Model {
     }
 }
 
-/// What a fact about a port is to the worker's machine, and why that is then on its way out.
+fn is_cancel(holder: Holder) -> bool {
+    matches!(holder, Holder::Cancel(_))
+}
+
+/// The input that a fact about a port is to its worker's machine, and the reason for which the worker then leaves.
 pub(crate) fn of_machine(fact: PortFact) -> (worker::Input, Option<Reason>) {
     match fact {
         PortFact::Started => (worker::Input::Started, None),

@@ -1,4 +1,4 @@
-//! What may happen next to a [`Model`], at random, and small pools for it to happen to.
+//! Random actions for a [`Model`], and random policies of small pools.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::model_actions::{Action, FACTS, FAULTS, MEMORY, TENTHS};
 /// A kind of action: its weight, one of its kind, and all of them.
 type Kind = (u32, Action, BoxedStrategy<Action>);
 
-/// What may happen next. What applies to somebody is much likelier than what does not.
+/// The next action. Actions that apply are twenty times as likely as those that do not.
 pub(crate) fn action(model: &Model) -> BoxedStrategy<Action> {
     let weighted = |(weight, one, all): Kind| {
         let applies = model.resolve(one).is_some();
@@ -23,7 +23,7 @@ pub(crate) fn action(model: &Model) -> BoxedStrategy<Action> {
     Union::new_weighted(kinds().into_iter().map(weighted).collect()).boxed()
 }
 
-/// The weights keep pools busy: more comes than goes wrong, and what goes wrong does not go on for ever.
+/// The weights keep pools busy: more clients come than things go wrong, and failures end.
 fn kinds() -> Vec<Kind> {
     use Action as A;
     let just = |weight, action| (weight, action, Just(action).boxed());
@@ -48,6 +48,17 @@ fn kinds() -> Vec<Kind> {
                 .prop_map(|(n, fault)| A::Break(n, fault))
                 .boxed(),
         ),
+        (
+            12,
+            A::Abandon(0, Fault::Abandoned),
+            (any::<u8>(), select(&FAULTS))
+                .prop_map(|(n, fault)| A::Abandon(n, fault))
+                .boxed(),
+        ),
+        of(9, A::CancelCleanly),
+        of(3, A::CancelBadly),
+        of(6, A::MissCancel),
+        of(3, A::CancelLate),
         just(9, A::OpenSession),
         of(3, A::OpenSessionAgain),
         of(2, A::EndSession),
@@ -56,8 +67,8 @@ fn kinds() -> Vec<Kind> {
         of(6, A::Crash),
         of(36, A::Exit),
         of(36, A::Release),
-        of(18, A::AnswerWell),
-        of(9, A::AnswerUnwell),
+        of(18, A::AnswerHealthy),
+        of(9, A::AnswerUnhealthy),
         of(3, A::AnswerBadly),
         (
             12,
@@ -68,12 +79,12 @@ fn kinds() -> Vec<Kind> {
         ),
         of(12, A::Hang),
         of(12, A::MissProbe),
-        of(18, A::EndPause),
-        of(48, A::FallDue),
-        just(36, A::Look),
+        of(18, A::ElapseBackoff),
+        of(48, A::ReachMilestone),
+        just(36, A::SweepSessions),
         of(9, A::Recycle),
         just(2, A::RecycleAll),
-        just(1, A::Pause),
+        just(1, A::Drain),
         just(2, A::Resume),
         (9, A::Resize(1), (1..6usize).prop_map(A::Resize).boxed()),
         just(2, A::Shutdown),
@@ -84,20 +95,20 @@ fn kinds() -> Vec<Kind> {
         of(3, A::EndSessionAgain),
         (
             3,
-            A::TellNonsense(0, PortFact::Released),
+            A::ReportNonsense(0, PortFact::Released),
             (any::<u8>(), select(&FACTS))
-                .prop_map(|(n, fact)| A::TellNonsense(n, fact))
+                .prop_map(|(n, fact)| A::ReportNonsense(n, fact))
                 .boxed(),
         ),
     ]
 }
 
-/// Small pools with narrow limits, so that each limit is met. Requests are few enough for their limit not to be changed
-/// at random.
+/// Small pools with narrow limits, so that each limit is reached. `max_worker_requests` is below 10, so that its jitter is
+/// zero.
 pub(crate) fn policy() -> impl Strategy<Value = Policy> {
     let sizes = (1..5usize, 1..3usize, 1..4usize, 1..4u32);
     let clients = (0..6usize, 0..4usize, any::<bool>());
-    let health = (any::<bool>(), 1..4u32);
+    let health = (any::<bool>(), 1..4u32, any::<bool>());
     let limits = (any::<[bool; 4]>(), 1..6u64, 1..4u32, 0..2u64);
     (sizes, clients, health, limits).prop_map(|(sizes, clients, health, limits)| {
         let (size, surge, max_starting, crash_loop) = sizes;
@@ -109,9 +120,10 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
             crash_loop,
             max_waiting,
             max_sessions,
-            // So that the third failure in a row waits for as long as it will get.
+            // So that the third consecutive failure reaches the longest backoff.
             restart_backoff_max: Duration::from_millis(300),
             session_idle_timeout: idle.then_some(Duration::from_secs(600)),
+            cancel_grace: health.2.then_some(Duration::from_secs(1)),
             enable_health_monitoring: health.0,
             health_failure_threshold: health.1,
             max_worker_age: limited[0].then_some(Duration::from_secs(3600)),

@@ -1,42 +1,43 @@
-//! What was seen in a run of random actions: how often, and whether anything was never seen.
+//! Counts what a run of random actions covered, and finds what it missed.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 
-use ostler::supervisor::Event;
-use ostler::supervisor::{Effect, Input, Order, SessionEnd};
+use ostler::supervisor::{Effect, Event, Input, Order, SessionEnd};
 use ostler::worker::Phase;
 
 use crate::model::Model;
 use crate::model_actions::Action;
 
-/// What must have been seen in a run. In one of a thousand pools the rarest of these are seen some forty times.
+/// What a run must cover. A run of a thousand pools sees the rarest of these some forty times.
 const EVERYTHING: &str = "
     action: Come ComeFor ComeForEnded GiveUp GiveUpLate Return ReturnAgain Break
-    action: OpenSession OpenSessionAgain EndSession EndSessionAgain Look
-    action: Start FailToStart Crash Exit Release Hang EndPause FallDue TellNonsense ElapseLate
-    action: AnswerWell AnswerUnwell AnswerBadly AnswerLate MissProbe Weigh
-    action: Recycle RecycleAll Pause Resume Resize Shutdown
-    refusal: Closed CrashLoop Paused QueueFull SessionEnded SessionLost
-    session: Closed Ended Expired Lost Refused(Closed) Refused(Paused) Refused(TooManySessions)
-    mark: Limit(Age) Limit(Errors) Limit(Memory) Limit(Requests) Recycled
+    action: Abandon CancelCleanly CancelBadly CancelLate MissCancel
+    action: OpenSession OpenSessionAgain EndSession EndSessionAgain SweepSessions
+    action: Start FailToStart Crash Exit Release Hang ElapseBackoff ReachMilestone ReportNonsense ElapseLate
+    action: AnswerHealthy AnswerUnhealthy AnswerBadly AnswerLate MissProbe Weigh
+    action: Recycle RecycleAll Drain Resume Resize Shutdown
+    refusal: Closed CrashLoop Draining QueueFull SessionEnded SessionLost
+    session: Closed Ended Expired Lost Refused(Closed) Refused(Draining) Refused(TooManySessions)
+    replacing: Limit(Age) Limit(Errors) Limit(Memory) Limit(Requests) Recycled
     end: Exited Fault(Abandoned) Fault(ProtocolBroken) Fault(TimedOut) Recycled Shutdown StartFailed StartTimedOut Surplus
     end: Unhealthy Limit(Age) Limit(Errors) Limit(Memory) Limit(Requests)
-    event: Opened Unmarked
-    order: Measure Open Probe StopAsk StopTerm StopKill StopReap
-    pool: Grant Rolled RolledBack Drained Closed
-    timer: Probe Restart Sessions Health Worker
-    cancelled: Probe Restart Worker
-    late: Elapsed(Probe) Elapsed(Restart) Elapsed(Health) Elapsed(Worker) EndSession GaveUp LeaseEnded Measured OpenSession
-    late: Port Probed Recycle RecycleAll Shutdown
+    event: Opened Kept
+    order: Cancel Measure Open Probe StopAsk StopTerm StopKill StopReap
+    pool: Grant ShutdownDrained Closed DrainEnded(Drained) DrainEnded(Resumed)
+    pool: RollingEnded(Completed) RollingEnded(StartFailed) RollingEnded(Closed)
+    timer: Backoff Cancel IdleSweep Milestone Probe Worker
+    cancelled: Backoff Cancel IdleSweep Probe Worker
+    late: Elapsed(Backoff) Elapsed(Cancel) Elapsed(Milestone) Elapsed(Probe) Elapsed(Worker)
+    late: CancelEnded EndSession GaveUp LeaseEnded Measured OpenSession Port Probed Recycle RecycleAll Shutdown
     illegal: Port
 ";
 
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// Each kind of action: how often it happened, and how often there was nobody to whom it could.
+    /// For each kind of action, how often it happened and how often it did not apply.
     actions: BTreeMap<String, [usize; 2]>,
-    /// All else, by its group and its name.
+    /// Everything else, by group and name.
     seen: BTreeMap<(&'static str, String), usize>,
 }
 
@@ -60,8 +61,6 @@ impl Tally {
         match effect {
             Effect::Worker { order, .. } => match order {
                 Order::Stop { rung, .. } => self.see("order", format!("Stop{rung}")),
-                Order::StartTimer { timer, .. } => self.see("timer", name(timer)),
-                Order::CancelTimer { timer } => self.see("cancelled", name(timer)),
                 order => self.see("order", name(order)),
             },
             Effect::StartTimer { timer, .. } => self.see("timer", name(timer)),
@@ -74,10 +73,11 @@ impl Tally {
                 }
             }
             Effect::Event(Event::Replacing { reason, .. }) => {
-                self.see("mark", format!("{reason:?}"))
+                self.see("replacing", format!("{reason:?}"))
             }
             Effect::Event(event) => self.see("event", name(event)),
-            Effect::Rolled(rolled) if rolled.kept > 0 => self.see("pool", "RolledBack".into()),
+            Effect::RollingEnded(end) => self.see("pool", format!("RollingEnded({})", name(end))),
+            Effect::DrainEnded(end) => self.see("pool", format!("DrainEnded({end:?})")),
             effect => self.see("pool", name(effect)),
         }
     }
@@ -86,7 +86,7 @@ impl Tally {
         *self.seen.entry((group, name)).or_default() += 1;
     }
 
-    /// What of `EVERYTHING` has not been seen, by its group and its name.
+    /// What of `EVERYTHING` was not seen, by group and name.
     pub(crate) fn missing(&self) -> Vec<String> {
         let all = EVERYTHING.lines().filter_map(|line| line.split_once(':'));
         let named = all.flat_map(|(group, names)| {

@@ -1,8 +1,8 @@
-//! Numbers for tests that do things at random.
+//! Random numbers for tests.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
-/// Numbers that look random and follow from a seed: SplitMix64.
+/// SplitMix64.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -10,7 +10,7 @@ impl Random {
         Self(seed)
     }
 
-    /// A seed for a test to print, or the one that `OSTLER_TEST_SEED` repeats.
+    /// A new seed, or the value of `OSTLER_TEST_SEED`.
     pub(crate) fn fresh_seed() -> u64 {
         let given = std::env::var("OSTLER_TEST_SEED").ok();
         let given = given.map(|seed| seed.parse().expect("a seed is a number"));

@@ -1,4 +1,4 @@
-//! Does the specification have the properties that it claims, and would we know if it had not?
+//! Does the specification have its properties, and would the checker notice if it did not?
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use crate::spec_support::{Checked, Model, assert_same, beside_the_spec, spec_dir};
 
-/// How many distinct states a worker and its world have. The reference checker finds as many.
+/// Distinct states of a worker and its environment. The reference checker finds as many.
 ///
-/// A change of the specification changes this number, or it changes nothing. Seeing which belongs to its review.
+/// A change of the specification changes this number, or nothing; its review checks which.
 pub(crate) const STATES: usize = 364;
 
 /// Every property listed in `WorkerLifecycle.cfg` holds in every behaviour (T4).
@@ -21,7 +21,7 @@ fn every_property_holds() {
     }
 }
 
-/// A property that is written down and not listed would never be checked: there is none.
+/// The configuration lists every property that the module defines.
 #[test]
 fn every_property_is_listed() {
     let model = Model::of("WorkerLifecycle");
@@ -33,7 +33,7 @@ fn every_property_is_listed() {
     );
 }
 
-/// A search that stops at depth 100, or a `Nat` that ends there, would hold everything beyond for impossible.
+/// Neither the search nor `Nat` ends at 100: states beyond would count as unreachable.
 #[test]
 fn the_search_has_no_bounds_of_its_own() {
     let counter = |limit: u32, property: &str| {
@@ -60,9 +60,9 @@ fn the_search_has_no_bounds_of_its_own() {
     ));
 }
 
-/// What the checker itself lets pass is refused: each of these would otherwise be a green test that checks nothing.
+/// What the checker itself lets pass is rejected: each of these would otherwise be a passing test that checks nothing.
 #[test]
-fn nothing_passes_for_want_of_looking() {
+fn nothing_passes_unchecked() {
     let behaviour = "VARIABLE n\nInit == n = 0\nNext == n' = n\nSpec == Init /\\ [][Next]_n\n";
     let cfg = "SPECIFICATION Spec\nINVARIANT Holds";
     let cases = [
@@ -86,9 +86,9 @@ fn nothing_passes_for_want_of_looking() {
     }
 }
 
-/// As above, for what stands in an extended module: its ASSUMEs, and definitions that nobody uses.
+/// The same in an extended module: its ASSUMEs, and unused definitions.
 #[test]
-fn nothing_passes_in_an_extended_module() {
+fn nothing_passes_unchecked_in_an_extended_module() {
     let cases = [
         ("ASSUME 1 = 1", "Ok(Holds { states: 1 })"),
         ("ASSUME 1 = 2", "an ASSUME of Table is false"),
@@ -109,23 +109,23 @@ fn nothing_passes_in_an_extended_module() {
     }
 }
 
-/// A counterexample reads as a story: who did what, and what changed by it. This one is told in `spec/README.md`.
+/// A counterexample lists each action and what it changed. `spec/README.md` explains this one.
 #[test]
-fn a_counterexample_reads_as_a_story() {
+fn the_readme_explains_a_counterexample() {
     let path = beside_the_spec(&spec_dir().join("mutants/LadderNeverKills.tla"));
     let model = Model::load(&path).expect("the mutant is a module");
     let Ok(Checked::Violated { property, trace }) = model.check() else {
         panic!("the mutant is not rejected");
     };
     let readme = fs::read_to_string(spec_dir().join("README.md")).unwrap_or_default();
-    let story = format!("{property} is violated:\n{trace}");
+    let printed = format!("{property} is violated:\n{trace}");
     assert!(
-        readme.contains(&story),
-        "spec/README.md does not tell:\n{story}"
+        readme.contains(&printed),
+        "spec/README.md does not contain:\n{printed}"
     );
 }
 
-/// The properties that a module writes down: its definitions below their heading, but for those they are made of.
+/// The properties that a module defines: its definitions below their heading.
 pub(crate) fn properties_of(module: &str) -> BTreeSet<String> {
     let text = fs::read_to_string(spec_dir().join(module).with_extension("tla"));
     let text = text.expect("the specification can be read");

@@ -1,4 +1,4 @@
-//! The files of the specification, as text: what the checker does not say of a module that it has loaded.
+//! The files of the specification as text, for what the checker does not report about a loaded module.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -6,15 +6,14 @@ use std::{env, fs};
 
 use tla_checker::{parser, stdlib};
 
-/// Everything that a parameter of this name can ever stand for, where `Next` asks only some of it in each state.
+/// All values of a parameter of this name, where `Next` ranges over a set that depends on the state.
 pub(crate) fn every(parameter: &str) -> Option<&str> {
     let sets = [("w", "Workers"), ("c", "Clients"), ("s", "Sessions")];
     let found = sets.into_iter().find(|(name, _)| *name == parameter);
     found.map(|(_, set)| set)
 }
 
-/// The disjuncts of a definition; for one that is the name of a definition without parameters, or that after a
-/// condition, its own.
+/// The disjuncts of a definition. A disjunct that is `Settle` or `Notice`, or such a name after a condition, is unfolded.
 pub(crate) fn disjuncts(texts: &[(String, String)], name: &str) -> Option<Vec<String>> {
     let head = format!("\n{name} ==");
     let text = texts
@@ -55,7 +54,7 @@ pub(crate) fn spec_dir() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("spec")
 }
 
-/// Lays the module at `path` beside the specification's own, in a directory for itself.
+/// Copies the module at `path` and the specification's modules into a directory of its own.
 ///
 /// The checker looks for extended modules only where it found the first one.
 pub(crate) fn beside_the_spec(path: &Path) -> PathBuf {
@@ -75,8 +74,7 @@ pub(crate) fn beside_the_spec(path: &Path) -> PathBuf {
     dir.join(name).with_extension("tla")
 }
 
-/// Where modules may be written: below the target directory for a test. An example knows nothing of that, and has a directory
-/// for itself.
+/// A directory for generated modules: below the target directory in a test, a temporary one in an example.
 pub(crate) fn scratch() -> PathBuf {
     let own = || env::temp_dir().join(format!("ostler-spec-{}", std::process::id()));
     let directory = option_env!("CARGO_TARGET_TMPDIR").map_or_else(own, PathBuf::from);

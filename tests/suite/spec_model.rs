@@ -1,4 +1,4 @@
-//! `spec/WorkerPool.tla` for the pool that a test is about.
+//! `spec/WorkerPool.tla`, configured for the pool of a test.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,17 +8,17 @@ use ostler::Policy;
 use crate::spec_files::scratch;
 use crate::spec_support::{Model, beside_the_spec};
 
-/// Who there is around the pool.
+/// The environment of the pool.
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) workers: usize,
     pub(crate) clients: usize,
     pub(crate) sessions: usize,
-    /// The sizes that the pool may be given.
+    /// The sizes that the pool may be resized to.
     pub(crate) sizes: BTreeSet<usize>,
 }
 
-/// `module`, one that has the constants of `WorkerPool`, with those of this policy and this world. `name` is to be given once.
+/// A module that has the constants of `WorkerPool`, with the values of a policy and a world. `name` must be unique.
 pub(crate) fn model(name: &str, module: &str, policy: &Policy, world: &World) -> Model {
     let path = scratch().join(name).with_extension("tla");
     let named = |prefix: &str, count| {
@@ -44,7 +44,7 @@ pub(crate) fn model(name: &str, module: &str, policy: &Policy, world: &World) ->
         format!("Clients = {}", named("c", world.clients)),
         format!("Sessions = {}", named("s", world.sessions)),
         format!("Sizes = {{{}}}", sizes.join(", ")),
-        "Happens <- Doings".into(),
+        "Happens <- Kinds".into(),
     ];
     let cfg = format!(
         "SPECIFICATION Spec\nCONSTANTS\n{}\nINVARIANT TypeOK\n",

@@ -1,4 +1,4 @@
-//! Would the specification notice if it were wrong?
+//! Does each property reject a wrong specification?
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,20 +13,20 @@ const CHECKED: [(&str, &str); 3] = [
     ("WorkerPoolLives", "WorkerPoolLives"),
 ];
 
-/// Each small wrong variant of a worker is rejected, by the property that it was made for.
+/// Each mutant of a worker is rejected by the property that it names.
 #[test]
 fn each_mutant_of_a_worker_is_rejected_by_the_property_it_names() {
     assert_rejected(&mutants_of("WorkerLifecycle"));
 }
 
-/// Each small wrong variant of a pool is rejected, by the property that it was made for.
+/// Each mutant of a pool is rejected by the property that it names.
 #[test]
 fn each_mutant_of_a_pool_is_rejected_by_the_property_it_names() {
     assert_rejected(&mutants_of("WorkerPool"));
     assert_rejected(&mutants_of("WorkerPoolLives"));
 }
 
-/// Every mutant is a variant of a module that is checked.
+/// Every mutant extends a module that is checked.
 #[test]
 fn each_mutant_extends_a_module_that_is_checked() {
     let modules = CHECKED.map(|(module, _)| mutants_of(module).len());
@@ -34,7 +34,7 @@ fn each_mutant_extends_a_module_that_is_checked() {
     assert!(modules[0] >= 8 && modules[1] >= 12, "{modules:?} mutants");
 }
 
-/// No property is there for decoration: each one that is listed rejects at least one mutant.
+/// Each listed property rejects at least one mutant.
 #[test]
 fn each_property_has_a_mutant() {
     for (module, cfg) in CHECKED {
@@ -50,7 +50,7 @@ fn each_property_has_a_mutant() {
     }
 }
 
-/// A mutant must say what is wrong with it, and who says so.
+/// A mutant must name its property and say what is wrong.
 #[test]
 fn a_mutant_without_a_named_property_is_refused() {
     let named = property_named_in("\\* Rejected by TypeOK: a rung is misspelt.");
@@ -65,9 +65,9 @@ fn a_mutant_without_a_named_property_is_refused() {
     }
 }
 
-/// The table is what the properties make it: whatever else is written into a cell that is reached, some property rejects.
+/// The properties determine the table: any other content of a reached cell is rejected by some property.
 ///
-/// But for one thing that no property can tell: a cell that is stale from one that leads where the worker is already.
+/// One exception: no property distinguishes a stale cell from a transition to the same phase.
 #[test]
 #[ignore = "takes minutes: 354 mutants, made one by one"]
 fn no_reached_cell_can_be_changed_unnoticed() {
@@ -92,7 +92,7 @@ fn no_reached_cell_can_be_changed_unnoticed() {
     assert!(unnoticed.is_empty(), "of {made}:\n{}", unnoticed.join("\n"));
 }
 
-/// Checks everything with one cell changed. No verdict is a rejection too: the change leads to where nothing is defined.
+/// Checks every property with one cell changed. An error counts as a rejection: the change led to an undefined value.
 fn change_cell(phase: &str, input: &str, content: &str) -> Result<Checked, String> {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let path = dir.join("ChangedCell.tla");
@@ -133,7 +133,7 @@ fn try_out(path: &Path) -> Result<(), String> {
     let mutant = path.file_stem().unwrap_or_default().to_string_lossy();
     let named = property_of(path).map_err(|e| format!("{mutant}: {e}"))?;
     let model = Model::load(&beside_the_spec(path)).map_err(|e| format!("{mutant}: {e}"))?;
-    // Only the named property is looked at, so that no other one can reject the mutant before it.
+    // Only the named property is checked, so that no other one rejects the mutant first.
     if model.listed().ne([named.as_str()]) {
         return Err(format!(
             "{mutant}: its configuration must list {named} and nothing else"

@@ -1,7 +1,7 @@
-//! Does everything that the specification speaks of happen?
+//! Is all of the specification of a worker reached?
 //!
-//! A property of a state that is never reached holds, and means nothing. So each phase, each action and each cell of
-//! the table is shown to be reached, and each refused cell not to be.
+//! A property of unreachable states holds and means nothing. So each phase, each action and each cell of the table is shown
+//! to be reached, and each refused cell is shown not to be.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use tla_checker::ast::State;
 use crate::spec_checks::STATES;
 use crate::spec_support::{Model, assert_same, elements, names, text};
 
-/// The test's own search finds the states that the checker counts.
+/// The test's own search finds as many states as the checker.
 #[test]
 fn the_search_and_the_checker_agree() {
     let (states, _) = Model::of("WorkerLifecycle").explore();
@@ -43,7 +43,7 @@ fn every_value_is_reached() {
     }
 }
 
-/// Every action is taken somewhere.
+/// Every action is taken in some state.
 #[test]
 fn every_action_is_taken() {
     let model = Model::of("WorkerLifecycle");
@@ -51,9 +51,9 @@ fn every_action_is_taken() {
     assert_same(&taken, &model.action_names(), "actions that are taken");
 }
 
-/// Each transition and each stale cell is reached, and no cell that is refused (L2, L10).
+/// Each transition and each stale cell is reached, and no refused cell is (L2, L10).
 #[test]
-fn what_can_happen_is_what_the_table_does_not_refuse() {
+fn reachable_cells_are_those_not_refused() {
     let model = Model::of("WorkerLifecycle");
     let told = told("phase", &model);
     let mut wrong = Vec::new();
@@ -61,9 +61,9 @@ fn what_can_happen_is_what_the_table_does_not_refuse() {
         for input in names(&model, "InputOrder") {
             let cell = text(&model.eval(&format!("Cell[\"{phase}\"][\"{input}\"]")));
             match (told[&input].contains(&phase), &*cell) {
-                (true, "-") => wrong.push(format!("{phase} x {input} is refused, and can happen")),
+                (true, "-") => wrong.push(format!("{phase} x {input} is refused and is reached")),
                 (false, cell) if cell != "-" => {
-                    wrong.push(format!("{phase} x {input} is {cell}, and can never happen"));
+                    wrong.push(format!("{phase} x {input} is {cell} and is never reached"));
                 }
                 _ => {}
             }
@@ -72,10 +72,10 @@ fn what_can_happen_is_what_the_table_does_not_refuse() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// What can happen on each rung. The table does not tell rungs apart; this shows where it could be stricter: a port is
-/// released only on Reap, and exits only before.
+/// The inputs that reach each rung. The table does not distinguish rungs and could be stricter: a port exits only before Reap
+/// and is released only on it.
 #[test]
-fn what_can_happen_on_each_rung() {
+fn inputs_that_reach_each_rung() {
     let model = Model::of("WorkerLifecycle");
     let told = told("rung", &model);
     let found: Vec<String> = names(&model, "InputOrder")
@@ -106,7 +106,7 @@ fn what_can_happen_on_each_rung() {
     );
 }
 
-/// For each input, the values of `variable` in the states in which the worker can be told it.
+/// For each input, the values of `variable` in the states in which the worker can be fed it.
 fn told(variable: &str, model: &Model) -> BTreeMap<String, BTreeSet<String>> {
     let (states, _) = model.explore();
     let told_in = |input: &String| {

@@ -1,6 +1,6 @@
-//! Does the reference checker, TLC, say the same?
+//! Does the reference checker, TLC, agree?
 //!
-//! It needs Java and `tla2tools.jar`, so that nothing here runs in an ordinary `cargo test`:
+//! It needs Java and `tla2tools.jar`, so these tests are ignored by default:
 //! `TLA2TOOLS_JAR=/path/to/tla2tools.jar cargo test --test suite spec_reference -- --ignored`
 
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::spec_mutants::{mutants, property_of};
 use crate::spec_pool::{LIVES, SLICES};
 use crate::spec_support::{beside_the_spec, spec_dir};
 
-/// TLC accepts the specifications, finds nothing wrong, and counts as many distinct states.
+/// TLC accepts the specifications, finds no violation, and counts as many distinct states.
 #[test]
 #[ignore = "needs Java and TLA2TOOLS_JAR"]
 fn tlc_accepts_the_specification() {
@@ -43,8 +43,7 @@ fn tlc_rejects_every_mutant() {
             &module,
             &module.file_stem().expect("a name").to_string_lossy(),
         );
-        // Of a temporal property, and of one that is not a single box, it does not say which one: a mutant's
-        // configuration lists only one.
+        // TLC does not name a violated temporal property. A mutant's configuration lists only one.
         let rejects = [
             format!("Invariant {property} is violated"),
             format!("Action property {property} is violated"),

@@ -1,7 +1,7 @@
-//! The specification as a value that tests can ask: the only file that knows the model checker.
+//! The specification as a value that tests can query. Only this file uses the model checker's API.
 //!
-//! The checker is lenient where the reference one is strict, and each leniency could turn a test green that checks
-//! nothing. What it lets pass is refused here: [`Model::load`] says what and why.
+//! The checker is more lenient than the reference checker, and each leniency could let a test pass that checks nothing.
+//! [`Model::load`] rejects what the checker lets pass.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::fmt::{Debug, Write as _};
@@ -17,7 +17,7 @@ use tla_checker::{load, parser};
 pub(crate) use crate::spec_files::{beside_the_spec, spec_dir};
 use crate::spec_files::{disjuncts, every, module_texts, read};
 
-/// What came of checking every property that a configuration lists.
+/// The result of checking every property that a configuration lists.
 #[derive(Debug)]
 pub(crate) enum Checked {
     /// All of them hold, in this many distinct states.
@@ -26,9 +26,9 @@ pub(crate) enum Checked {
     Violated { property: String, trace: String },
 }
 
-/// A module with its configuration, ready to be checked or asked.
+/// A module with its configuration, ready to be checked or queried.
 ///
-/// The checker keeps instances of modules per thread: a test that works with two models uses them one after the other.
+/// The checker keeps module instances per thread, so a test uses its models one after the other.
 pub(crate) struct Model {
     spec: Spec,
     domains: Env,
@@ -39,7 +39,7 @@ pub(crate) struct Model {
     actions: Vec<Action>,
 }
 
-/// A way to step: a disjunct of `Next`, for one value of its quantifier if it has one.
+/// A disjunct of `Next`, for one value of each of its quantified variables.
 struct Action {
     name: String,
     expr: Expr,
@@ -63,12 +63,12 @@ impl Model {
         Self::configured(path, &path.with_extension("cfg"))
     }
 
-    /// Loads a module, and refuses what the checker would let pass:
+    /// Loads a module, and rejects what the checker would let pass:
     ///
-    /// - a definition that does not parse is only a warning to it, and one in an extended module not even that;
+    /// - a definition that does not parse is only a warning, and in an extended module not even that;
     /// - the ASSUMEs of extended modules are not evaluated;
-    /// - `Nat` ends at 100, and a search at depth 100, unless it is told otherwise;
-    /// - a configuration that lists nothing is content with anything.
+    /// - by default, `Nat` ends at 100 and a search at depth 100;
+    /// - a configuration that lists no property accepts everything.
     fn configured(path: &Path, cfg: &Path) -> Result<Self, String> {
         let mut prepared =
             load::prepare_from_path(path, Some(cfg), &[]).map_err(|error| error.to_string())?;
@@ -126,8 +126,8 @@ impl Model {
         self.listed.iter().map(AsRef::as_ref)
     }
 
-    /// Checks everything that the configuration lists. Any outcome but the two of [`Checked`] is an error: a search
-    /// that was cut short, an expression without a value, a listed property that was not looked at.
+    /// Checks every listed property. Any outcome but those of [`Checked`] is an error: a search that was cut short, an
+    /// expression without a value, a listed property that was not checked.
     pub(crate) fn check(&self) -> Result<Checked, String> {
         match checker::check(&self.spec, &self.domains, &self.config) {
             CheckResult::Ok(stats) => {
@@ -167,7 +167,7 @@ impl Model {
         }
     }
 
-    /// A counterexample for people: a line for each step, with the action and what it changed.
+    /// Prints a counterexample: a line for each step, with the action and the variables that it changed.
     fn print(&self, trace: &[State], again: Option<usize>) -> String {
         let mut out = String::new();
         for (n, state) in trace.iter().enumerate() {
@@ -192,9 +192,9 @@ impl Model {
         out
     }
 
-    /// The action of a step; all of them when it could have been several.
+    /// The action of a step, or all actions that could have taken it.
     fn name_step(&self, from: &State, to: &State) -> String {
-        // An action of a module that another one extends says nothing of what that one adds, and has no steps there.
+        // An action of an extended module leaves the variables that the extending one adds unassigned, and has no steps there.
         let takes = |action: &&Action| {
             let steps = self.try_steps(&action.expr, from);
             steps.is_ok_and(|steps| steps.contains(to))
@@ -208,7 +208,7 @@ impl Model {
         }
     }
 
-    /// A state for people, a line for each variable.
+    /// Prints a state, a line for each variable.
     pub(crate) fn tell(&self, state: &State) -> String {
         let lines = self.spec.vars.iter().zip(&state.values);
         lines
@@ -235,7 +235,7 @@ impl Model {
             .unwrap_or_else(|error| panic!("{expr}: {}", format_eval_error(&error)))
     }
 
-    /// Where a step of `action`, any action formula, leads from `state`.
+    /// The states that a step of `action`, any action formula, leads to from `state`.
     pub(crate) fn next(&self, state: &State, action: &str) -> Vec<State> {
         self.steps(&parse(action), state)
     }
@@ -256,7 +256,7 @@ impl Model {
             .collect())
     }
 
-    /// A state with this value of each variable, which need not be reachable.
+    /// The state with these values of the variables. It need not be reachable.
     pub(crate) fn state(&self, values: &[(&str, &str)]) -> State {
         let values: BTreeMap<&str, &str> = values.iter().copied().collect();
         let values = self.spec.vars.iter().map(|name| {
@@ -275,7 +275,7 @@ impl Model {
             .unwrap_or_else(|error| panic!("Init: {}", format_eval_error(&error)))
     }
 
-    /// Every reachable state, and the names of the actions that are taken somewhere.
+    /// Every reachable state, and the names of the actions that are taken.
     pub(crate) fn explore(&self) -> (Vec<State>, BTreeSet<&str>) {
         let mut taken = BTreeSet::new();
         let mut states = self.initial();
@@ -300,7 +300,7 @@ impl Model {
         self.actions.iter().map(|action| &*action.name).collect()
     }
 
-    /// The actions, from the text of `Next`: a parsed definition has those that it uses unfolded, and no names left.
+    /// The actions, from the text of `Next`: in the parsed definition they are unfolded and have no names.
     fn disjuncts_of_next(&self, path: &Path) -> Result<Vec<Action>, String> {
         let mut actions = Vec::new();
         for disjunct in disjuncts(&module_texts(path)?, "Next").ok_or("no module has a Next")? {
@@ -309,7 +309,7 @@ impl Model {
         Ok(actions)
     }
 
-    /// `\E c \in S, w \in T : Grant(c, w)` for each `c` and `w`; a disjunct without a quantifier as it is.
+    /// The instances of `\E c \in S, w \in T : Grant(c, w)` for each `c` and `w`. A disjunct without a quantifier is its own.
     fn instances(&self, disjunct: &str) -> Result<Vec<Action>, String> {
         let Some(quantified) = disjunct.strip_prefix("\\E ") else {
             let (name, expr) = (disjunct.to_owned(), parse(disjunct));
@@ -360,7 +360,7 @@ pub(crate) fn elements(value: &Value) -> Vec<Value> {
     }
 }
 
-/// A string of the specification.
+/// The text of a string value.
 pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::Str(text) => text.to_string(),
@@ -368,7 +368,7 @@ pub(crate) fn text(value: &Value) -> String {
     }
 }
 
-/// Panics with what is in one set and not in the other.
+/// Panics with the elements that are in only one of two sets.
 pub(crate) fn assert_same<T: Ord + Debug>(found: &BTreeSet<T>, expected: &BTreeSet<T>, of: &str) {
     let missing: Vec<&T> = expected.difference(found).collect();
     let extra: Vec<&T> = found.difference(expected).collect();

@@ -1,8 +1,8 @@
-//! Does the supervisor decide as it should? One scenario each; `supervisor_random` tries all the others.
+//! Does the supervisor decide correctly? One scenario per test; `supervisor_random` covers the rest.
 
 use std::time::Duration;
 
-use ostler::supervisor::{Counters, Fault, Input, PortFact, Reason, Refusal, Timer};
+use ostler::supervisor::{Fault, Input, LeaseEnd, PortFact, Reason, Refusal, Timer};
 use ostler::worker::{self, Phase, Rung};
 use ostler::{Policy, WorkerId};
 
@@ -15,7 +15,7 @@ fn started(size: usize) -> World {
     world
 }
 
-/// A new pool starts as many workers as it is to have, and no more at a time than may be.
+/// A new pool starts `size` workers, at most `max_starting` at a time.
 #[test]
 fn a_pool_starts_its_workers() {
     let mut world = World::new(Policy {
@@ -36,7 +36,7 @@ fn a_pool_starts_its_workers() {
     assert_eq!(world.phases(), [Phase::Ready; 5]);
 }
 
-/// L6: a worker that becomes free goes straight to who waits, with no moment in which it is idle.
+/// L6: a returned lease goes to the longest-waiting client at once; the worker is never idle in between.
 #[test]
 fn a_lease_is_handed_over() {
     let mut world = started(1);
@@ -49,7 +49,7 @@ fn a_lease_is_handed_over() {
     assert_eq!((next.worker, next.serial), (lease.worker, lease.serial + 1));
 }
 
-/// L10: what comes late, about a worker, a lease, a timer or a client that is gone, is counted and changes nothing.
+/// L10: an input about a worker, lease, timer or client that is gone is counted as late and changes nothing.
 #[test]
 fn late_inputs_are_counted() {
     let mut world = started(1);
@@ -73,13 +73,13 @@ fn late_inputs_are_counted() {
             lease,
             calls: 7,
             errors: 0,
-            fault: None,
+            end: LeaseEnd::Clean,
         },
         Input::LeaseEnded {
             lease,
             calls: 0,
             errors: 0,
-            fault: Some(Fault::Abandoned),
+            end: LeaseEnd::Fault(Fault::Abandoned),
         },
         Input::GaveUp { waiter: client },
         Input::Port {
@@ -100,10 +100,8 @@ fn late_inputs_are_counted() {
     .enumerate()
     {
         world.feed(input);
-        let counters = Counters {
-            stale: late as u64 + 1,
-            ..before.1
-        };
+        let mut counters = before.1;
+        counters.stale = late as u64 + 1;
         assert_eq!(
             (world.phases(), world.supervisor.counters()),
             (before.0.clone(), counters)
@@ -111,9 +109,9 @@ fn late_inputs_are_counted() {
     }
 }
 
-/// A session that a driver opens again is the one that is open: bound as it was, and who waits for its worker is told of its loss.
+/// Opening an open session again changes nothing: it stays bound, and its waiting clients are told when it is lost.
 #[test]
-fn a_session_is_opened_once() {
+fn reopening_an_open_session_is_stale() {
     let mut world = started(1);
     let session = world.open_session();
     world.checkout_for(Some(session));
@@ -136,7 +134,7 @@ fn a_session_is_opened_once() {
     );
 }
 
-/// L2: what cannot be true of a worker is a typed error that names it, and the pool goes on as it was.
+/// L2: an illegal input is a typed error that names the worker, and the pool is unchanged.
 #[test]
 fn an_illegal_input_is_an_error() {
     let mut world = started(1);
@@ -158,7 +156,7 @@ fn an_illegal_input_is_an_error() {
     assert_eq!(world.phases(), [Phase::Busy]);
 }
 
-/// L10: the deadline of a rung that was left does not hurry the next one.
+/// L10: a late deadline of an earlier rung does not shorten the next rung.
 #[test]
 fn a_rung_keeps_its_own_deadline() {
     let mut world = started(1);
@@ -176,7 +174,7 @@ fn a_rung_keeps_its_own_deadline() {
     assert_eq!(world.rungs[&worker], [Rung::Ask, Rung::Term, Rung::Kill]);
 }
 
-/// C1: a worker whose lease ended badly is stopped, and its place is taken at once, out of the surge.
+/// C1: a worker whose lease ended with a fault is stopped, and its replacement starts at once within `surge`.
 #[test]
 fn a_faulted_worker_is_replaced() {
     let mut world = started(2);
@@ -192,7 +190,7 @@ fn a_faulted_worker_is_replaced() {
     assert_eq!(world.serving(), 2);
 }
 
-/// L4: with all slots taken by ports that are still stopping, nothing is started until one is released.
+/// L4: while stopping workers occupy every slot, no worker starts until a port is released.
 #[test]
 fn a_slot_is_free_when_its_port_is() {
     let mut world = started(2);
@@ -219,7 +217,7 @@ fn a_slot_is_free_when_its_port_is() {
     assert_eq!((next.slot, next.generation), (0, 2));
 }
 
-/// L15: a recycled worker is retired when its replacement serves, and kept while replacements fail.
+/// L15: a recycled worker retires when its replacement is ready, and serves while replacements fail.
 #[test]
 fn a_recycled_worker_is_kept_until_it_is_replaced() {
     let mut world = started(2);
@@ -239,8 +237,8 @@ fn a_recycled_worker_is_kept_until_it_is_replaced() {
     world.port(failing, PortFact::Exited);
     world.port(failing, PortFact::Released);
     assert_eq!(world.phases(), [Phase::Ready, Phase::Ready]);
-    let pause = world.timers[0];
-    world.elapse(pause);
+    let backoff = world.timers[0];
+    world.elapse(backoff);
     world.start_all();
     assert_eq!(
         world.phases(),
@@ -249,7 +247,7 @@ fn a_recycled_worker_is_kept_until_it_is_replaced() {
     assert_eq!(world.supervisor.counters().recycled, 1);
 }
 
-/// L16: shutdown covers idle, leased, starting and stopping workers, and ends when the last of them is released.
+/// L16: a shutdown covers idle, leased, starting and stopping workers, and ends when the last one is released.
 #[test]
 fn shutdown_covers_every_phase() {
     let mut world = started(3);
@@ -288,9 +286,9 @@ fn shutdown_covers_every_phase() {
     assert_eq!(world.closed, 1);
 }
 
-/// A shutdown tells those that are on their way out nothing that they could not use, and counts nothing as late.
+/// A shutdown does not retire workers that are leaving already, and counts no late input.
 #[test]
-fn a_shutdown_leaves_alone_who_is_leaving() {
+fn a_shutdown_skips_workers_that_are_leaving() {
     let mut world = started(2);
     world.checkout();
     world.fault(world.leases[0], Fault::Abandoned);
@@ -300,7 +298,7 @@ fn a_shutdown_leaves_alone_who_is_leaving() {
     assert_eq!(world.phases(), [Phase::Stopping; 3]);
 }
 
-/// The whole of a shutdown fits into its timeout: the drain, both graces, and a reserve for the kill.
+/// The drain, both graces and a reserve for the kill fit into `shutdown_timeout`.
 #[test]
 fn the_stages_of_a_shutdown_fit_into_it() {
     use ostler::supervisor::{Effect, Order, Supervisor};
@@ -349,10 +347,7 @@ fn the_stages_of_a_shutdown_fit_into_it() {
                 break;
             }
             let timer = effects.iter().find_map(|effect| match effect {
-                Effect::Worker {
-                    order: Order::StartTimer { timer, after },
-                    ..
-                } => Some((*timer, *after)),
+                Effect::StartTimer { timer, after } => Some((*timer, *after)),
                 _ => None,
             });
             let (timer, after) = timer.expect("each stage has a deadline");

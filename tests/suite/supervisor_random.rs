@@ -1,13 +1,12 @@
-//! Does the supervisor do what it must, and nothing else, in every order of events?
+//! Does the supervisor give the right effects, and no others, in every order of events?
 //!
-//! Random sequences of what clients, ports, timers and owners may do run on the real supervisor in its [`World`] and,
-//! beside it, on a [`Model`] that says beforehand what the supervisor must say and what must be seen of it. The world
-//! checks its own promises after each step; at the end time runs out, and everyone has had an answer.
+//! Random sequences of actions by clients, ports, timers and applications run on the real supervisor in its [`World`] and on a
+//! [`Model`] that predicts its effects and its visible state. The world checks its invariants after each step; at the end time
+//! runs out, and every client has had an answer.
 //!
-//! Actions are resolved in the model's state, so that whatever shrinking leaves out, the rest still means something: none
-//! is ever refused, and one that applies to nobody is counted. Sequences that failed are kept in
-//! `tests/proptest-regressions/` and tried first. `PROPTEST_CASES=100000` makes for a long run, and `--nocapture` prints what
-//! happened in it, and how often.
+//! Actions are resolved in the model's state, so a sequence stays meaningful when shrinking removes some of them. An action
+//! without a subject is counted. Failed sequences are kept in `tests/proptest-regressions/` and run first.
+//! `PROPTEST_CASES=100000` makes a long run; `--nocapture` prints what it covered.
 
 use std::cell::RefCell;
 use std::env;
@@ -44,7 +43,7 @@ impl ReferenceStateMachine for Model {
 struct Beside;
 
 thread_local! {
-    /// What happened in all sequences: proptest runs them one after the other, and has no place for what they add up to.
+    /// The coverage of all sequences: proptest runs them in order and has no place for a sum.
     static TALLY: RefCell<Tally> = RefCell::default();
 }
 
@@ -67,8 +66,8 @@ impl StateMachineTest for Beside {
     }
 }
 
-/// L4, L6, L7, L8, L10, L11, L15, L16, L17, C1, C2, P12: the supervisor says and shows what the model does, after each of many
-/// random actions, in a thousand pools; each comes to an end, and everything that can happen has happened.
+/// L4, L6, L7, L8, L10, L11, L15, L16, L17, C1, C2, P12: in a thousand pools, after each random action, the supervisor gives the
+/// effects and shows the state that the model predicts. Each pool shuts down, and the run covers everything that can happen.
 #[test]
 fn every_order_of_events_is_answered_as_the_model_says() {
     let cases = match env::var_os("PROPTEST_CASES") {

@@ -1,4 +1,4 @@
-//! Does the supervisor start workers again, and not too often?
+//! Does the supervisor replace failed workers, and back off?
 
 use std::time::Duration;
 
@@ -17,19 +17,19 @@ fn crash(world: &mut World, worker: WorkerId) {
     world.port(worker, PortFact::Released);
 }
 
-fn pauses(world: &World) -> usize {
-    let pause = |timer: &&Timer| matches!(timer, Timer::Backoff { .. });
-    world.timers.iter().filter(pause).count()
+fn backoffs(world: &World) -> usize {
+    let is_backoff = |timer: &&Timer| matches!(timer, Timer::Backoff { .. });
+    world.timers.iter().filter(is_backoff).count()
 }
 
-/// L13: a failed start holds its own position back, for a pause, and no other.
+/// L13: a failed start backs off before it is repeated, and delays no other worker.
 #[test]
-fn a_failed_start_is_repeated_after_a_pause() {
+fn a_failed_start_backs_off() {
     let mut world = World::new(Policy::new(3));
     crash(&mut world, worker(0, 1));
     world.start_all();
     assert_eq!(world.phases(), [Phase::Ready; 2]);
-    assert_eq!(pauses(&world), 1);
+    assert_eq!(backoffs(&world), 1);
     world.elapse(Timer::Backoff { generation: 1 });
     assert_eq!(
         world.phases(),
@@ -37,19 +37,19 @@ fn a_failed_start_is_repeated_after_a_pause() {
     );
 }
 
-/// L13: the first crash is made good at once, the next ones of the same position after a pause, until a worker has
-/// served for `restart_reset`.
+/// L13: a first crash is replaced immediately. The next crash of its replacement backs off, until a worker has served for
+/// `restart_reset`.
 #[test]
-fn a_crash_is_made_good_at_once_and_a_second_is_not() {
+fn a_second_crash_backs_off() {
     let mut world = World::new(Policy::new(1));
     world.start_all();
     crash(&mut world, worker(0, 1));
-    assert_eq!((world.phases().len(), pauses(&world)), (1, 0));
+    assert_eq!((world.phases().len(), backoffs(&world)), (1, 0));
     // It is in the other slot by now, because the first was not free yet.
     world.start_all();
     let second = world.supervisor.workers().next().unwrap().worker;
     crash(&mut world, second);
-    assert_eq!((world.phases().len(), pauses(&world)), (0, 1));
+    assert_eq!((world.phases().len(), backoffs(&world)), (0, 1));
     world.elapse(Timer::Backoff { generation: 1 });
     world.start_all();
     let third = world.supervisor.workers().next().unwrap().worker;
@@ -58,12 +58,12 @@ fn a_crash_is_made_good_at_once_and_a_second_is_not() {
         milestone: Milestone::Stable,
     });
     crash(&mut world, third);
-    assert_eq!((world.phases().len(), pauses(&world)), (1, 0));
+    assert_eq!((world.phases().len(), backoffs(&world)), (1, 0));
 }
 
-/// L13: a crash loop in one position does not keep another one from being filled.
+/// L13: a backoff delays one worker, not the replacement of another.
 #[test]
-fn a_pause_holds_back_one_position() {
+fn a_backoff_delays_one_vacancy() {
     let mut world = World::new(Policy {
         surge: 2,
         ..Policy::new(2)
@@ -74,20 +74,20 @@ fn a_pause_holds_back_one_position() {
     world.start_all();
     let views: Vec<_> = world.supervisor.workers().map(|view| view.worker).collect();
     crash(&mut world, views[1]);
-    assert_eq!((world.phases(), pauses(&world)), (vec![Phase::Ready], 1));
+    assert_eq!((world.phases(), backoffs(&world)), (vec![Phase::Ready], 1));
     crash(&mut world, steady);
     assert_eq!(
-        (world.phases(), pauses(&world)),
+        (world.phases(), backoffs(&world)),
         (vec![Phase::Initializing], 1)
     );
 }
 
-/// L13, L14: the pauses double up to their limit, each changed by a tenth at most, and not alike in any two pools.
+/// L13, L14: backoffs double up to `restart_backoff_max`, with a jitter of a tenth that differs between seeds.
 #[test]
-fn pauses_double_with_jitter() {
-    let pauses = |seed| {
+fn backoffs_double_with_jitter() {
+    let backoffs = |seed| {
         let mut supervisor = Supervisor::new(Policy::new(1), seed).unwrap();
-        let mut pauses = Vec::new();
+        let mut backoffs = Vec::new();
         for generation in 1..=12 {
             let worker = WorkerId {
                 slot: 0,
@@ -99,32 +99,35 @@ fn pauses_double_with_jitter() {
             let (timer, after) = supervisor
                 .take_effects()
                 .find_map(|effect| match effect {
-                    Effect::StartTimer { timer, after } => Some((timer, after)),
+                    Effect::StartTimer {
+                        timer: timer @ Timer::Backoff { .. },
+                        after,
+                    } => Some((timer, after)),
                     _ => None,
                 })
-                .expect("a pause");
-            pauses.push(after);
+                .expect("a backoff");
+            backoffs.push(after);
             supervisor.feed(Input::Elapsed { timer }).unwrap();
         }
-        pauses
+        backoffs
     };
-    for (round, pause) in pauses(1).into_iter().enumerate() {
+    for (round, backoff) in backoffs(1).into_iter().enumerate() {
         let plain = Duration::from_millis((100 << round).min(30_000));
         assert!(
-            pause >= plain.mul_f64(0.9) && pause <= plain.mul_f64(1.1),
-            "{round}: {pause:?}"
+            backoff >= plain.mul_f64(0.9) && backoff <= plain.mul_f64(1.1),
+            "{round}: {backoff:?}"
         );
     }
-    assert_eq!(pauses(1), pauses(1));
+    assert_eq!(backoffs(1), backoffs(1));
     assert!(
-        pauses(1)
+        backoffs(1)
             .iter()
-            .zip(pauses(2))
+            .zip(backoffs(2))
             .all(|(one, other)| *one != other)
     );
 }
 
-/// L13: a crash loop with nothing serving refuses at once; while something serves, clients wait for it.
+/// L13: in a crash loop, clients are refused at once when no worker serves; else they wait.
 #[test]
 fn a_crash_loop_refuses() {
     let mut world = World::new(Policy {
@@ -148,7 +151,7 @@ fn a_crash_loop_refuses() {
     assert_eq!(world.granted[0].0, waits);
 }
 
-/// L12: a crash loop is over as soon as a worker starts; when that one dies under a lease, clients wait for the next.
+/// L12: a successful start ends a crash loop: when that worker dies under a lease, clients wait for the next one.
 #[test]
 fn a_start_ends_the_crash_loop() {
     let mut world = World::new(Policy {

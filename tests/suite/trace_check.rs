@@ -1,7 +1,7 @@
 //! Is a trace a behaviour of `spec/WorkerPool.tla`?
 //!
-//! The mirror tells each step of the trace in the actions of the specification, and the specification says where they lead. What
-//! the trace does not settle stays open: a set of states is followed, and after each step those are kept that agree with it.
+//! The mirror maps each step of the trace to actions of the specification, and the model checker says where they lead. A trace
+//! leaves some choices open, so a set of states is followed, and after each step those that contradict the trace are dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::spec_model::{World, model};
 use crate::spec_support::Model;
 use crate::trace_mirror::{Extent, Mirror, Told};
 
-/// What a trace comes to that the specification allows.
+/// The result of a trace that the specification allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Allowed {
     /// Steps of the trace.
@@ -30,18 +30,17 @@ pub(crate) struct Allowed {
 /// The first step that the specification does not allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
-    /// Its place in the trace: the head is line 1.
+    /// Its line in the trace. The head is line 1.
     pub(crate) line: usize,
     pub(crate) step: Step,
-    /// What it was in the words of the specification.
+    /// Its actions in the specification.
     pub(crate) actions: Vec<String>,
     pub(crate) problem: String,
     /// The state of the specification before it.
     pub(crate) state: String,
 }
 
-/// Reads a trace as it is written: a line for the head, and one for each step. Of one whose writer was killed, half a last line is
-/// left out.
+/// Reads a trace: a line for the head, and one for each step. An incomplete last line, left by a killed writer, is skipped.
 pub(crate) fn parse(text: &str) -> Result<(Head, Vec<Step>), String> {
     let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
     let mut lines = whole.lines().enumerate();
@@ -70,13 +69,13 @@ pub(crate) fn check(head: &Head, steps: &[Step]) -> Result<Allowed, Box<Refused>
     Ok(follower.allowed)
 }
 
-/// What the specification needs names for.
+/// The names that the specification needs.
 fn world(policy: &Policy, steps: &[Step]) -> World {
     let mut mirror = Mirror::new(policy);
     let mut sizes = BTreeSet::new();
     for step in steps {
         if mirror.step(step).is_err() {
-            // The specification will not come further either.
+            // The check stops here, too.
             break;
         }
         mirror.forget();
@@ -94,7 +93,7 @@ fn world(policy: &Policy, steps: &[Step]) -> World {
         .max()
         .map_or(policy.size, |size| *size.max(&policy.size));
     World {
-        // Nothing goes wrong with a worker that could not be replaced: that bounds the specification's world, not the pool.
+        // The specification lets nothing go wrong with a worker that could not be replaced, and a real pool has no such bound.
         workers: workers + largest + 1,
         clients,
         sessions,
@@ -109,16 +108,16 @@ pub(crate) struct Follower {
     allowed: Allowed,
 }
 
-/// Where a trace has come to.
+/// The position in a trace.
 #[derive(Clone)]
 struct Place {
     mirror: Mirror,
-    /// What the state of the specification may be. Never empty.
+    /// The possible states of the specification. Never empty.
     states: Vec<State>,
 }
 
 impl Follower {
-    /// `steps` are those that are to come: for the names that they need.
+    /// `steps` are all steps to come, for the names that they need.
     pub(crate) fn new(head: &Head, steps: &[Step]) -> Self {
         let world = world(&head.policy, steps);
         static TRACES: AtomicUsize = AtomicUsize::new(1);
@@ -157,7 +156,7 @@ impl Follower {
         self.look(step).map(drop)
     }
 
-    /// Where a step would lead, and in which actions.
+    /// Where a step would lead, and its actions.
     fn look(&self, step: &Step) -> Result<(Place, Vec<String>), Box<Refused>> {
         let refused = |actions, problem| {
             Box::new(Refused {
@@ -178,7 +177,7 @@ impl Follower {
         }
     }
 
-    /// The states that a step may lead to, once it is forgotten who is gone.
+    /// The states that a step may lead to, once released workers are forgotten.
     fn reached(&self, told: &Told, forgotten: &[String]) -> Result<Vec<State>, String> {
         let mut reached = self.take(self.here.states.clone(), &told.actions)?;
         for claim in told.claims.iter().map(String::as_str).chain(["Settled"]) {
@@ -187,7 +186,7 @@ impl Follower {
             if agreeing.is_empty() {
                 let found = self.model.tell(&others[0]);
                 return Err(match claim {
-                    "Settled" => format!("something is left undone in\n{found}"),
+                    "Settled" => format!("the pool is not settled in\n{found}"),
                     _ => format!("{claim} is not true of\n{found}"),
                 });
             }
@@ -212,11 +211,11 @@ impl fmt::Display for Allowed {
         let actions: usize = self.actions.values().sum();
         writeln!(
             f,
-            "{} steps, which are {actions} of the specification: all are allowed.",
+            "{} steps, {actions} actions of the specification: all are allowed.",
             self.steps
         )?;
         if !self.closed {
-            writeln!(f, "The trace ends before the pool has.")?;
+            writeln!(f, "The trace ends before the pool is closed.")?;
         }
         for (action, count) in &self.actions {
             writeln!(f, "{count:9}  {action}")?;
@@ -233,11 +232,11 @@ impl fmt::Display for Refused {
             self.line
         )?;
         match self.step.input {
-            Some(input) => writeln!(f, "The pool was told {input:?}")?,
+            Some(input) => writeln!(f, "The pool was fed {input:?}")?,
             None => writeln!(f, "The pool opened")?,
         }
         for effect in &self.step.effects {
-            writeln!(f, "      and ordered {effect:?}")?;
+            writeln!(f, "      and gave {effect:?}")?;
         }
         writeln!(
             f,

@@ -1,9 +1,11 @@
-//! What must be true of a pool and of those around it, as far as its trace says, in the words of `spec/WorkerPool.tla`.
+//! What must be true of the state of `spec/WorkerPool.tla` after each step of a trace.
+
+use ostler::WorkerId;
 
 use crate::trace_mirror::{Client, Mirror, Worker, client_name};
 
 impl Mirror {
-    /// What must be true of the pool and those around it.
+    /// What the trace says about the state, as predicates of the specification.
     pub(crate) fn claims(&self) -> impl Iterator<Item = String> {
         let waiting: Vec<String> = self.queue.iter().map(|c| client_name(*c)).collect();
         let open = self.sessions.iter().flatten().count();
@@ -11,10 +13,12 @@ impl Mirror {
             format!("queue = << {} >>", waiting.join(", ")),
             format!("leases = {{{}}}", self.leases().join(", ")),
             format!("Count({{s \\in Sessions : session[s] # \"closed\"}}) = {open}"),
-            format!("cooling = {}", self.pauses.len()),
+            format!("backoff = {}", self.backoffs.len()),
             format!("failed = {}", self.failed()),
-            format!("intake = \"{}\"", self.intake()),
-            format!("stage = \"{}\"", self.stage()),
+            format!("restart = \"{}\"", self.restart()),
+            format!("rolling = {{{}}}", self.rolling().join(", ")),
+            format!("intake = \"{}\"", self.intake),
+            format!("stage = \"{}\"", self.stage),
         ];
         let of_worker = |(n, worker): (usize, &Option<Worker>)| {
             let phase = worker.map_or("absent", |worker| worker.phase.name());
@@ -24,8 +28,8 @@ impl Mirror {
         of_pool.into_iter().chain(of_workers)
     }
 
-    /// The leases that are out, as the specification has them.
-    fn leases(&self) -> Vec<String> {
+    /// The leases that are out, in the specification's terms.
+    pub(crate) fn leases(&self) -> Vec<String> {
         let of_client = |(c, client): (usize, &Client)| match client {
             Client::Holds(lease, _) => Some((client_name(c), lease.worker)),
             _ => None,
@@ -35,31 +39,33 @@ impl Mirror {
             .probes
             .iter()
             .map(|lease| ("Monitor".into(), lease.worker));
-        let leases = of_clients.chain(of_monitor);
+        let of_canceller = self
+            .cancels
+            .iter()
+            .map(|lease| ("Canceller".into(), lease.worker));
+        let leases = of_clients.chain(of_monitor).chain(of_canceller);
         let number = |worker| self.number(worker).unwrap_or_default();
         leases
             .map(|(holder, worker)| format!("<< {holder}, {} >>", number(worker)))
             .collect()
     }
 
-    /// As far as the specification counts them.
+    /// Consecutive failed starts, as far as the specification counts them.
     pub(crate) fn failed(&self) -> u32 {
         self.failed.min(self.crash_loop)
     }
 
-    pub(crate) fn intake(&self) -> &'static str {
-        match (self.paused, self.drained) {
-            (false, _) => "Open",
-            (true, false) => "Paused",
-            (true, true) => "Drained",
+    pub(crate) fn restart(&self) -> &'static str {
+        match self.rolling {
+            Some(_) => "rolling",
+            None => "idle",
         }
     }
 
-    pub(crate) fn stage(&self) -> &'static str {
-        match (self.closing, self.closed) {
-            (false, _) => "Open",
-            (true, false) => "Closing",
-            (true, true) => "Closed",
-        }
+    /// The workers that the rolling restart chose and that still serve.
+    pub(crate) fn rolling(&self) -> Vec<String> {
+        let left = self.rolling.iter().flat_map(|rolling| &rolling.left);
+        let number = |worker: &WorkerId| self.number(*worker).unwrap_or_default().to_string();
+        left.map(number).collect()
     }
 }

@@ -1,14 +1,16 @@
-//! What a pool orders, told in the actions of `spec/WorkerPool.tla`: the second half of [`Mirror`].
+//! Maps the effects of a trace to the actions of `spec/WorkerPool.tla`: the second half of [`Mirror`].
 
-use ostler::supervisor::{Effect, Input, Order, Reason, Refusal, SessionEnd, Timer};
-use ostler::supervisor::{Event, Transition};
+use ostler::supervisor::{
+    DrainEnd, Effect, Event, Input, Order, Reason, Refusal, RollingEnd, SessionEnd, Timer,
+    Transition,
+};
 use ostler::worker::{self, Phase};
 use ostler::{WaiterId, WorkerId};
 
 use crate::trace_mirror::{Client, Mirror, Told, Worker, client_name, session_name};
 
 impl Mirror {
-    /// Takes note of an effect, and tells the actions that it shows.
+    /// Applies an effect, and adds the actions that it shows.
     pub(crate) fn effect(
         &mut self,
         input: Option<Input>,
@@ -41,35 +43,49 @@ impl Mirror {
                     }
                 }
                 (None, SessionEnd::Refused(_)) => {}
-                (None, _) => return Err(format!("session {} ends, which is not open", session.0)),
+                (None, _) => return Err(format!("session {} ends and is not open", session.0)),
             },
-            Effect::Rolled(_) => {}
-            Effect::Drained => {
-                self.drained = true;
-                told.actions.push("SayDrained".into());
+            Effect::RollingEnded(end) => told.actions.push(self.rolling_ended(end)?),
+            Effect::DrainEnded(DrainEnd::Drained) => {
+                self.intake = "Drained";
+                told.actions.push("ReportDrained".into());
+            }
+            Effect::DrainEnded(DrainEnd::Resumed) => told.actions.push("ReportResumed".into()),
+            Effect::ShutdownDrained => {
+                self.stage = "Stopping";
+                told.actions.push("ReportShutdownDrained".into());
             }
             Effect::Closed => {
-                self.closed = true;
+                self.stage = "Closed";
                 told.actions.push("Close".into());
             }
-            Effect::StartTimer { timer, .. } => {
-                if let Timer::Backoff { .. } = timer {
-                    self.pauses.push(timer);
+            Effect::StartTimer { timer, .. } => match timer {
+                Timer::Backoff { .. } => self.backoffs.push(timer),
+                Timer::Worker { worker, .. } => {
+                    let n = self.number(worker)?;
+                    self.workers[n - 1].as_mut().expect("it has a number").timer = Some(timer);
                 }
-            }
+                _ => {}
+            },
             Effect::CancelTimer {
                 timer: timer @ Timer::Backoff { .. },
             } => {
-                let running = self.pauses.iter().position(|pause| *pause == timer);
-                let running = running.ok_or("a pause is ended that does not run")?;
-                self.pauses.remove(running);
-                // All of them end with the pool, which is a part of Shutdown.
+                let running = self.backoffs.iter().position(|backoff| *backoff == timer);
+                let running = running.ok_or("a backoff is cancelled that does not run")?;
+                self.backoffs.remove(running);
+                // Shutdown cancels all of them.
                 if input != Some(Input::Shutdown) {
-                    told.actions.push("EndPause".into());
+                    told.actions.push("CancelBackoff".into());
                 }
             }
+            Effect::CancelTimer {
+                timer: Timer::Worker { worker, .. },
+            } => {
+                let n = self.number(worker)?;
+                self.workers[n - 1].as_mut().expect("it has a number").timer = None;
+            }
             Effect::CancelTimer { .. } => {}
-            Effect::Worker { worker, order } => self.ordered(worker, order, told)?,
+            Effect::Worker { worker, order } => self.ordered(input, worker, order, told)?,
         }
         Ok(())
     }
@@ -94,15 +110,44 @@ impl Mirror {
                 told.actions.push(format!("Start({})", n + 1));
             }
             Event::Moved(moved) => self.moved(input, moved, told)?,
-            Event::Replacing { worker, .. } => told
-                .actions
-                .push(format!("Limit({})", self.number(worker)?)),
-            Event::Kept { worker } => told
-                .actions
-                .push(format!("Unmark({})", self.number(worker)?)),
+            Event::Replacing { worker, reason } => {
+                let n = self.number(worker)?;
+                match (&mut self.rolling, input, reason) {
+                    // It is a part of RecycleAll.
+                    (Some(rolling), Some(Input::RecycleAll), Reason::Recycled) => {
+                        rolling.chosen += 1;
+                        rolling.left.push(worker);
+                    }
+                    _ => told.actions.push(format!("Replace({n})")),
+                }
+            }
+            Event::Kept { worker } => {
+                told.actions.push(format!("Keep({})", self.number(worker)?));
+                let rolling = self.rolling.as_mut();
+                let rolling = rolling.ok_or("a worker is kept without a rolling restart")?;
+                rolling.kept.push(worker);
+            }
             other => return Err(format!("{other:?} has no place in the specification")),
         }
         Ok(())
+    }
+
+    /// The numbers that a rolling restart ends with are those of the workers that it chose and that were kept.
+    fn rolling_ended(&mut self, end: RollingEnd) -> Result<String, String> {
+        let rolling = self.rolling.take();
+        let rolling = rolling.ok_or("a rolling restart ends that is not under way")?;
+        let left = rolling.left.len();
+        let (name, replaced, kept, left) = match end {
+            RollingEnd::Completed { replaced } => ("Completed", replaced, 0, left),
+            RollingEnd::StartFailed { replaced, kept } => {
+                ("StartFailed", replaced, kept, rolling.kept.len())
+            }
+            RollingEnd::Closed { replaced, kept } => ("Closed", replaced, kept, left),
+        };
+        if (replaced, kept) != (rolling.chosen - left, left) {
+            return Err(format!("{end:?} of {rolling:?}"));
+        }
+        Ok(format!("ReportRolling(\"{name}\")"))
     }
 
     fn moved(
@@ -135,10 +180,10 @@ impl Mirror {
             (_, Some(Reason::Surplus)) if retired => {
                 told.actions.push(format!("RetireSurplus({n})"))
             }
-            // It is the second half of one action, whose first half the probe's answer was.
+            // It is the second half of an action whose first half was the answer to the health check.
             (_, Some(Reason::Unhealthy)) if retired => {
                 told.actions.pop();
-                told.actions.push(format!("ProbeUnwell({n})"));
+                told.actions.push(format!("ProbeUnhealthy({n})"));
             }
             (worker::Input::Fault, _)
                 if matches!(
@@ -168,16 +213,24 @@ impl Mirror {
                 }
             }
         }
+        if let Some(rolling) = &mut self.rolling
+            && !matches!(to, Phase::Ready | Phase::Busy)
+        {
+            rolling.left.retain(|left| *left != worker);
+        }
+        // The pool's own leases end with the worker.
         if to == Phase::Terminated && self.forget_probe(worker) {
-            // The monitor lets go with the worker.
             told.actions.insert(0, format!("ProbeEnds({n})"));
+        }
+        if to == Phase::Terminated && self.forget_cancel(worker) {
+            told.actions.insert(0, format!("CancelEnds({n})"));
         }
         Ok(())
     }
 
     fn refused(&mut self, waiter: WaiterId, refusal: Refusal) -> Result<Option<String>, String> {
         if let Some(c) = self.client(|client| client == Client::Outside(waiter)) {
-            // Whoever comes in vain does not come in at all.
+            // A client that is not accepted never joins the queue.
             self.clients[c] = Client::Free;
             return Ok(None);
         }
@@ -186,25 +239,36 @@ impl Mirror {
         Ok(match refusal {
             Refusal::QueueFull => Some(format!("RefuseFull({})", client_name(c))),
             Refusal::CrashLoop | Refusal::Closed => Some(format!("Refuse({})", client_name(c))),
-            // That is a part of LoseSession or EndSession.
+            // It is a part of LoseSession or EndSession.
             Refusal::SessionLost(_) | Refusal::SessionEnded => None,
             Refusal::Draining | Refusal::TooManySessions => {
-                return Err(format!("a client that waits is refused: {refusal}"));
+                return Err(format!("a waiting client is refused: {refusal}"));
             }
         })
     }
 
-    fn ordered(&mut self, worker: WorkerId, order: Order, told: &mut Told) -> Result<(), String> {
+    fn ordered(
+        &mut self,
+        input: Option<Input>,
+        worker: WorkerId,
+        order: Order,
+        told: &mut Told,
+    ) -> Result<(), String> {
         let n = self.number(worker)?;
-        let known = self.workers[n - 1].as_mut().expect("it has a number");
         match order {
-            Order::StartTimer {
-                timer: timer @ Timer::Worker { .. },
-                ..
-            } => known.timer = Some(timer),
-            Order::CancelTimer {
-                timer: Timer::Worker { .. },
-            } => known.timer = None,
+            Order::Cancel { lease } => {
+                if !matches!(input, Some(Input::LeaseEnded { lease: ended, .. }) if ended == lease)
+                {
+                    return Err(format!(
+                        "a call under {lease:?} is cancelled, which has not ended"
+                    ));
+                }
+                // The lease ended with a fault, as far as the input says.
+                let begun = told.actions.pop().unwrap_or_default();
+                let begun = begun.replace("Fault(", "CancelBegins(");
+                told.actions.push(begun);
+                self.cancels.push(lease);
+            }
             Order::Probe { lease } => {
                 self.probes.push(lease);
                 told.actions.push(format!("ProbeBegins({n})"));
@@ -214,7 +278,7 @@ impl Mirror {
                     .retain(|claim| !claim.starts_with(&format!("rung[{n}] ")));
                 told.claims.push(format!("rung[{n}] = \"{rung}\""));
             }
-            _ => {}
+            Order::Open | Order::Measure => {}
         }
         Ok(())
     }

@@ -1,53 +1,68 @@
-//! A trace, told in the actions of `spec/WorkerPool.tla`.
+//! Maps a trace to the actions of `spec/WorkerPool.tla`.
 //!
-//! [`Mirror::input`] and, in `trace_effects`, [`Mirror::effect`] are the mapping: the first says which action an input is,
-//! the second which one each effect is; and `trace_claims` says what is true afterwards. The mirror knows nothing but what the trace says; what of that is true, the
-//! specification decides.
+//! [`Mirror::input`] maps an input to an action, [`Mirror::effect`] (in `trace_effects`) maps each effect to at most one, and
+//! `trace_claims` says what must be true afterwards. The mirror knows only what the trace says; the specification decides
+//! whether that is allowed.
 
 use ostler::policy::{MAX_SIZE, Policy};
-use ostler::supervisor::{Effect, Input, Order, PortFact, Timer};
+use ostler::supervisor::{Effect, Input, LeaseEnd, PortFact, Timer};
 use ostler::trace::Step;
 use ostler::worker::Phase;
 use ostler::{LeaseId, SessionId, WaiterId, WorkerId};
 
-/// Who is around the pool, and what it has told them.
+/// The pool's workers, clients, leases, sessions and timers, as far as the trace shows them.
 #[derive(Clone, Debug)]
 pub(crate) struct Mirror {
     max_sessions: usize,
     pub(crate) crash_loop: u32,
-    /// By their numbers in the specification, which begin with 1. A number is free when its worker is forgotten.
+    /// By their numbers in the specification, from 1. A number is reused once its worker is forgotten.
     pub(crate) workers: Vec<Option<Worker>>,
     pub(crate) clients: Vec<Client>,
-    /// The clients that wait, the first to come at the head.
+    /// Waiting clients, the longest-waiting first.
     pub(crate) queue: Vec<usize>,
     pub(crate) sessions: Vec<Option<Session>>,
-    /// Leases of the health monitor.
+    /// Leases of health checks.
     pub(crate) probes: Vec<LeaseId>,
-    /// Pauses that run.
-    pub(crate) pauses: Vec<Timer>,
-    /// Failed starts since the last one that did not.
+    /// Leases under which a call is being cancelled.
+    pub(crate) cancels: Vec<LeaseId>,
+    /// Running backoffs.
+    pub(crate) backoffs: Vec<Timer>,
+    /// Consecutive failed starts.
     pub(crate) failed: u32,
-    pub(crate) paused: bool,
-    pub(crate) drained: bool,
-    pub(crate) closing: bool,
-    pub(crate) closed: bool,
+    /// The rolling restart under way.
+    pub(crate) rolling: Option<Rolling>,
+    /// "Open", "Draining" or "Drained".
+    pub(crate) intake: &'static str,
+    /// "Open", "Draining", "Stopping" or "Closed".
+    pub(crate) stage: &'static str,
+}
+
+/// A rolling restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rolling {
+    /// How many workers it chose.
+    pub(crate) chosen: usize,
+    /// Those that still serve.
+    pub(crate) left: Vec<WorkerId>,
+    /// Those that are kept.
+    pub(crate) kept: Vec<WorkerId>,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) phase: Phase,
-    /// As the specification has it.
+    /// In the specification's words.
     pub(crate) port: &'static str,
-    /// The deadline of its machine that runs.
+    /// The running timer of its machine.
     pub(crate) timer: Option<Timer>,
 }
 
-/// What a client wants, or has, with its session.
+/// What a client waits for or holds, with its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Client {
     Free,
-    /// It came in vain, and is about to be told.
+    /// It was not accepted, and must be refused in the same step.
     Outside(WaiterId),
     Waits(WaiterId, Option<usize>),
     Holds(LeaseId, Option<usize>),
@@ -58,20 +73,20 @@ pub(crate) struct Session {
     pub(crate) id: SessionId,
     /// The worker of its first lease.
     pub(crate) home: Option<WorkerId>,
-    /// Whether that is gone.
+    /// Whether that worker no longer serves.
     pub(crate) lost: bool,
 }
 
-/// A step in the words of the specification.
+/// A step in the specification's terms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Told {
-    /// What was done, in this order.
+    /// The actions, in order.
     pub(crate) actions: Vec<String>,
-    /// What must be true after it.
+    /// What must be true afterwards.
     pub(crate) claims: Vec<String>,
 }
 
-/// How much of everything there is at one time: what the specification needs names for.
+/// How many names the specification needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
     pub(crate) workers: usize,
@@ -89,16 +104,16 @@ impl Mirror {
             queue: Vec::new(),
             sessions: Vec::new(),
             probes: Vec::new(),
-            pauses: Vec::new(),
+            cancels: Vec::new(),
+            backoffs: Vec::new(),
             failed: 0,
-            paused: false,
-            drained: false,
-            closing: false,
-            closed: false,
+            rolling: None,
+            intake: "Open",
+            stage: "Open",
         }
     }
 
-    /// How many names have been needed so far.
+    /// How many names the specification has needed so far.
     pub(crate) fn extent(&self) -> Extent {
         Extent {
             workers: self.workers.len(),
@@ -111,7 +126,7 @@ impl Mirror {
     ///
     /// # Errors
     ///
-    /// What cannot be said in the words of the specification, because it is about nobody that there is.
+    /// Why the step has no counterpart in the specification: for example, it names an unknown worker.
     pub(crate) fn step(&mut self, step: &Step) -> Result<Told, String> {
         let mut told = Told::default();
         if let Some(input) = step.input {
@@ -126,7 +141,7 @@ impl Mirror {
             && !step.effects.iter().any(|effect| starts(effect, timer))
             && self.forget_probe(lease.worker)
         {
-            // The worker was being stopped already, so that it is only the monitor that lets go.
+            // The worker was being stopped already, so only the lease ends.
             told.actions
                 .push(format!("ProbeEnds({})", self.number(lease.worker)?));
         }
@@ -135,7 +150,7 @@ impl Mirror {
             _ => None,
         }) {
             return Err(format!(
-                "client {} has come in vain and is not told",
+                "client {} was not accepted and is not refused",
                 waiter.0
             ));
         }
@@ -143,21 +158,24 @@ impl Mirror {
         Ok(told)
     }
 
-    /// The action that an input is, before the pool settles. `None` where it changes nothing, as when it comes too late.
+    /// The action that an input is, before the pool settles. `None` where it changes nothing: it is late.
     fn input(&mut self, input: Input) -> Result<Option<String>, String> {
         Ok(match input {
-            Input::Checkout { waiter, session } => self.comes(waiter, session),
+            Input::Checkout { waiter, session } => self.checkout(waiter, session),
             Input::GaveUp { waiter } => self
                 .client(|client| matches!(client, Client::Waits(w, _) if w == waiter))
                 .map(|c| {
                     self.leave(c);
                     format!("GiveUp({})", client_name(c))
                 }),
-            Input::LeaseEnded { lease, fault, .. } => self.lets_go(lease, fault.is_some())?,
-            Input::Port { worker, fact } => self.hears(worker, fact),
-            Input::Elapsed { timer } => self.elapses(timer)?,
+            Input::LeaseEnded { lease, end, .. } => {
+                self.lease_ended(lease, end != LeaseEnd::Clean)?
+            }
+            Input::CancelEnded { lease, clean } => self.cancel_ended(lease, clean)?,
+            Input::Port { worker, fact } => self.port(worker, fact),
+            Input::Elapsed { timer } => self.elapsed(timer)?,
             Input::Probed { lease, .. } => {
-                // Whether one that is not well has said so too often shows in what comes of it.
+                // Whether an unhealthy worker retires shows in the effects.
                 let known = self.probes.contains(&lease);
                 self.probes.retain(|probe| *probe != lease);
                 known
@@ -169,42 +187,55 @@ impl Mirror {
             Input::EndSession { session } => self
                 .session(session)
                 .map(|s| format!("EndSession({})", session_name(s))),
-            Input::Drain if self.paused && !self.drained => None,
             Input::Drain => {
-                (self.paused, self.drained) = (true, false);
-                Some("Pause".into())
+                let before = std::mem::replace(&mut self.intake, "Draining");
+                (before != "Draining").then(|| "Drain".into())
             }
-            Input::Resume => std::mem::replace(&mut self.paused, false).then(|| "Resume".into()),
+            Input::Resume => {
+                let before = std::mem::replace(&mut self.intake, "Open");
+                (before != "Open").then(|| "Resume".into())
+            }
             Input::Resize { size } => Some(format!("Resize({})", size.clamp(1, MAX_SIZE))),
             Input::Shutdown => {
-                (!std::mem::replace(&mut self.closing, true)).then(|| "Shutdown".into())
+                let is_first = self.stage == "Open";
+                is_first.then(|| {
+                    self.stage = "Draining";
+                    "Shutdown".into()
+                })
             }
-            // What comes of them shows in the effects.
-            Input::Measured { .. } | Input::Recycle { .. } | Input::RecycleAll => None,
+            Input::RecycleAll => {
+                let is_first = self.rolling.is_none();
+                is_first.then(|| {
+                    self.rolling = Some(Rolling::default());
+                    "RecycleAll".into()
+                })
+            }
+            // Their consequences show in the effects.
+            Input::Measured { .. } | Input::Recycle { .. } => None,
         })
     }
 
-    fn takes_newcomers(&self) -> bool {
-        !self.closing && !self.paused
+    fn accepts_new(&self) -> bool {
+        self.stage == "Open" && self.intake == "Open"
     }
 
-    fn comes(&mut self, waiter: WaiterId, session: Option<SessionId>) -> Option<String> {
+    fn checkout(&mut self, waiter: WaiterId, session: Option<SessionId>) -> Option<String> {
         let c = self
             .client(|client| client == Client::Free)
             .unwrap_or_else(|| {
                 self.clients.push(Client::Free);
                 self.clients.len() - 1
             });
-        let (name, taking) = (client_name(c), self.takes_newcomers());
+        let (name, accepts) = (client_name(c), self.accepts_new());
         let known = session.map(|id| self.session(id));
         let state = known.flatten().and_then(|s| self.sessions[s]);
         let (client, action) = match (known, state) {
-            (None, _) if taking => (Client::Waits(waiter, None), format!("Checkout({name})")),
+            (None, _) if accepts => (Client::Waits(waiter, None), format!("Checkout({name})")),
             (Some(Some(s)), Some(Session { lost: true, .. })) => {
                 self.clients[c] = Client::Outside(waiter);
                 return Some(format!("TellLost({name}, {})", session_name(s)));
             }
-            (Some(Some(s)), Some(Session { home, .. })) if taking || home.is_some() => {
+            (Some(Some(s)), Some(Session { home, .. })) if accepts || home.is_some() => {
                 let action = format!("CheckoutFor({name}, {})", session_name(s));
                 (Client::Waits(waiter, Some(s)), action)
             }
@@ -218,7 +249,8 @@ impl Mirror {
         Some(action)
     }
 
-    fn lets_go(&mut self, lease: LeaseId, fault: bool) -> Result<Option<String>, String> {
+    /// Whether a call is being cancelled shows in the effects.
+    fn lease_ended(&mut self, lease: LeaseId, fault: bool) -> Result<Option<String>, String> {
         let holder =
             self.client(|client| matches!(client, Client::Holds(held, _) if held == lease));
         if let Some(c) = holder {
@@ -238,7 +270,17 @@ impl Mirror {
         Ok(None)
     }
 
-    fn hears(&mut self, worker: WorkerId, fact: PortFact) -> Option<String> {
+    fn cancel_ended(&mut self, lease: LeaseId, clean: bool) -> Result<Option<String>, String> {
+        let before = self.cancels.len();
+        self.cancels.retain(|cancel| *cancel != lease);
+        if self.cancels.len() == before {
+            return Ok(None);
+        }
+        let how = if clean { "CancelEnds" } else { "CancelFails" };
+        Ok(Some(format!("{how}({})", self.number(lease.worker)?)))
+    }
+
+    fn port(&mut self, worker: WorkerId, fact: PortFact) -> Option<String> {
         let n = self.number(worker).ok()?;
         let known = self.workers[n - 1].as_mut()?;
         let (is_late, port) = match fact {
@@ -253,7 +295,7 @@ impl Mirror {
         })
     }
 
-    fn elapses(&mut self, timer: Timer) -> Result<Option<String>, String> {
+    fn elapsed(&mut self, timer: Timer) -> Result<Option<String>, String> {
         match timer {
             Timer::Worker {
                 worker,
@@ -272,21 +314,22 @@ impl Mirror {
                 }))
             }
             Timer::Backoff { .. } => {
-                let before = self.pauses.len();
-                self.pauses.retain(|pause| *pause != timer);
-                Ok((self.pauses.len() < before).then(|| "CoolingEnds".into()))
+                let before = self.backoffs.len();
+                self.backoffs.retain(|backoff| *backoff != timer);
+                Ok((self.backoffs.len() < before).then(|| "BackoffElapsed".into()))
             }
-            // What comes of them shows in the effects.
+            Timer::Cancel { lease } => self.cancel_ended(lease, false),
+            // Their consequences show in the effects.
             Timer::Probe { .. } | Timer::Milestone { .. } | Timer::IdleSweep => Ok(None),
         }
     }
 
     fn opens(&mut self, id: SessionId) -> Option<String> {
         let open = self.sessions.iter().flatten().count();
-        if !self.takes_newcomers() || open >= self.max_sessions {
+        if !self.accepts_new() || open >= self.max_sessions {
             return None;
         }
-        // A session's name is given to another one only when nobody uses it any more.
+        // A session's name is reused once no client uses it.
         let names = |client: &Client, s| matches!(client, Client::Waits(_, Some(of)) | Client::Holds(_, Some(of)) if *of == s);
         let free = |s: &usize| {
             self.sessions[*s].is_none() && !self.clients.iter().any(|client| names(client, *s))
@@ -303,13 +346,13 @@ impl Mirror {
         Some(format!("OpenSession({})", session_name(s)))
     }
 
-    /// The client waits no longer.
+    /// The client no longer waits.
     pub(crate) fn leave(&mut self, c: usize) {
         self.queue.retain(|waiting| *waiting != c);
         self.clients[c] = Client::Free;
     }
 
-    /// Forgets workers that are gone and that nobody holds any more: in the words of the specification.
+    /// Forgets released workers on which no lease is out. Returns the actions.
     pub(crate) fn forget(&mut self) -> Vec<String> {
         let mut forgotten = Vec::new();
         for (n, worker) in self.workers.iter_mut().enumerate() {
@@ -358,14 +401,22 @@ impl Mirror {
     }
 
     pub(crate) fn forget_probe(&mut self, worker: WorkerId) -> bool {
-        let before = self.probes.len();
-        self.probes.retain(|lease| lease.worker != worker);
-        self.probes.len() < before
+        forget(&mut self.probes, worker)
+    }
+
+    pub(crate) fn forget_cancel(&mut self, worker: WorkerId) -> bool {
+        forget(&mut self.cancels, worker)
     }
 }
 
+fn forget(leases: &mut Vec<LeaseId>, worker: WorkerId) -> bool {
+    let before = leases.len();
+    leases.retain(|lease| lease.worker != worker);
+    leases.len() < before
+}
+
 fn starts(effect: &Effect, timer: Timer) -> bool {
-    matches!(effect, Effect::Worker { order: Order::StartTimer { timer: started, .. }, .. } if *started == timer)
+    matches!(effect, Effect::StartTimer { timer: started, .. } if *started == timer)
 }
 
 /// The names of clients and sessions in the specification.

@@ -1,24 +1,25 @@
-//! A trace that was tampered with, in each way in which a pool could do what it must not.
+//! Ways to tamper with a trace, one for each thing that a pool must not do.
 
-use ostler::supervisor::{Effect, Input, Order, PortFact, Reason, Refusal};
-use ostler::supervisor::{Event, Transition};
+use ostler::supervisor::{
+    DrainEnd, Effect, Event, Input, Order, PortFact, Reason, Refusal, RollingEnd, Timer, Transition,
+};
 use ostler::trace::Step;
 use ostler::worker::{self, Phase, Rung};
 use ostler::{LeaseId, WorkerId};
 
 use crate::trace_mirror::{Client, Mirror};
 
-/// A step that goes wrong, made of one that does not, where it can be.
+/// Makes a wrong step from a right one, where possible.
 pub(crate) type Tampering = fn(&Mirror, &Step) -> Option<Step>;
 
-/// What a pool must not do, and how its trace would then look.
-pub(crate) const TAMPERINGS: [(&str, Tampering); 21] = [
+/// What a pool must not do, and how a trace of it would look.
+pub(crate) const TAMPERINGS: [(&str, Tampering); 28] = [
     (
-        "a client is forgotten although a worker is ready",
+        "a client is not granted although a worker is ready",
         |_, step| {
             let granted =
                 |effect: &Effect| is_grant(effect) || takes(effect, worker::Input::Checkout);
-            // The health monitor takes workers as well.
+            // Health checks take workers as well.
             step.effects.iter().any(is_grant).then_some(())?;
             without(step, granted)
         },
@@ -26,7 +27,7 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 21] = [
     ("a lease is not handed over", |_, step| {
         without(step, is_grant)
     }),
-    ("a busy worker is leased once more", |mirror, step| {
+    ("a busy worker is granted a second time", |mirror, step| {
         let busy = worker_in(mirror, &[Phase::Busy])?;
         replace(step, |effect| match effect {
             Effect::Grant { waiter, lease } if lease.worker != busy => Some(Effect::Grant {
@@ -39,22 +40,19 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 21] = [
             _ => None,
         })
     }),
-    (
-        "a worker is leased that is on its way out",
-        |mirror, step| {
-            let stopping = worker_in(mirror, &[Phase::Stopping])?;
-            replace(step, |effect| match effect {
-                Effect::Grant { waiter, lease } => Some(Effect::Grant {
-                    waiter,
-                    lease: LeaseId {
-                        worker: stopping,
-                        ..lease
-                    },
-                }),
-                _ => None,
-            })
-        },
-    ),
+    ("a stopping worker is granted", |mirror, step| {
+        let stopping = worker_in(mirror, &[Phase::Stopping])?;
+        replace(step, |effect| match effect {
+            Effect::Grant { waiter, lease } => Some(Effect::Grant {
+                waiter,
+                lease: LeaseId {
+                    worker: stopping,
+                    ..lease
+                },
+            }),
+            _ => None,
+        })
+    }),
     (
         "the second in the queue is served before the first",
         |mirror, step| {
@@ -87,7 +85,7 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 21] = [
             })
         },
     ),
-    ("a client too many is let wait", |_, step| {
+    ("one client too many waits", |_, step| {
         without(step, |effect| {
             matches!(
                 effect,
@@ -98,12 +96,12 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 21] = [
             )
         })
     }),
-    ("a worker that is lost is not replaced", |_, step| {
+    ("a lost worker is not replaced", |_, step| {
         without(step, |effect| {
             matches!(effect, Effect::Event(Event::Opened { .. }))
         })
     }),
-    ("a worker too many is opened", |_, step| {
+    ("one worker too many is opened", |_, step| {
         let unknown = WorkerId {
             slot: 999,
             generation: 1,
@@ -111,7 +109,7 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 21] = [
         with(step, Effect::Event(Event::Opened { worker: unknown }))
     }),
     (
-        "a worker goes to a phase that is not in the table",
+        "a worker makes a transition that is not in the table",
         |_, step| {
             replace(step, |effect| match effect {
                 Effect::Event(Event::Moved(moved)) if moved.to == Phase::Stopping => {
@@ -124,15 +122,15 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 21] = [
             })
         },
     ),
-    ("a transition is kept quiet", |_, step| {
+    ("a transition is not reported", |_, step| {
         let moves = |effect: &Effect| matches!(effect, Effect::Event(Event::Moved(moved)) if moved.from != moved.to);
-        // One of them, because two may lead back to where the first began.
+        // Only one, because two may lead back to the first phase.
         let quiet = step.effects.iter().position(moves)?;
         let mut less = step.clone();
         let _ = less.effects.remove(quiet);
         Some(less)
     }),
-    ("a worker that was stopped serves again", |mirror, step| {
+    ("a stopped worker serves again", |mirror, step| {
         let worker = worker_in(mirror, &[Phase::Stopping])?;
         let back = Transition {
             worker,
@@ -178,20 +176,23 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 21] = [
             _ => None,
         },
     ),
-    ("a worker is replaced that nobody marked", |mirror, step| {
-        let worker = worker_in(mirror, &[Phase::Ready])?;
-        step.effects.is_empty().then_some(())?;
-        let gone = Transition {
-            worker,
-            from: Phase::Ready,
-            input: worker::Input::Retire,
-            to: Phase::Lingering,
-            reason: Some(Reason::Recycled),
-        };
-        with(step, Effect::Event(Event::Moved(gone)))
-    }),
     (
-        "the loss of a session is kept from who waits for it",
+        "a worker retires that is not to be replaced",
+        |mirror, step| {
+            let worker = worker_in(mirror, &[Phase::Ready])?;
+            step.effects.is_empty().then_some(())?;
+            let gone = Transition {
+                worker,
+                from: Phase::Ready,
+                input: worker::Input::Retire,
+                to: Phase::Lingering,
+                reason: Some(Reason::Recycled),
+            };
+            with(step, Effect::Event(Event::Moved(gone)))
+        },
+    ),
+    (
+        "the loss of a session is not reported to a waiting client",
         |_, step| {
             without(step, |effect| {
                 matches!(
@@ -204,21 +205,21 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 21] = [
             })
         },
     ),
-    ("a failed start is not followed by a pause", |_, step| {
-        // After a crash there is none the first time, which the specification does not count.
+    ("a failed start is not followed by a backoff", |_, step| {
+        // A first crash has no backoff, and the specification does not count crashes.
         let failed = |effect: &Effect| matches!(effect, Effect::Event(Event::Moved(moved)) if moved.from == Phase::Initializing);
         step.effects.iter().any(failed).then_some(())?;
         without(step, |effect| {
             matches!(
                 effect,
                 Effect::StartTimer {
-                    timer: ostler::supervisor::Timer::Backoff { .. },
+                    timer: Timer::Backoff { .. },
                     ..
                 }
             )
         })
     }),
-    ("a busy worker is probed", |mirror, step| {
+    ("a busy worker gets a health check", |mirror, step| {
         let worker = worker_in(mirror, &[Phase::Busy])?;
         let lease = LeaseId {
             worker,
@@ -232,18 +233,70 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 21] = [
             },
         )
     }),
+    ("a drain ends that did not begin", |mirror, step| {
+        (mirror.intake == "Open").then_some(())?;
+        with(step, Effect::DrainEnded(DrainEnd::Drained))
+    }),
+    ("a pool is closed while a worker serves", |mirror, step| {
+        worker_in(mirror, &[Phase::Ready])?;
+        with(step, Effect::Closed)
+    }),
+    ("the end of a drain is not reported", |_, step| {
+        without(step, |effect| matches!(effect, Effect::DrainEnded(_)))
+    }),
     (
-        "a pool is said to be drained while it takes clients",
+        "a shutdown is drained while a worker drains",
         |mirror, step| {
-            (!mirror.paused).then_some(())?;
-            with(step, Effect::Drained)
+            worker_in(mirror, &[Phase::Lingering, Phase::Finishing])?;
+            (mirror.stage == "Draining").then_some(())?;
+            let drained = step.effects.contains(&Effect::ShutdownDrained);
+            (!drained && step.effects.is_empty()).then_some(())?;
+            with(step, Effect::ShutdownDrained)
+        },
+    ),
+    ("a shutdown is not reported as drained", |_, step| {
+        without(step, |effect| *effect == Effect::ShutdownDrained)
+    }),
+    (
+        "a stopped rolling restart is reported as completed",
+        |_, step| {
+            replace(step, |effect| match effect {
+                Effect::RollingEnded(RollingEnd::StartFailed { replaced, .. }) => {
+                    Some(Effect::RollingEnded(RollingEnd::Completed { replaced }))
+                }
+                _ => None,
+            })
+        },
+    ),
+    ("a kept worker is not reported", |_, step| {
+        let kept = |effect: &Effect| matches!(effect, Effect::Event(Event::Kept { .. }));
+        without(step, kept)
+    }),
+    (
+        "a cancelled call fails and its worker serves on",
+        |_, step| match step.input {
+            Some(Input::CancelEnded { lease, clean: true }) => Some(Step {
+                input: Some(Input::CancelEnded {
+                    lease,
+                    clean: false,
+                }),
+                ..step.clone()
+            }),
+            _ => None,
         },
     ),
     (
-        "a pool is said to have ended while a worker is alive",
+        "a call is cancelled that its client still makes",
         |mirror, step| {
-            worker_in(mirror, &[Phase::Ready])?;
-            with(step, Effect::Closed)
+            let held = |client: &Client| match client {
+                Client::Holds(lease, _) => Some(*lease),
+                _ => None,
+            };
+            let lease = mirror.clients.iter().find_map(held)?;
+            step.effects.is_empty().then_some(())?;
+            let order = Order::Cancel { lease };
+            let worker = lease.worker;
+            with(step, Effect::Worker { worker, order })
         },
     ),
 ];
@@ -256,7 +309,7 @@ fn takes(effect: &Effect, input: worker::Input) -> bool {
     matches!(effect, Effect::Event(Event::Moved(moved)) if moved.input == input)
 }
 
-/// Without the effects that match; `None` where none does.
+/// The step without the effects that match. `None` where none does.
 fn without(step: &Step, is: impl Fn(&Effect) -> bool) -> Option<Step> {
     let mut less = step.clone();
     less.effects.retain(|effect| !is(effect));
@@ -273,7 +326,7 @@ fn twice(step: &Step, is: impl Fn(&Effect) -> bool) -> Option<Step> {
     with(step, *step.effects.iter().find(|effect| is(effect))?)
 }
 
-/// With the first effect that can be another one instead.
+/// The step with the first effect replaced that `other` accepts.
 fn replace(step: &Step, other: impl Fn(Effect) -> Option<Effect>) -> Option<Step> {
     let mut changed = step.clone();
     let found = changed

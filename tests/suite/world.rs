@@ -1,12 +1,13 @@
-//! The world around a supervisor: ports, timers and clients that do what such things do, in any order.
+//! The world around a supervisor: its ports, timers and clients, which act in any order.
 //!
-//! It performs every effect, remembers what may happen next because of it, and checks after each step what must hold.
+//! The world performs every effect, remembers what may happen next because of it, and checks its invariants after each
+//! input.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ostler::supervisor::Event;
 use ostler::supervisor::{
-    Effect, Fault, Input, Order, PortFact, Reason, Refusal, Rolled, SessionEnd, Supervisor, Timer,
+    DrainEnd, Effect, Event, Fault, Input, LeaseEnd, Order, PortFact, Reason, Refusal, RollingEnd,
+    SessionEnd, Supervisor, Timer,
 };
 use ostler::worker::{self, Phase, Rung};
 use ostler::{LeaseId, Policy, SessionId, WaiterId, WorkerId};
@@ -25,7 +26,7 @@ pub(crate) enum PortState {
 }
 
 impl PortState {
-    /// What the port can do after this has happened to it. `None`: it cannot happen, or it is the last thing that does.
+    /// What the port can do after this fact. `None`: the fact cannot happen, or it is the last one.
     pub(crate) fn after(self, fact: PortFact) -> Option<Self> {
         match (self, fact) {
             (Self::Opening, PortFact::Started | PortFact::StartFailed) => Some(Self::Answered),
@@ -44,35 +45,38 @@ impl PortState {
 pub(crate) struct World {
     pub(crate) supervisor: Supervisor,
     pub(crate) ports: BTreeMap<WorkerId, PortState>,
-    /// Timers that may elapse: also those that were cancelled, because a timer may be on its way when it is.
     pub(crate) timers: Vec<Timer>,
+    /// Timers that were cancelled. They may still elapse, because a timer may be on its way when it is cancelled.
     pub(crate) cancelled: Vec<Timer>,
-    /// Timers that come again and again, or mean nothing by themselves: whoever lets time run out leaves them out.
-    pub(crate) health: Vec<Timer>,
+    /// Milestones and sweeps. They recur, so [`run_out`](Self::run_out) leaves them out.
+    pub(crate) recurring: Vec<Timer>,
     pub(crate) waiting: BTreeSet<WaiterId>,
-    /// Of those who wait, the ones that wait for a session's lease.
+    /// The session that a client asked for a lease of.
     pub(crate) for_session: BTreeMap<WaiterId, SessionId>,
     /// Sessions that are not over.
     pub(crate) sessions: BTreeSet<SessionId>,
     /// The worker of each session's first lease.
     pub(crate) homes: BTreeMap<SessionId, WorkerId>,
     pub(crate) ended: Vec<(SessionId, SessionEnd)>,
-    /// Leases of the health monitor whose probe has not been answered.
+    /// Leases of health checks that have not been answered.
     pub(crate) probes: Vec<LeaseId>,
+    /// Leases under which a call is being cancelled.
+    pub(crate) cancelling: Vec<LeaseId>,
     pub(crate) leases: Vec<LeaseId>,
     pub(crate) granted: Vec<(WaiterId, LeaseId)>,
     pub(crate) refused: Vec<(WaiterId, Refusal)>,
     pub(crate) rungs: BTreeMap<WorkerId, Vec<Rung>>,
-    pub(crate) rolled: Vec<Rolled>,
-    pub(crate) drained: usize,
+    pub(crate) rolled: Vec<RollingEnd>,
+    pub(crate) drains: Vec<DrainEnd>,
+    pub(crate) shutdown_drained: usize,
     pub(crate) closed: usize,
-    /// What the supervisor has said to the last input, or when it was made.
-    pub(crate) said: Vec<Effect>,
+    /// The effects of the last input, or of the opening.
+    pub(crate) effects: Vec<Effect>,
     /// What happened to the workers, in order.
     pub(crate) events: Vec<Event>,
     last_waiter: u64,
     last_session: u64,
-    /// The most workers that there may be: more than the slots only after the pool was made smaller.
+    /// The most workers that there may be: more than the slots only after the pool shrank.
     most: usize,
 }
 
@@ -84,21 +88,23 @@ impl World {
             ports: BTreeMap::new(),
             timers: Vec::new(),
             cancelled: Vec::new(),
-            health: Vec::new(),
+            recurring: Vec::new(),
             waiting: BTreeSet::new(),
             for_session: BTreeMap::new(),
             sessions: BTreeSet::new(),
             homes: BTreeMap::new(),
             ended: Vec::new(),
             probes: Vec::new(),
+            cancelling: Vec::new(),
             leases: Vec::new(),
             granted: Vec::new(),
             refused: Vec::new(),
             rungs: BTreeMap::new(),
             rolled: Vec::new(),
-            drained: 0,
+            drains: Vec::new(),
+            shutdown_drained: 0,
             closed: 0,
-            said: Vec::new(),
+            effects: Vec::new(),
             events: Vec::new(),
             last_waiter: 0,
             last_session: 0,
@@ -123,7 +129,7 @@ impl World {
                 "L15: retired below the size: {self:?}"
             );
         }
-        // A surplus shrinks, and is not added to.
+        // A surplus shrinks and never grows.
         let slots = size + self.supervisor.policy().surge;
         let workers = self.phases().len();
         assert!(workers <= slots.max(self.most), "L4: {self:?}");
@@ -131,7 +137,7 @@ impl World {
         self.check();
     }
 
-    /// Takes note of an input in the surroundings that it comes from. A late one finds nothing there to change.
+    /// Applies an input to its source. A late input changes nothing there.
     fn happens(&mut self, input: Input) {
         match input {
             Input::Checkout { waiter, session } => {
@@ -144,6 +150,7 @@ impl World {
                 self.leases.retain(|held| *held != lease);
                 self.probes.retain(|probe| *probe != lease);
             }
+            Input::CancelEnded { lease, .. } => self.cancelling.retain(|held| *held != lease),
             Input::Port { worker, fact } => match self.ports.get(&worker) {
                 Some(port) if port.can(fact) => match port.after(fact) {
                     Some(next) => _ = self.ports.insert(worker, next),
@@ -152,7 +159,10 @@ impl World {
                 _ => {}
             },
             Input::Elapsed { timer } => {
-                for timers in [&mut self.timers, &mut self.cancelled, &mut self.health] {
+                if let Timer::Cancel { lease } = timer {
+                    self.cancelling.retain(|held| *held != lease);
+                }
+                for timers in [&mut self.timers, &mut self.cancelled, &mut self.recurring] {
                     timers.retain(|running| *running != timer);
                 }
             }
@@ -179,14 +189,14 @@ impl World {
         session
     }
 
-    /// Every client gives its lease back, those included that are granted one because of it.
+    /// Every client returns its lease, including clients that are granted one because of it.
     pub(crate) fn check_in_all(&mut self) {
         while let Some(&lease) = self.leases.first() {
             self.checkin(lease);
         }
     }
 
-    /// The worker answers the probe.
+    /// The worker answers its health check.
     pub(crate) fn probed(&mut self, lease: LeaseId, healthy: bool) {
         self.feed(Input::Probed { lease, healthy });
     }
@@ -200,7 +210,7 @@ impl World {
             lease,
             calls,
             errors,
-            fault: None,
+            end: LeaseEnd::Clean,
         });
     }
 
@@ -209,11 +219,11 @@ impl World {
             lease,
             calls: 0,
             errors: 0,
-            fault: Some(fault),
+            end: LeaseEnd::Fault(fault),
         });
     }
 
-    /// Lets something happen to a port, if it can: whether it did.
+    /// Reports a fact about a port, if it can happen. Returns whether it did.
     pub(crate) fn port(&mut self, worker: WorkerId, fact: PortFact) -> bool {
         if !self.ports.get(&worker).is_some_and(|port| port.can(fact)) {
             return false;
@@ -237,7 +247,7 @@ impl World {
             .count()
     }
 
-    /// Starts every worker that is opening.
+    /// Every opening worker answers its handshake.
     pub(crate) fn start_all(&mut self) {
         let opening = |(worker, state): (&WorkerId, &PortState)| {
             (*state == PortState::Opening).then_some(*worker)
@@ -247,8 +257,8 @@ impl World {
         }
     }
 
-    /// Lets time run: ports start, exit and are released as they are told to, and every timer elapses, until nothing
-    /// is left that must happen.
+    /// Lets time run: ports start, exit and are released as ordered, cancelled calls end, and timers elapse, until nothing is
+    /// left that must happen.
     pub(crate) fn run_out(&mut self) {
         for _ in 0..10_000 {
             let told = |(worker, state): (&WorkerId, &PortState)| match state {
@@ -266,19 +276,24 @@ impl World {
                 self.probed(probe, true);
                 continue;
             }
+            if let Some(&lease) = self.cancelling.first() {
+                let clean = true;
+                self.feed(Input::CancelEnded { lease, clean });
+                continue;
+            }
             match self.timers.first() {
                 Some(&timer) => self.elapse(timer),
                 None => return,
             }
         }
-        panic!("there is no end to it: {self:?}");
+        panic!("time does not run out: {self:?}");
     }
 
-    /// Performs the effects: how many workers were retired because they were to be replaced.
+    /// Performs the effects. Returns how many workers were retired after their replacement.
     fn perform(&mut self) -> usize {
-        self.said = self.supervisor.take_effects().collect();
+        self.effects = self.supervisor.take_effects().collect();
         let mut recycled = 0;
-        for effect in self.said.clone() {
+        for effect in self.effects.clone() {
             match effect {
                 Effect::Worker { worker, order } => self.order(worker, order),
                 Effect::Grant { waiter, lease } => {
@@ -298,17 +313,20 @@ impl World {
                     assert!(self.sessions.remove(&session), "a session ends once");
                     self.ended.push((session, end));
                 }
-                Effect::StartTimer { timer, .. } => match timer {
-                    Timer::IdleSweep => self.health.push(timer),
-                    _ => self.timers.push(timer),
-                },
+                Effect::StartTimer { timer, .. } => self.start_timer(timer),
                 Effect::CancelTimer { timer } => self.cancel(|running| *running == timer),
                 Effect::Event(event) => {
                     recycled += usize::from(self.is_recycling(event));
                     self.happened(event);
                 }
-                Effect::Rolled(rolled) => self.rolled.push(rolled),
-                Effect::Drained => self.drained += 1,
+                Effect::RollingEnded(end) => self.rolled.push(end),
+                Effect::DrainEnded(end) => self.drains.push(end),
+                Effect::ShutdownDrained => {
+                    self.shutdown_drained += 1;
+                    let left = self.phases();
+                    let stopping = left.iter().all(|phase| *phase == Phase::Stopping);
+                    assert!(stopping, "L16: a worker still drains: {left:?}");
+                }
                 Effect::Closed => self.closed += 1,
             }
         }
@@ -317,7 +335,7 @@ impl World {
 
     fn answer(&mut self, waiter: WaiterId) {
         let waits = self.waiting.remove(&waiter);
-        assert!(waits, "an answer to a client that waits for none");
+        assert!(waits, "an answer to a client that does not wait");
     }
 
     fn is_recycling(&self, event: Event) -> bool {
@@ -334,20 +352,21 @@ impl World {
         if let Event::Moved(transition) = event
             && transition.to == Phase::Terminated
         {
-            // Its task has ended, and with it what it would have done.
+            // Its timers and the pool's own leases on it end with it.
             let worker = transition.worker;
-            self.timers.retain(|timer| !belongs(timer, worker));
-            self.health.retain(|timer| !belongs(timer, worker));
+            self.timers.retain(|timer| timer.worker() != Some(worker));
+            self.recurring
+                .retain(|timer| timer.worker() != Some(worker));
             self.probes.retain(|lease| lease.worker != worker);
+            self.cancelling.retain(|lease| lease.worker != worker);
         }
     }
 
     fn order(&mut self, worker: WorkerId, order: Order) {
         match order {
             Order::Open => assert_eq!(self.ports.insert(worker, PortState::Opening), None),
-            Order::StartTimer { timer, .. } => self.start_timer(worker, timer),
-            Order::CancelTimer { timer } => self.cancel(|running| *running == timer),
             Order::Probe { lease } => self.probes.push(lease),
+            Order::Cancel { lease } => self.cancelling.push(lease),
             Order::Measure => {}
             Order::Stop { rung, .. } => {
                 self.rungs.entry(worker).or_default().push(rung);
@@ -365,15 +384,17 @@ impl World {
         }
     }
 
-    fn start_timer(&mut self, worker: WorkerId, timer: Timer) {
+    fn start_timer(&mut self, timer: Timer) {
         let timers = match timer {
-            Timer::Milestone { .. } => &mut self.health,
+            Timer::Milestone { .. } | Timer::IdleSweep => &mut self.recurring,
             _ => &mut self.timers,
         };
         let of_machine = |timer: &&Timer| matches!(timer, Timer::Worker { .. });
         if of_machine(&&timer) {
             let others = timers.iter().filter(of_machine);
-            let count = others.filter(|timer| belongs(timer, worker)).count();
+            let count = others
+                .filter(|other| other.worker() == timer.worker())
+                .count();
             assert_eq!(count, 0, "a machine has one timer at a time");
         }
         assert!(!timers.contains(&timer), "{timer:?} is running");
@@ -381,18 +402,10 @@ impl World {
     }
 
     fn cancel(&mut self, which: impl Fn(&Timer) -> bool) {
-        for timers in [&mut self.timers, &mut self.health] {
+        for timers in [&mut self.timers, &mut self.recurring] {
             let (cancelled, running): (Vec<Timer>, _) = timers.drain(..).partition(&which);
             *timers = running;
             self.cancelled.extend(cancelled);
         }
-    }
-}
-
-fn belongs(timer: &Timer, to: WorkerId) -> bool {
-    match timer {
-        Timer::Worker { worker, .. } | Timer::Milestone { worker, .. } => *worker == to,
-        Timer::Probe { lease } => lease.worker == to,
-        Timer::Backoff { .. } | Timer::IdleSweep => false,
     }
 }

@@ -1,4 +1,4 @@
-//! What must hold in a [`World`] after every step, whatever has happened.
+//! The invariants of a [`World`], checked after every input.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use ostler::{SessionId, WorkerId};
 use crate::world::World;
 
 impl World {
-    /// What holds after every step.
+    /// Checks every invariant.
     pub(crate) fn check(&self) {
         let policy = self.supervisor.policy();
         let phases = self.phases();
@@ -27,7 +27,8 @@ impl World {
         assert!(self.waiting.len() <= policy.max_waiting);
         assert!(self.sessions.len() <= policy.max_sessions);
         self.check_sessions();
-        let all_leases = self.leases.iter().chain(&self.probes);
+        let of_pool = self.probes.iter().chain(&self.cancelling);
+        let all_leases = self.leases.iter().chain(of_pool);
         let leased: Vec<WorkerId> = all_leases.map(|lease| lease.worker).collect();
         let distinct: BTreeSet<&WorkerId> = leased.iter().collect();
         assert_eq!(leased.len(), distinct.len(), "C1: a worker with two leases");
@@ -35,7 +36,7 @@ impl World {
             if matches!(view.phase, Phase::Busy | Phase::Finishing) {
                 assert!(
                     leased.contains(&view.worker),
-                    "C2: busy for nobody: {view:?}"
+                    "C2: busy without a lease: {view:?}"
                 );
             }
             if view.phase == Phase::Ready {
@@ -47,7 +48,7 @@ impl World {
         }
     }
 
-    /// L6, L17: nobody waits beside a worker that it may have, and nobody drains for nothing.
+    /// L6, L17: no client waits beside a worker that could serve it, and no worker drains without a session or a lease.
     fn check_sessions(&self) {
         let phase = |worker: WorkerId| {
             let mut views = self.supervisor.workers();
@@ -64,7 +65,7 @@ impl World {
                     let idle = self.phases().contains(&Phase::Ready);
                     assert!(!idle, "L6: a client waits beside an idle worker");
                     let closing = self.supervisor.is_closing();
-                    assert!(!closing, "L18: a client waits for a pool that ends");
+                    assert!(!closing, "L18: a client waits for a pool that shuts down");
                 }
             }
         }
@@ -73,7 +74,9 @@ impl World {
             let open = |(session, _): &(&SessionId, &WorkerId)| self.sessions.contains(session);
             let sessions = self.homes.iter().filter(at_home).filter(open).count();
             match view.phase {
-                Phase::Lingering => assert!(sessions > 0, "L17: lingers for nobody: {view:?}"),
+                Phase::Lingering => {
+                    assert!(sessions > 0, "L17: lingers without a session: {view:?}")
+                }
                 Phase::Stopping => {
                     assert_eq!(view.sessions, 0, "{view:?}");
                     continue;

@@ -1,0 +1,6 @@
+\* Rejected by EveryDrainIsReported: a drain that is resumed before its end is never reported.
+------------------------- MODULE PoolResumeUnreported --------------------------
+EXTENDS WorkerPool
+
+Silently == intake # "Open" /\ SetIntake("Open")
+================================================================================

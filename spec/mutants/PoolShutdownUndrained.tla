@@ -1,0 +1,6 @@
+\* Rejected by ShutdownDrains: a shutdown is never reported as drained.
+------------------------- MODULE PoolShutdownUndrained -------------------------
+EXTENDS WorkerPool
+
+Never == stage = "Shut"
+================================================================================
