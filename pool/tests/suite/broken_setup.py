@@ -1,4 +1,4 @@
-"""A module whose setup fails, after it has said something."""
+"""A module whose `setup` writes to stderr and fails."""
 
 import sys
 

@@ -1,19 +1,19 @@
-//! Does every call have the one outcome that it should, and does only the worker that it cost pay for it?
+//! Does every call have exactly the right outcome, and does a failed call cost no worker but its
+//! own?
 //!
-//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
+//! The real driver on simulated ports: see `ostler_pool::testing::Sim`.
 
 use std::pin::pin;
 use std::time::Duration;
 
-use ostler_pool::Reason;
-use ostler_pool::Rung;
 use ostler_pool::testing::{Sim, SimStats};
-use ostler_pool::{CallError, ExitStatus};
+use ostler_pool::{CallError, ExitStatus, Reason, Rung};
 use tokio::time::Instant;
 
 use crate::rig::{begin, end, pool};
 
-/// The plain way through: a reply for a request, a worker for many calls, and a report at the end.
+/// Requests get their replies, one worker serves many calls, and the shutdown report lists every
+/// worker.
 #[tokio::test(start_paused = true)]
 async fn a_call_is_answered() {
     let sim = Sim::default();
@@ -41,7 +41,7 @@ async fn a_call_is_answered() {
     );
 }
 
-/// C1: a call that takes too long costs its worker, and nobody else ever sees its reply.
+/// C1: a call that times out costs its worker, and its late reply reaches no other call.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_times_out_costs_its_worker() {
     let sim = Sim::default();
@@ -74,13 +74,14 @@ async fn a_call_that_times_out_costs_its_worker() {
     assert_eq!((sim.stats().opened, counters.faulted), (2, 1));
     assert_eq!(
         counters.calls, 2,
-        "what was answered counts, however the lease ended"
+        "a completed call counts, however its lease ended"
     );
     drop(lease);
     end(&pool, &sim).await;
 }
 
-/// C1: so does a call that is dropped half-way, at once, although its lease is still held.
+/// C1: a call that is dropped before its reply costs its worker at once, even while its lease is
+/// held.
 #[tokio::test(start_paused = true)]
 async fn an_abandoned_call_costs_its_worker() {
     let sim = Sim::default();
@@ -98,7 +99,8 @@ async fn an_abandoned_call_costs_its_worker() {
     end(&pool, &sim).await;
 }
 
-/// C1: a reply to another request, bytes that are no frame, and a second reply never reach a client.
+/// C1: a reply to another request, bytes that are no frame, and a second reply never reach a
+/// client.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_breaks_the_protocol_is_replaced() {
     let sim = Sim::default();
@@ -124,7 +126,8 @@ async fn a_worker_that_breaks_the_protocol_is_replaced() {
     end(&pool, &sim).await;
 }
 
-/// C3: an error that the worker answers with is a whole exchange. The worker and the lease stay.
+/// C3: a call that the worker answers with an error is complete: the worker and the lease stay
+/// usable.
 #[tokio::test(start_paused = true)]
 async fn an_exception_keeps_worker_and_lease() {
     let sim = Sim::default();
@@ -152,7 +155,8 @@ async fn an_exception_keeps_worker_and_lease() {
     end(&pool, &sim).await;
 }
 
-/// C4: a worker that dies fails the one call that it was serving, with its status; what it answered before counts.
+/// C4: a worker that exits fails the one call that it was serving, with its exit status. A reply
+/// that was sent before the exit counts.
 #[tokio::test(start_paused = true)]
 async fn a_dead_worker_fails_one_call() {
     let sim = Sim::default();

@@ -1,14 +1,13 @@
-//! Does a worker that ends what its client gave up serve on, and only such a worker?
+//! Is a worker kept if it ends an abandoned call within the grace, and replaced otherwise?
 //!
-//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
+//! The real driver on simulated ports: see `ostler_pool::testing::Sim`.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use ostler_pool::Phase;
 use ostler_pool::testing::{Script, Sim};
-use ostler_pool::{Builder, CallError, Pool};
+use ostler_pool::{Builder, CallError, Phase, Pool};
 use tokio::time::{Instant, sleep};
 
 use crate::rig::{begin, end, pool, until};
@@ -21,20 +20,20 @@ fn with_grace(sim: &Sim) -> Builder {
         .checkout_timeout(Duration::from_secs(60))
 }
 
-/// Makes a call and drops it, with its request written.
+/// Makes a call and drops it after its request was written.
 async fn abandon(pool: &Pool, request: &[u8]) {
     let mut lease = pool.checkout().await.unwrap();
     begin(&mut pin!(lease.call(request))).await;
 }
 
-/// Calls answered, leases that ended badly, and workers opened so far.
+/// Completed calls, leases that ended in a fault, and workers opened so far.
 fn counts(pool: &Pool) -> (u64, u64, u64) {
     let counters = pool.status().counters;
     (counters.calls, counters.faulted, counters.opened)
 }
 
-/// C1: a worker that ends an abandoned call in time, with an error or with a reply, serves on; its answer reaches nobody
-/// and counts as one, and not as an error.
+/// C1: a worker that ends an abandoned call in time, with an error or a reply, is kept. The answer
+/// is discarded; it counts as a call and not as an error.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_ends_a_cancelled_call_is_kept() {
     let sim = Sim::default();
@@ -47,8 +46,8 @@ async fn a_worker_that_ends_a_cancelled_call_is_kept() {
     end(&pool, &sim).await;
 }
 
-/// C1: a reply that was in the pipe before the call was dropped is the dropped call's, and the cancel that comes after it
-/// is nobody's.
+/// C1: a reply that was in the pipe before its call was dropped is discarded, and the cancel frame
+/// that follows has no effect on the next call.
 #[tokio::test(start_paused = true)]
 async fn a_reply_already_in_the_pipe_is_discarded() {
     let sim = Sim::default();
@@ -64,7 +63,7 @@ async fn a_reply_already_in_the_pipe_is_discarded() {
     end(&pool, &sim).await;
 }
 
-/// C1: once the grace has passed the worker is replaced, and an answer that comes then does not save it.
+/// C1: a worker that has not answered when the grace ends is replaced, even if it answers later.
 #[tokio::test(start_paused = true)]
 async fn a_reply_after_the_grace_does_not_save_the_worker() {
     for (request, grace) in [(b"hang".as_slice(), 20), (b"late", 9)] {
@@ -84,7 +83,7 @@ async fn a_reply_after_the_grace_does_not_save_the_worker() {
             passed >= grace && passed < grace + Duration::from_millis(10),
             "{passed:?}"
         );
-        // It ignores all but a kill, so that there is time for it to answer.
+        // The worker ignores everything except a kill, so it has time to send its late reply.
         assert_eq!(pool.call(b"next").await.unwrap(), b"next");
         assert_eq!(counts(&pool), (1, 1, 2));
         drop(lease);
@@ -92,7 +91,8 @@ async fn a_reply_after_the_grace_does_not_save_the_worker() {
     }
 }
 
-/// C1: a worker that breaks the protocol as it is cancelled, or ends the exchange twice, is replaced at once.
+/// C1: a worker that breaks the protocol during the grace, or answers the cancelled call twice, is
+/// replaced at once.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_breaks_the_protocol_is_replaced_at_once() {
     let sim = Sim::default();
@@ -107,8 +107,8 @@ async fn a_worker_that_breaks_the_protocol_is_replaced_at_once() {
     end(&pool, &sim).await;
 }
 
-/// C1: a call that times out tells its client so at once; its lease is over although the worker is kept, and dropping it
-/// later takes nothing away from the worker's next client.
+/// C1: a call fails as soon as its timeout passes. Its lease is over although the worker is kept,
+/// and dropping that lease does not affect the worker's next client.
 #[tokio::test(start_paused = true)]
 async fn a_timed_out_call_fails_at_once() {
     let sim = Sim::default();
@@ -144,7 +144,7 @@ async fn a_timed_out_call_fails_at_once() {
     end(&pool, &sim).await;
 }
 
-/// C1: a stream is cancelled as a call is; the parts that were on their way are thrown away.
+/// C1: dropping a stream cancels it as dropping a call does, and parts in the pipe are discarded.
 #[tokio::test(start_paused = true)]
 async fn a_dropped_stream_is_cancelled() {
     let sim = Sim::default();
@@ -159,8 +159,8 @@ async fn a_dropped_stream_is_cancelled() {
     end(&pool, &sim).await;
 }
 
-/// C1: a worker that goes on with its parts as if nothing were is replaced, however fast they come. On a real clock, which
-/// is not stopped by a worker that never rests.
+/// C1: a worker that keeps sending parts after the cancel is replaced when the grace ends, however
+/// fast it sends. A real clock is needed: a paused one does not advance while the worker is busy.
 #[tokio::test]
 async fn endless_parts_do_not_extend_the_grace() {
     let sim = Sim::default();
@@ -176,7 +176,8 @@ async fn endless_parts_do_not_extend_the_grace() {
     end(&pool, &sim).await;
 }
 
-/// C1: there is no mercy where the request was not written as a whole: nothing could be told apart any more.
+/// C1: there is no grace if the request was only partly written, because the worker would read the
+/// next frame as the rest of it.
 #[tokio::test(start_paused = true)]
 async fn a_half_written_request_gets_no_grace() {
     let sim = Sim::default();
@@ -190,7 +191,7 @@ async fn a_half_written_request_gets_no_grace() {
     end(&pool, &sim).await;
 }
 
-/// A session stays with the worker that is kept.
+/// A session keeps its worker when one of its calls is cancelled and the worker is kept.
 #[tokio::test(start_paused = true)]
 async fn a_session_survives_a_cancelled_call() {
     let sim = Sim::default();
@@ -205,7 +206,7 @@ async fn a_session_survives_a_cancelled_call() {
     end(&pool, &sim).await;
 }
 
-/// C4: a worker that exits during the grace has exited, and did nothing worse.
+/// C4: a worker that exits during the grace is counted as exited and not as faulted.
 #[tokio::test(start_paused = true)]
 async fn an_exit_ends_the_grace() {
     let sim = Sim::default();
@@ -219,7 +220,8 @@ async fn an_exit_ends_the_grace() {
     end(&pool, &sim).await;
 }
 
-/// A shutdown waits for what is being cancelled as for any call: for its end, or until its own time is over.
+/// A shutdown waits for a cancelled call as for any other: until it ends, or until the drain
+/// deadline.
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_waits_for_cancelled_calls() {
     for (request, answered, least, most) in [(b"late".as_slice(), 1, 10, 12), (b"hang", 0, 15, 30)]
@@ -243,7 +245,8 @@ async fn a_shutdown_waits_for_cancelled_calls() {
     }
 }
 
-/// C2: what is given up is settled once with or without a runtime: before the pool's one is gone, after it, and in between.
+/// C2: an abandoned call is settled exactly once, whether it is dropped before or after the pool's
+/// runtime.
 #[test]
 fn a_dropped_runtime_settles_cancelled_calls() {
     let runtime = || {
@@ -258,7 +261,7 @@ fn a_dropped_runtime_settles_cancelled_calls() {
         let mut call = Box::pin(lease.call(b"hang"));
         home.block_on(begin(&mut call.as_mut()));
         if drop_first {
-            // Nobody drives the pool's runtime now, and this thread has none.
+            // The pool's runtime is not being polled now, and this thread has no runtime.
             drop(call);
             assert_eq!(pool.status().workers[0].phase, Phase::Busy);
             drop(home);
@@ -269,13 +272,15 @@ fn a_dropped_runtime_settles_cancelled_calls() {
         drop(lease);
         let status = pool.status();
         assert_eq!((status.workers.len(), sim.stats().open), (0, 0));
-        // Where the runtime drops the waiting before the worker, there is a moment for a replacement to be ordered.
+        // If the runtime drops the waiting client before the worker, a replacement may be opened in
+        // between.
         assert_eq!(status.counters.opened, status.counters.released);
         assert_eq!((status.counters.granted, status.counters.calls), (1, 0));
     }
 }
 
-/// Without the option, a call that is given up costs its worker at once, whatever the worker would have done.
+/// Without `cancel_grace`, a dropped call costs its worker at once, even a worker that would end
+/// the call.
 #[tokio::test(start_paused = true)]
 async fn without_a_grace_a_dropped_call_costs_its_worker() {
     let sim = Sim::default();

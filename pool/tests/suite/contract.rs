@@ -1,4 +1,5 @@
-//! Does the process port keep the contract that a pool relies on, and is a port that breaks it found out?
+//! Does the process port keep the contract of `Port`, and does `check_port` detect a port that
+//! breaks it?
 
 use std::future::ready;
 use std::mem;
@@ -10,7 +11,8 @@ use ostler_pool::{Exit, ExitStatus, OpenError, Program, Python, WorkerId};
 use crate::resources::{isolated, leaks_nothing, modules};
 use crate::rig::interpreter;
 
-/// The port of a process keeps its contract: spawned, forked, and speaking frames by itself. Nothing is left.
+/// The process port keeps its contract as a program that speaks frames itself, as a spawned Python
+/// worker and as a forked one, and leaks nothing.
 #[test]
 fn the_process_port_keeps_its_contract() {
     if !isolated("contract::the_process_port_keeps_its_contract") {
@@ -27,7 +29,7 @@ fn the_process_port_keeps_its_contract() {
     leaks_nothing(async || check_port(python().zygote()).await.unwrap());
 }
 
-/// So does the simulated one.
+/// The simulated port keeps the contract.
 #[tokio::test(start_paused = true)]
 async fn the_simulated_port_keeps_its_contract() {
     let sim = Sim::default();
@@ -47,7 +49,7 @@ enum Flaw {
     LeavesAZombie,
 }
 
-/// Ports of another opener, with a flaw.
+/// An opener whose ports have a flaw.
 #[derive(Debug)]
 struct Flawed<O>(O, Flaw);
 
@@ -67,7 +69,7 @@ impl<O: Opener> Opener for Flawed<O> {
 
 #[derive(Debug)]
 struct FlawedPort {
-    /// `None` while it is dropped.
+    /// `None` once it was dropped.
     port: Option<Box<dyn Port>>,
     flaw: Flaw,
     exits: usize,
@@ -135,7 +137,7 @@ impl Drop for FlawedPort {
     }
 }
 
-/// Each way to break the contract is found, by the promise that is broken.
+/// `check_port` detects each flaw, and names the requirement that it breaks.
 #[tokio::test(start_paused = true)]
 async fn every_flaw_of_a_port_is_detected() {
     let flaws = [
@@ -175,7 +177,7 @@ async fn every_flaw_of_a_port_is_detected() {
     assert_eq!(violation.requirement, "`open` returns a port");
 }
 
-/// So is one of a real process that leaves a zombie.
+/// `check_port` detects a port of a real process that leaves a zombie.
 #[tokio::test]
 async fn a_zombie_is_detected() {
     let echo = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/echo.py");

@@ -1,4 +1,4 @@
-//! How many workers serve: counted from a pool's events, and from nothing else.
+//! Counts the serving workers of a pool from its events alone.
 
 use ostler_pool::{Event, Events, Phase, Pool, Reason, TryRecvError};
 
@@ -12,7 +12,7 @@ pub(crate) struct ServingCount {
 }
 
 impl ServingCount {
-    /// Begins to count once all workers of the pool have started.
+    /// Starts to count once all workers of the pool serve.
     pub(crate) async fn of(pool: &Pool, size: usize) -> Self {
         until(pool, |status| status.serving() == size).await;
         Self {
@@ -23,7 +23,7 @@ impl ServingCount {
         }
     }
 
-    /// Why workers ceased to serve so far, and the fewest that served at any moment.
+    /// Why each worker stopped serving so far, and the smallest number that served at any moment.
     pub(crate) fn so_far(&mut self) -> (Vec<Reason>, usize) {
         loop {
             match self.events.try_recv() {
@@ -35,7 +35,7 @@ impl ServingCount {
         (self.ended.clone(), self.fewest)
     }
 
-    /// As [`so_far`](Self::so_far), once so many workers have ceased to serve.
+    /// As [`so_far`](Self::so_far), once this many workers have stopped serving.
     pub(crate) async fn until_ended(&mut self, workers: usize) -> (Vec<Reason>, usize) {
         while self.ended.len() < workers {
             let event = self.events.recv().await.expect("no event was missed");

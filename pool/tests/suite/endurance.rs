@@ -1,6 +1,6 @@
-//! Do small losses add up? Thousands of calls, starts and ends, with the same count before and after.
+//! Do small leaks add up over thousands of calls, starts and exits?
 //!
-//! Each test has a short form, and a long one of the same body that is run on demand:
+//! Each test has a short form and a long form with the same body. The long form runs on demand:
 //! `cargo test --release -p ostler-pool --test suite -- --ignored endurance --nocapture`.
 
 use std::time::{Duration, Instant};
@@ -14,14 +14,15 @@ use tokio::runtime::Runtime;
 use crate::resources::{Resources, isolated, leaks_nothing, modules};
 use crate::rig::{Random, interpreter, signal, until};
 
-/// How many clients, more than there are workers.
+/// More clients than workers, so that clients queue.
 const CLIENTS: u64 = 12;
 const WORKERS: usize = 8;
 
-/// What a host may have grown by when nothing leaks: what its allocator keeps, and pages of its program.
+/// Growth of a host that leaks nothing, in bytes: memory that the allocator keeps, and pages of the
+/// program.
 pub(crate) const GROWTH: u64 = 8 << 20;
 
-/// Something that a worker suffers or does instead of its work, and that its call must then say.
+/// A fault that is injected into a call. The call's outcome must show it.
 #[derive(Clone, Copy, Debug)]
 enum Injected {
     Kill,
@@ -49,7 +50,7 @@ const INJECTED: [Injected; 10] = [
     Injected::Twice,
 ];
 
-/// What the pool is to have counted.
+/// What the pool's counters must be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     granted: u64,
@@ -73,7 +74,7 @@ impl Injected {
         }
     }
 
-    /// Performs it on a worker, checks the call's outcome, and counts it.
+    /// Injects the fault into a call, checks the call's outcome, and counts it.
     async fn inject(self, lease: &mut Lease, tally: &mut Tally) {
         let pid = lease.pid().unwrap();
         match self {
@@ -97,7 +98,7 @@ impl Injected {
                 };
                 let (code, words) = expected;
                 assert_eq!(exit.status, ExitStatus::Code(code));
-                // It may have flooded its stderr before.
+                // An earlier call of this worker may have flooded its stderr.
                 assert!(exit.stderr.ends_with(words), "not the last: {words}");
                 tally.exited += 1;
             }
@@ -141,14 +142,14 @@ impl Injected {
     }
 }
 
-/// C4, L4: under twelve clients and an act of violence in every twentieth call, each call has the outcome that fits, the
-/// figures add up, and nothing is left or grows.
+/// C4, L4: with 12 clients and a fault in 1 of 20 calls, each call has the outcome of its fault,
+/// the counters add up, and the host leaks nothing and does not grow.
 #[test]
 fn faults_under_load_leak_nothing() {
     faults_under_load("faults_under_load_leak_nothing", 1_000);
 }
 
-/// C4, L4: the same for ten thousand calls.
+/// C4, L4: 10,000 calls with injected faults leak nothing.
 #[test]
 #[ignore = "takes a minute"]
 fn faults_in_ten_thousand_calls_leak_nothing() {
@@ -189,8 +190,8 @@ fn faults_under_load(name: &str, calls: u64) {
         let ports = (counters.opened, counters.started, counters.released);
         assert_eq!(ports, (opened, opened, opened));
         println!(
-            "{} calls, {replaced} workers lost ({} exited, {} stopped), in {:.1} s; host {} -> {} KiB, {} -> {} \
-             descriptors",
+            "{} calls, {replaced} workers lost ({} exited, {} stopped), in {:.1} s; host {} -> {} KiB, \
+             {} -> {} descriptors",
             tally.granted,
             tally.exited,
             tally.faulted,
@@ -205,10 +206,11 @@ fn faults_under_load(name: &str, calls: u64) {
     });
 }
 
-/// So many calls, and what they were.
+/// Makes this many calls, a random 1 in 20 of them with a fault, and counts their outcomes.
 pub(crate) async fn call_with_faults(pool: &Pool, seed: u64, calls: u64) -> Tally {
     let client = async |client: u64| {
-        // Each client has numbers of its own, so that they do not depend on who is first.
+        // Each client has its own generator, so its numbers do not depend on the order of the
+        // clients.
         let mut random = Random::new(seed ^ (client << 32));
         let mut tally = Tally::default();
         let share = calls / CLIENTS + u64::from(client < calls % CLIENTS);
@@ -242,7 +244,8 @@ impl Tally {
     }
 }
 
-/// The host's resident bytes and number of descriptors, once all workers serve and none is on its way out.
+/// The host's resident bytes and its number of descriptors, once all workers serve and none is
+/// stopping.
 async fn figures_at_rest(pool: &Pool) -> (u64, usize) {
     until(pool, |status| {
         status.serving() == status.size && status.workers.len() == status.size
@@ -263,13 +266,14 @@ pub(crate) fn workers() -> Builder {
         .term_grace(moment)
 }
 
-/// L4: pools that are built, used and shut down, one after the other, leave nothing and do not make their host grow.
+/// L4: 50 pools that are built, used and shut down one after the other leak nothing, and their host
+/// does not grow.
 #[test]
 fn fifty_pools_leak_nothing() {
     cycles("fifty_pools_leak_nothing", 50);
 }
 
-/// L4: a thousand of them neither.
+/// L4: 1,000 pools leak nothing.
 #[test]
 #[ignore = "takes a minute"]
 fn a_thousand_pools_leak_nothing() {

@@ -1,4 +1,4 @@
-//! Does a worker run in the surroundings that it was given, and in no others?
+//! Does a worker get the environment that was set for it, and nothing else from its host?
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -31,7 +31,7 @@ fn built(python: Python) -> Pool {
         .unwrap()
 }
 
-/// What the worker says about itself.
+/// The worker's answer to `verb`, in a pool of its own.
 async fn ask(python: Python, verb: &str) -> String {
     let pool = built(python);
     let said = pool.call(verb.as_bytes()).await.unwrap();
@@ -39,7 +39,8 @@ async fn ask(python: Python, verb: &str) -> String {
     String::from_utf8(said).unwrap()
 }
 
-/// L20: a worker is as nice as it is told to be, with all that it starts.
+/// L20: `nice` is set for the worker and its subprocesses, and a value out of range fails the
+/// build.
 #[tokio::test]
 async fn nice_is_set_for_the_worker() {
     let here: i32 = ask(hostile(), "niceness").await.parse().unwrap();
@@ -55,7 +56,8 @@ async fn nice_is_set_for_the_worker() {
     );
 }
 
-/// L20: each limit is set, as the soft and the hard one, on the resource that it names.
+/// L20: each limit is set as the soft and the hard limit of its resource, for spawned and forked
+/// workers.
 #[tokio::test]
 async fn resource_limits_are_set_for_the_worker() {
     let limits = [
@@ -82,7 +84,7 @@ async fn resource_limits_are_set_for_the_worker() {
     }
 }
 
-/// A worker that wants more memory than it may have is told so in its own language, and lives on.
+/// An allocation above the memory limit raises `MemoryError`, and the worker serves on.
 #[tokio::test]
 async fn an_allocation_above_the_limit_raises_memory_error() {
     let pool = built(hostile().interpreter(python3().limit(Resource::AddressSpace, 1 << 30)));
@@ -95,14 +97,14 @@ async fn an_allocation_above_the_limit_raises_memory_error() {
     pool.shutdown().await;
 }
 
-/// A limit that the kernel refuses fails each start, with the option's name, and leaves no process.
+/// A limit that the kernel rejects fails each start, names the option, and leaves no process.
 #[test]
 fn a_refused_limit_fails_the_start() {
     if !isolated("environment::a_refused_limit_fails_the_start") {
         return;
     }
     crate::resources::leaks_nothing(async || {
-        // More descriptors than any process may have.
+        // The kernel allows no process this many descriptors.
         let pool = built(hostile().interpreter(python3().limit(Resource::OpenFiles, u64::MAX - 1)));
         match pool.checkout().await {
             Err(CheckoutError::CrashLoop { last }) => match &last {
@@ -125,8 +127,8 @@ fn a_refused_limit_fails_the_start() {
     });
 }
 
-/// P7: a worker holds the three pipes to its host and nothing else: no descriptor of its host, not even one that is not
-/// marked close-on-exec, and no sibling's pipe.
+/// P7: a worker holds the three pipes to its host and no other descriptor: no pipe of a sibling,
+/// and no descriptor of the host, even one without close-on-exec.
 #[test]
 fn a_worker_holds_only_its_own_descriptors() {
     if !isolated("environment::a_worker_holds_only_its_own_descriptors") {

@@ -1,4 +1,4 @@
-//! Is what gets away from a worker, or from a host that is killed, found?
+//! Are processes found that escaped from a worker, or that outlive a killed host?
 
 use std::error::Error as _;
 use std::fs;
@@ -28,14 +28,14 @@ fn pool(python: Python) -> Builder {
         .checkout_timeout(Duration::from_secs(60))
 }
 
-/// Lets the worker start a daemon: its process id.
+/// Lets the worker start a daemon, and returns its process id.
 async fn daemon(pool: &Pool, verb: &str) -> u32 {
     let pid = pool.call(verb.as_bytes()).await.unwrap();
     String::from_utf8(pid).unwrap().parse().unwrap()
 }
 
-/// P3, P5: daemons that a worker has started, in sessions of their own and orphans, end with the worker, and the report
-/// says so: one that runs another program, and one that was only forked.
+/// P3, P5: orphaned daemons in sessions of their own end with their worker, and the report counts
+/// them, whether they run another program or were only forked.
 #[tokio::test]
 async fn a_daemon_ends_with_its_worker() {
     let pool = pool(hostile()).build().unwrap();
@@ -53,7 +53,7 @@ async fn a_daemon_ends_with_its_worker() {
     assert!(!text.contains("confirm"), "{text}");
 }
 
-/// P4: what is killed in the name of one worker is not another's.
+/// P4: the end of a worker does not kill a daemon of another worker, in the same pool or another.
 #[tokio::test]
 async fn a_daemon_survives_the_end_of_other_workers() {
     let (mine, other) = (
@@ -75,7 +75,7 @@ async fn a_daemon_survives_the_end_of_other_workers() {
     assert!(!is_alive(daemon));
 }
 
-/// P5: a daemon ends too where the pool is only dropped, with its runtime.
+/// P5: a daemon ends when the pool is dropped with its runtime instead of shut down.
 #[test]
 fn a_daemon_ends_with_a_dropped_pool() {
     let runtime = Runtime::new().unwrap();
@@ -87,11 +87,12 @@ fn a_daemon_ends_with_a_dropped_pool() {
     until("the daemon's end", || !is_alive(daemon));
 }
 
-/// A control group of version 2 of a test's own, below which it may make others. Removed in the end, for which it must be empty.
+/// A cgroup v2 directory of the test, in which it may create groups. It is removed on drop, when it
+/// must be empty.
 struct DelegatedCgroup(PathBuf);
 
 impl DelegatedCgroup {
-    /// `None` where there is no such hierarchy that this test may write to.
+    /// `None` if this process may not write to a cgroup v2 hierarchy.
     fn new(name: &str) -> Option<Self> {
         let delegated = || {
             let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
@@ -112,7 +113,7 @@ impl DelegatedCgroup {
         delegated
     }
 
-    /// How many control groups of pools are in it.
+    /// The number of control groups in it that pools created.
     fn groups(&self) -> usize {
         control_groups(&self.0)
     }
@@ -133,14 +134,14 @@ fn control_groups(directory: &Path) -> usize {
         .count()
 }
 
-/// P5: in a control group, not even a daemon that has dropped its environment gets away; its end is confirmed, and the
-/// control group is gone.
+/// P5: a daemon that cleared its environment cannot escape a control group. Its end is confirmed,
+/// and the control group is removed.
 #[tokio::test]
 async fn no_process_escapes_a_control_group() {
-    let Some(parent) = DelegatedCgroup::new("nothing_leaves") else {
+    let Some(parent) = DelegatedCgroup::new("escape") else {
         return;
     };
-    // A zygote has one of its own beside those of its workers.
+    // A zygote has a control group of its own beside those of its workers.
     for (python, count) in [(hostile(), 1), (hostile().zygote(), 2)] {
         let pool = pool(python.interpreter(python3().cgroup(&parent.0)))
             .build()
@@ -155,8 +156,8 @@ async fn no_process_escapes_a_control_group() {
     }
 }
 
-/// P5: who is not in the control group, because it had the right to move itself or was there too early, is found by the tag; and
-/// nothing is said to be confirmed.
+/// P5: a process that is not in the control group, because it had the right to move or was moved
+/// before, is found by its environment tag, and the report does not call the end confirmed.
 #[tokio::test]
 async fn a_process_outside_the_control_group_is_found() {
     let Some(parent) = DelegatedCgroup::new("found") else {
@@ -173,7 +174,7 @@ async fn a_process_outside_the_control_group_is_found() {
     assert_eq!((end.escaped, end.confirmed), (1, Some(false)));
 }
 
-/// A directory that is no control group fails the build.
+/// A directory that is not in a cgroup v2 hierarchy fails the build.
 #[tokio::test]
 async fn a_directory_that_is_no_control_group_fails_the_build() {
     let directory = scratch("no-control-group");
@@ -192,14 +193,15 @@ async fn a_directory_that_is_no_control_group_fails_the_build() {
         error.source().unwrap().to_string(),
         "it has no `cgroup.kill`: it is not of version 2, or Linux is older than 5.14"
     );
-    // It is as empty as before.
+    // This succeeds only if the directory is still empty.
     fs::remove_dir(directory).unwrap();
 }
 
-/// What this test's own children are told to be.
+/// Tells a child process of the test to be a host.
 const ROLE: &str = "OSTLER_TEST_ESCAPES_HOST";
 
-/// A host with one worker that ends for nothing but a kill, and a daemon of the worker's: the ids of the two.
+/// Starts a host whose worker ends only when it is killed. Returns the host, and the process ids of
+/// the worker and of its daemon.
 fn start_host(test: &str, sentinel: bool, cgroup: Option<&Path>) -> (Child, [u32; 2]) {
     let pids = scratch(&format!("escapes-{sentinel}-{}", cgroup.is_some()));
     let host = Command::new(env::current_exe().unwrap())
@@ -217,8 +219,8 @@ fn start_host(test: &str, sentinel: bool, cgroup: Option<&Path>) -> (Child, [u32
     (host, [worker.parse().unwrap(), daemon.parse().unwrap()])
 }
 
-/// What [`start_host`] runs.
-fn is_host() -> bool {
+/// Runs the host if this process was started by [`start_host`].
+fn ran_as_host() -> bool {
     let Some(path) = env::var_os(ROLE) else {
         return false;
     };
@@ -243,11 +245,11 @@ fn is_host() -> bool {
     true
 }
 
-/// P14: of a host that is killed, nothing is left: not a worker that ignores the end of its input, nor its daemon. Without the
-/// sentinel both would live on.
+/// P14: after its host was killed, the sentinel kills a worker that ignores the end of its input,
+/// and the worker's daemon. Without a sentinel both live on.
 #[test]
 fn the_sentinel_kills_what_a_killed_host_leaves() {
-    if is_host() {
+    if ran_as_host() {
         return;
     }
     let test = "escapes::the_sentinel_kills_what_a_killed_host_leaves";
@@ -260,17 +262,18 @@ fn the_sentinel_kills_what_a_killed_host_leaves() {
     until("the end of both", || {
         !ended.iter().any(|&pid| is_alive(pid))
     });
-    // The sentinel of the other host has had the same time as this one.
+    // This host was killed at the same time as the other, whose sentinel has finished.
     assert_eq!(left.map(is_alive), [true, true]);
     for pid in left {
         signal(pid, Signal::KILL);
     }
 }
 
-/// P14: nor is anything left in its control groups, whatever it has in its environment, nor the groups themselves.
+/// P14: the sentinel kills all processes in the control groups of a killed host, even those without
+/// the environment tag, and removes the groups.
 #[test]
 fn the_sentinel_kills_the_control_groups_of_a_killed_host() {
-    if is_host() {
+    if ran_as_host() {
         return;
     }
     let Some(parent) = DelegatedCgroup::new("killed") else {
@@ -293,7 +296,7 @@ fn children() -> Vec<u32> {
     children.iter().map(|child| child.pid).collect()
 }
 
-/// P14: a sentinel that somebody has killed is replaced with the next start, and none is left after the shutdown.
+/// P14: a sentinel that was killed is replaced at the next start, and the shutdown ends it.
 #[test]
 fn a_killed_sentinel_is_replaced() {
     if !isolated("escapes::a_killed_sentinel_is_replaced") {

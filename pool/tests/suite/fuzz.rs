@@ -1,6 +1,6 @@
-//! Do the bodies of the fuzz targets hold on their corpora, and on what nobody has tried yet?
+//! Do the bodies of the fuzz targets hold on their corpora and on new random input?
 //!
-//! `fuzz/` runs the same bodies for as long as one likes.
+//! `fuzz/` runs the same bodies without a time limit.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use crate::fuzz_config::OPTIONS;
 
-/// The committed corpus of a target: what fuzzing found worth keeping.
+/// The committed corpus of a target.
 fn corpus(target: &str) -> Vec<Vec<u8>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../fuzz/corpus")
@@ -26,7 +26,8 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// P13: the corpus of `frames` has whole frames and halves of them, and frames that are too long and too short.
+/// P13: the corpus of `frames` has complete and partial frames, several in a row, and frames that
+/// are too long or too short.
 #[test]
 fn the_corpus_of_frames_has_every_kind() {
     let mut seen = BTreeSet::new();
@@ -44,14 +45,14 @@ fn the_corpus_of_frames_has_every_kind() {
     assert_eq!(seen, kinds.into());
 }
 
-/// L20: the corpus of `config` has a pool that works, and each option out of its range.
+/// L20: the corpus of `config` has a valid configuration, and each option out of its range.
 #[test]
 fn the_corpus_of_config_rejects_every_option() {
     let outcomes = corpus("config")
         .iter()
         .map(|data| crate::fuzz_config::run(data))
         .collect();
-    // However few clients may wait and sessions be open, it is allowed.
+    // Any value of these two is in range, including 0.
     let any = ["max_waiting", "max_sessions"];
     let rejected = OPTIONS.into_iter().filter(|option| !any.contains(option));
     let expected: BTreeSet<Option<&str>> = rejected.map(Some).chain([None]).collect();
@@ -61,7 +62,8 @@ fn the_corpus_of_config_rejects_every_option() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
-    /// P13: any bytes are read the same way however they arrive, and cost no more memory than they are.
+    /// P13: any bytes are read as the same frames however they are split, and take no more memory
+    /// than their size.
     #[test]
     fn frames(data in prop::collection::vec(any::<u8>(), 0..256)) {
         crate::fuzz_frames::run(&data);
@@ -71,7 +73,8 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
-    /// L20: any options are refused by the name of one that is wrong, or make a pool that works.
+    /// L20: any options are either rejected, with an error that names one of the wrong options, or
+    /// make a pool that works.
     #[test]
     fn config(data in prop::collection::vec(any::<u8>(), 0..48)) {
         crate::fuzz_config::run(&data);

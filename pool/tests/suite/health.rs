@@ -1,23 +1,23 @@
-//! Are idle workers watched, and those replaced that are not well?
+//! Are idle workers checked, and unhealthy ones replaced?
 //!
-//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
+//! The real driver on simulated ports: see `ostler_pool::testing::Sim`.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use ostler_pool::testing::{Script, Sim};
-use ostler_pool::{Builder, Phase, Pool};
-use ostler_pool::{Fault, Reason};
+use ostler_pool::{Builder, Fault, Phase, Pool, Reason};
 use tokio::time::{Instant, sleep};
 
 use crate::rig::{begin, end, pool, until};
 
-/// One worker that is probed every 30 s, give or take a tenth, and has 5 s to answer.
+/// A pool of one worker, which is probed every 30 s with 10% jitter and has 5 s to answer.
 fn with_probes(sim: &Sim) -> Builder {
     pool(sim, 1).max_worker_age(None)
 }
 
-/// Polls until the worker of a pool of one has ended: why, and how long after it became ready that was.
+/// Waits until the first worker of a pool of one is released and its replacement serves. Returns
+/// the reason, and the time since the first worker was ready.
 async fn replacement_of_the_first(pool: &Pool) -> (Option<Reason>, Duration) {
     until(pool, |status| status.serving() == 1).await;
     let (first, since) = (pool.status().workers[0].worker, Instant::now());
@@ -32,7 +32,7 @@ async fn replacement_of_the_first(pool: &Pool) -> (Option<Reason>, Duration) {
     (replaced, took)
 }
 
-/// An idle worker is probed again and again, and its health is there to be seen.
+/// An idle worker is probed at each interval, and the status shows the result.
 #[tokio::test(start_paused = true)]
 async fn idle_workers_are_probed() {
     let sim = Sim::default();
@@ -51,7 +51,7 @@ async fn idle_workers_are_probed() {
     end(&pool, &sim).await;
 }
 
-/// Health monitoring can be turned off.
+/// `enable_health_monitoring(false)` turns probes off.
 #[tokio::test(start_paused = true)]
 async fn no_probes_without_monitoring() {
     let sim = Sim::new([Script::IgnoresPings]);
@@ -66,8 +66,8 @@ async fn no_probes_without_monitoring() {
     end(&pool, &sim).await;
 }
 
-/// L11: a worker is stopped when it has missed as many deadlines in a row as it may, and not before. It cannot be asked
-/// to leave, because it does not listen.
+/// L11: a worker is stopped after `health_failure_threshold` consecutive missed deadlines, and not
+/// before. It ignores frames, so it is terminated by `SIGTERM`.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_does_not_answer_is_replaced() {
     let sim = Sim::new([Script::IgnoresPings]);
@@ -77,7 +77,7 @@ async fn a_worker_that_does_not_answer_is_replaced() {
         .unwrap();
     let (reason, took) = replacement_of_the_first(&pool).await;
     assert_eq!(reason, Some(Reason::Unhealthy));
-    // One probe, whose deadline passes three times.
+    // One probe is sent, and its deadline passes three times.
     assert!(took >= Duration::from_secs(27 + 15), "{took:?}");
     assert!(took <= Duration::from_secs(33 + 16), "{took:?}");
     let counters = pool.status().counters;
@@ -86,7 +86,8 @@ async fn a_worker_that_does_not_answer_is_replaced() {
     end(&pool, &sim).await;
 }
 
-/// A worker that says that it is not well is asked to leave, after as many times as it may say so.
+/// A worker whose probes fail with an error is asked to exit after `health_failure_threshold` of
+/// them.
 #[tokio::test(start_paused = true)]
 async fn an_unhealthy_worker_is_replaced() {
     let sim = Sim::new([Script::Unhealthy]);
@@ -102,7 +103,7 @@ async fn an_unhealthy_worker_is_replaced() {
     end(&pool, &sim).await;
 }
 
-/// L3, L12: a call that is answered starts the row of misses anew: there is a way back from ill health.
+/// L3, L12: a completed call resets the count of missed checks, so a worker can recover.
 #[tokio::test(start_paused = true)]
 async fn an_answered_call_resets_the_misses() {
     let sim = Sim::new([Script::Unhealthy]);
@@ -120,7 +121,7 @@ async fn an_answered_call_resets_the_misses() {
     end(&pool, &sim).await;
 }
 
-/// A worker that answers a probe with something else, or with more than was asked, has broken the protocol.
+/// A worker that answers a probe with another frame, or twice, has broken the protocol.
 #[tokio::test(start_paused = true)]
 async fn a_wrong_answer_to_a_probe_is_a_fault() {
     for script in [Script::WrongPong, Script::DoublePong] {
@@ -133,7 +134,7 @@ async fn a_wrong_answer_to_a_probe_is_a_fault() {
     }
 }
 
-/// A client that comes during a probe waits for its end, and no client ever sees what belongs to it.
+/// A client that arrives during a probe waits until it ends, and never gets the probe's answer.
 #[tokio::test(start_paused = true)]
 async fn a_client_waits_for_a_probe_to_end() {
     let sim = Sim::new([Script::IgnoresPings]);

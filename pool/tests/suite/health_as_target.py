@@ -1,4 +1,4 @@
-"""A module whose function of calls has the name of the probe."""
+"""A module whose target function is named `health`."""
 
 
 def health(body):

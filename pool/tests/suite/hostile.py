@@ -1,4 +1,4 @@
-"""Functions that a worker had better not have. Each takes and returns bytes."""
+"""Functions that misbehave, for workers in tests. Each takes and returns bytes."""
 
 import atexit
 import collections
@@ -22,13 +22,13 @@ def echo(body):
 
 
 def think(words):
-    """Answers with the words, after a moment."""
+    """Returns the words after 2 ms."""
     time.sleep(0.002)
     return words.encode()
 
 
 def run(body):
-    """Does what the request says."""
+    """Calls the function that the request names, with the rest of the request."""
     verb, _, rest = body.decode().partition(" ")
     return globals()[verb](rest)
 
@@ -74,7 +74,7 @@ def pollute(_):
 
 
 def grandchild(_):
-    """Leaves a process behind that holds this worker's stdout and stderr; answers with its id."""
+    """Leaves a process that holds this worker's stdout and stderr. Returns its id."""
     return str(subprocess.Popen(["sleep", "1000"]).pid).encode()
 
 
@@ -83,12 +83,12 @@ def wait_for_subprocess(_):
 
 
 def hold_the_interpreter(_):
-    """A loop in C that lets no other thread of this interpreter run."""
+    """A loop in C that holds the GIL, so that no other thread runs."""
     return str(sum(range(10**15))).encode()
 
 
 def exit_with_grandchild(path):
-    """As `grandchild`, with the id written to a file; and the worker is gone before it answers."""
+    """As `grandchild`, but writes the id to a file, and the worker exits before it answers."""
     child = subprocess.Popen(["sleep", "1000"])
     with open(path, "w") as file:
         file.write(str(child.pid))
@@ -96,24 +96,30 @@ def exit_with_grandchild(path):
 
 
 def daemon(_):
-    """Leaves an orphan behind in a session of its own, that holds nothing of this worker; answers with its id."""
+    """Leaves an orphan in its own session, with no descriptor of this worker. Returns its id."""
     return _daemon(environment=None)
 
 
 def nameless_daemon(_):
-    """As `daemon`, with nothing in its environment."""
+    """As `daemon`, with an empty environment."""
     return _daemon(environment={})
 
 
 def _daemon(environment):
-    script = "import subprocess, sys; null = subprocess.DEVNULL; print(subprocess.Popen(sys.argv[1:], stdin=null, stdout=null, stderr=null).pid)"
+    script = (
+        "import subprocess, sys; null = subprocess.DEVNULL; "
+        "print(subprocess.Popen(sys.argv[1:], stdin=null, stdout=null, stderr=null).pid)"
+    )
     sleep = [shutil.which("sleep"), "1000"]
     command = [sys.executable, "-c", script, *sleep]
-    return subprocess.run(command, env=environment, start_new_session=True, stdout=subprocess.PIPE, check=True).stdout.strip()
+    parent = subprocess.run(
+        command, env=environment, start_new_session=True, stdout=subprocess.PIPE, check=True
+    )
+    return parent.stdout.strip()
 
 
 def forked_daemon(_):
-    """As `daemon`, by two forks of this process and no other program."""
+    """As `daemon`, but by two forks of this process, without another program."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -137,13 +143,13 @@ def limits(name):
 
 
 def descriptors(_):
-    """What each open descriptor is, one on a line."""
+    """The target of each open descriptor, one per line."""
     targets = []
     for name in os.listdir("/proc/self/fd"):
         try:
             targets.append(os.readlink(f"/proc/self/fd/{name}"))
         except FileNotFoundError:
-            pass  # It was the listing's own.
+            pass  # This was the descriptor of the listing itself.
     return "\n".join(targets).encode()
 
 
@@ -156,7 +162,7 @@ def text(_):
 
 
 def at_exit(path):
-    """Leaves a file behind when this process exits, which takes its time."""
+    """Registers an exit handler that creates the file after 1.5 s."""
 
     def leave():
         time.sleep(1.5)
@@ -167,7 +173,7 @@ def at_exit(path):
 
 
 def silence(_):
-    """Closes the pipe that replies go out on, and lives on."""
+    """Closes the pipe for replies, and keeps running."""
     for name in os.listdir("/proc/self/fd"):
         fd = int(name)
         with contextlib.suppress(OSError):
@@ -178,7 +184,7 @@ def silence(_):
 
 
 def fill(words):
-    """Yields so many blocks of so many bytes, and keeps in mind how far it came and whether it was closed."""
+    """Yields blocks of this many bytes. Remembers how far it came and whether it was closed."""
     blocks, size = map(int, words.split())
     kept.clear()
     try:
@@ -193,13 +199,13 @@ held = []
 
 
 def hold(words):
-    """As `fill`, with a generator that is not closed by being forgotten."""
+    """As `fill`, but keeps a reference, so that the generator is not collected and closed."""
     held.append(fill(words))
     return held[-1]
 
 
 def ahead(words):
-    """Yields so many blocks of so many bytes. How many have been asked for, it writes to the file that is named."""
+    """Yields blocks of this many bytes, and writes to the file how many were requested."""
     blocks, size, path = words.split()
     with open(path, "wb") as file:
         for number in range(int(blocks)):
@@ -208,7 +214,7 @@ def ahead(words):
 
 
 def dawdle(words):
-    """Answers with the number after so many milliseconds, in steps, some of which are interrupted and some are not."""
+    """Returns the number after this many milliseconds. Multiples of 4 spin, others sleep."""
     number, millis = words.split()
     end = time.monotonic() + int(millis) / 1000
     while (left := end - time.monotonic()) > 0:
@@ -218,7 +224,7 @@ def dawdle(words):
 
 
 def absorb(words):
-    """Answers with the words, although it is cancelled."""
+    """Returns the words although it is cancelled."""
     try:
         time.sleep(1000)
     except BaseException as error:
@@ -227,7 +233,7 @@ def absorb(words):
 
 
 def drip(_):
-    """Yields once and then takes for ever; keeps in mind that it was closed."""
+    """Yields once and then sleeps. Remembers that it was closed."""
     try:
         yield b"a drop"
         time.sleep(1000)
@@ -236,13 +242,13 @@ def drip(_):
 
 
 def deaf(_):
-    """Is not to be interrupted by the signal that cancels."""
+    """Ignores the signal that cancels."""
     signal.signal(signal.SIGURG, signal.SIG_IGN)
     time.sleep(1000)
 
 
 def compute(_):
-    """Does not return to the interpreter."""
+    """Loops in C and never returns to the interpreter."""
     collections.deque(itertools.repeat(0), maxlen=0)
 
 
@@ -261,7 +267,7 @@ def is_urgent_handled(_):
 
 
 def recall(_):
-    """What has been remembered so far."""
+    """The words that were remembered so far."""
     return " ".join(kept).encode()
 
 
@@ -270,24 +276,24 @@ sick = False
 
 
 def remember(word):
-    """What has been remembered so far, this word included."""
+    """The words that were remembered so far, including this one."""
     kept.append(word)
     return " ".join(kept).encode()
 
 
 def hoard(mib):
-    """Holds that much memory from here on."""
+    """Allocates this much memory, in MiB, and keeps it."""
     hoards.append(b"x" * (int(mib) << 20))
     return b"hoarded"
 
 
 def hoard_below(mib):
-    """As `hoard`, in a grandchild of the worker's, which a thread of it started and waits for."""
+    """As `hoard`, in a grandchild of the worker, which one of its threads started and waits for."""
     return _hoard_in_a_subprocess(mib, start_new_session=False)
 
 
 def hoard_elsewhere(mib):
-    """As `hoard_below`, in a session, and so in a group, of its own. It ends with the worker's end of its pipe."""
+    """As `hoard_below`, in its own session and group. Exits when the worker closes the pipe."""
     return _hoard_in_a_subprocess(mib, start_new_session=True)
 
 
@@ -295,8 +301,11 @@ hoards = []
 
 
 def _hoard_in_a_subprocess(mib, start_new_session):
-    script = "import sys; hoard = b'x' * (int(sys.argv[1]) << 20); print('hoarded', flush=True); sys.stdin.read()"
-    # The shell has more to do after it, so that it does not become the subprocess itself.
+    script = (
+        "import sys; hoard = b'x' * (int(sys.argv[1]) << 20); "
+        "print('hoarded', flush=True); sys.stdin.read()"
+    )
+    # `exit` follows, so that the shell does not replace itself with the subprocess.
     command = ["sh", "-c", f'{sys.executable} -c "$0" "$1"; exit', script, mib]
     said = queue.Queue()
 
@@ -318,11 +327,11 @@ def sicken(_):
 
 def health():
     if sick:
-        raise RuntimeError("not well")
+        raise RuntimeError("unhealthy")
 
 
 def immortal(_):
-    """From here on, only a kill ends this process: not its end of input, and not SIGTERM."""
+    """From now on only SIGKILL ends this process: it ignores the end of its input and SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os._exit = lambda _: time.sleep(1000)
     atexit.register(time.sleep, 1000)

@@ -1,4 +1,4 @@
-//! Do workers live as long as their host, neither shorter nor longer?
+//! Do workers live exactly as long as their host?
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use crate::resources::{is_alive, until};
 use crate::rig::hostile;
 
-/// P1: a worker outlives the thread that it was spawned from.
+/// P1: a worker outlives the thread that spawned it.
 #[test]
 fn a_worker_outlives_the_thread_that_spawned_it() {
     let spawner = thread::spawn(|| {
@@ -32,7 +32,7 @@ fn a_worker_outlives_the_thread_that_spawned_it() {
     });
 }
 
-/// P14: workers end by themselves when their host is killed, the idle one and the one that spins.
+/// P14: when their host is killed, an idle worker and a spinning one exit by themselves.
 #[test]
 fn workers_end_with_their_host() {
     const ROLE: &str = "OSTLER_TEST_HOST";

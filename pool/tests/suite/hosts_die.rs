@@ -1,7 +1,7 @@
-//! Does anything of a pool survive its host, whenever that is killed?
+//! Does any process of a pool survive its host, whenever the host is killed?
 //!
-//! The host is a process of its own: this test's program once more, told to be a host. It is killed at moments that come
-//! from a seed; the seed is printed.
+//! The host is this test's program, started again in the role of a host. It is killed at random
+//! moments. The seed is printed.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -19,33 +19,33 @@ use tokio::runtime::Runtime;
 use crate::resources::modules;
 use crate::rig::{Random, interpreter};
 
-/// Tells a host what its workers are to do.
+/// Tells a host what its workers do.
 const ROLE: &str = "OSTLER_TEST_HOST_DOES";
 
-/// A variable that the host and all that comes from it are known by.
+/// A variable in the environment of the host and all its descendants.
 const TAG: &str = "OSTLER_TEST_HOST_TAG";
 
-/// Tells a host which interpreter to use, so that not each has to find out.
+/// The path of the interpreter, so that no host has to look it up.
 const PYTHON: &str = "OSTLER_TEST_HOST_PYTHON";
 
-/// What the product promises is 2 s. The test is no judge of time on a machine that is busy with other things.
+/// How long a process may survive. The pool promises 2 s; a busy machine needs more.
 const SLACK: Duration = Duration::from_secs(20);
 
-/// Hosts that are alive at the same time.
+/// The number of hosts that run at the same time.
 const AT_A_TIME: usize = 4;
 
-/// What the host's workers are in the middle of when it is killed.
+/// What the host's workers do when it is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Activity {
     /// Nothing.
     Idle,
-    /// Python that spins, and a sleep in C.
+    /// One worker spins in Python, the other sleeps in C.
     Busy,
-    /// It is killed while they start.
+    /// The workers are starting.
     Starting,
-    /// A subprocess that each of them waits for.
+    /// Each worker waits for a subprocess.
     Subprocess,
-    /// A loop in C that never lets Python's other threads run.
+    /// A loop in C that holds the GIL, so that no other Python thread runs.
     HoldsTheGil,
 }
 
@@ -60,7 +60,8 @@ impl Activity {
     }
 }
 
-/// P14: of 100 hosts, killed at random moments while their workers are idle, busy or starting, nothing survives.
+/// P14: of 100 hosts that are killed at random moments while their workers are idle, busy or
+/// starting, no process survives.
 #[test]
 fn no_worker_survives_its_host() {
     kill_hosts(
@@ -70,7 +71,7 @@ fn no_worker_survives_its_host() {
     );
 }
 
-/// P14: nor does what a worker started and waits for.
+/// P14: a subprocess that a worker waits for does not survive.
 #[test]
 fn no_subprocess_survives_its_host() {
     kill_hosts(
@@ -80,7 +81,7 @@ fn no_subprocess_survives_its_host() {
     );
 }
 
-/// P14: nor does a worker whose own watcher never gets to run.
+/// P14: a worker whose watcher thread cannot run does not survive.
 #[test]
 fn no_worker_that_holds_the_gil_survives_its_host() {
     kill_hosts(
@@ -90,7 +91,8 @@ fn no_worker_that_holds_the_gil_survives_its_host() {
     );
 }
 
-/// Kills so many hosts, each of which does one of these in turn, and waits until nothing of them is alive.
+/// Kills this many hosts, which do these activities in turn, and waits until all their processes
+/// have ended.
 fn kill_hosts(name: &str, kills: usize, activities: &[Activity]) {
     if let Some(activity) = env::var_os(ROLE) {
         let find = |known: &&Activity| activity == *format!("{known:?}");
@@ -134,7 +136,7 @@ fn kill_hosts(name: &str, kills: usize, activities: &[Activity]) {
     );
 }
 
-/// How long something of the host was alive after it had been killed.
+/// The time from the kill of the host until its last process had ended.
 fn kill_one(name: &str, number: usize, activity: Activity, delay: Duration) -> Duration {
     let tag = format!("{name}-{}-{number}", std::process::id());
     let mut host = Command::new(env::current_exe().unwrap())
@@ -154,7 +156,7 @@ fn kill_one(name: &str, number: usize, activity: Activity, delay: Duration) -> D
     if activity != Activity::Starting {
         wait_until_ready(&mut host);
     }
-    // Not a wait for anything: this is the random moment.
+    // This sleep waits for nothing: it chooses the random moment.
     thread::sleep(delay);
     let below = Process::descendants(host.id());
     host.kill().unwrap();
@@ -172,7 +174,7 @@ fn kill_one(name: &str, number: usize, activity: Activity, delay: Duration) -> D
         }
         if since.elapsed() > SLACK {
             for process in &alive {
-                // The next test is not to find them.
+                // Kill the survivors, so that they do not disturb the next test.
                 let pid = Pid::from_raw(process.pid.cast_signed()).expect("a process id");
                 let _ = kill_process(pid, Signal::KILL);
             }

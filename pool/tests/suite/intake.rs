@@ -1,19 +1,20 @@
-//! Can a pool be made larger, smaller, or to take nobody new; and can one watch it?
+//! Can a pool be resized, drained and watched?
 //!
-//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
+//! The real driver on simulated ports: see `ostler_pool::testing::Sim`.
 
 use std::pin::pin;
 use std::time::Duration;
 
-use ostler_pool::Event;
-use ostler_pool::Reason;
 use ostler_pool::testing::Sim;
-use ostler_pool::{CheckoutError, DrainEnd, Phase, RecvError, SessionError, TryRecvError};
+use ostler_pool::{
+    CheckoutError, DrainEnd, Event, Phase, Reason, RecvError, SessionError, TryRecvError,
+};
 use tokio::time::sleep;
 
 use crate::rig::{begin, end, pool, until};
 
-/// L4: a pool that is made smaller gives up idle workers first and no lease; made larger, it starts what is missing.
+/// L4: a pool that shrinks retires idle workers first and revokes no lease. A pool that grows
+/// starts the missing workers.
 #[tokio::test(start_paused = true)]
 async fn a_pool_can_be_resized() {
     let sim = Sim::default();
@@ -43,7 +44,8 @@ async fn a_pool_can_be_resized() {
     end(&pool, &sim).await;
 }
 
-/// A drained pool serves who has come, says when nobody is left, refuses who comes, and can be resumed.
+/// A draining pool serves the clients that it has, reports when they are gone, rejects new ones,
+/// and can be resumed.
 #[tokio::test(start_paused = true)]
 async fn a_pool_can_be_drained_and_resumed() {
     let sim = Sim::default();
@@ -68,7 +70,7 @@ async fn a_pool_can_be_drained_and_resumed() {
     drop(held);
     assert_eq!(waits.await.unwrap(), b"came before");
     assert_eq!(drained.await, DrainEnd::Drained);
-    assert_eq!(pool.drain().await, DrainEnd::Drained, "it still is");
+    assert_eq!(pool.drain().await, DrainEnd::Drained, "it is still drained");
     assert!(pool.status().draining);
     assert_eq!(session.call(b"still here").await.unwrap(), b"still here");
     let lease = session.checkout().await.unwrap();
@@ -81,7 +83,7 @@ async fn a_pool_can_be_drained_and_resumed() {
     end(&pool, &sim).await;
 }
 
-/// Who does not want to wait gets an idle worker or an answer, and leaves no trace in the queue.
+/// `try_checkout` returns an idle worker or an error at once, and leaves nothing in the queue.
 #[tokio::test(start_paused = true)]
 async fn try_checkout_does_not_wait() {
     let sim = Sim::default();
@@ -108,7 +110,8 @@ async fn try_checkout_does_not_wait() {
     end(&pool, &sim).await;
 }
 
-/// Events tell a worker's whole life, in order, to each who watches, and end with the pool.
+/// Every reader of the events sees a worker's whole life in order, and the events end with the
+/// pool.
 #[tokio::test(start_paused = true)]
 async fn events_report_the_whole_life_of_a_worker() {
     let sim = Sim::default();
@@ -117,13 +120,13 @@ async fn events_report_the_whole_life_of_a_worker() {
     let mut events = pool.events();
     pool.call(b"hello").await.unwrap();
     pool.shutdown().await;
-    let mut told = Vec::new();
+    let mut seen = Vec::new();
     let end = loop {
         match events.recv().await {
             Ok(Event::Moved(moved)) => {
                 let reason = moved.reason.map(|reason| reason.to_string());
                 let (from, input, to) = (moved.from, moved.input, moved.to);
-                told.push(format!(
+                seen.push(format!(
                     "{from} {input} {to} {}",
                     reason.unwrap_or_default()
                 ));
@@ -134,7 +137,7 @@ async fn events_report_the_whole_life_of_a_worker() {
     };
     assert_eq!(end, RecvError::Closed);
     assert_eq!(
-        told,
+        seen,
         [
             "Ready Checkout Busy ",
             "Busy Checkin Ready ",
@@ -146,7 +149,8 @@ async fn events_report_the_whole_life_of_a_worker() {
     );
 }
 
-/// L19: a reader that falls behind never holds up the pool. It is told how much it has missed, and goes on.
+/// L19: a reader that falls behind does not delay the pool. It learns how many events it missed,
+/// and reads on.
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_misses_events() {
     let sim = Sim::default();

@@ -1,7 +1,7 @@
-"""Interrupts calls of the Python runtime, whose file is the argument, again and again as they begin and end. Says that
-all went well.
+"""Interrupts calls of the Python runtime as they begin and end. The argument is the runtime's file.
 
-The cancel comes from a timer, which strikes once for each call: at any point of it, or after it.
+A timer cancels each call once, at any point of the call or after it. Prints `ok` to stderr at the
+end.
 """
 
 import importlib.util
@@ -17,7 +17,7 @@ spec.loader.exec_module(worker)
 cancellation = worker.Cancellation(worker.Channel())
 
 
-def strike(*_):
+def cancel(*_):
     if cancellation.running is not None:
         cancellation.cancelled = cancellation.running
     cancellation.interrupt()
@@ -30,7 +30,7 @@ def work(number):
 
 
 guarded = cancellation.guard(work)
-signal.signal(signal.SIGALRM, strike)
+signal.signal(signal.SIGALRM, cancel)
 interrupted = returned = 0
 try:
     for number in range(CALLS):
@@ -43,12 +43,12 @@ try:
         else:
             assert result == number
             returned += 1
-        # As the runtime does before it answers: here and from here on nothing may be raised.
+        # As the runtime does before it answers. From here on, nothing may be raised.
         cancellation.end()
 except worker.Cancelled:
-    sys.exit(f"it escaped from call {number}")
+    sys.exit(f"Cancelled escaped from call {number}")
 finally:
     signal.setitimer(signal.ITIMER_REAL, 0)
 assert returned + interrupted == CALLS
 assert returned > 100 and interrupted > 100, (returned, interrupted)
-print("well", file=sys.stderr)
+print("ok", file=sys.stderr)

@@ -1,6 +1,6 @@
-//! Does the Python runtime interrupt what is cancelled, and nothing else?
+//! Does the Python runtime interrupt the cancelled call, and nothing else?
 //!
-//! Real Python: see `hostile.py`. How the pool takes it is asked in [`cancels`](crate::cancels).
+//! Real Python: see `hostile.py`. [`cancels`](crate::cancels) tests the pool's side.
 
 use std::pin::pin;
 use std::process::Command;
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::resources::modules;
 use crate::rig::{begin, hostile};
 
-/// Workers that get all the time that they need.
+/// A pool of one worker with a grace that no test exceeds.
 fn patient() -> Builder {
     hostile().size(1).cancel_grace(Duration::from_secs(60))
 }
@@ -22,13 +22,14 @@ async fn text(lease: &mut Lease, request: &str) -> String {
     String::from_utf8(lease.call(request.as_bytes()).await.unwrap()).unwrap()
 }
 
-/// Makes a call and drops it, with its request written.
+/// Makes a call and drops it after its request was written.
 async fn abandon(pool: &Pool, request: &str) {
     let mut lease = pool.checkout().await.unwrap();
     begin(&mut pin!(lease.call(request.as_bytes()))).await;
 }
 
-/// C1: what sleeps, and what spins in Python, is interrupted; the process stays, and what it kept in its module.
+/// C1: a call that sleeps or spins in Python is interrupted. The process keeps running, with the
+/// state of its module.
 #[tokio::test]
 async fn a_python_function_is_interrupted() {
     let pool = patient().build().unwrap();
@@ -51,7 +52,7 @@ async fn a_python_function_is_interrupted() {
     pool.shutdown().await;
 }
 
-/// C1: a call that times out is interrupted as well, and its session keeps its worker.
+/// C1: a call that times out is interrupted, and its session keeps its worker.
 #[tokio::test]
 async fn a_session_keeps_its_process_after_a_timeout() {
     let pool = patient()
@@ -70,7 +71,7 @@ async fn a_session_keeps_its_process_after_a_timeout() {
     pool.shutdown().await;
 }
 
-/// A function that handles everything sees `Cancelled` once, and its reply goes nowhere.
+/// A function that catches every exception sees `Cancelled` once, and its reply is discarded.
 #[tokio::test]
 async fn a_function_may_handle_its_cancellation() {
     let pool = patient().build().unwrap();
@@ -80,7 +81,8 @@ async fn a_function_may_handle_its_cancellation() {
     pool.shutdown().await;
 }
 
-/// A generator is closed, so that its `finally` runs: whether it waits in itself, in the host's pipe, or for its next turn.
+/// A generator is closed and its `finally` runs, whether the cancel finds it in its own code,
+/// blocked in the pipe, or waiting to be resumed.
 #[tokio::test]
 async fn a_generator_is_closed() {
     let pool = patient().build().unwrap();
@@ -104,8 +106,8 @@ async fn a_generator_is_closed() {
     pool.shutdown().await;
 }
 
-/// C1: what cannot be interrupted costs its worker when the grace has passed: code that does not return to the
-/// interpreter, and code that took the signal away.
+/// C1: a worker that cannot be interrupted is replaced after the grace: code that does not return
+/// to the interpreter, and code that ignores the signal.
 #[tokio::test]
 async fn an_uninterruptible_worker_is_replaced() {
     let moment = Duration::from_millis(100);
@@ -125,7 +127,7 @@ async fn an_uninterruptible_worker_is_replaced() {
     pool.shutdown().await;
 }
 
-/// Without the option the signal is nobody's: a worker does not touch it.
+/// Without `cancel_grace`, a worker installs no handler for the signal.
 #[tokio::test]
 async fn the_signal_handler_is_installed_only_with_a_grace() {
     for (grace, handled) in [(None, "False"), (Some(Duration::from_secs(1)), "True")] {
@@ -138,8 +140,8 @@ async fn the_signal_handler_is_installed_only_with_a_grace() {
     }
 }
 
-/// C1: calls that are given up at any moment, before they are looked at, as they end and after it, are each answered
-/// with their own reply or not at all; every worker lives, as it was.
+/// C1: calls are dropped before the worker checks for a cancel, while they end, and afterwards.
+/// Each call gets its own reply or none, and every worker keeps running.
 #[tokio::test]
 async fn calls_may_be_cancelled_at_any_moment() {
     const WORKERS: u64 = 4;
@@ -149,7 +151,7 @@ async fn calls_may_be_cancelled_at_any_moment() {
         let (mut answered, mut cancelled) = (0, 0);
         for round in 0..CALLS {
             let number = client * CALLS + round;
-            // The worker looks every 50 ms whether what it has been doing is cancelled.
+            // The worker checks for a cancel every 50 ms.
             let takes = 10 + number * 7 % 100;
             let waits = Duration::from_millis(10 + number * 13 % 100);
             let mut lease = pool.checkout().await.unwrap();
@@ -178,8 +180,8 @@ async fn calls_may_be_cancelled_at_any_moment() {
     pool.shutdown().await;
 }
 
-/// The signal comes at every point of a call, and after it: `Cancelled` is raised once at most, and never outside of the
-/// function that is guarded.
+/// When the signal arrives at any point of a call or after it, `Cancelled` is raised at most once,
+/// and only inside the guarded function.
 #[test]
 fn an_interruption_never_escapes() {
     let script = modules().join("interruptions.py");
@@ -190,5 +192,5 @@ fn an_interruption_never_escapes() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), said.trim()), (Some(0), "well"));
+    assert_eq!((output.status.code(), said.trim()), (Some(0), "ok"));
 }

@@ -1,4 +1,4 @@
-//! Do pools of workers in other languages work like any other?
+//! Do workers in other languages work like Python workers?
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,8 +7,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use futures_util::future::join_all;
-use ostler_pool::Rung;
-use ostler_pool::{CallError, ExitStatus, Pool, Program};
+use ostler_pool::{CallError, ExitStatus, Pool, Program, Rung};
 use rustix::process::Signal;
 
 use crate::resources::{is_alive, isolated, leaks_nothing, until};
@@ -16,12 +15,14 @@ use crate::rig::{self, signal};
 
 const WORKERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/workers");
 
-/// The worker in C, compiled once. Without a compiler, tests of it are skipped, unless `OSTLER_REQUIRE_TOOLS` is set.
+/// The worker in C, compiled once. `None` without a compiler, unless `OSTLER_REQUIRE_TOOLS` is set:
+/// then it panics.
 pub(crate) fn native() -> Option<&'static Path> {
     static PROGRAM: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
         has("cc").then(|| {
             let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("worker_c");
-            // Others may do the same at this moment.
+            // Tests in other processes may compile it at the same time, so each writes its own
+            // file.
             let own = program.with_extension(std::process::id().to_string());
             let compiled = Command::new("cc")
                 .args(["-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-o"])
@@ -36,7 +37,7 @@ pub(crate) fn native() -> Option<&'static Path> {
     PROGRAM.as_deref()
 }
 
-/// The worker in JavaScript. Without Node, as with [`native`].
+/// The worker in JavaScript. `None` without Node, as for [`native`].
 pub(crate) fn node() -> Option<PathBuf> {
     has("node").then(|| Path::new(WORKERS).join("worker.mjs"))
 }
@@ -53,7 +54,7 @@ fn has(tool: &str) -> bool {
     found
 }
 
-/// What any worker of the examples must be good for.
+/// What every worker of the examples must do.
 fn check_worker(name: &str, program: Program) {
     if !isolated(&format!("languages::{name}")) {
         return;
@@ -109,7 +110,8 @@ fn check_worker(name: &str, program: Program) {
     });
 }
 
-/// A pool of workers in C.
+/// A pool of workers in C serves calls, streams and errors, replaces a killed worker, and leaks
+/// nothing.
 #[test]
 fn c_works() {
     if let Some(program) = native() {
@@ -117,7 +119,7 @@ fn c_works() {
     }
 }
 
-/// A pool of workers in JavaScript.
+/// A pool of workers in JavaScript does the same.
 #[test]
 fn javascript_works() {
     if let Some(script) = node() {
@@ -125,7 +127,7 @@ fn javascript_works() {
     }
 }
 
-/// C1: the worker in JavaScript ends what its client gave up, and serves on.
+/// C1: the worker in JavaScript ends a cancelled call, and is kept.
 #[tokio::test]
 async fn javascript_ends_a_cancelled_call() {
     let Some(script) = node() else { return };
@@ -150,7 +152,7 @@ async fn javascript_ends_a_cancelled_call() {
     assert_eq!((counters.opened, counters.faulted), (1, 0));
 }
 
-/// P14: both end with their input, as when their host is gone.
+/// P14: both workers exit at the end of their input, as when their host dies.
 #[test]
 fn example_workers_exit_at_the_end_of_their_input() {
     let native = native().map(Command::new);

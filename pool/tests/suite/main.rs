@@ -1,4 +1,4 @@
-//! The verification suite of the pool: one module per question.
+//! The test suite of the pool: one module per question.
 
 mod calls;
 mod cancels;

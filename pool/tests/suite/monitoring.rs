@@ -1,11 +1,10 @@
-//! Are real workers watched, replaced, kept and shut down as they should be, under load?
+//! Are real workers checked, replaced, kept and shut down correctly under load?
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ostler_pool::{CallError, Phase, Pool, WorkerId, WorkerStatus};
-use ostler_pool::{Limit, Reason};
+use ostler_pool::{CallError, Limit, Phase, Pool, Reason, WorkerId, WorkerStatus};
 use rustix::process::Signal;
 
 use crate::count::ServingCount;
@@ -16,7 +15,8 @@ fn first(pool: &Pool) -> WorkerStatus {
     pool.status().workers[0].clone()
 }
 
-/// Polls until the first worker of a pool of one is gone and its replacement serves: why it is gone.
+/// Waits until the worker of a pool of one is gone and its replacement serves. Returns why it was
+/// replaced.
 async fn replaced(pool: &Pool, old: WorkerId) -> Option<Reason> {
     until(pool, |status| {
         status.serving() == 1 && status.workers.len() == 1 && status.workers[0].worker != old
@@ -25,7 +25,8 @@ async fn replaced(pool: &Pool, old: WorkerId) -> Option<Reason> {
     first(pool).replaces
 }
 
-/// Eight clients that call until they are told to stop: how many calls they made, all of which succeeded.
+/// Eight clients that call until `stop` is set. Each returns the number of its calls, all of which
+/// must succeed.
 fn load(pool: &Pool, stop: &Arc<AtomicBool>) -> Vec<tokio::task::JoinHandle<u64>> {
     let client = async |pool: Pool, stop: Arc<AtomicBool>, name: u64| {
         let mut calls = 0;
@@ -45,8 +46,8 @@ fn load(pool: &Pool, stop: &Arc<AtomicBool>) -> Vec<tokio::task::JoinHandle<u64>
         .collect()
 }
 
-/// L15, L16: with four workers that are each replaced after 50 calls, under eight clients, there is no moment with fewer
-/// than four that serve, and no call fails.
+/// L15, L16: four workers are each replaced after 50 calls while eight clients call. At every
+/// moment four workers serve, and no call fails.
 #[test]
 fn recycling_under_load_keeps_the_size() {
     if !isolated("monitoring::recycling_under_load_keeps_the_size") {
@@ -76,7 +77,8 @@ fn recycling_under_load_keeps_the_size() {
     });
 }
 
-/// L15: a rolling restart under load replaces everyone, loses no call, and never has fewer serve.
+/// L15: a rolling restart under load replaces every worker, fails no call, and never has fewer
+/// workers serve.
 #[test]
 fn a_rolling_restart_loses_no_call() {
     if !isolated("monitoring::a_rolling_restart_loses_no_call") {
@@ -103,7 +105,8 @@ fn a_rolling_restart_loses_no_call() {
     });
 }
 
-/// A session's state is its worker's, for as long as the worker lives; its loss is told.
+/// A worker keeps the state of its sessions while it lives and drains. When it dies, the next call
+/// returns `SessionLost`.
 #[tokio::test]
 async fn a_session_keeps_state() {
     let pool = hostile().size(2).build().unwrap();
@@ -128,7 +131,7 @@ async fn a_session_keeps_state() {
     pool.shutdown().await;
 }
 
-/// A worker that dies while it is idle is noticed by its exit, not by the next client, who finds another one.
+/// The exit of an idle worker is noticed at once, so that the next client gets its replacement.
 #[tokio::test]
 async fn the_exit_of_an_idle_worker_is_noticed_at_once() {
     let pool = hostile().size(1).build().unwrap();
@@ -141,7 +144,8 @@ async fn the_exit_of_an_idle_worker_is_noticed_at_once() {
     pool.shutdown().await;
 }
 
-/// L11: a worker that was stopped (`SIGSTOP`) answers no probe, and not SIGTERM either: it is killed and replaced.
+/// L11: a worker that was stopped by `SIGSTOP` misses its checks, ignores `SIGTERM`, and is killed
+/// and replaced.
 #[tokio::test]
 async fn a_worker_that_hangs_is_replaced() {
     let pool = hostile()
@@ -168,7 +172,7 @@ async fn a_worker_that_hangs_is_replaced() {
     pool.shutdown().await;
 }
 
-/// A worker whose `health()` raises is retired; its replacement is well.
+/// A worker whose `health()` raises is replaced, and its replacement is healthy.
 #[tokio::test]
 async fn an_unhealthy_worker_is_replaced() {
     let pool = hostile()
@@ -190,7 +194,8 @@ async fn an_unhealthy_worker_is_replaced() {
     pool.shutdown().await;
 }
 
-/// Memory is that of the worker and of its subprocesses; who holds too much is replaced, with all of them.
+/// The memory of a worker includes its subprocesses. Above `max_worker_memory`, the whole group is
+/// replaced.
 #[tokio::test]
 async fn memory_includes_the_whole_group() {
     const LIMIT: u64 = 150 << 20;
@@ -216,7 +221,8 @@ async fn memory_includes_the_whole_group() {
     pool.shutdown().await;
 }
 
-/// L14, L20: a real worker is replaced for its age, and for errors in a row, when it has served for as long as it must.
+/// L14, L20: a real worker is replaced after `error_threshold` consecutive errors and for its age,
+/// and not before `min_worker_life`.
 #[tokio::test]
 async fn age_and_errors_are_limits() {
     let life = Duration::from_millis(300);
@@ -238,7 +244,7 @@ async fn age_and_errors_are_limits() {
     }
     let reason = replaced(&pool, old.worker).await;
     assert_eq!(reason, Some(Reason::Limit(Limit::Errors)));
-    // It was ready a little before it was seen to be.
+    // The worker was ready a little before this test noticed.
     assert!(since.elapsed() >= life / 2, "{:?}", since.elapsed());
     pool.shutdown().await;
 
@@ -255,7 +261,8 @@ async fn age_and_errors_are_limits() {
     pool.shutdown().await;
 }
 
-/// L16, L17: shutdown ends in its time under a worker that ignores SIGTERM and a call of 60 s, and leaves nothing.
+/// L16, L17: a shutdown ends within its timeout although one worker ignores `SIGTERM` and another
+/// is in a call of 60 s, and leaks nothing.
 #[test]
 fn shutdown_ends_within_its_timeout() {
     if !isolated("monitoring::shutdown_ends_within_its_timeout") {

@@ -1,6 +1,6 @@
-//! Are the options and the types what they say?
+//! Are options validated, and do the public types have the traits that users rely on?
 //!
-//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
+//! The real driver on simulated ports: see `ostler_pool::testing::Sim`.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use ostler_pool::{Builder, CallError, Lease, Pool, StartError};
 
 use crate::rig::pool;
 
-/// L20: an option out of its range fails the build, by its name, with its value and its range.
+/// L20: an option out of its range fails the build, and the error has its name, its value and its
+/// range.
 #[tokio::test]
 async fn options_are_checked_when_the_pool_is_built() {
     let build = |change: fn(Builder) -> Builder| {
@@ -128,7 +129,7 @@ async fn options_are_checked_when_the_pool_is_built() {
     );
 }
 
-/// P6: outside a runtime, building a pool is an error, before anything is started.
+/// P6: a pool that is built outside a runtime returns an error, and starts nothing.
 #[test]
 fn a_pool_needs_a_runtime() {
     let sim = Sim::default();
@@ -140,7 +141,7 @@ fn a_pool_needs_a_runtime() {
     assert_eq!(sim.stats(), SimStats::default());
 }
 
-/// The types that users hold can be held anywhere; a start error can be kept.
+/// The public types can be sent to and shared between threads.
 #[test]
 fn public_types_are_send_and_sync() {
     fn check<T: Send + Sync + std::fmt::Debug + 'static>() {}
@@ -151,7 +152,8 @@ fn public_types_are_send_and_sync() {
     check::<StartError>();
 }
 
-/// Printed for debugging, a pool shows its limits; a lease and a reader of events show whose and how far they are.
+/// `Debug` shows a pool's limits, a lease's worker, the position of a reader of events, and a
+/// session's id.
 #[tokio::test(start_paused = true)]
 async fn public_types_implement_debug() {
     let pool = pool(&Sim::default(), 1).build().unwrap();

@@ -1,6 +1,7 @@
-//! Does a port keep what it promises, without a driver above it?
+//! Does a port keep its promises, without a driver above it?
 //!
-//! The frames are written out here byte by byte: they are the protocol that workers in other languages speak.
+//! Frames are written byte by byte here, because they are the protocol that workers in other
+//! languages speak.
 
 use ostler_pool::port::{Opener, Pipe, Port};
 use ostler_pool::{ExitStatus, Program, Python, WorkerId};
@@ -56,7 +57,7 @@ impl Worker {
         (kind, id, body)
     }
 
-    /// Asks, and checks that the answer has the question's id.
+    /// Sends a frame and receives the answer, which must have the same id.
     async fn ask(&mut self, kind: u8, id: u32, body: &[u8]) -> (u8, Vec<u8>) {
         self.send(kind, id, body).await;
         let (kind, answered, body) = self.receive().await;
@@ -64,7 +65,7 @@ impl Worker {
         (kind, body)
     }
 
-    /// Lets the worker hoard, as its verb says: by how much its memory has grown.
+    /// Makes the worker allocate memory, and returns the growth of its memory in bytes.
     async fn growth(&mut self, verb: &str) -> u64 {
         let before = self.port.memory().unwrap();
         let hoarded = (REPLY, b"hoarded".to_vec());
@@ -72,7 +73,7 @@ impl Worker {
         self.port.memory().unwrap() - before
     }
 
-    /// Kills the worker and waits for its end.
+    /// Kills the worker and waits for its release.
     async fn end(mut self) {
         self.port.kill();
         self.port.exited().await;
@@ -84,7 +85,7 @@ fn python(target: &str) -> Python {
     Python::function(target).path(modules())
 }
 
-/// The strings of an `ERROR` frame but the last: the exception's type and its message.
+/// The first two strings of an `ERROR` frame: the type of the exception and its message.
 fn raised(mut body: &[u8]) -> [String; 2] {
     [(); 2].map(|()| {
         let (length, rest) = body.split_first_chunk().unwrap();
@@ -94,7 +95,7 @@ fn raised(mut body: &[u8]) -> [String; 2] {
     })
 }
 
-/// L3: the Python runtime answers a ping by itself, between calls, where the module has no `health`.
+/// L3: the Python runtime answers pings between calls if the module has no `health`.
 #[tokio::test]
 async fn a_python_worker_answers_a_ping() {
     let mut worker = Worker::open(python("hostile:echo")).await;
@@ -108,11 +109,11 @@ async fn a_python_worker_answers_a_ping() {
     worker.end().await;
 }
 
-/// L3: a module's `health` is asked at each ping; what it raises is the answer, and the worker serves on, well again
-/// as soon as `health` says so.
+/// L3: each ping calls the module's `health`. If it raises, the answer is an error, and the worker
+/// serves on and recovers when `health` returns again.
 #[tokio::test]
 async fn a_ping_calls_the_health_of_the_module() {
-    let mut worker = Worker::open(python("with_health:ail")).await;
+    let mut worker = Worker::open(python("with_health:set_failure")).await;
     assert_eq!(worker.ask(PING, 1, b"").await, (PONG, vec![]));
     let asked = |times: &str| (REPLY, times.as_bytes().to_vec());
     assert_eq!(worker.ask(CALL, 2, b"no model").await, asked("1"));
@@ -127,7 +128,7 @@ async fn a_ping_calls_the_health_of_the_module() {
     worker.end().await;
 }
 
-/// A function of calls that is called `health` is no probe: it takes an argument that a ping has not.
+/// A target that is named `health` is not called by a ping, because it takes an argument.
 #[tokio::test]
 async fn a_target_named_health_is_not_called_by_a_ping() {
     let mut worker = Worker::open(python("health_as_target:health")).await;
@@ -136,7 +137,7 @@ async fn a_target_named_health_is_not_called_by_a_ping() {
     worker.end().await;
 }
 
-/// The smallest worker, which the README points to, answers a ping too.
+/// `echo.py`, the smallest worker, answers a ping.
 #[tokio::test]
 async fn the_smallest_worker_answers_a_ping() {
     let echo = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/echo.py");
@@ -146,12 +147,12 @@ async fn the_smallest_worker_answers_a_ping() {
     worker.end().await;
 }
 
-/// The memory of a port is that of its whole group: the worker's own, and that of a grandchild which one of its threads
-/// started. What left the group is not of it.
+/// The memory of a port is that of its process group: the worker and a grandchild. A process that
+/// left the group is not counted.
 #[tokio::test]
 async fn the_memory_of_a_port_includes_its_group() {
     let mut worker = Worker::open(python("hostile:run")).await;
-    // Beside the hoard itself there may be the interpreter that holds it, and nothing near a hoard's size.
+    // 64 MiB, and up to 32 MiB for the interpreter that allocates them.
     let one_hoard = 64 * MIB..96 * MIB;
     for verb in ["hoard 64", "hoard_below 64"] {
         let growth = worker.growth(verb).await;
@@ -162,7 +163,7 @@ async fn the_memory_of_a_port_includes_its_group() {
     worker.end().await;
 }
 
-/// A worker that has died has no memory, whether its exit was noticed yet or not.
+/// A dead worker has no memory, before and after its exit was noticed.
 #[tokio::test]
 async fn a_dead_worker_has_no_memory() {
     let mut worker = Worker::open(python("hostile:run")).await;

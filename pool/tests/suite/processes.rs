@@ -1,13 +1,11 @@
-//! Is anything of a worker left behind, whatever it, its descendants or its host do?
+//! Does anything of a worker leak, whatever the worker, its descendants or its host do?
 //!
-//! Real processes, real kills. Where a test counts all that there is, it runs in a process of its own.
+//! Real processes and real signals. A test that counts all processes runs in a process of its own.
 
 use std::fs;
 use std::time::Duration;
 
-use ostler_pool::Reason;
-use ostler_pool::Rung;
-use ostler_pool::{CallError, ExitStatus, ProtocolError};
+use ostler_pool::{CallError, ExitStatus, ProtocolError, Reason, Rung};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
@@ -21,7 +19,7 @@ fn number(reply: &[u8]) -> u32 {
         .expect("a number")
 }
 
-/// T1: a pool that was used and shut down leaves no process, no zombie and no descriptor, and says so at once.
+/// T1: when the shutdown of a used pool returns, no process, zombie or descriptor is left.
 #[test]
 fn a_shutdown_leaks_nothing() {
     if !isolated("processes::a_shutdown_leaks_nothing") {
@@ -37,12 +35,13 @@ fn a_shutdown_leaks_nothing() {
         }
         assert_eq!(pool.shutdown().await.unreleased, []);
     });
-    // No waiting here: the report came after the last process was reaped and the last descriptor closed.
+    // Checked without waiting: the shutdown reports only after every process is reaped and every
+    // descriptor closed.
     let leaks = before.leaks(&[]);
     assert!(leaks.is_empty(), "left behind:\n{leaks}");
 }
 
-/// P5: a pool that is dropped, or whose runtime is, leaves nothing either.
+/// P5: a pool that is dropped, or whose runtime is dropped, leaks nothing.
 #[test]
 fn a_dropped_pool_leaks_nothing() {
     if !isolated("processes::a_dropped_pool_leaks_nothing") {
@@ -62,12 +61,13 @@ fn a_dropped_pool_leaks_nothing() {
     });
     drop(runtime);
     assert_eq!(pool.status().workers.len(), 0);
-    // The handle of a pool keeps its runtime's own descriptors.
+    // A handle of the pool keeps the descriptors of its runtime open.
     drop(pool);
     before.assert_no_leaks(&[]);
 }
 
-/// C4, P5: a killed worker fails its one call with its signal, and the pool is back at its size with clean books.
+/// C4, P5: a killed worker fails its one call, with its signal, and is replaced, and the pool leaks
+/// nothing.
 #[test]
 fn a_killed_worker_is_replaced() {
     if !isolated("processes::a_killed_worker_is_replaced") {
@@ -90,7 +90,7 @@ fn a_killed_worker_is_replaced() {
             }
             until("its end", || !is_alive(pid));
         }
-        // An idle one is noticed by its exit alone.
+        // An idle worker makes no call that could fail: only its exit is noticed.
         let idle = pool.checkout().await.unwrap();
         let pid = idle.pid().unwrap();
         let name = idle.worker();
@@ -109,7 +109,7 @@ fn a_killed_worker_is_replaced() {
     });
 }
 
-/// C4: the error of a call whose worker exited has the exit code and what the worker said last.
+/// C4: the error of a call whose worker exited has the exit code and the end of stderr.
 #[tokio::test]
 async fn the_error_of_an_exit_has_status_and_stderr() {
     let pool = hostile().size(1).build().unwrap();
@@ -129,7 +129,8 @@ async fn the_error_of_an_exit_has_status_and_stderr() {
             );
             assert_eq!(
                 error.report().to_string(),
-                "worker 0.1 exited during the call: exit code 3\nthe worker's stderr ended:\n  the last words"
+                "worker 0.1 exited during the call: exit code 3\n\
+                 the worker's stderr ended:\n  the last words"
             );
         }
         other => panic!("{other:?}"),
@@ -137,7 +138,8 @@ async fn the_error_of_an_exit_has_status_and_stderr() {
     pool.shutdown().await;
 }
 
-/// P3, P4: a grandchild that holds the worker's stdout hides no exit, and dies with the worker's group.
+/// P3, P4: a grandchild that holds the worker's stdout does not hide the worker's exit, and dies
+/// with the group.
 #[tokio::test]
 async fn a_grandchild_dies_with_its_group() {
     let pool = hostile().size(1).build().unwrap();
@@ -155,7 +157,8 @@ async fn a_grandchild_dies_with_its_group() {
     assert!(!is_alive(orphan) && !is_alive(kept));
 }
 
-/// P2, C1: a worker that spins past its deadline is ended, though it never looks at its input.
+/// P2, C1: a worker that spins past its call's timeout is stopped, although it never reads its
+/// input.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spinning_worker_is_stopped() {
     let pool = hostile()
@@ -175,7 +178,8 @@ async fn a_spinning_worker_is_stopped() {
     pool.shutdown().await;
 }
 
-/// C5: an error says whether the worker can have seen the whole request. One that reads nothing has not.
+/// C5: the error says whether the whole request was written. A stopped worker reads nothing, so
+/// only a request that fits into the pipe is written.
 #[tokio::test]
 async fn the_error_says_whether_the_request_was_written() {
     let pool = hostile()
@@ -196,7 +200,7 @@ async fn the_error_says_whether_the_request_was_written() {
     pool.shutdown().await;
 }
 
-/// P11: a worker that ignores the end of its input and `SIGTERM` is killed when its graces are over.
+/// P11: a worker that ignores the end of its input and `SIGTERM` is killed after both graces.
 #[tokio::test]
 async fn an_immortal_worker_is_killed() {
     let moment = Duration::from_millis(50);
@@ -221,8 +225,8 @@ async fn an_immortal_worker_is_killed() {
     assert!(!is_alive(pid));
 }
 
-/// A worker that can leave by itself does: it is asked, has its grace for what it registered for its exit, and exits
-/// with 0.
+/// An idle worker exits when it is asked: it has time to run its exit handlers, and its exit code
+/// is 0.
 #[tokio::test]
 async fn an_idle_worker_exits_when_asked() {
     let minute = Duration::from_secs(60);
@@ -245,7 +249,8 @@ async fn an_idle_worker_exits_when_asked() {
     fs::remove_file(&file).expect("the worker left it at its exit");
 }
 
-/// P3: a worker that closes its output and lives on breaks the protocol; the call does not wait for its deadline.
+/// P3: a worker that closes its output and keeps running breaks the protocol, and its call fails
+/// before its timeout.
 #[tokio::test]
 async fn a_worker_that_closes_its_output_is_replaced() {
     let pool = hostile().size(1).build().unwrap();
@@ -263,7 +268,8 @@ async fn a_worker_that_closes_its_output_is_replaced() {
     pool.shutdown().await;
 }
 
-/// C4, L4: under eight clients and a kill in every tenth call, each call has its one outcome, and nothing is left.
+/// C4, L4: with eight clients and a kill in every tenth call, each call has exactly one outcome,
+/// and nothing leaks.
 #[test]
 fn kills_under_load_leak_nothing() {
     if !isolated("processes::kills_under_load_leak_nothing") {
@@ -307,7 +313,8 @@ fn kills_under_load_leak_nothing() {
     });
 }
 
-/// P8, L19: a worker that writes a megabyte to stderr without a newline is not held up by it.
+/// P8, L19: a worker that writes 1 MiB to stderr without a newline is not blocked, and the error
+/// keeps the last part of it.
 #[tokio::test]
 async fn a_flood_on_stderr_does_not_block_the_worker() {
     let pool = hostile().size(1).build().unwrap();

@@ -1,8 +1,9 @@
-//! Is the pool whole wherever one of its futures is dropped?
+//! Does the pool still work wherever one of its futures is dropped?
 //!
-//! Each operation is run undisturbed first, to count how often it is polled until it is done; then once more for each of these polls,
-//! and dropped after it: at once, or when everything else that could happen at that moment has. So no await point can be missed. That,
-//! in each of the situations that an operation may find itself in, with and without a grace for what is given up.
+//! Each operation first runs to its end, to count its polls. Then it runs once for each of these
+//! polls and is dropped after it: at once, or after every other task has run as far as it can. So
+//! no await point is missed. This is repeated in each situation of [`scenes`](crate::scenes), with
+//! and without a `cancel_grace`.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -19,20 +20,21 @@ use tokio::time::timeout;
 use crate::resources::{isolated, leaks_nothing, modules};
 use crate::rig::{Random, end, until};
 use crate::scenes::{
-    Around, OPERATIONS, OUTCOMES, Operation, Outcome, SITUATIONS, others, outcome,
+    OPERATIONS, OUTCOMES, Operation, Outcome, SITUATIONS, Situation, others, outcome,
 };
 
 const SIZE: usize = 2;
 
-/// When it is dropped after its last poll.
+/// When the future is dropped after its last poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
     AtOnce,
-    /// What it waits for may have come, and it does not know yet.
+    /// After other tasks ran: its wake-up may have come, and it was not polled again.
     Later,
 }
 
-/// How often a future was polled, at most so many times, before it was done or dropped; and what came of it, if it was done.
+/// Polls a future at most `most` times, then drops it. Returns the number of polls, and the outcome
+/// if it completed.
 async fn polled(
     mut future: Pin<Box<dyn Future<Output = Outcome> + '_>>,
     most: usize,
@@ -59,19 +61,20 @@ async fn polled(
     (polls, done)
 }
 
-/// An operation in a situation, in a pool that grants this grace to what is given up.
+/// An operation in a situation, in a pool with this `cancel_grace`.
 #[derive(Clone, Copy, Debug)]
 struct Scene {
     operation: Operation,
-    around: Around,
+    situation: Situation,
     grace: Option<Duration>,
 }
 
-/// Plays a scene, drops its operation, and checks that the pool is whole: how often it was polled, and what came of it, if it was done.
+/// Plays a scene, drops its operation after `most` polls, and checks that the pool works. Returns
+/// the number of polls, and the outcome if the operation completed.
 fn run(scene: Scene, most: usize, when: When) -> (usize, Option<Outcome>) {
     let Scene {
         operation,
-        around,
+        situation,
         grace,
     } = scene;
     let runtime = runtime::Builder::new_current_thread()
@@ -97,20 +100,20 @@ fn run(scene: Scene, most: usize, when: When) -> (usize, Option<Outcome>) {
             true => Some(pool.checkout().await.unwrap()),
             false => None,
         };
-        if around != Around::Idle {
+        if situation != Situation::Idle {
             while let Ok(lease) = pool.try_checkout() {
                 leases.push(lease);
             }
         }
         let dropped = async {
             let polled = polled(operation.begin(&pool, own), most, when).await;
-            assert_eq!(pool.status().waiting, 0, "who is gone waits for nothing");
+            assert_eq!(pool.status().waiting, 0, "a dropped client is still queued");
             assert_goes_on(operation, &pool).await;
             polled
         };
-        let (polled, ()) = tokio::join!(biased; dropped, others(&pool, leases, around));
+        let (polled, ()) = tokio::join!(biased; dropped, others(&pool, leases, situation));
         assert_works(&pool).await;
-        if operation == Operation::RecycleAll && around != Around::Closing {
+        if operation == Operation::RecycleAll && situation != Situation::Closing {
             let before: Vec<_> = first
                 .iter()
                 .filter(|worker| is_listed(&pool, **worker))
@@ -119,7 +122,7 @@ fn run(scene: Scene, most: usize, when: When) -> (usize, Option<Outcome>) {
         }
         end(&pool, &sim).await;
         let counters = pool.status().counters;
-        // Whoever was granted a lease has given it back, and nobody else was.
+        // Every worker that was opened was released.
         assert_eq!(counters.opened, counters.released);
         polled
     })
@@ -132,7 +135,7 @@ fn is_listed(pool: &Pool, worker: WorkerId) -> bool {
         .any(|other| other.worker == worker)
 }
 
-/// What an operation has begun goes on without its future.
+/// Shutdown and drain act at once, so they go on after their future was dropped.
 async fn assert_goes_on(operation: Operation, pool: &Pool) {
     let intake = pool.try_checkout().map(drop);
     match operation {
@@ -148,11 +151,12 @@ async fn assert_goes_on(operation: Operation, pool: &Pool) {
     }
 }
 
-/// Whether the pool is as it is to be: at its size, nobody waiting, and each worker with the right answer to what it is asked.
+/// Checks that the pool is at its size with no client waiting, and that each worker answers with
+/// its own reply.
 async fn assert_works(pool: &Pool) {
     pool.resume();
     if pool.checkout().await.is_err() {
-        // It shuts down, which ends.
+        // The pool is shutting down, which must end.
         assert_eq!(pool.shutdown().await.unreleased, []);
         return;
     }
@@ -172,25 +176,26 @@ async fn assert_works(pool: &Pool) {
     assert!(pool.try_checkout().is_err(), "more leases than workers");
 }
 
-/// C1, C2, C3, L1, L6: every await point of every operation, in every situation, dropped at once and later.
+/// C1, C2, C3, L1, L6: every operation, dropped at every await point in every situation, at once
+/// and later, leaves a working pool.
 #[test]
 fn a_future_may_be_dropped_anywhere() {
     let mut points = BTreeMap::new();
     let mut runs = 0;
     let mut outcomes = format!("\n{:28}", "");
-    for around in SITUATIONS {
-        outcomes += &format!("{:14}", format!("{around:?}"));
+    for situation in SITUATIONS {
+        outcomes += &format!("{:14}", format!("{situation:?}"));
     }
     outcomes.truncate(outcomes.trim_end().len());
     outcomes.push('\n');
     for operation in OPERATIONS {
         let mut line = format!("{operation:?}");
-        for around in SITUATIONS {
+        for situation in SITUATIONS {
             let mut undisturbed = Vec::new();
             for grace in [None, Some(Duration::from_secs(1))] {
                 let scene = Scene {
                     operation,
-                    around,
+                    situation,
                     grace,
                 };
                 let (polls, outcome) = run(scene, usize::MAX, When::AtOnce);
@@ -198,7 +203,7 @@ fn a_future_may_be_dropped_anywhere() {
                 for most in 0..polls {
                     for when in [When::AtOnce, When::Later] {
                         let (_, outcome) = run(scene, most, when);
-                        // Where it would have been done with the next poll, time may have made it so before.
+                        // Dropped before its last poll, the operation has no outcome.
                         assert_eq!(outcome, None, "{scene:?} {most} {when:?}");
                         runs += 1;
                     }
@@ -207,7 +212,7 @@ fn a_future_may_be_dropped_anywhere() {
             }
             assert_eq!(
                 undisturbed[0], undisturbed[1],
-                "a grace is for what is given up"
+                "`cancel_grace` changed the outcome"
             );
             line = format!("{line:28}{:14}", undisturbed[0]);
         }
@@ -216,12 +221,12 @@ fn a_future_may_be_dropped_anywhere() {
     }
     println!("{runs} drops; polls of each operation in its scenes: {points:?}");
     assert!(outcomes == OUTCOMES, "{outcomes}is not{OUTCOMES}");
-    // Each waits at least once somewhere; those that wait for more than one thing do so more often.
+    // Each operation waits at least once in some situation.
     assert!(points.values().all(|polls| *polls > 2 * SITUATIONS.len()));
     assert!(runs > 1_500);
 }
 
-/// L18: of two shutdowns at once, one may be dropped at any point; the other one reports.
+/// L18: of two concurrent shutdowns, one may be dropped at any point, and the other still reports.
 #[test]
 fn one_of_two_shutdowns_may_be_dropped() {
     for most in 0..4 {
@@ -248,8 +253,8 @@ fn one_of_two_shutdowns_may_be_dropped() {
     }
 }
 
-/// C2, P5: calls and checkouts of real workers, dropped at moments that come from a seed: each fresh call has its own answer, and in the
-/// end nothing is left.
+/// C2, P5: calls and checkouts of real workers are dropped at random moments. Every later call gets
+/// its own reply, and nothing leaks.
 #[test]
 fn calls_of_real_workers_may_be_dropped_at_any_moment() {
     if !isolated("product::calls_of_real_workers_may_be_dropped_at_any_moment") {

@@ -1,4 +1,4 @@
-//! Is a program that cannot be a worker told so, and leaves it nothing behind?
+//! Does a program that cannot be a worker fail with a clear error, and leak nothing?
 
 use std::time::Duration;
 use std::{env, fs};
@@ -7,7 +7,7 @@ use ostler_pool::{CheckoutError, OpenError, Pool, Program, StartError};
 
 use crate::resources::{isolated, leaks_nothing, modules, scratch};
 
-/// P6: a program that cannot be started fails the build, or each start, with what is wrong and without a trace.
+/// P6: a program that cannot run fails the build or each start, with the cause, and leaks nothing.
 #[test]
 fn a_program_that_cannot_run_leaks_nothing() {
     if !isolated("programs::a_program_that_cannot_run_leaks_nothing") {
@@ -35,7 +35,7 @@ fn a_program_that_cannot_run_leaks_nothing() {
             build(Program::new("sh").current_dir("/no/such")),
             "working directory `/no/such` is not a directory"
         );
-        // Executable, and no program: only the kernel can tell.
+        // The file is executable and no program, which only the kernel notices.
         let file = scratch("no-program");
         fs::write(&file, [0; 64]).unwrap();
         fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -64,7 +64,8 @@ fn a_program_that_cannot_run_leaks_nothing() {
     });
 }
 
-/// A program that does not speak the protocol is told so, with what it wrote, and is not left running.
+/// A program that does not speak the protocol fails its start, with its output in the error, and is
+/// stopped.
 #[test]
 fn a_program_that_does_not_answer_leaks_nothing() {
     if !isolated("programs::a_program_that_does_not_answer_leaks_nothing") {
@@ -91,13 +92,17 @@ fn a_program_that_does_not_answer_leaks_nothing() {
         };
         let exits = fails("echo 'no licence' >&2; exit 7", minute).await;
         assert!(
-            exits.ends_with("exited while it was starting: exit code 7\nthe worker's stderr ended:\n  no licence"),
+            exits.ends_with(
+                "exited while it was starting: exit code 7\n\
+                             the worker's stderr ended:\n  no licence"
+            ),
             "{exits}"
         );
         let talks = fails("echo hello world; cat > /dev/null", minute).await;
         assert!(
             talks.ends_with(
-                "broke the protocol in its handshake\n  caused by: it sent a frame of 1751477356 bytes, and `max_frame` is 67108864"
+                "broke the protocol in its handshake\n  caused by: it sent a frame of 1751477356 bytes, \
+                 and `max_frame` is 67108864"
             ),
             "{talks}"
         );
@@ -109,7 +114,7 @@ fn a_program_that_does_not_answer_leaks_nothing() {
     });
 }
 
-/// L20: a program gets the arguments, the environment and the directory that it was given, and no others.
+/// L20: a program gets the arguments, environment and directory that were set, and no others.
 #[tokio::test]
 async fn a_program_gets_what_it_was_given() {
     let says = async |program: Program| {

@@ -1,6 +1,6 @@
-//! Is the protocol what its description says, for every worker?
+//! Do all workers speak the protocol of `PROTOCOL.md`?
 //!
-//! The conversations are those of `PROTOCOL.md`, read out of it.
+//! The conversations are read from that document.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::resources::modules;
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/PROTOCOL.md");
 
-/// One frame of a conversation, as it is written down.
+/// One frame of a conversation.
 #[derive(Debug, Default)]
 struct Line {
     from_host: bool,
@@ -24,7 +24,7 @@ struct Line {
     kind: String,
 }
 
-/// A conversation, and what a worker has to do so that it can be played with it.
+/// A conversation, and the ability that a worker needs for it.
 #[derive(Debug)]
 struct Conversation {
     needs: String,
@@ -64,7 +64,7 @@ fn lines(block: &str) -> Vec<Line> {
                 bytes,
                 kind: words.next().expect("the frame's kind").to_owned(),
             }),
-            // More of the frame above.
+            // A continuation line: more bytes of the same frame.
             _ => lines.last_mut().unwrap().bytes.extend(bytes),
         }
     }
@@ -75,7 +75,7 @@ fn hex(word: &str) -> Option<u8> {
     (word.len() == 2).then(|| u8::from_str_radix(word, 16).ok())?
 }
 
-/// The kinds of the document's table: their names and numbers, and whether they come from the host.
+/// The kinds in the document's table: their names and numbers, and whether the host sends them.
 fn kinds() -> BTreeMap<String, (u8, bool)> {
     let document = document();
     let rows = document.lines().filter_map(|line| {
@@ -89,7 +89,7 @@ fn kinds() -> BTreeMap<String, (u8, bool)> {
     rows.collect()
 }
 
-/// The kinds of the document are those of the code, by name and number.
+/// The document and the code have the same kinds, by name and number.
 #[test]
 fn every_kind_is_documented() {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/transport/frame.rs");
@@ -107,7 +107,8 @@ fn every_kind_is_documented() {
     assert_eq!(kinds(), in_code);
 }
 
-/// Each frame that is written down is one: its length is right, and its kind is the one beside it.
+/// Each example frame has the right length and the kind that is written beside it, and every kind
+/// has an example.
 #[test]
 fn every_example_is_a_frame() {
     let kinds = kinds();
@@ -130,7 +131,8 @@ fn every_example_is_a_frame() {
     assert_eq!(missing, [""; 0], "kinds without an example");
 }
 
-/// Plays the conversations that a worker is up to, and checks every byte that it sends, and that it exits with 0.
+/// Plays the conversations that a worker has the abilities for, and checks every byte that it sends
+/// and that it exits with 0.
 fn play(command: impl Fn() -> Command, abilities: &[&str]) {
     let mut played = 0;
     for conversation in conversations() {
@@ -153,7 +155,7 @@ fn play(command: impl Fn() -> Command, abilities: &[&str]) {
                 assert_eq!(said, line.bytes, "instead of {line:?}");
             }
         }
-        // Its input has not ended yet: it leaves because it was told to.
+        // Its input is still open: it exits because of the `SHUTDOWN` frame.
         let mut rest = Vec::new();
         stdout.read_to_end(&mut rest).unwrap();
         assert!(rest.is_empty(), "{rest:?}");
@@ -164,7 +166,7 @@ fn play(command: impl Fn() -> Command, abilities: &[&str]) {
     assert!(played >= 4, "{played}");
 }
 
-/// The least worker of all speaks it.
+/// `echo.py`, the smallest worker, speaks the protocol.
 #[test]
 fn the_smallest_worker_speaks_the_protocol() {
     let echo = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/echo.py");
@@ -178,7 +180,7 @@ fn the_smallest_worker_speaks_the_protocol() {
     );
 }
 
-/// The worker in C speaks it.
+/// The worker in C speaks the protocol.
 #[test]
 fn the_worker_in_c_speaks_the_protocol() {
     if let Some(program) = native() {
@@ -186,7 +188,8 @@ fn the_worker_in_c_speaks_the_protocol() {
     }
 }
 
-/// The worker in JavaScript speaks it. Its errors have a traceback, which is no example.
+/// The worker in JavaScript speaks the protocol. Its errors have a traceback, so the example of an
+/// error is left out.
 #[test]
 fn the_worker_in_javascript_speaks_the_protocol() {
     if let Some(script) = node() {
@@ -201,7 +204,7 @@ fn the_worker_in_javascript_speaks_the_protocol() {
     }
 }
 
-/// The runtime for Python functions speaks it.
+/// The runtime for Python functions speaks the protocol.
 #[tokio::test]
 async fn the_python_runtime_speaks_the_protocol() {
     for conversation in conversations() {

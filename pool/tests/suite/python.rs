@@ -1,4 +1,4 @@
-//! Does the Python runtime keep its part of the bargain?
+//! Does the Python runtime do its part of a call, of a start and of an error?
 
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ async fn raised(pool: &Pool, request: &[u8]) -> RemoteError {
     }
 }
 
-/// Bytes in, bytes out, of every value and any size that a frame can have.
+/// Bytes of every value and of any size that a frame can have come back unchanged.
 #[tokio::test]
 async fn bytes_come_back_unchanged() {
     let pool = python("hostile:echo").build().unwrap();
     let all: Vec<u8> = (0..=255).collect();
-    // The last one fills the largest frame, which is of 64 MiB.
+    // The last request fills the largest frame, 64 MiB.
     for request in [vec![], all, vec![b'x'; (64 << 20) - 5]] {
         assert!(
             pool.call(&request).await.unwrap() == request,
@@ -37,7 +37,8 @@ async fn bytes_come_back_unchanged() {
     pool.shutdown().await;
 }
 
-/// JSON in, JSON out; what is not JSON on either side is an error that says which, and costs nothing.
+/// JSON comes back unchanged. Invalid JSON is an error that says whether request or reply is
+/// invalid, and costs no worker.
 #[tokio::test]
 async fn json_comes_back_unchanged() {
     let target = Python::function("builtins:sorted").json();
@@ -63,7 +64,8 @@ async fn json_comes_back_unchanged() {
     pool.shutdown().await;
 }
 
-/// C3: an exception comes back with its type, its text and a traceback of the user's code only; the worker stays.
+/// C3: an exception comes back with its type, its message and a traceback of the user's code only,
+/// and the worker stays.
 #[tokio::test]
 async fn an_exception_comes_back_whole() {
     let pool = python("hostile:run").build().unwrap();
@@ -90,7 +92,8 @@ async fn an_exception_comes_back_whole() {
     pool.shutdown().await;
 }
 
-/// P9: whatever is written to stdout, by Python, by a descriptor or by a subprocess, corrupts no frame.
+/// P9: output to stdout, by Python, by a descriptor or by a subprocess, does not corrupt the
+/// frames.
 #[tokio::test]
 async fn output_does_not_corrupt_the_protocol() {
     let pool = python("hostile:run").build().unwrap();
@@ -101,7 +104,7 @@ async fn output_does_not_corrupt_the_protocol() {
     pool.shutdown().await;
 }
 
-/// A reply that is larger than a frame may be is an error of that call, and the worker stays.
+/// A reply above `max_frame` is an error of its call, and the worker stays.
 #[tokio::test]
 async fn a_reply_that_is_too_large_is_an_error() {
     let pool = python("hostile:run").max_frame(2048).build().unwrap();
@@ -117,7 +120,7 @@ async fn a_reply_that_is_too_large_is_an_error() {
     pool.shutdown().await;
 }
 
-/// `setup` has run, once in each worker, before its first call.
+/// `setup` runs once in each worker, before its first call.
 #[tokio::test]
 async fn setup_runs_before_the_worker_is_ready() {
     let pool = python("with_setup:count").build().unwrap();
@@ -127,7 +130,7 @@ async fn setup_runs_before_the_worker_is_ready() {
     pool.shutdown().await;
 }
 
-/// L9, L13: a start that fails in Python is told to those who wait, with the exception.
+/// L9, L13: if a start fails in Python, waiting clients get the exception.
 #[tokio::test]
 async fn a_failed_start_reports_the_exception() {
     let start_error = async |target: &str| {
@@ -161,7 +164,7 @@ async fn a_failed_start_reports_the_exception() {
     );
 }
 
-/// A function that is not written as one fails the build.
+/// A target that is not written as `module:function` fails the build.
 #[tokio::test]
 async fn a_function_needs_a_module() {
     for target in ["", "os", "os:", ":f", "os:a b", "os.path:a.", "a:b:c"] {
@@ -172,12 +175,13 @@ async fn a_function_needs_a_module() {
     }
 }
 
-/// L20: a function gets the interpreter, the environment and the directories that it was given.
+/// L20: a function gets the interpreter, environment and directories that were set.
 #[tokio::test]
 async fn a_function_gets_what_it_was_given() {
     let scratch = scratch("python");
     std::fs::create_dir_all(&scratch).unwrap();
-    // Not the interpreter itself, and found by its path: it leaves a mark for the worker to see.
+    // A script in place of the interpreter, given by its path. It sets a variable that the worker
+    // can check.
     let interpreter = scratch.join("interpreter");
     std::fs::write(
         &interpreter,

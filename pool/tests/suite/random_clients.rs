@@ -1,4 +1,4 @@
-//! Is the pool whole after whatever its clients do, and whatever its workers are like?
+//! Does the pool still work after random clients used random workers?
 
 use futures_util::future::join_all;
 use ostler_pool::Pool;
@@ -6,7 +6,7 @@ use ostler_pool::testing::strategies::{Action, actions, scripts};
 use ostler_pool::testing::{Script, Sim};
 use proptest::prelude::*;
 
-/// Three clients at once, and then one who finds everything in order.
+/// Runs three clients at once. Then the pool must be back at its size and answer a call.
 async fn run_clients(sim: &Sim, clients: Vec<Vec<Action>>) {
     let pool = Pool::builder(sim.clone()).size(2).build().unwrap();
     join_all(clients.into_iter().map(async |acts| {
@@ -25,8 +25,9 @@ async fn run_clients(sim: &Sim, clients: Vec<Vec<Action>>) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
-    /// L1, L4, C1: three clients who call, cancel, keep sessions, recycle, resize and drain, with workers that fail in every way: the
-    /// pool comes back to its size, answers rightly, and leaves nothing.
+    /// L1, L4, C1: three clients call, cancel, keep sessions, recycle, resize and drain, and
+    /// workers fail in every way. The pool returns to its size, answers with the right reply, and
+    /// leaks nothing.
     #[test]
     fn random_clients_leave_a_working_pool(
         scripts in scripts(6),
@@ -37,7 +38,7 @@ proptest! {
             .start_paused(true)
             .build()
             .unwrap();
-        // Workers that are never well would be replaced for ever.
+        // Good workers follow, because workers that never start would be replaced for ever.
         let sim = Sim::new(scripts.into_iter().chain([Script::Good; 4]));
         runtime.block_on(run_clients(&sim, clients));
     }

@@ -1,4 +1,5 @@
-//! What if somebody else in the host collects the pool's children, as a host that is the first process of a container may?
+//! Does the pool work if other code in the host reaps its workers, as the init process of a
+//! container may?
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command};
@@ -11,13 +12,14 @@ use tokio::runtime;
 use crate::resources::{Resources, is_alive, isolated, leaks_nothing};
 use crate::rig::{hostile, is_released, signal, until};
 
-/// Where the kernel lets a privileged process say which process id was given out last.
+/// A file in which a privileged process can set the process id that the kernel assigned last.
 const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
 
-/// How many workers are killed until one's id could be given to somebody else at once.
+/// How many workers are killed at most until the id of one could be reused.
 const ATTEMPTS: u32 = 50;
 
-/// Runs a test isolated, and on one thread: between two of its own awaits, nothing of the pool runs.
+/// Runs a test isolated and on one thread, so that no task of the pool runs between two awaits of
+/// the test.
 fn on_one_thread(name: &str, test: impl AsyncFnOnce(&Pool)) {
     if !isolated(&format!("reaped_elsewhere::{name}")) {
         return;
@@ -32,7 +34,7 @@ fn on_one_thread(name: &str, test: impl AsyncFnOnce(&Pool)) {
     before.assert_no_leaks(&[]);
 }
 
-/// Kills a process, and collects it before its pool can.
+/// Kills a process, and reaps it before the pool can.
 fn kill_and_reap(pid: u32) {
     signal(pid, Signal::KILL);
     let pid = Pid::from_raw(pid.cast_signed());
@@ -40,7 +42,8 @@ fn kill_and_reap(pid: u32) {
     assert_eq!(Some(collected), pid);
 }
 
-/// A process of this id, in a group of its own. `None` if somebody else was faster.
+/// Starts a process with this id, in a group of its own. `None` if another process took the id
+/// first.
 fn reuse(pid: u32) -> Option<Child> {
     fs::write(LAST_PID, (pid - 1).to_string()).unwrap();
     let mut command = Command::new("sleep");
@@ -53,7 +56,8 @@ fn reuse(pid: u32) -> Option<Child> {
     None
 }
 
-/// P4: once somebody else has collected a worker, its id may be anybody's: whose it is by then is not killed for it.
+/// P4: after other code has reaped a worker, its process id may be reused: the pool does not signal
+/// it.
 #[test]
 fn a_reused_process_id_is_not_signalled() {
     on_one_thread("a_reused_process_id_is_not_signalled", async |pool| {
@@ -65,21 +69,22 @@ fn a_reused_process_id_is_not_signalled() {
             let lease = pool.checkout().await.unwrap();
             let (worker, pid) = (lease.worker(), lease.pid().unwrap());
             kill_and_reap(pid);
-            let reuse = reuse(pid);
+            let reused = reuse(pid);
             drop(lease);
             is_released(pool, worker).await;
-            if let Some(mut reuse) = reuse {
-                assert_eq!(reuse.try_wait().unwrap(), None);
-                reuse.kill().unwrap();
-                reuse.wait().unwrap();
+            if let Some(mut reused) = reused {
+                assert_eq!(reused.try_wait().unwrap(), None);
+                reused.kill().unwrap();
+                reused.wait().unwrap();
                 return;
             }
         }
-        panic!("no id could be given to somebody else");
+        panic!("no process id could be reused");
     });
 }
 
-/// P4, P5: what such a worker has left in its group ends with it all the same, and its call says what is known.
+/// P4, P5: what such a worker left in its group is killed, and its call fails with an unknown
+/// status.
 #[test]
 fn the_rest_of_the_group_is_killed() {
     on_one_thread("the_rest_of_the_group_is_killed", async |pool| {
@@ -100,13 +105,13 @@ fn the_rest_of_the_group_is_killed() {
     });
 }
 
-/// P4, P5: in a host that ignores the ends of its children, where the kernel collects them, workers are replaced and end as in any
-/// other; how each has ended may be unknown.
+/// P4, P5: in a host that ignores `SIGCHLD`, the kernel reaps the workers. They are replaced and
+/// end as usual; their exit status may be unknown.
 #[test]
 fn the_kernel_may_reap_the_workers() {
     const ROLE: &str = "OSTLER_TEST_IGNORES_ITS_CHILDREN";
     if env::var_os(ROLE).is_none() {
-        // It stays ignored from one program to the next.
+        // An ignored signal stays ignored across `exec`.
         let mut host = Command::new("env");
         host.arg("--ignore-signal=CHLD")
             .arg(env::current_exe().unwrap());
@@ -125,7 +130,7 @@ fn the_kernel_may_reap_the_workers() {
         signal(lease.pid().unwrap(), Signal::KILL);
         match lease.call(b"pid").await {
             Err(CallError::WorkerExited { exit, .. }) => {
-                // The kernel takes a moment to collect it, in which it can still be asked.
+                // Until the kernel has reaped it, the status can still be read.
                 let statuses = [ExitStatus::Signal(9), ExitStatus::Unknown];
                 assert!(statuses.contains(&exit.status), "{}", exit.status);
             }

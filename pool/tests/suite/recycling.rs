@@ -1,18 +1,17 @@
-//! Are workers replaced when they have reached a limit, and never before their replacement serves?
+//! Are workers replaced when they reach a limit, and never before their replacement serves?
 //!
-//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
+//! The real driver on simulated ports: see `ostler_pool::testing::Sim`.
 
 use std::time::Duration;
 
 use ostler_pool::testing::{Script, Sim};
-use ostler_pool::{Builder, CallError, RollingError};
-use ostler_pool::{Limit, Reason};
+use ostler_pool::{Builder, CallError, Limit, Reason, RollingError};
 use tokio::time::sleep;
 
 use crate::count::ServingCount;
 use crate::rig::{end, pool, until};
 
-/// A pool that recycles for nothing but what a test asks for.
+/// A pool without limits, to which a test adds its own.
 fn without_limits(sim: &Sim, size: usize) -> Builder {
     pool(sim, size)
         .enable_health_monitoring(false)
@@ -22,7 +21,8 @@ fn without_limits(sim: &Sim, size: usize) -> Builder {
         .min_worker_life(Duration::ZERO)
 }
 
-/// L14, L15: workers are replaced after so many requests, a little earlier at random, and never fewer than `size` serve.
+/// L14, L15: workers are replaced after `max_worker_requests` with jitter, and never fewer than
+/// `size` serve.
 #[tokio::test(start_paused = true)]
 async fn requests_are_a_limit() {
     let sim = Sim::default();
@@ -33,19 +33,20 @@ async fn requests_are_a_limit() {
     let mut count = ServingCount::of(&pool, 2).await;
     for _ in 0..200 {
         assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
-        // The other tasks run too, so that replacements become ready.
+        // Lets other tasks run, so that replacements become ready.
         sleep(Duration::from_millis(1)).await;
     }
     let (reasons, fewest) = count.so_far();
     assert_eq!(fewest, 2);
-    // One worker of two takes all calls of a single client; each serves 45 to 50 of them.
+    // A single client always gets the same worker of the two; each serves 45 to 50 calls.
     assert!((3..=4).contains(&reasons.len()), "{reasons:?}");
     assert!(reasons.iter().all(|r| *r == Reason::Limit(Limit::Requests)));
     assert_eq!(pool.status().counters.recycled, reasons.len() as u64);
     end(&pool, &sim).await;
 }
 
-/// L14: workers that started together do not end together: each has drawn its own age, and one is replaced at a time.
+/// L14: workers that started together end at different times, because each has its own jitter, and
+/// one is replaced at a time.
 #[tokio::test(start_paused = true)]
 async fn age_is_a_limit_with_jitter() {
     let sim = Sim::default();
@@ -72,8 +73,8 @@ async fn age_is_a_limit_with_jitter() {
     end(&pool, &sim).await;
 }
 
-/// C3: errors that a worker answers with are no fault of the exchange; so many in a row are a limit, and one good answer
-/// starts the row anew.
+/// C3: an error reply is no fault. `error_threshold` consecutive ones are a limit, and a successful
+/// call resets the count.
 #[tokio::test(start_paused = true)]
 async fn errors_in_a_row_are_a_limit() {
     let sim = Sim::default();
@@ -103,7 +104,7 @@ async fn errors_in_a_row_are_a_limit() {
     end(&pool, &sim).await;
 }
 
-/// Memory is measured when a worker starts and with each check, and is a limit.
+/// Memory is measured at the start of a worker and at each health check, and is a limit.
 #[tokio::test(start_paused = true)]
 async fn memory_is_a_limit() {
     let sim = Sim::new([Script::LargeMemory]);
@@ -124,7 +125,8 @@ async fn memory_is_a_limit() {
     end(&pool, &sim).await;
 }
 
-/// L15: a limit that is reached at once does not keep the pool starting workers: each serves for `min_worker_life`.
+/// L15: a limit that is reached at once does not make the pool restart workers in a loop: each
+/// serves for `min_worker_life`.
 #[tokio::test(start_paused = true)]
 async fn a_worker_serves_for_min_worker_life() {
     let sim = Sim::default();
@@ -142,7 +144,7 @@ async fn a_worker_serves_for_min_worker_life() {
     end(&pool, &sim).await;
 }
 
-/// L15: while replacements fail, the old worker is kept, and the failure is there to be seen.
+/// L15: the old worker is kept while its replacements fail, and the status shows the failure.
 #[tokio::test(start_paused = true)]
 async fn a_worker_is_kept_while_replacements_fail() {
     let sim = Sim::new([Script::Good, Script::StartFails, Script::StartFails]);
@@ -160,7 +162,8 @@ async fn a_worker_is_kept_while_replacements_fail() {
     end(&pool, &sim).await;
 }
 
-/// L15: a rolling restart replaces every worker, as many at a time as the surge allows, and never has fewer serve.
+/// L15: a rolling restart replaces every worker, at most `surge` at a time, and never fewer than
+/// `size` serve.
 #[tokio::test(start_paused = true)]
 async fn a_rolling_restart_replaces_every_worker() {
     let sim = Sim::default();
@@ -178,7 +181,8 @@ async fn a_rolling_restart_replaces_every_worker() {
     end(&pool, &sim).await;
 }
 
-/// L15: a rolling restart stops when a start fails, says how far it had come, and keeps the workers that are left.
+/// L15: a rolling restart stops when a start fails, reports how many workers it replaced, and keeps
+/// the others.
 #[tokio::test(start_paused = true)]
 async fn a_rolling_restart_stops_when_a_start_fails() {
     use Script::{Good, StartFails};

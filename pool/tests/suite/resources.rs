@@ -1,4 +1,4 @@
-//! The books that the library has for its users, and what else the tests of real processes share.
+//! Snapshots of the host's resources, and other helpers for tests of real processes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,15 +8,15 @@ use ostler_pool::testing::Process;
 pub(crate) use ostler_pool::testing::{Resources, isolated};
 use tokio::runtime::Runtime;
 
-/// How long something may take that takes moments. No test passes sooner or later because of it.
+/// A limit for waits that take milliseconds. No passing test reaches it.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Whether the process is there and not a zombie.
+/// Whether the process exists and is not a zombie.
 pub(crate) fn is_alive(pid: u32) -> bool {
     Process::read(pid).is_some_and(|process| process.is_alive())
 }
 
-/// Polls until `is` holds. What it waits for has no other way to tell.
+/// Polls until `is` holds, for facts that have no notification.
 pub(crate) fn until(what: &str, mut is: impl FnMut() -> bool) {
     let since = Instant::now();
     while !is() {
@@ -25,7 +25,7 @@ pub(crate) fn until(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
-/// Runs `test` on a runtime, and checks that this process is afterwards as it was before.
+/// Runs `test` on a runtime, and checks that this process leaked no process and no descriptor.
 pub(crate) fn leaks_nothing(test: impl AsyncFnOnce()) {
     let runtime = Runtime::new().expect("a runtime");
     let before = Resources::snapshot();
@@ -34,14 +34,15 @@ pub(crate) fn leaks_nothing(test: impl AsyncFnOnce()) {
     before.assert_no_leaks(&[]);
 }
 
-/// A path of this process's own, at which there is nothing: what an earlier one of its id may have left there is removed.
+/// A path in the temporary directory that belongs to this process. What an earlier process with the
+/// same id left there is removed.
 pub(crate) fn scratch(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("ostler-{name}-{}", std::process::id()));
     let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
     path
 }
 
-/// Where the Python modules of this suite are.
+/// The directory of the Python modules of this suite.
 pub(crate) fn modules() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite"))
 }

@@ -1,5 +1,7 @@
-//! What tests share: pools on simulated ports, whose tests run on a paused clock, where every deadline passes at once
-//! and in its order; and a pool of real workers that do what they are told, for better or worse.
+//! Helpers for pools on simulated ports, whose tests run on a paused clock, and for pools of real
+//! workers.
+//!
+//! On a paused clock, deadlines pass without waiting and in their order.
 
 use std::future::Future;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -8,9 +10,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use ostler_pool::Reason;
 use ostler_pool::testing::Sim;
-use ostler_pool::{Builder, CallError, Pool, PoolStatus, Python, SessionError, WorkerId};
+use ostler_pool::{Builder, CallError, Pool, PoolStatus, Python, Reason, SessionError, WorkerId};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{sleep, timeout};
 
@@ -20,7 +21,8 @@ pub(crate) fn pool(sim: &Sim, size: usize) -> Builder {
     Pool::builder(sim.clone()).size(size)
 }
 
-/// Polls until the pool is as described, which on a paused clock takes no time; panics with what it is like if that never comes.
+/// Polls until the pool's status is as described, which takes no time on a paused clock. Panics
+/// with the status if that does not happen.
 pub(crate) async fn until(pool: &Pool, described: impl Fn(&PoolStatus) -> bool) {
     for _ in 0..100_000 {
         if described(&pool.status()) {
@@ -31,7 +33,7 @@ pub(crate) async fn until(pool: &Pool, described: impl Fn(&PoolStatus) -> bool) 
     panic!("never came: {}", pool.status());
 }
 
-/// Waits until the pool has let go of a worker.
+/// Waits until the pool has released a worker.
 pub(crate) async fn is_released(pool: &Pool, worker: WorkerId) {
     until(pool, |status| {
         status.workers.iter().all(|other| other.worker != worker)
@@ -39,13 +41,13 @@ pub(crate) async fn is_released(pool: &Pool, worker: WorkerId) {
     .await;
 }
 
-/// Polls a future once, so that whatever it does before its first wait has happened.
+/// Polls a future once, to run what it does before its first wait.
 pub(crate) async fn begin<F: Future>(future: &mut Pin<&mut F>) {
     let begun = timeout(Duration::ZERO, future.as_mut()).await;
-    assert!(begun.is_err(), "it was to wait");
+    assert!(begun.is_err(), "the future did not wait");
 }
 
-/// Shuts down and checks that nothing is left: no port, no worker, no client.
+/// Shuts down and checks that no port, worker or client is left.
 pub(crate) async fn end(pool: &Pool, sim: &Sim) {
     let report = pool.shutdown().await;
     assert_eq!(report.unreleased, []);
@@ -60,7 +62,8 @@ pub(crate) async fn end(pool: &Pool, sim: &Sim) {
     );
 }
 
-/// Real workers, each request a verb of `hostile.py`. They are made to crash again and again, so that the pauses are short.
+/// Real workers, each request a verb of `hostile.py`. Tests make them crash repeatedly, so the
+/// backoff is short.
 pub(crate) fn hostile() -> Builder {
     Pool::builder(Python::function("hostile:run").path(modules()))
         .restart_backoff(Duration::from_millis(1))
@@ -69,7 +72,8 @@ pub(crate) fn hostile() -> Builder {
         .call_timeout(Duration::from_secs(60))
 }
 
-/// The interpreter itself: what `PATH` has for it may be a script that takes longer than Python to start.
+/// The interpreter itself: `python3` in `PATH` may be a wrapper script that starts slower than
+/// Python.
 pub(crate) fn interpreter() -> &'static str {
     static INTERPRETER: OnceLock<String> = OnceLock::new();
     INTERPRETER.get_or_init(|| {
@@ -84,13 +88,13 @@ pub(crate) fn interpreter() -> &'static str {
     })
 }
 
-/// Signals a worker, whose process is there.
+/// Signals a worker, whose process must exist.
 pub(crate) fn signal(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(pid.cast_signed()).expect("a process id");
     kill_process(pid, signal).expect("the worker can be signalled");
 }
 
-/// Why the session is lost: it must be, and the call must say so.
+/// The reason for which the session was lost. Panics if the call says anything else.
 pub(crate) fn lost(call: Result<Vec<u8>, CallError>) -> Reason {
     match call {
         Err(CallError::Session(SessionError::Lost { reason })) => reason,
@@ -98,7 +102,7 @@ pub(crate) fn lost(call: Result<Vec<u8>, CallError>) -> Reason {
     }
 }
 
-/// The session must have ended, and the call must say so.
+/// Checks that the call fails because its session has ended.
 pub(crate) fn assert_session_ended(call: Result<Vec<u8>, CallError>) {
     assert!(
         matches!(call, Err(CallError::Session(SessionError::Ended))),
@@ -106,7 +110,7 @@ pub(crate) fn assert_session_ended(call: Result<Vec<u8>, CallError>) {
     );
 }
 
-/// Numbers that look random and follow from a seed: SplitMix64.
+/// Pseudo-random numbers from a seed: SplitMix64.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -114,7 +118,7 @@ impl Random {
         Self(seed)
     }
 
-    /// A seed for a test to print, or the one that `OSTLER_TEST_SEED` repeats.
+    /// A new seed for the test to print, or that of `OSTLER_TEST_SEED`.
     pub(crate) fn fresh_seed() -> u64 {
         let given = std::env::var("OSTLER_TEST_SEED").ok();
         let given = given.map(|seed| seed.parse().expect("a seed is a number"));

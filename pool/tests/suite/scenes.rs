@@ -1,4 +1,5 @@
-//! The scenes of `product`: what is dropped, what goes on around it, and what comes of it if it is not.
+//! The scenes of [`product`](crate::product): operations that are dropped, situations around them,
+//! and the outcome of each operation that is not dropped.
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -7,18 +8,19 @@ use std::time::Duration;
 use ostler_pool::{CallError, Lease, Pool};
 use tokio::time::sleep;
 
-/// A request that takes several turns to be written, and its reply several to be read: three times what a pipe holds.
+/// Three times what a pipe holds, so that a request takes several writes, and its reply several
+/// reads.
 const LARGE: &str = "large";
 
-/// What is dropped.
+/// An operation that is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Operation {
     Checkout,
-    /// A checkout, and a call of this.
+    /// A checkout and a call with this request.
     Call(&'static str),
-    /// A call of this, on a lease that is there.
+    /// A call with this request, on a lease that was checked out before.
     LeaseCall(&'static str),
-    /// All parts of the answer to this.
+    /// All parts of the reply to this request.
     Stream(&'static str),
     SessionCheckout,
     SessionCall(&'static str),
@@ -27,16 +29,16 @@ pub(crate) enum Operation {
     Shutdown,
 }
 
-/// What goes on around it.
+/// What happens to the other leases during the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Around {
+pub(crate) enum Situation {
     /// All workers are idle.
     Idle,
-    /// All are leased, and given back one after the other.
+    /// All are leased, and returned one after the other.
     Freed,
-    /// All are leased for longer than anybody waits.
+    /// All are leased, for longer than any client waits.
     Held,
-    /// All are leased, and lost in the middle of a call.
+    /// All are leased, and exit during a call.
     Lost,
     /// All are leased, and the pool shuts down.
     Closing,
@@ -75,16 +77,16 @@ pub(crate) const OPERATIONS: [Operation; 28] = [
     Operation::Shutdown,
 ];
 
-pub(crate) const SITUATIONS: [Around; 6] = [
-    Around::Idle,
-    Around::Freed,
-    Around::Held,
-    Around::Lost,
-    Around::Closing,
-    Around::Recycled,
+pub(crate) const SITUATIONS: [Situation; 6] = [
+    Situation::Idle,
+    Situation::Freed,
+    Situation::Held,
+    Situation::Lost,
+    Situation::Closing,
+    Situation::Recycled,
 ];
 
-/// What comes of each operation in each situation, if nobody drops it.
+/// The outcome of each operation in each situation if it is not dropped.
 pub(crate) const OUTCOMES: &str = r#"
                             Idle          Freed         Held          Lost          Closing       Recycled
 Checkout                    ok            ok            TimedOut      ok            Closed        ok
@@ -117,7 +119,7 @@ Drain                       ok            ok            ok            ok        
 Shutdown                    ok            ok            ok            ok            ok            ok
 "#;
 
-/// What came of an operation, in a word.
+/// The outcome of an operation: `ok`, or the name of the error.
 pub(crate) type Outcome = String;
 
 pub(crate) fn outcome<T, E: Debug>(result: Result<T, E>) -> Outcome {
@@ -143,7 +145,7 @@ fn request(word: &str) -> Vec<u8> {
     }
 }
 
-/// The outcome of a call. A reply is that of no other request.
+/// The outcome of a call. A reply must belong to this request.
 fn answered(word: &str, result: Result<Vec<u8>, CallError>) -> Outcome {
     let expected = match word {
         "answer and exit" => b"farewell".to_vec(),
@@ -151,7 +153,7 @@ fn answered(word: &str, result: Result<Vec<u8>, CallError>) -> Outcome {
         word => request(word),
     };
     if let Ok(reply) = &result {
-        assert!(*reply == expected, "the reply to somebody else: {word}");
+        assert!(*reply == expected, "the reply to another request: {word}");
     }
     outcome(result)
 }
@@ -195,7 +197,7 @@ impl Operation {
                     Err(refused) => outcome(Err::<(), _>(refused)),
                 }
             }),
-            // These have begun before they are polled.
+            // These three act before they are polled.
             Self::RecycleAll => {
                 let rolled = pool.recycle_all();
                 Box::pin(async { outcome(rolled.await) })
@@ -217,40 +219,40 @@ impl Operation {
         }
     }
 
-    /// Whether it begins with a lease of its own.
+    /// Whether it needs a lease that was checked out before.
     pub(crate) fn has_lease(self) -> bool {
         matches!(self, Self::LeaseCall(_) | Self::Stream(_))
     }
 }
 
-/// What happens to the leases of the others.
-pub(crate) async fn others(pool: &Pool, leases: Vec<Lease>, around: Around) {
+/// Plays the situation with the other leases.
+pub(crate) async fn others(pool: &Pool, leases: Vec<Lease>, situation: Situation) {
     let moment = Duration::from_millis(5);
-    match around {
-        Around::Idle => drop(leases),
-        Around::Freed => {
+    match situation {
+        Situation::Idle => drop(leases),
+        Situation::Freed => {
             for lease in leases {
                 sleep(moment).await;
                 drop(lease);
             }
         }
-        Around::Held => {
+        Situation::Held => {
             sleep(Duration::from_secs(60)).await;
             drop(leases);
         }
-        Around::Lost => {
+        Situation::Lost => {
             for mut lease in leases {
                 sleep(moment).await;
                 drop(lease.call(b"exit").await);
             }
         }
-        Around::Closing => {
+        Situation::Closing => {
             sleep(moment).await;
             drop(pool.shutdown());
             sleep(moment).await;
             drop(leases);
         }
-        Around::Recycled => {
+        Situation::Recycled => {
             drop(pool.recycle_all());
             sleep(moment).await;
             drop(leases);

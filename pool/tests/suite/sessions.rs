@@ -1,19 +1,19 @@
-//! Does a session keep to its worker, and hear of its loss?
+//! Does a session stay on its worker, and does its client learn of its loss?
 //!
-//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
+//! The real driver on simulated ports: see `ostler_pool::testing::Sim`.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use ostler_pool::Reason;
 use ostler_pool::testing::Sim;
-use ostler_pool::{CallError, Phase, SessionError};
+use ostler_pool::{CallError, Phase, Reason, SessionError};
 use tokio::time::{Instant, sleep};
 
 use crate::rig::{assert_session_ended, begin, end, lost, pool, until};
 
-/// The calls of a session run on one worker, whatever else the pool does; sessions spread over the workers.
+/// The calls of a session run on one worker, whatever else the pool does, and sessions spread over
+/// the workers.
 #[tokio::test(start_paused = true)]
 async fn a_session_stays_on_its_worker() {
     let sim = Sim::default();
@@ -29,7 +29,7 @@ async fn a_session_stays_on_its_worker() {
     assert_eq!(homes.iter().collect::<BTreeSet<_>>().len(), 3);
     assert!(pool.status().workers.iter().all(|w| w.sessions == 2));
     for round in 0..5 {
-        // Somebody else is in the way, now of one worker and now of another.
+        // Other clients lease different workers in each round.
         let others = [
             pool.checkout().await.unwrap(),
             pool.checkout().await.unwrap(),
@@ -46,7 +46,8 @@ async fn a_session_stays_on_its_worker() {
     end(&pool, &sim).await;
 }
 
-/// Calls of one session run one at a time and in order, and wait for their own worker while others are idle.
+/// The calls of one session run one at a time and in order, and wait for their worker even if
+/// another one is idle.
 #[tokio::test(start_paused = true)]
 async fn a_session_waits_for_its_own_worker() {
     let sim = Sim::default();
@@ -81,7 +82,7 @@ async fn a_session_waits_for_its_own_worker() {
     end(&pool, &sim).await;
 }
 
-/// A draining worker takes no new session, serves its own until they end, and ends then.
+/// A draining worker takes no new session, serves its own until they end, and then stops.
 #[tokio::test(start_paused = true)]
 async fn a_draining_worker_serves_its_own_sessions() {
     let sim = Sim::default();
@@ -108,7 +109,8 @@ async fn a_draining_worker_serves_its_own_sessions() {
     end(&pool, &sim).await;
 }
 
-/// A session that outlasts the drain deadline is lost, and told so once, with the reason; opened anew, it is elsewhere.
+/// A session that outlasts the drain deadline is lost. One call gets `SessionError::Lost` with the
+/// reason; a new session of the same name gets another worker.
 #[tokio::test(start_paused = true)]
 async fn a_lost_session_is_reported_once() {
     let sim = Sim::default();
@@ -122,7 +124,7 @@ async fn a_lost_session_is_reported_once() {
     })
     .await;
     assert_eq!((session.worker(), pool.status().sessions), (None, 1));
-    // Whoever names it next is told, also if it is another handle.
+    // The next call of that name fails, even through another handle.
     let failed = pool.session("a").unwrap().call(b"hello").await;
     assert_eq!(lost(failed), Reason::Recycled);
     assert_session_ended(session.call(b"hello").await);
@@ -132,7 +134,7 @@ async fn a_lost_session_is_reported_once() {
     end(&pool, &sim).await;
 }
 
-/// Who waits for a session's worker when that one dies is told at once.
+/// A call that waits for its session's worker fails as soon as that worker dies.
 #[tokio::test(start_paused = true)]
 async fn a_waiting_call_of_a_lost_session_fails_at_once() {
     let sim = Sim::default();
@@ -151,7 +153,7 @@ async fn a_waiting_call_of_a_lost_session_fails_at_once() {
     end(&pool, &sim).await;
 }
 
-/// L19: sessions are bounded, expire when nobody uses them, and not while somebody does.
+/// L19: the number of sessions is bounded, an idle session expires, and one in use does not.
 #[tokio::test(start_paused = true)]
 async fn sessions_are_bounded_and_expire() {
     let sim = Sim::default();
@@ -174,7 +176,7 @@ async fn sessions_are_bounded_and_expire() {
         assert!(unused <= Duration::from_secs(126), "{unused:?}");
     }
     assert!(since.elapsed() >= Duration::from_secs(100));
-    // A lease that is held is a use, however long it takes.
+    // A held lease is a use of its session, for as long as it is held.
     let held = a.checkout().await.unwrap();
     sleep(Duration::from_secs(500)).await;
     drop(held);
@@ -184,7 +186,7 @@ async fn sessions_are_bounded_and_expire() {
     end(&pool, &sim).await;
 }
 
-/// Shutdown serves open sessions until its drain deadline, begins none, and then tells them.
+/// A shutdown serves open sessions until the drain deadline, and rejects new ones.
 #[tokio::test(start_paused = true)]
 async fn shutdown_drains_sessions() {
     let sim = Sim::default();

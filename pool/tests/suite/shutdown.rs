@@ -1,19 +1,18 @@
-//! Does a pool end, in time, with nothing left, whatever its workers do?
+//! Does a shutdown end in time and leak nothing, whatever the workers do?
 //!
-//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
+//! The real driver on simulated ports: see `ostler_pool::testing::Sim`.
 
 use std::pin::pin;
 use std::time::Duration;
 
-use ostler_pool::Reason;
-use ostler_pool::Rung;
 use ostler_pool::testing::{Script, Sim, SimStats};
-use ostler_pool::{CallError, CheckoutError, Lease, Pool};
+use ostler_pool::{CallError, CheckoutError, Lease, Pool, Reason, Rung};
 use tokio::time::{Instant, sleep};
 
 use crate::rig::{begin, pool, until};
 
-/// L18: shutdown begins before it is polled, refuses who waits and who comes, and is the same one when repeated.
+/// L18: a shutdown takes effect before it is polled, rejects waiting and new clients, and happens
+/// once if it is repeated.
 #[tokio::test(start_paused = true)]
 async fn shutdown_rejects_clients_and_happens_once() {
     let sim = Sim::default();
@@ -31,7 +30,8 @@ async fn shutdown_rejects_clients_and_happens_once() {
     assert_eq!(sim.stats().open, 0);
 }
 
-/// L16, L17: shutdown waits for calls under way as long as it may, then stops their workers and tells the calls why.
+/// L16, L17: a shutdown waits for running calls until the drain deadline, then stops their workers,
+/// and the calls fail with the reason.
 #[tokio::test(start_paused = true)]
 async fn shutdown_ends_in_time_while_a_call_hangs() {
     let sim = Sim::new([Script::IgnoresStop, Script::Good, Script::NoHandshake]);
@@ -71,7 +71,8 @@ async fn shutdown_ends_in_time_while_a_call_hangs() {
     assert_eq!((open, terminated, killed), (0, 1, 1));
 }
 
-/// L17: what the operating system does not let go of is named in the report, which comes in time.
+/// L17: a worker that the operating system does not release is named in the report, which still
+/// comes in time.
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_released_is_reported() {
     let sim = Sim::new([Script::NeverReleased]);
@@ -83,7 +84,8 @@ async fn what_cannot_be_released_is_reported() {
     assert!(report.to_string().contains("NOT released"), "{report}");
 }
 
-/// A pool that is dropped without a shutdown leaves nothing, and a lease that outlives it is over.
+/// A pool that is dropped without a shutdown leaks nothing, and a lease that outlives it still
+/// serves.
 #[tokio::test(start_paused = true)]
 async fn a_dropped_pool_leaks_nothing() {
     let sim = Sim::default();
@@ -104,7 +106,8 @@ async fn a_dropped_pool_leaks_nothing() {
     panic!("{:?}", sim.stats());
 }
 
-/// C2, P6: with its runtime, a pool ends at once; its handles and leases then work anywhere and say so.
+/// C2, P6: a pool ends at once when its runtime is dropped. Its handles and leases can still
+/// be used on any runtime, and their calls return errors.
 #[test]
 fn a_pool_ends_with_its_runtime() {
     let sim = Sim::default();

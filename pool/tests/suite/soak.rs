@@ -1,10 +1,11 @@
-//! Does anything grow, in the long run?
+//! Does anything grow over a long run?
 //!
-//! Rounds of everything at once: a pool of hand-written workers under attack, as in `endurance`, and one of Python workers with
-//! sessions, streams and cancelled calls that is recycled, resized and drained meanwhile. Each round ends with both shut down, every
-//! third one in the middle of it, and with a look into the books.
+//! Each round runs two pools at once: one of `hostile.py` workers with injected faults, as in
+//! `endurance`, and one of Python workers with sessions, streams and cancelled calls, which is
+//! recycled, resized and drained meanwhile. Each round ends with a shutdown of both, in every third
+//! round while clients still call, and checks that nothing leaked.
 //!
-//! For as long as `OSTLER_SOAK_MINUTES` says, with a line of figures a minute:
+//! `OSTLER_SOAK_MINUTES` sets the duration. One line of figures is printed per minute:
 //! `cargo test --release -p ostler-pool --test suite -- --ignored soak --nocapture`.
 
 use std::time::{Duration, Instant};
@@ -23,10 +24,10 @@ use crate::rig::Random;
 /// Clients of the Python workers.
 const CLIENTS: u64 = 6;
 
-/// What each of them does in a round.
+/// Operations of each client in a round.
 const CALLS: u64 = 120;
 
-/// What has happened since the last line.
+/// Counts since the last printed line.
 #[derive(Debug, Default)]
 struct Figures {
     rounds: u64,
@@ -35,13 +36,13 @@ struct Figures {
     streamed: u64,
     raised: u64,
     cancelled: u64,
-    /// Calls that lost their worker or their session to what else happens: each must say which.
+    /// Calls that failed because their pool or session was draining, closed, lost or ended.
     lost: u64,
     opened: u64,
     recycled: u64,
-    /// Rolling restarts that came to their end.
+    /// Rolling restarts that completed.
     rolled: u64,
-    /// How long each answered call took.
+    /// The duration of each completed call.
     took: Vec<Duration>,
 }
 
@@ -51,7 +52,7 @@ fn nothing_grows_in_five_seconds() {
     soak("nothing_grows_in_five_seconds", Duration::from_secs(5));
 }
 
-/// Nothing grows in hours either.
+/// Nothing grows in `OSTLER_SOAK_MINUTES`.
 #[test]
 #[ignore = "takes as long as `OSTLER_SOAK_MINUTES` says, or three minutes"]
 fn soak_for_minutes() {
@@ -68,7 +69,7 @@ fn soak(name: &str, duration: Duration) {
     let runtime = Runtime::new().unwrap();
     let (begin, mut line) = (Instant::now(), Instant::now());
     let mut figures = Figures::default();
-    // The first rounds warm up what is kept for ever: the allocator, the runtime's threads.
+    // The first rounds warm up what is never freed: the allocator, the runtime's threads.
     let mut before = None;
     for round in 0.. {
         if round == 3 {
@@ -113,7 +114,7 @@ impl Figures {
         };
         let python = async {
             let pool = python();
-            // The first client may leave early, and then takes the pool along.
+            // In every third round, the first client stops half-way and shuts the pool down.
             let early = self.rounds.is_multiple_of(3);
             let clients = (0..CLIENTS).map(async |number| {
                 let leaves = early && number == 0;
@@ -146,7 +147,7 @@ impl Figures {
         }
     }
 
-    /// Each call has one outcome, which fits what was asked and what can have befallen the worker.
+    /// Checks that the outcome fits the request, and counts it.
     fn count(
         &mut self,
         since: Instant,
@@ -174,7 +175,7 @@ impl Figures {
         }
     }
 
-    /// A stream of five parts, of which so many are taken.
+    /// Takes `taken` parts of a stream of five.
     async fn stream(&mut self, pool: &Pool, taken: u64) {
         let mut lease = match pool.checkout().await {
             Ok(lease) => lease,
@@ -192,7 +193,7 @@ impl Figures {
         }
     }
 
-    /// The pool is drained or shut down, or the session is over; and no client waits for a minute.
+    /// Only a drain or a shutdown may reject a client; none may time out.
     fn refused(&mut self, error: &CheckoutError) {
         match error {
             CheckoutError::Draining { .. } | CheckoutError::Closed => self.lost += 1,
@@ -201,7 +202,7 @@ impl Figures {
     }
 }
 
-/// Python workers with limits that are soon reached.
+/// Python workers with limits that are reached soon.
 fn python() -> Pool {
     let moment = Duration::from_millis(1);
     Pool::builder(Python::function("hostile:run").path(modules()))
@@ -279,8 +280,9 @@ impl fmt::Display for Figures {
         let resources = Resources::snapshot();
         write!(
             f,
-            "{} rounds: {} answered, {} streamed, {} raised, {} cancelled, {} lost; faults: {:?}; {} workers opened, {} recycled, {} \
-             rolling restarts; {} KiB, {} descriptors, {} children; a call took {:?}, one in a hundred {:?}",
+            "{} rounds: {} answered, {} streamed, {} raised, {} cancelled, {} lost; faults: {:?}; \
+             {} workers opened, {} recycled, {} rolling restarts; {} KiB, {} descriptors, {} children; \
+             a call took {:?} (median), {:?} (99th percentile)",
             self.rounds,
             self.answered,
             self.streamed,

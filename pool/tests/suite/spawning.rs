@@ -10,20 +10,20 @@ use ostler_pool::port::Opener as _;
 use ostler_pool::{Program, WorkerId};
 use tokio::runtime::Runtime;
 
-/// Tells a host how many MiB it is to hold.
+/// Tells a host how many MiB to allocate.
 const HOLDS: &str = "OSTLER_TEST_HOST_HOLDS";
 
-/// The two hosts take turns, so that what else the machine does meets both.
+/// The two hosts take turns, so that other load on the machine affects both.
 const TURNS: usize = 40;
 const SPAWNS: usize = 5;
 
-/// P10: a host that holds 256 MiB spawns in at most twice the time of an empty one.
+/// P10: a host of 256 MiB needs at most twice as long for a spawn as an empty one.
 #[test]
 fn a_large_host_spawns_as_fast() {
     compare("a_large_host_spawns_as_fast", 256);
 }
 
-/// P10: and so does one that holds 1 GiB.
+/// P10: so does a host of 1 GiB.
 #[test]
 #[ignore = "takes a gibibyte of memory: part of the endurance tests"]
 fn endurance_of_a_host_of_1_gib() {
@@ -41,14 +41,14 @@ fn compare(name: &str, mib: usize) {
         of_large.extend(large.spawns());
     }
     let (empty, large) = (sorted(of_empty), sorted(of_large));
-    let (usual, usual_large) = (empty[empty.len() / 2], large[large.len() / 2]);
-    // Where the machine has other things to do, the median is how long they take. What a spawn costs by itself is what the
-    // fastest took; one by `fork`, which copies the page tables, is never fast.
+    let (median, median_large) = (empty[empty.len() / 2], large[large.len() / 2]);
+    // On a busy machine the median measures the load. The minimum measures the spawn itself, and a
+    // `fork`, which copies the page tables, is never fast.
     let (empty, large) = (empty[0], large[0]);
     let ratio = large.as_secs_f64() / empty.as_secs_f64();
     println!(
-        "a spawn takes at least {empty:?} in an empty host, {large:?} in one of {mib} MiB: {ratio:.2} times as long; the \
-         medians are {usual:?} and {usual_large:?}"
+        "fastest spawn: {empty:?} in an empty host, {large:?} in one of {mib} MiB: {ratio:.2}x; \
+         the medians are {median:?} and {median_large:?}"
     );
     assert!(ratio < 2.0);
 }
@@ -59,14 +59,14 @@ fn sorted(mut times: Vec<Duration>) -> Vec<Duration> {
     times
 }
 
-/// A process of its own that spawns when it is told to. It ends with the end of its input.
+/// A process that spawns when it is told to, and exits at the end of its input.
 struct Host {
     process: Child,
     says: Lines<BufReader<ChildStdout>>,
 }
 
 impl Host {
-    /// Once it holds what it is to hold.
+    /// Starts a host, and waits until it has allocated its memory.
     fn start(name: &str, mib: usize) -> Self {
         let mut process = Command::new(env::current_exe().unwrap())
             .args([
@@ -86,7 +86,7 @@ impl Host {
         host
     }
 
-    /// How long each of some spawns took.
+    /// The durations of `SPAWNS` spawns.
     fn spawns(&mut self) -> Vec<Duration> {
         writeln!(self.process.stdin.as_ref().unwrap(), "go").unwrap();
         let said = self.says.find_map(|line| {
@@ -121,7 +121,7 @@ fn run_host(mib: usize) {
     black_box(hoard);
 }
 
-/// How long the spawn alone took of a process that is then seen to its end.
+/// Spawns a process and waits for its end. Returns the duration of the spawn alone.
 async fn spawn(program: &Program) -> Duration {
     let worker = WorkerId {
         slot: 0,

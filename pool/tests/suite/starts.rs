@@ -1,6 +1,6 @@
-//! Does the pool come back to its size, however starts and workers end, and never beyond its bound?
+//! Does the pool return to its size and stay within its bound, however starts and workers end?
 //!
-//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
+//! The real driver on simulated ports: see `ostler_pool::testing::Sim`.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::rig::{begin, end, pool, until};
 
-/// L5, L9: however a start ends, its slot learns of it, and is filled by the next one.
+/// L5, L9: a start that fails, in any way, frees its slot, and the next start fills it.
 #[tokio::test(start_paused = true)]
 async fn a_failed_start_frees_its_slot() {
     use Script::{ExitsAtStart, NoHandshake, OpenFails, OpenPanics, StartFails};
@@ -28,7 +28,8 @@ async fn a_failed_start_frees_its_slot() {
     }
 }
 
-/// L5: a start goes on when the client that waited for it is gone, and serves the next one.
+/// L5: a start continues after the client that waited for it is gone, and its worker serves the
+/// next client.
 #[tokio::test(start_paused = true)]
 async fn a_start_outlives_its_client() {
     let sim = Sim::default();
@@ -39,7 +40,8 @@ async fn a_start_outlives_its_client() {
     end(&pool, &sim).await;
 }
 
-/// L13: a pool that cannot start anything says so at once, with the last error, and starts seldom and seldomer.
+/// L13: if no worker can start, waiting clients fail at once with the last error, and starts back
+/// off exponentially.
 #[tokio::test(start_paused = true)]
 async fn a_crash_loop_fails_waiting_clients() {
     let sim = Sim::new([Script::StartFails; 9]);
@@ -62,7 +64,7 @@ async fn a_crash_loop_fails_waiting_clients() {
         }
         other => panic!("{other:?}"),
     }
-    // Pauses of 100, 200, 400 and 800 ms, give or take a tenth, between the five failures.
+    // Backoffs of 100, 200, 400 and 800 ms, with 10% jitter, between the five failures.
     assert!(
         since.elapsed() > Duration::from_millis(1349),
         "{:?}",
@@ -86,7 +88,7 @@ async fn a_crash_loop_fails_waiting_clients() {
     end(&pool, &sim).await;
 }
 
-/// L4: there are never more ports than `size + surge`, however many workers end at the same time.
+/// L4: there are never more than `size + surge` ports, even if all workers exit at the same time.
 #[tokio::test(start_paused = true)]
 async fn ports_never_exceed_size_and_surge() {
     let sim = Sim::default();
@@ -107,7 +109,8 @@ async fn ports_never_exceed_size_and_surge() {
     end(&pool, &sim).await;
 }
 
-/// L15: a recycled worker serves until its replacement is ready; a client that holds it is not disturbed.
+/// L15: a recycled worker serves until its replacement is ready, and a client that holds it is not
+/// disturbed.
 #[tokio::test(start_paused = true)]
 async fn recycling_replaces_before_it_retires() {
     let sim = Sim::new([Script::Good, Script::StartFails, Script::Good]);

@@ -1,4 +1,4 @@
-//! Does a host that runs out of descriptors lose anything by it?
+//! Does a host that runs out of descriptors leak anything, or lose a worker for good?
 
 use std::collections::BTreeSet;
 use std::error::Error as _;
@@ -13,13 +13,14 @@ use tokio::runtime::Runtime;
 use crate::resources::{Resources, isolated, leaks_nothing};
 use crate::rig::{hostile, signal, until};
 
-/// Lets this process have so many more descriptors than it has now, while `run` runs.
+/// Runs `run` with a limit of this many more descriptors than are open now.
 fn with_spare<T>(descriptors: u64, run: impl FnOnce() -> T) -> T {
     let before = getrlimit(Resource::Nofile);
     let numbers = fs::read_dir("/proc/self/fd").unwrap();
     let numbers = numbers.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let taken: BTreeSet<u64> = numbers.map(|number| number.parse().unwrap()).collect();
-    // The limit is on their numbers. One more is free than was asked for: the listing's own.
+    // The limit is on the descriptors' numbers. One number more is free: that of the directory
+    // listing itself.
     let free = (0..).filter(|number| !taken.contains(number));
     let mut limits = free.skip(usize::try_from(descriptors).unwrap());
     let limit = Rlimit {
@@ -32,14 +33,14 @@ fn with_spare<T>(descriptors: u64, run: impl FnOnce() -> T) -> T {
     result
 }
 
-/// P5, P6: wherever a spawn fails for want of a descriptor, it says so and leaves nothing.
+/// P5, P6: a spawn that lacks a descriptor at any step fails with `EMFILE` and leaks nothing.
 #[test]
 fn a_spawn_that_fails_halfway_leaks_nothing() {
     if !isolated("starved::a_spawn_that_fails_halfway_leaks_nothing") {
         return;
     }
     let runtime = Runtime::new().unwrap();
-    // The sentinel would be left, until the program is closed.
+    // A sentinel would run until the program is closed.
     let mut program = Program::new("sleep").arg("1000").sentinel(false);
     program.prepare().unwrap();
     let worker = WorkerId {
@@ -62,7 +63,7 @@ fn a_spawn_that_fails_halfway_leaks_nothing() {
     assert!(outcomes.is_sorted(), "{outcomes:?}");
 }
 
-/// L13: a pool whose host has no descriptors left goes on trying, and is back at its size when there are some again.
+/// L13: a pool without free descriptors keeps trying, and is back at its size once there are some.
 #[test]
 fn a_pool_recovers_from_a_lack_of_descriptors() {
     if !isolated("starved::a_pool_recovers_from_a_lack_of_descriptors") {
@@ -84,7 +85,7 @@ fn a_pool_recovers_from_a_lack_of_descriptors() {
         })
         .await;
         drop(lost);
-        // The other one serves on.
+        // The other worker still serves.
         assert_eq!(pool.call(b"sleep 0").await.unwrap(), b"slept");
         setrlimit(Resource::Nofile, before).unwrap();
         until(&pool, |status| status.serving() == 2).await;

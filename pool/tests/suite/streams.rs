@@ -1,6 +1,8 @@
-//! Does an answer that comes in parts arrive whole, in order and no faster than it is taken, and end in one way?
+//! Do the parts of a stream arrive complete, in order and with backpressure, and does each stream
+//! end in one way?
 //!
-//! The real driver on simulated ports, and real Python. See [`sim`](crate::sim) and `hostile.py`.
+//! The real driver on simulated ports (see `ostler_pool::testing::Sim`), and real Python (see
+//! `hostile.py`).
 
 use std::pin::pin;
 use std::time::Duration;
@@ -12,7 +14,7 @@ use tokio::time::sleep;
 use crate::resources::{scratch, until};
 use crate::rig::{begin, end, hostile, pool};
 
-/// The parts, as one text, and how the stream ended.
+/// All parts as one text, and how the stream ended.
 async fn text(parts: &mut ReplyStream<'_>) -> (String, Result<(), CallError>) {
     let mut text = String::new();
     while let Some(part) = parts.next().await {
@@ -28,7 +30,7 @@ async fn stream(lease: &mut Lease, request: &str) -> (String, Result<(), CallErr
     text(&mut lease.stream(request.as_bytes()).unwrap()).await
 }
 
-/// ReplyStream come in order, none at all is fine too, and each stream counts as the one exchange that it is.
+/// Parts arrive in order, a stream may be empty, and each stream counts as one call.
 #[tokio::test(start_paused = true)]
 async fn parts_arrive_in_order() {
     let sim = Sim::default();
@@ -46,7 +48,8 @@ async fn parts_arrive_in_order() {
     end(&pool, &sim).await;
 }
 
-/// C3: an error ends a stream after whatever parts, is told once, and leaves lease and worker as good as before.
+/// C3: an error after any number of parts ends the stream, is returned once, and leaves lease and
+/// worker usable.
 #[tokio::test(start_paused = true)]
 async fn an_exception_ends_a_stream_and_keeps_the_worker() {
     let sim = Sim::default();
@@ -69,7 +72,7 @@ async fn an_exception_ends_a_stream_and_keeps_the_worker() {
     end(&pool, &sim).await;
 }
 
-/// C1: a stream that is dropped before its end costs its worker, at once; one that is begun and never read as well.
+/// C1: a stream that is dropped before its end costs its worker at once, even if no part was read.
 #[tokio::test(start_paused = true)]
 async fn an_abandoned_stream_costs_its_worker() {
     let sim = Sim::default();
@@ -92,14 +95,15 @@ async fn an_abandoned_stream_costs_its_worker() {
     end(&pool, &sim).await;
 }
 
-/// The deadline is each part's own: what the client does between two parts does not count, nor do the other parts.
+/// `call_timeout` applies to each part. The time that the client spends between two parts does not
+/// count.
 #[tokio::test(start_paused = true)]
 async fn the_timeout_applies_to_each_part() {
     let sim = Sim::default();
     let limit = Duration::from_secs(7);
     let pool = pool(&sim, 1).call_timeout(limit).build().unwrap();
     let mut lease = pool.checkout().await.unwrap();
-    // Five seconds for each part, of which there are three; and a client that takes its time.
+    // The worker takes 5 s for each of three parts, and the client 20 s between them.
     let mut parts = lease.stream(b"ponder abc").unwrap();
     for letter in [b"a", b"b", b"c"] {
         assert_eq!(parts.next().await.unwrap().unwrap(), letter);
@@ -118,7 +122,7 @@ async fn the_timeout_applies_to_each_part() {
     end(&pool, &sim).await;
 }
 
-/// Waiting for a part can be given up and taken up again, and nothing is lost.
+/// A dropped wait for a part can be repeated, and no part is lost.
 #[tokio::test(start_paused = true)]
 async fn waiting_for_a_part_is_cancel_safe() {
     let sim = Sim::default();
@@ -139,8 +143,8 @@ async fn waiting_for_a_part_is_cancel_safe() {
     end(&pool, &sim).await;
 }
 
-/// C1: a part in answer to a call, a body in the end of a stream, an answer to something else, and a part after the end
-/// break the protocol, and the worker is replaced.
+/// C1: a part in reply to a call, an end of stream with a body, a frame of another kind, and a part
+/// after the end break the protocol, and the worker is replaced.
 #[tokio::test(start_paused = true)]
 async fn wrong_frames_in_a_stream_break_the_protocol() {
     let sim = Sim::default();
@@ -173,13 +177,13 @@ async fn wrong_frames_in_a_stream_break_the_protocol() {
     end(&pool, &sim).await;
 }
 
-/// C4: what a worker sent before it died still reaches a client that takes its time, and then its end does.
+/// C4: parts that a worker sent before it exited reach a slow client, and then the exit does.
 #[tokio::test(start_paused = true)]
 async fn parts_arrive_after_their_worker_exited() {
     let sim = Sim::default();
     let pool = pool(&sim, 1).build().unwrap();
     let mut lease = pool.checkout().await.unwrap();
-    // More than the pipe holds: the rest fits into it as soon as the host has read once.
+    // More than the pipe holds. The rest fits once the host has read for the first time.
     let letters = "abcdefgh".repeat(1000);
     let mut parts = lease.stream(format!("exit {letters}").as_bytes()).unwrap();
     sleep(Duration::from_secs(1)).await;
@@ -198,7 +202,7 @@ async fn parts_arrive_after_their_worker_exited() {
     end(&pool, &sim).await;
 }
 
-/// A Python generator is a stream: its items are the parts, and what it raises ends it.
+/// The items of a Python generator are the parts of a stream, and an exception ends it.
 #[tokio::test]
 async fn a_generator_is_a_stream() {
     let pool = hostile().size(1).max_frame(2048).build().unwrap();
@@ -206,7 +210,7 @@ async fn a_generator_is_a_stream() {
     let (parts, ended) = stream(&mut lease, "fill 3 2").await;
     assert_eq!((parts.as_str(), ended.is_ok()), ("bbbbbb", true));
     assert_eq!(lease.call(b"recall").await.unwrap(), b"0 1 2 closed");
-    // What is no iterator is one part.
+    // A result that is no iterator is one part.
     let (parts, ended) = stream(&mut lease, "many 3").await;
     assert_eq!((parts.as_str(), ended.is_ok()), ("mmm", true));
     let raised = |ended| match ended {
@@ -234,7 +238,7 @@ async fn a_generator_is_a_stream() {
     pool.shutdown().await;
 }
 
-/// With JSON, each item is a value of its own.
+/// With JSON, each part is one value.
 #[tokio::test]
 async fn a_part_can_be_json() {
     let target = Python::function("builtins:iter").json();
@@ -263,8 +267,8 @@ async fn a_part_can_be_json() {
     pool.shutdown().await;
 }
 
-/// A worker that is faster than its client waits in its write, however much there is to come: what it is ahead fits
-/// into a pipe and the buffer that the host reads into.
+/// A worker that is faster than its client blocks in its write: it is ahead by what fits into the
+/// pipe and the host's read buffer.
 #[tokio::test]
 async fn a_fast_worker_waits_for_a_slow_client() {
     const PART: usize = 1000;

@@ -1,6 +1,6 @@
 //! What does a rolling restart look like?
 //!
-//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
+//! The real driver on simulated ports: see `ostler_pool::testing::Sim`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,11 +14,11 @@ use tokio::time::sleep;
 
 use crate::rig::{end, pool, until};
 
-/// The time that one character stands for.
+/// The time for which one character stands.
 const TICK: Duration = Duration::from_millis(5);
 
-/// The picture in `docs/recycling.md` is what the driver does: four clients keep three workers busy while
-/// all three are replaced. `UPDATE=1` rewrites it.
+/// The picture in `docs/recycling.md` shows what the driver does: four clients keep three workers
+/// busy while all three are replaced. `UPDATE=1` rewrites it.
 #[tokio::test(start_paused = true)]
 async fn the_picture_of_a_rolling_restart_is_current() {
     let sim = Sim::new([Script::SlowStart; 9]);

@@ -1,6 +1,6 @@
-//! Does what is logged have the names that dashboards rely on?
+//! Do log events and spans have the names that dashboards rely on?
 //!
-//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
+//! The real driver on simulated ports: see `ostler_pool::testing::Sim`.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -20,7 +20,7 @@ use tracing::{Event, Metadata, Subscriber};
 use crate::resources::{isolated, modules};
 use crate::rig::{end, pool, until};
 
-/// Keeps what is logged: target, message or span's name, and fields.
+/// Records each event and span: target, message or name, and fields.
 #[derive(Clone, Debug, Default)]
 struct Log(Arc<Mutex<Vec<Line>>>);
 
@@ -66,7 +66,8 @@ impl Subscriber for Log {
     fn exit(&self, _: &Id) {}
 }
 
-/// Each worker has a span, each transition an event, and their fields have the names of the specification.
+/// Each worker has a span, each transition an event, and their fields have the names of the
+/// specification.
 #[tokio::test(start_paused = true)]
 async fn spans_and_events_have_stable_names() {
     let log = Log::default();
@@ -122,7 +123,8 @@ async fn spans_and_events_have_stable_names() {
     assert_eq!(of_the_first[..5], expected);
 }
 
-/// P7: a descriptor that every worker would inherit is named when the pool is built. The others are not.
+/// P7: building a pool logs each descriptor that every worker would inherit, and no other
+/// descriptor.
 #[test]
 fn an_inheritable_descriptor_is_logged() {
     if !isolated("tracing::an_inheritable_descriptor_is_logged") {

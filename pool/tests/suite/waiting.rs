@@ -1,6 +1,6 @@
 //! Is waiting for a worker fair, bounded and cancellable?
 //!
-//! The real driver on simulated ports. See `ostler_pool::testing::Sim`.
+//! The real driver on simulated ports: see `ostler_pool::testing::Sim`.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use crate::rig::{begin, end, pool, until};
 
-/// L7: clients are served in the order in which they came, and a lease goes straight to the next of them.
+/// L7: clients are served in FIFO order, and a returned lease goes to the first client in the
+/// queue.
 #[tokio::test(start_paused = true)]
 async fn clients_are_served_in_fifo_order() {
     let sim = Sim::default();
@@ -29,7 +30,7 @@ async fn clients_are_served_in_fifo_order() {
     }
     assert_eq!(pool.status().waiting, 3);
     drop(held);
-    // A newcomer does not overtake them, although it is polled before any of them.
+    // A new client does not overtake them, although it is polled first.
     let newcomer = client(3);
     let [a, b, c] = clients;
     tokio::join!(newcomer, c, b, a);
@@ -37,7 +38,8 @@ async fn clients_are_served_in_fifo_order() {
     end(&pool, &sim).await;
 }
 
-/// L6: a client that is cancelled in the queue, or with its lease already on the way, loses nobody's turn.
+/// L6: a client that is cancelled in the queue, or after its lease was granted, does not lose the
+/// lease for the others.
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_client_loses_no_lease() {
     let sim = Sim::default();
@@ -61,7 +63,8 @@ async fn a_cancelled_client_loses_no_lease() {
     end(&pool, &sim).await;
 }
 
-/// Backpressure: one client more than may wait is refused at once, and the error says what the pool looks like.
+/// Backpressure: one client more than `max_waiting` is rejected at once, and the error shows the
+/// state of the pool.
 #[tokio::test(start_paused = true)]
 async fn the_queue_has_a_bound_and_a_deadline() {
     let sim = Sim::default();
@@ -93,8 +96,8 @@ async fn the_queue_has_a_bound_and_a_deadline() {
     end(&pool, &sim).await;
 }
 
-/// L6, C2: clients on several threads that give up at any moment, in the queue and in the middle of calls, lose no
-/// worker and no turn, and leave nobody waiting.
+/// L6, C2: clients on several threads that are cancelled at any moment, in the queue and during
+/// calls, lose no worker and leave no client waiting.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_cancellations_lose_no_worker() {
     const CLIENTS: u64 = 16;
@@ -109,7 +112,8 @@ async fn many_cancellations_lose_no_worker() {
         let mut answered = 0;
         for call in 0..CALLS {
             let request = (client << 32 | call).to_be_bytes();
-            // Up to 127 us: some are over before they are queued, some in the queue, some in the call, some are not.
+            // 0 to 127 us: some calls are cancelled before they are queued, some in the queue, some
+            // while they run, and some complete.
             let patience = Duration::from_micros((client * 31 + call * 17) % 128);
             let outcome = tokio::time::timeout(patience, pool.call(&request)).await;
             if let Ok(reply) = outcome {

@@ -1,18 +1,18 @@
-"""A module that knows how it is, and can be told how to be."""
+"""A module whose `health` counts its calls, and fails when it was told to."""
 
-ailment = b""
-asked = 0
+failure = b""
+checks = 0
 
 
 def health():
-    global asked
-    asked += 1
-    if ailment:
-        raise OSError(ailment.decode())
+    global checks
+    checks += 1
+    if failure:
+        raise OSError(failure.decode())
 
 
-def ail(body):
-    """What `health` raises from here on; returns how often it has been asked."""
-    global ailment
-    ailment = body
-    return str(asked).encode()
+def set_failure(body):
+    """Sets what `health` raises from now on. Returns how often it was called."""
+    global failure
+    failure = body
+    return str(checks).encode()

@@ -3,19 +3,19 @@
 import os
 
 setups = 0
-maker = None
+setup_pid = None
 
 
 def setup():
-    global setups, maker
+    global setups, setup_pid
     setups += 1
-    maker = os.getpid()
+    setup_pid = os.getpid()
 
 
 def count(_):
     return str(setups).encode()
 
 
-def whose(_):
-    """Who ran the setup, this process's parent, this process, and how often."""
-    return f"{maker} {os.getppid()} {os.getpid()} {setups}".encode()
+def describe(_):
+    """Ids of the process that ran `setup`, the parent and this process; the number of setups."""
+    return f"{setup_pid} {os.getppid()} {os.getpid()} {setups}".encode()

@@ -1,4 +1,4 @@
-"""A module that cannot be forked once it was imported: its thread would be missing."""
+"""A module that starts a thread at its import. It cannot be forked: a fork has one thread."""
 
 import os
 import threading

@@ -1,10 +1,9 @@
-//! Are workers that a zygote forks like any others?
+//! Do workers that a zygote forks behave like spawned ones?
 
 use std::fs;
 use std::time::Duration;
 
-use ostler_pool::Rung;
-use ostler_pool::{Builder, CallError, ExitStatus, Pool, Python};
+use ostler_pool::{Builder, CallError, ExitStatus, Pool, Python, Rung};
 use rustix::process::Signal;
 
 use crate::resources::{is_alive, isolated, leaks_nothing, modules, scratch, until};
@@ -28,35 +27,38 @@ pub(crate) async fn ask(pool: &Pool, request: &str) -> String {
     String::from_utf8(pool.call(request.as_bytes()).await.unwrap()).unwrap()
 }
 
-/// The zygote's process id: the parent of a worker that it forked.
+/// The zygote's process id, which is the parent of a forked worker.
 pub(crate) async fn zygote_of(pool: &Pool) -> u32 {
     ask(pool, "parent").await.parse().unwrap()
 }
 
-/// `setup` has run once, in the zygote, and each worker has what it left to it.
+/// `setup` runs once, in the zygote, and each worker inherits its state.
 #[test]
 fn setup_runs_once_in_the_zygote() {
     if !isolated("zygote::setup_runs_once_in_the_zygote") {
         return;
     }
     leaks_nothing(async || {
-        let pool = built(zygote("with_setup:whose")).size(3).build().unwrap();
+        let pool = built(zygote("with_setup:describe"))
+            .size(3)
+            .build()
+            .unwrap();
         let mut leases = Vec::new();
         for _ in 0..3 {
             leases.push(pool.checkout().await.unwrap());
         }
-        let mut makers = Vec::new();
+        let mut setup_pids = Vec::new();
         for lease in &mut leases {
             let said = String::from_utf8(lease.call(b"").await.unwrap()).unwrap();
-            let [maker, parent, own, times] = said.split(' ').collect::<Vec<_>>()[..] else {
+            let [setup_pid, parent, own, times] = said.split(' ').collect::<Vec<_>>()[..] else {
                 panic!("{said}")
             };
-            assert_eq!((maker, times), (parent, "1"));
+            assert_eq!((setup_pid, times), (parent, "1"));
             assert_eq!(own, lease.pid().unwrap().to_string());
-            makers.push(maker.to_owned());
+            setup_pids.push(setup_pid.to_owned());
         }
-        makers.dedup();
-        assert_eq!(makers.len(), 1);
+        setup_pids.dedup();
+        assert_eq!(setup_pids.len(), 1);
         drop(leases);
         let report = pool.shutdown().await;
         for end in &report.workers {
@@ -68,7 +70,8 @@ fn setup_runs_once_in_the_zygote() {
     });
 }
 
-/// C4, P5: a killed worker fails its one call with its signal or its code, is reaped, and is replaced from the same zygote.
+/// C4, P5: a killed worker fails its one call with its signal or exit code, is reaped, and is
+/// replaced by the same zygote.
 #[test]
 fn a_killed_worker_is_forked_again() {
     if !isolated("zygote::a_killed_worker_is_forked_again") {
@@ -108,7 +111,7 @@ fn a_killed_worker_is_forked_again() {
     });
 }
 
-/// C1: a forked worker is interrupted like any other, and kept.
+/// C1: a forked worker ends a cancelled call, and is kept.
 #[tokio::test]
 async fn a_forked_worker_is_interrupted() {
     let python = zygote("hostile:run");
@@ -124,7 +127,7 @@ async fn a_forked_worker_is_interrupted() {
     assert_eq!(pool.shutdown().await.counters.opened, 1);
 }
 
-/// P3, P4: the group of a forked worker ends with it, whatever it started, and so does its daemon.
+/// P3, P4: the group of a forked worker ends with it, and so does a daemon that it started.
 #[tokio::test]
 async fn a_forked_worker_ends_with_its_group() {
     let pool = built(zygote("hostile:run")).size(1).build().unwrap();
@@ -145,7 +148,7 @@ async fn a_forked_worker_ends_with_its_group() {
     assert_eq!(report.workers[0].escaped, 1);
 }
 
-/// P11: one that ignores everything is killed like any other.
+/// P11: a forked worker that ignores the end of its input and `SIGTERM` is killed.
 #[tokio::test]
 async fn an_immortal_forked_worker_is_killed() {
     let moment = Duration::from_millis(50);
@@ -163,7 +166,8 @@ async fn an_immortal_forked_worker_is_killed() {
     );
 }
 
-/// P7: a forked worker holds its three pipes and nothing of its siblings, its zygote or its host.
+/// P7: a forked worker holds its three pipes and no descriptor of its siblings, its zygote or its
+/// host.
 #[tokio::test]
 async fn a_forked_worker_holds_its_own_descriptors() {
     let pool = built(zygote("hostile:run")).size(3).build().unwrap();
@@ -189,7 +193,7 @@ async fn a_forked_worker_holds_its_own_descriptors() {
     pool.shutdown().await;
 }
 
-/// P5: a process that has left a forked worker without starting a program ends with the pool.
+/// P5: a daemon that a forked worker forked, without running another program, ends with the pool.
 #[tokio::test]
 async fn a_forked_daemon_ends_with_the_pool() {
     let pool = built(zygote("hostile:run")).build().unwrap();
@@ -199,7 +203,7 @@ async fn a_forked_daemon_ends_with_the_pool() {
     assert!(!is_alive(daemon));
 }
 
-/// A zygote that cannot be one, because of a thread, leaves the pool as it would be without.
+/// A module that has started a thread cannot be forked: the pool spawns its workers instead.
 #[tokio::test]
 async fn a_module_with_a_thread_is_not_forked() {
     let pool = built(zygote("with_thread:parent")).size(1).build().unwrap();
@@ -207,7 +211,7 @@ async fn a_module_with_a_thread_is_not_forked() {
     pool.shutdown().await;
 }
 
-/// What is wrong with a module is told by the worker that is spawned in its place.
+/// If a module fails in the zygote, the worker that is spawned instead reports the error.
 #[tokio::test]
 async fn a_zygote_that_cannot_start_hides_no_error() {
     let pool = built(zygote("broken_setup:function"))

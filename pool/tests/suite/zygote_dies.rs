@@ -1,4 +1,4 @@
-//! Is a pool none the worse when its zygote dies, is stopped, or outlives its host?
+//! Does a pool work on when its zygote dies or is stopped, and does the zygote end with its host?
 
 use std::time::Duration;
 use std::{env, fs};
@@ -11,8 +11,8 @@ use crate::resources::{Resources, is_alive, isolated, leaks_nothing, scratch, un
 use crate::rig::{self, signal};
 use crate::zygote::{ask, built, zygote, zygote_of};
 
-/// A zygote that dies costs no worker and no call: what it forked serves on, what starts meanwhile is spawned, and the next
-/// zygote forks again. Of the orphans, groups and all, nothing is left either.
+/// A dead zygote costs no worker and no call. Its workers serve on, new ones are spawned until the
+/// next zygote forks them, and the orphaned workers end with their groups.
 #[test]
 fn a_dead_zygote_is_replaced() {
     if !isolated("zygote_dies::a_dead_zygote_is_replaced") {
@@ -25,7 +25,7 @@ fn a_dead_zygote_is_replaced() {
         let grandchild: u32 = ask(&pool, "grandchild").await.parse().unwrap();
         signal(first, Signal::KILL);
         until("the zygote's end", || !is_alive(first));
-        // Both were forked by it, and both serve.
+        // The dead zygote forked both, and both still serve.
         let before = pool.status();
         let mut leases = [
             pool.checkout().await.unwrap(),
@@ -47,7 +47,7 @@ fn a_dead_zygote_is_replaced() {
             }
         }
         until("the orphans' end", || !is_alive(grandchild));
-        // Sooner or later, workers are forked again.
+        // Workers are forked again once the next zygote is ready.
         let me = std::process::id().to_string();
         loop {
             let mut lease = pool.checkout().await.unwrap();
@@ -62,7 +62,8 @@ fn a_dead_zygote_is_replaced() {
     });
 }
 
-/// C4, L4: clients, kills of workers and kills of the zygote itself: each call has its one outcome, and nothing is left.
+/// C4, L4: while clients call, workers and the zygote are killed. Each call has exactly one
+/// outcome, and nothing leaks.
 #[test]
 fn kills_of_zygote_and_workers_leak_nothing() {
     if !isolated("zygote_dies::kills_of_zygote_and_workers_leak_nothing") {
@@ -86,7 +87,7 @@ fn kills_of_zygote_and_workers_leak_nothing() {
                     0 => {
                         signal(lease.pid().unwrap(), Signal::KILL);
                         match lease.call(request.as_bytes()).await {
-                            // Of one whose zygote was killed, nobody knows.
+                            // The status is unknown if the zygote was killed as well.
                             Err(CallError::WorkerExited { exit, .. }) => assert!(
                                 [ExitStatus::Signal(9), ExitStatus::Unknown].contains(&exit.status)
                             ),
@@ -97,7 +98,8 @@ fn kills_of_zygote_and_workers_leak_nothing() {
                     5 if client == 0 => {
                         let parent = lease.call(b"parent").await.unwrap();
                         let parent: u32 = String::from_utf8(parent).unwrap().parse().unwrap();
-                        // Its own, or by now the one that inherited the orphan.
+                        // If the zygote is dead, the parent is the process that adopted the worker:
+                        // do not kill that.
                         let children = Resources::snapshot().children;
                         if parent != me && children.iter().any(|child| child.pid == parent) {
                             signal(parent, Signal::KILL);
@@ -120,7 +122,7 @@ fn kills_of_zygote_and_workers_leak_nothing() {
     });
 }
 
-/// L5: a worker that a stopped zygote forks when nobody waits for it any more ends at once, and is reaped.
+/// L5: a worker that a stopped zygote forks after its start timed out ends at once, and is reaped.
 #[test]
 fn a_late_fork_leaks_nothing() {
     if !isolated("zygote_dies::a_late_fork_leaks_nothing") {
@@ -139,9 +141,9 @@ fn a_late_fork_leaks_nothing() {
             children.unwrap().split_whitespace().count()
         };
         signal(zygote_pid, Signal::STOP);
-        let given_up = pool.status().counters.released;
+        let released = pool.status().counters.released;
         pool.resize(2).unwrap();
-        rig::until(&pool, |status| status.counters.released > given_up).await;
+        rig::until(&pool, |status| status.counters.released > released).await;
         signal(zygote_pid, Signal::CONT);
         rig::until(&pool, |status| status.serving() == 2).await;
         until("the end of the late ones", || forked() == 2);
@@ -150,7 +152,7 @@ fn a_late_fork_leaks_nothing() {
     });
 }
 
-/// P14: what a zygote forked ends with its host, and so does the zygote.
+/// P14: a zygote and its workers end with their host.
 #[test]
 fn a_zygote_ends_with_its_host() {
     const ROLE: &str = "OSTLER_TEST_ZYGOTE_HOST";
@@ -183,13 +185,14 @@ fn a_zygote_ends_with_its_host() {
     until("the end of both", || !pids.iter().any(|&pid| is_alive(pid)));
 }
 
-/// P5: a pool that is dropped with its runtime leaves neither its zygote nor what that forked.
+/// P5: a pool that is dropped with its runtime leaves neither its zygote nor a worker.
 #[test]
 fn a_dropped_pool_leaves_no_zygote() {
     if !isolated("zygote_dies::a_dropped_pool_leaves_no_zygote") {
         return;
     }
-    // With its signals, which other crates' features switch on, tokio keeps two sockets from the first runtime on.
+    // If other crates enable tokio's signal support, the first runtime opens two sockets that stay
+    // open.
     drop(Runtime::new().unwrap());
     let before = Resources::snapshot();
     let runtime = Runtime::new().unwrap();
@@ -206,6 +209,6 @@ fn a_dropped_pool_leaves_no_zygote() {
     });
     drop(runtime);
     drop(pool);
-    // Each of them leads a group.
+    // Each of these leads a process group.
     before.assert_no_leaks(&pids);
 }

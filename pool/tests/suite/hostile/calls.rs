@@ -1,4 +1,5 @@
-//! Workers that misbehave in a call: it has exactly one outcome, and no other call has to do with it.
+//! Workers that misbehave in a call: the call has exactly one outcome, and other calls are not
+//! affected.
 
 use std::time::Duration;
 
@@ -13,18 +14,19 @@ fn unchanged(builder: Builder) -> Builder {
     builder
 }
 
-/// Long enough for a good worker on a busy machine to answer.
+/// Long enough for a good worker to answer on a busy machine.
 fn short_timeout(builder: Builder) -> Builder {
     builder.call_timeout(Duration::from_secs(1))
 }
 
-/// One request, and what the pool then says of it: counted as one worker that exited, or one that was stopped.
+/// Makes one call, checks its outcome, and checks that the pool counted one exited or one faulted
+/// worker.
 fn outcome(name: &str, options: fn(Builder) -> Builder, request: &str, expected: Expected<'_>) {
     with_hostile_worker(name, "good", options, async |pool| {
         let result = pool.call(request).await;
         expected.check(result);
         if matches!(expected, Expected::LastReply(_)) {
-            // The answer comes before the exit, and the worker may be leased in between.
+            // The reply comes before the exit, and the worker may be leased again in between.
             until(&pool.inner, |status| status.counters.exited == 1).await;
         }
         let counters = pool.shut_down().await.counters;
@@ -41,13 +43,13 @@ fn outcome(name: &str, options: fn(Builder) -> Builder, request: &str, expected:
 enum Expected<'a> {
     /// `WorkerExited`, with a status and with the end of stderr.
     Exits(ExitStatus, &'a str),
-    /// `Protocol`, with what the worker did, and whether it can have seen the whole request.
+    /// `Protocol`, with what the worker did, and whether the request was written.
     Breaks(&'a str, bool),
     /// `TimedOut`, with the request written.
     TimesOut,
-    /// The reply, from a worker that is given to nobody afterwards.
+    /// A reply. The worker is not leased again.
     Reply(&'a [u8]),
-    /// The reply, from a worker that has then exited.
+    /// A reply, after which the worker exits.
     LastReply(&'a [u8]),
 }
 
@@ -92,14 +94,14 @@ impl Expected<'_> {
     }
 }
 
-/// C4: a worker that exits without an answer fails its one call.
+/// C4: a worker that exits without a reply fails its one call.
 #[test]
 fn exits() {
     let gone = Expected::Exits(ExitStatus::Code(3), "the last words\n");
     outcome("calls::exits", unchanged, "exit 3", gone);
 }
 
-/// C4: half an answer is none.
+/// C4: a partial reply fails the call.
 #[test]
 fn exits_in_the_middle_of_a_reply() {
     let name = "calls::exits_in_the_middle_of_a_reply";
@@ -107,7 +109,7 @@ fn exits_in_the_middle_of_a_reply() {
     outcome(name, unchanged, "exit_partial 5", gone);
 }
 
-/// C4: an answer that was whole before the exit counts, and the exit is nobody's error.
+/// C4: a complete reply before the exit counts, and the exit fails no call.
 #[test]
 fn exits_after_its_reply() {
     outcome(
@@ -118,7 +120,7 @@ fn exits_after_its_reply() {
     );
 }
 
-/// P3: an exit shows though grandchildren hold the pipes.
+/// P3: the exit of a worker is noticed although grandchildren hold its pipes.
 #[test]
 fn leaves_grandchildren_that_hold_its_output() {
     let name = "calls::leaves_grandchildren_that_hold_its_output";
@@ -126,14 +128,15 @@ fn leaves_grandchildren_that_hold_its_output() {
     outcome(name, unchanged, "grandchildren", gone);
 }
 
-/// C4: a worker that is ended for its size, as the kernel does when memory runs out, says which signal it was.
+/// C4: the error of a worker that was killed, as the kernel does when memory runs out, names the
+/// signal.
 #[test]
 fn is_killed_while_huge() {
     let gone = Expected::Exits(ExitStatus::Signal(9), "");
     outcome("calls::is_killed_while_huge", unchanged, "huge 128", gone);
 }
 
-/// C1: a worker that is stopped in a call has the call's deadline, and then the kill that no stopped process escapes.
+/// C1: a call to a worker that was stopped by `SIGSTOP` times out, and the worker is killed.
 #[test]
 fn hangs_under_a_stop_signal() {
     outcome(
@@ -144,20 +147,20 @@ fn hangs_under_a_stop_signal() {
     );
 }
 
-/// P2: so has one that spins.
+/// P2: a call to a worker that spins times out.
 #[test]
 fn spins() {
     outcome("calls::spins", short_timeout, "spin", Expected::TimesOut);
 }
 
-/// P8: so has one that never stops writing to stderr, which keeps nobody from stopping it.
+/// P8: a call to a worker that writes to stderr without end times out, and the worker is stopped.
 #[test]
 fn floods_stderr_for_ever() {
     let name = "calls::floods_stderr_for_ever";
     outcome(name, short_timeout, "flood_for_ever", Expected::TimesOut);
 }
 
-/// P3: a worker that closes its output and lives cannot answer any more.
+/// P3: a worker that closes its output and keeps running fails its call at once.
 #[test]
 fn closes_its_output() {
     let says = "it closed its output and kept running";
@@ -169,7 +172,7 @@ fn closes_its_output() {
     );
 }
 
-/// P13: bytes that are no frame are the end of a worker.
+/// P13: bytes that are no frame break the protocol.
 #[test]
 fn writes_garbage() {
     let says = "it sent a frame of 4294504938 bytes, and `max_frame` is 67108864";
@@ -181,7 +184,7 @@ fn writes_garbage() {
     );
 }
 
-/// P13: so is the claim of 4 GiB.
+/// P13: a length prefix of 4 GiB breaks the protocol.
 #[test]
 fn claims_a_frame_of_4_gib() {
     let says = "it sent a frame of 4294967295 bytes, and `max_frame` is 67108864";
@@ -194,7 +197,7 @@ fn claims_a_frame_of_4_gib() {
     );
 }
 
-/// P13: so is the claim of less than a frame's head.
+/// P13: a frame that is shorter than its header breaks the protocol.
 #[test]
 fn claims_a_frame_of_3_bytes() {
     let says = "it sent a frame of 3 bytes, too short for a kind and an id";
@@ -202,14 +205,14 @@ fn claims_a_frame_of_3_bytes() {
     outcome(name, unchanged, "claim 3", Expected::Breaks(says, true));
 }
 
-/// P13: a claim within the limit that is never made good has the call's deadline.
+/// P13: a call whose reply has an allowed length and never arrives times out.
 #[test]
 fn claims_a_frame_that_never_comes() {
     let name = "calls::claims_a_frame_that_never_comes";
     outcome(name, short_timeout, "claim 67108864", Expected::TimesOut);
 }
 
-/// C1: a worker that answers twice at once has answered; nobody is given it again.
+/// C1: the first of two replies completes the call, and the worker is not leased again.
 #[test]
 fn answers_twice() {
     outcome(
@@ -220,7 +223,7 @@ fn answers_twice() {
     );
 }
 
-/// C1: an answer to a request that was not asked is fatal to the worker.
+/// C1: a reply with the id of an earlier request breaks the protocol.
 #[test]
 fn answers_with_an_old_id() {
     let says = "it answered request 0, which is not under way";
@@ -232,7 +235,8 @@ fn answers_with_an_old_id() {
     );
 }
 
-/// P9: what a worker prints to its output before it answers is no frame: `50% ` is 892349728 bytes.
+/// P9: output that is printed before the reply is no frame and breaks the protocol. `50% ` is a
+/// length of 892,347,680 bytes.
 #[test]
 fn prints_before_its_reply() {
     let says = "it sent a frame of 892347680 bytes, and `max_frame` is 67108864";
@@ -244,7 +248,7 @@ fn prints_before_its_reply() {
     );
 }
 
-/// C3: an error that cannot be read is no answer.
+/// C3: an error that cannot be decoded breaks the protocol.
 #[test]
 fn answers_with_an_unreadable_error() {
     let says = "it sent an error that cannot be decoded";
@@ -257,7 +261,7 @@ fn answers_with_an_unreadable_error() {
     );
 }
 
-/// C1: nor is a frame of another kind.
+/// C1: a reply of the wrong kind breaks the protocol.
 #[test]
 fn answers_with_another_kind() {
     let says = "it answered with a frame of kind 128, which does not answer the request";
@@ -265,7 +269,7 @@ fn answers_with_another_kind() {
     outcome(name, unchanged, "other_kind", Expected::Breaks(says, true));
 }
 
-/// C5: nor is an answer to a request that the worker has not read.
+/// C5: a reply to a request that the worker has not read breaks the protocol.
 #[test]
 fn answers_before_it_has_read_the_request() {
     let says = "it answered before it had read the request";
@@ -274,7 +278,7 @@ fn answers_before_it_has_read_the_request() {
     outcome(name, unchanged, &request, Expected::Breaks(says, false));
 }
 
-/// An answer is one however it arrives, and the worker goes on serving.
+/// A reply that arrives one byte at a time is complete, and the worker serves on.
 #[test]
 fn answers_a_byte_at_a_time() {
     with_hostile_worker(
@@ -288,7 +292,7 @@ fn answers_a_byte_at_a_time() {
     );
 }
 
-/// P8: tens of megabytes on stderr without a newline hold up neither the worker nor the host.
+/// P8: 32 MiB on stderr without a newline block neither the worker nor the host.
 #[test]
 fn floods_stderr() {
     with_hostile_worker("calls::floods_stderr", "good", unchanged, async |pool| {
@@ -297,14 +301,14 @@ fn floods_stderr() {
     });
 }
 
-/// No worker was lost.
+/// Shuts down, and checks that no worker was lost.
 async fn assert_no_worker_was_lost(pool: &HostilePool) {
     let counters = pool.shut_down().await.counters;
     let counted = (counters.opened, counters.exited, counters.faulted);
     assert_eq!(counted, (2, 0, 0));
 }
 
-/// C1: the second answer to a request is never taken for the first one to the next.
+/// C1: a second reply to a request is not taken for the reply to the next request.
 #[test]
 fn answers_the_last_request_again() {
     let name = "calls::answers_the_last_request_again";
@@ -315,12 +319,12 @@ fn answers_the_last_request_again() {
     );
 }
 
-/// C1, P9: what is printed after an answer is not taken for the next one.
+/// C1, P9: output that is printed after a reply is not taken for the next reply.
 #[test]
 fn prints_after_its_reply() {
     let name = "calls::prints_after_its_reply";
     with_hostile_worker(name, "good", unchanged, async |pool| {
-        // The print comes with the answer or after it, while the worker is idle.
+        // The output arrives with the reply or later, while the worker is idle.
         let mut lease = pool.lease().await;
         assert_eq!(lease.call(b"print_after").await.unwrap(), b"done");
         let says = "it sent a frame of 1685024357 bytes, and `max_frame` is 67108864";
@@ -328,7 +332,7 @@ fn prints_after_its_reply() {
     });
 }
 
-/// C1: neither is a second answer to the handshake.
+/// C1: a second answer to the handshake is not taken for a reply.
 #[test]
 fn is_ready_twice() {
     with_hostile_worker(
@@ -347,7 +351,7 @@ fn is_ready_twice() {
     );
 }
 
-/// One call that is answered, and the next one on the same worker, which is told what the worker did.
+/// Makes a call that succeeds, and a second one on the same lease, which fails with `says`.
 fn next_call_fails(name: &str, request: &str, says: &str) {
     with_hostile_worker(name, "good", unchanged, async |pool| {
         let mut lease = pool.lease().await;
@@ -358,7 +362,8 @@ fn next_call_fails(name: &str, request: &str, says: &str) {
     });
 }
 
-/// C5: a worker that has closed its input answers nothing more, which is told at once, and cannot have seen the request.
+/// C5: a worker that has closed its input fails the next call at once, and the error says that the
+/// request was not written.
 #[test]
 fn closes_its_input() {
     with_hostile_worker("calls::closes_its_input", "good", unchanged, async |pool| {

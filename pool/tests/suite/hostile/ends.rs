@@ -1,11 +1,10 @@
-//! Workers that do not want to end: the ladder has the last word, whatever they leave behind.
+//! Workers that resist their end: the stop ladder ends them and everything that they started.
 
 use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::net::UnixListener;
 
-use ostler_pool::Rung;
-use ostler_pool::{Builder, ExitStatus, ShutdownReport};
+use ostler_pool::{Builder, ExitStatus, Rung, ShutdownReport};
 
 use super::with_hostile_worker;
 use crate::resources::is_alive;
@@ -14,7 +13,8 @@ fn unchanged(builder: Builder) -> Builder {
     builder
 }
 
-/// One request, which is answered, and how the worker that was asked ends in the shutdown.
+/// Makes the requests on one worker, which answers them, and checks how that worker ends in the
+/// shutdown.
 fn ends(name: &str, requests: &[&str], rung: Rung, status: ExitStatus) {
     with_hostile_worker(name, "good", unchanged, async |pool| {
         let mut lease = pool.lease().await;
@@ -29,14 +29,14 @@ fn ends(name: &str, requests: &[&str], rung: Rung, status: ExitStatus) {
     });
 }
 
-/// P11: a worker that ignores the end of its input is ended by `SIGTERM`.
+/// P11: `SIGTERM` ends a worker that ignores the end of its input.
 #[test]
 fn ignores_the_end_of_its_input() {
     let name = "ends::ignores_the_end_of_its_input";
     ends(name, &["ignore_end"], Rung::Term, ExitStatus::Signal(15));
 }
 
-/// P11: one that ignores that as well is killed.
+/// P11: `SIGKILL` ends a worker that also ignores `SIGTERM`.
 #[test]
 fn ignores_the_end_of_its_input_and_term() {
     let name = "ends::ignores_the_end_of_its_input_and_term";
@@ -44,19 +44,20 @@ fn ignores_the_end_of_its_input_and_term() {
     ends(name, &requests, Rung::Kill, ExitStatus::Signal(9));
 }
 
-/// P3, P11: one that answers each `SIGTERM` with a new process is killed with all of them.
+/// P3, P11: a worker that forks at each `SIGTERM` is killed with all its children.
 #[test]
 fn forks_on_sigterm() {
     let name = "ends::forks_on_sigterm";
     ends(name, &["fork_on_term"], Rung::Kill, ExitStatus::Signal(9));
 }
 
-/// P4: a process that forks and exits again and again is caught with its group.
+/// P4: a process that forks and exits repeatedly is killed with its group.
 #[test]
 fn leaves_a_chain_of_forks() {
     let name = "ends::leaves_a_chain_of_forks";
     with_hostile_worker(name, "good", unchanged, async |pool| {
-        // It is too quick to be seen in /proc. Its end is that of the connection which it holds.
+        // The process forks too fast for `/proc`. All its copies hold one connection, which closes
+        // when the last of them ends.
         let path = pool.marker.with_extension("socket");
         let listener = UnixListener::bind(&path).unwrap();
         let request = format!("fork_chain {}", path.display());
@@ -73,14 +74,14 @@ fn leaves_a_chain_of_forks() {
     });
 }
 
-/// P4: a worker that moves to the group of its child is found and ended there, and its child with it.
+/// P4: a worker that moved to its child's group is found and terminated there, and so is the child.
 #[test]
 fn leaves_its_group() {
     let name = "ends::leaves_its_group";
     ends(name, &["leave_group"], Rung::Term, ExitStatus::Signal(15));
 }
 
-/// A process that forked twice and made itself a session is ended with its worker.
+/// A process that forked twice and created a session of its own ends with its worker.
 #[test]
 fn escapes_into_a_session_of_its_own() {
     let name = "ends::escapes_into_a_session_of_its_own";

@@ -1,8 +1,10 @@
-/* What a worker does that Python cannot: dies of a bad pointer, is traced, ends its first thread, never stops to take a breath.
+/* A worker that misbehaves as Python cannot: it crashes with a segmentation fault, is traced, ends
+ * its first thread, or writes to stderr without end.
  *
  *     hostile START MARKER
  *
- * As hostile.py: the one that creates MARKER starts as START says, and later ones are good. Each request is a verb. */
+ * As hostile.py: the worker that creates MARKER starts as START says, and later ones are good. Each
+ * request is a verb. */
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -34,12 +36,12 @@ static void answer(uint8_t kind, uint32_t id, const void *body, uint32_t size) {
     uint32_t length = htonl(5 + size);
     memcpy(frame, &length, 4);
     frame[4] = kind;
-    memcpy(frame + 5, &id, 4); /* As it came, in the order of the network. */
+    memcpy(frame + 5, &id, 4); /* Unchanged, in network byte order. */
     memcpy(frame + 9, body, size);
     if (write(1, frame, 9 + size) < 0) _exit(1);
 }
 
-/* Leaves behind a process that traces this one, in the same group, and waits until it does. */
+/* Forks a process of the same group that traces this one, and waits until it does. */
 static void be_traced_by_a_child(void) {
     int traced[2];
     if (pipe(traced) < 0) _exit(77);
@@ -75,7 +77,7 @@ static void act(const char *verb, uint32_t id) {
     } else if (strcmp(verb, "flood_for_ever") == 0) {
         static char noise[1 << 16];
         memset(noise, 'x', sizeof noise);
-        /* With company, so that the pipe is full again before it has been read. */
+        /* Two more processes write, so that the pipe fills faster than it is read. */
         for (int more = 0; more < 2; more++)
             if (fork() == 0) break;
         while (write(2, noise, sizeof noise) > 0) {}
@@ -112,12 +114,13 @@ static void serve(void) {
 
 int main(int count, char **args) {
     if (count != 3) return 64;
-    int marker = strcmp(args[1], "good") == 0 ? -1 : open(args[2], O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+    int flags = O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC;
+    int marker = strcmp(args[1], "good") == 0 ? -1 : open(args[2], flags, 0600);
     if (marker >= 0) {
         dprintf(marker, "%d", getpid());
         close(marker);
         if (strcmp(args[1], "traced") == 0) {
-            /* From here on the host is this process's debugger, and does not know. */
+            /* From here on the host traces this process, without knowing it. */
             ptrace(PTRACE_TRACEME, 0, 0, 0);
             raise(SIGSTOP);
         }

@@ -1,10 +1,10 @@
-"""A worker that does what no worker should. It writes its frames itself, so that it can write them wrongly.
+"""A worker that misbehaves. It writes its frames itself, so that it can write wrong ones.
 
     hostile.py START MARKER
 
-START is what it does instead of answering the handshake, or `good`. It does so if it is the one that creates the file
-MARKER, and leaves its process id there; whoever comes later is good. From then on each request is a verb and its
-arguments.
+START is what the first worker does instead of answering the handshake, or `good`. The first worker
+creates the file MARKER and writes its process id to it; later workers find it and answer correctly.
+After the start, each request is a verb and its arguments.
 """
 
 import os
@@ -43,7 +43,7 @@ def die(code, words):
 
 
 def child(run):
-    """The id of a child that runs the function and exits."""
+    """Forks a child that runs the function and exits. Returns its id."""
     pid = os.fork()
     if pid == 0:
         run()
@@ -58,7 +58,7 @@ def linger():
 NOISE = bytes((255 - 7 * number) % 256 for number in range(100_000))
 
 
-# What it does in place of the answer to the handshake, which it has read.
+# Starts: what the worker does instead of answering the handshake, after it has read it.
 
 
 def start_mute():
@@ -80,7 +80,7 @@ def start_exit_zero():
 
 def start_grandchild():
     child(linger)
-    die(5, "left somebody\n")
+    die(5, "left a child\n")
 
 
 def start_garbage():
@@ -102,7 +102,7 @@ def start_other_version():
     linger()
 
 
-# The same, before it has read anything.
+# Starts that act before the worker has read anything.
 
 
 def before_early():
@@ -119,7 +119,8 @@ def before_deaf():
     linger()
 
 
-# What it does at a request. What is returned is the reply; `None`: there is none, or it has been written.
+# Verbs of requests. The return value is the reply; `None` means that none is sent, or that it was
+# written already.
 
 
 def do_pid(_, __):
@@ -160,26 +161,29 @@ def do_ignore_term(_, __):
 
 
 def do_ignore_end(_, __):
-    """From here on, the end of the input is no reason to leave."""
+    """From now on, the worker ignores the end of its input."""
     sys.exit = lambda _: linger()
     return b"ignored"
 
 
 def do_grandchildren(_, __):
-    """Leaves processes behind that hold the pipes."""
+    """Leaves processes that hold the pipes, and exits."""
     for _ in range(3):
         child(linger)
     die(4, "orphaned\n")
 
 
 def do_fork_on_term(_, __):
-    """Whoever is asked to leave brings one more."""
+    """Forks at each SIGTERM, and ignores the end of the input."""
     signal.signal(signal.SIGTERM, lambda *_: child(linger))
     return do_ignore_end(_, __)
 
 
 def do_fork_chain(_, path):
-    """Leaves behind a process that is never the same for long. What all of them hold is a connection to the path."""
+    """Leaves a process that forks and exits repeatedly, for 60 s.
+
+    All copies hold one connection to the socket at the path.
+    """
     line = socket.socket(socket.AF_UNIX)
     line.connect(path.decode())
 
@@ -194,19 +198,19 @@ def do_fork_chain(_, path):
 
 
 def do_escape(_, __):
-    """Leaves behind a process of another session, and so of another group, whose parent is gone."""
-    told, tell = os.pipe()
+    """Leaves an orphan in another session, and so in another group."""
+    reader, writer = os.pipe()
 
     def between():
         os.setsid()
-        write(str(child(linger)).encode(), to=tell)
+        write(str(child(linger)).encode(), to=writer)
 
     os.waitpid(child(between), 0)
-    return os.read(told, 100)
+    return os.read(reader, 100)
 
 
 def do_leave_group(_, __):
-    """Moves to the group of a child, so that its own is empty."""
+    """Moves to the group of a child, so that the original group is empty."""
     other = child(linger)
     os.setpgid(other, other)
     os.setpgid(0, other)
@@ -244,7 +248,7 @@ def do_old_id(request, _):
 
 
 def do_again(request, _):
-    """Answers now, and again once it is asked the next thing."""
+    """Replies, and replies to the same request again when the next one arrives."""
     write(frame(REPLY, request, b"once"))
     read(9)
     write(frame(REPLY, request, b"twice"))
@@ -263,14 +267,14 @@ def do_close_stdout(_, __):
 
 
 def do_close_stdin(_, __):
-    """Answers, and hears nothing from then on."""
+    """Closes its input and replies. It reads nothing from then on."""
     os.close(0)
     globals()["read"] = lambda _: linger()
     return b"deaf"
 
 
 def do_huge(_, mib):
-    """As big as one that is ended for it: by a signal that it cannot see coming."""
+    """Allocates memory and is killed, as when the kernel runs out of memory."""
     hoard = b"x" * (int(mib) << 20)
     os.kill(os.getpid(), signal.SIGKILL if hoard else 0)
 
@@ -306,7 +310,7 @@ def serve():
         if kind == PING:
             write(frame(PONG, request))
             continue
-        # The verb is in the first part, and some have had enough then.
+        # The verb is at the beginning. `early_reply` replies without reading the rest.
         first = read(min(length - 5, 64))
         verb, _, argument = first.partition(b" ")
         if verb != b"early_reply":

@@ -1,7 +1,8 @@
-//! Does the pool survive a worker that does what no worker should?
+//! Does the pool survive a worker that misbehaves?
 //!
-//! Each test lets one worker misbehave in one way, says what becomes of the start or call concerned, and ends with the same
-//! count: the pool is back at its size, every worker answers, and nothing is left after the shutdown.
+//! In each test, one worker misbehaves in one way. The test states the outcome of the affected
+//! start or call. Then the pool must be back at its size, every worker must answer, and the
+//! shutdown must leak nothing.
 
 mod calls;
 mod ends;
@@ -22,23 +23,25 @@ use tokio::runtime;
 use crate::resources::{Resources, is_alive, isolated, modules, scratch};
 use crate::rig::{interpreter, until};
 
-/// How many workers a pool of the hostile has.
+/// Workers in a pool.
 const SIZE: usize = 2;
 
-/// What every process that a test has to do with is known by.
+/// A variable in the environment of every process of a test.
 const TAG: &str = "OSTLER_TEST_HOSTILE";
 
-/// A pool and all that is known of its processes.
+/// A pool with a hostile worker, and what is known of its processes.
 struct HostilePool {
     inner: Pool,
-    /// The workers that were seen, each the leader of a group.
+    /// Process ids of the workers that were seen. Each leads a process group.
     leaders: RefCell<BTreeSet<u32>>,
-    /// The file that tells the first worker from those that come later: its process id.
+    /// A file that the first worker creates and writes its process id to. Later workers find it and
+    /// behave.
     marker: PathBuf,
     ended: Cell<bool>,
 }
 
-/// Runs a test on a pool of hand-written workers, the first of which starts as `start` says; then counts what is left.
+/// Runs a test on a pool of `hostile.py` workers, the first of which starts as `start` says. Then
+/// shuts down and checks that nothing leaked.
 ///
 /// `name` is the test's path below this module, as `cargo test` prints it.
 fn with_hostile_worker(
@@ -71,7 +74,7 @@ fn with_program(
     let moment = Duration::from_millis(50);
     let marker = scratch("hostile");
     let program = program(&marker).env(TAG, &me);
-    // One thread for everything: a task that does not give way is felt by all others.
+    // One thread, so that a task that does not yield delays all others and fails the test.
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -96,7 +99,7 @@ fn with_program(
         test(&pool).await;
         pool.finish().await.into_iter().collect()
     });
-    // No waiting for the workers: the report came after the last of their groups was empty.
+    // Checked without waiting: the shutdown reports only after every process group is empty.
     let leaks = before.leaks(&leaders);
     assert!(leaks.members.is_empty(), "left behind:\n{leaks}");
     let tagged = Process::with_env(&format!("{TAG}={me}"));
@@ -106,34 +109,34 @@ fn with_program(
 }
 
 impl HostilePool {
-    /// A worker, whose process is remembered.
+    /// Leases a worker, and remembers its process.
     async fn lease(&self) -> Lease {
         let lease = self.inner.checkout().await.unwrap();
         self.leaders.borrow_mut().extend(lease.pid());
         lease
     }
 
-    /// One call, on any worker, which is then let go.
+    /// Makes one call on any worker.
     async fn call(&self, request: &str) -> Result<Vec<u8>, CallError> {
         self.lease().await.call(request.as_bytes()).await
     }
 
-    /// How the start failed that did. There must have been one.
+    /// The error of the failed start. One must have failed.
     async fn failed_start(&self) -> StartError {
         until(&self.inner, |status| status.last_failure.is_some()).await;
-        // On a busy machine another one may have failed before it, for want of time.
+        // On a busy machine, another start may have timed out first.
         let first = || fs::read_to_string(&self.marker).ok()?.parse::<u32>().ok();
         until(&self.inner, |_| first().is_some()).await;
         self.leaders.borrow_mut().extend(first());
         self.inner.status().last_failure.unwrap()
     }
 
-    /// Waits until the process of a worker is gone.
+    /// Waits until a worker's process has ended.
     async fn wait_until_gone(&self, worker: u32) {
         until(&self.inner, |_| !is_alive(worker)).await;
     }
 
-    /// Checks that as many workers serve as are to, and that each of them answers.
+    /// Checks that all workers serve and answer.
     async fn assert_at_size(&self) {
         until(&self.inner, |status| status.serving() == SIZE).await;
         let mut leases = join_all((0..SIZE).map(|_| self.lease())).await;
@@ -143,14 +146,15 @@ impl HostilePool {
         }
     }
 
-    /// The end of each test. All workers that were seen.
+    /// Ends the test: shuts down, and returns the process ids of all workers that were seen.
     async fn finish(self) -> BTreeSet<u32> {
         self.shut_down().await;
         let _ = fs::remove_file(&self.marker);
         self.leaders.into_inner()
     }
 
-    /// Shuts the pool down, which must be at its size. The second time, it is the first one's report.
+    /// Checks that the pool is at its size, and shuts it down. A second call returns the first
+    /// report.
     async fn shut_down(&self) -> ShutdownReport {
         if !self.ended.replace(true) {
             self.assert_at_size().await;

@@ -1,4 +1,4 @@
-//! Workers that misbehave as only a native program can.
+//! Workers that misbehave in ways that need a native program.
 
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -6,8 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 use std::{env, fs, thread};
 
-use ostler_pool::Rung;
-use ostler_pool::{Builder, CallError, ExitStatus, Program, StartError};
+use ostler_pool::{Builder, CallError, ExitStatus, Program, Rung, StartError};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
@@ -15,8 +14,8 @@ use super::{HostilePool, with_program};
 use crate::resources::{is_alive, isolated, modules, scratch};
 use crate::rig::signal;
 
-/// As [`with_hostile_worker`](super::with_hostile_worker), with the program in C. Without a compiler the test says so and does nothing, unless
-/// `OSTLER_REQUIRE_TOOLS` is set.
+/// As [`with_hostile_worker`](super::with_hostile_worker), with `hostile.c`. Without a compiler the
+/// test prints that it is skipped, or fails if `OSTLER_REQUIRE_TOOLS` is set.
 fn with_native_worker(name: &str, start: &str, test: impl AsyncFnOnce(&HostilePool)) {
     if !isolated(&format!("hostile::{name}")) {
         return;
@@ -39,7 +38,7 @@ fn short_timeouts(builder: Builder) -> Builder {
     builder.start_timeout(moment).call_timeout(moment)
 }
 
-/// The program, if there is a compiler.
+/// Compiles the program. `None` if there is no compiler.
 fn compiled() -> Option<PathBuf> {
     let path = scratch("hostile-native");
     let status = Command::new("cc")
@@ -52,7 +51,8 @@ fn compiled() -> Option<PathBuf> {
     Some(path)
 }
 
-/// C4: a worker that dies of a bad pointer fails its one call, with the signal.
+/// C4: a worker that crashes with a segmentation fault fails its one call, and the error names the
+/// signal.
 #[test]
 fn dies_of_a_bad_pointer() {
     with_native_worker("native::dies_of_a_bad_pointer", "good", async |pool| {
@@ -66,7 +66,7 @@ fn dies_of_a_bad_pointer() {
     });
 }
 
-/// L5: a worker that makes its host its debugger, and stops, is still one that did not start in time.
+/// L5: the start of a worker that makes its host its tracer and stops itself times out.
 #[test]
 fn is_traced_by_its_host() {
     with_native_worker("native::is_traced_by_its_host", "traced", async |pool| {
@@ -75,7 +75,7 @@ fn is_traced_by_its_host() {
     });
 }
 
-/// P5: a worker with a debugger on it is reaped like any other when its process is killed.
+/// P5: a killed worker is reaped even while a debugger is attached.
 #[test]
 fn is_killed_under_a_debugger() {
     with_native_worker("native::is_killed_under_a_debugger", "good", async |pool| {
@@ -92,7 +92,8 @@ fn is_killed_under_a_debugger() {
     });
 }
 
-/// P5: a process whose first thread has ended before the others is not over. It answers, and ends as it is told.
+/// P5: a process whose first thread has exited is still alive: it answers, and exits when it is
+/// asked.
 #[test]
 fn ends_its_first_thread() {
     with_native_worker("native::ends_its_first_thread", "good", async |pool| {
@@ -118,8 +119,8 @@ fn ends_its_first_thread() {
     });
 }
 
-/// P8: a worker that writes to stderr faster than the log takes it keeps neither its own call's deadline nor other workers
-/// waiting.
+/// P8: a worker that writes to stderr faster than the log accepts it delays neither the timeout of
+/// its own call nor other workers.
 #[test]
 fn floods_stderr_faster_than_the_log() {
     let name = "native::floods_stderr_faster_than_the_log";
@@ -146,7 +147,7 @@ fn floods_stderr_faster_than_the_log() {
     });
 }
 
-/// A log that takes its time over each line, as one on a busy disk does.
+/// A log that takes 200 us for each line, like one on a busy disk.
 struct SlowLog;
 
 impl Subscriber for SlowLog {

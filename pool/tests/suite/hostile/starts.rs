@@ -1,4 +1,5 @@
-//! Workers that misbehave before they have served: a start fails, another one fills its slot, and no client notices.
+//! Workers that misbehave at their start: the start fails, the next one fills the slot, and no
+//! client notices.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use ostler_pool::{Builder, ExitStatus, StartError};
 
 use super::{HostilePool, with_hostile_worker};
 
-/// Long enough for a good worker to start on a busy machine; if not, the next one does.
+/// Long enough for a good worker to start on a busy machine. If it is not, the next start succeeds.
 const START: Duration = Duration::from_secs(1);
 
 fn short_timeout(builder: Builder) -> Builder {
@@ -17,7 +18,7 @@ fn unchanged(builder: Builder) -> Builder {
     builder
 }
 
-/// The first worker exits at its start, with this status and these words.
+/// The first worker exits during its start, with this status and this stderr.
 fn exits(name: &str, start: &str, status: ExitStatus, words: &str) {
     with_hostile_worker(name, start, unchanged, async |pool| {
         match &pool.failed_start().await {
@@ -29,7 +30,7 @@ fn exits(name: &str, start: &str, status: ExitStatus, words: &str) {
     });
 }
 
-/// The first worker answers the handshake with something else.
+/// The first worker breaks the protocol during the handshake.
 fn breaks(name: &str, start: &str, says: &str) {
     with_hostile_worker(name, start, unchanged, async |pool| {
         match &pool.failed_start().await {
@@ -39,7 +40,7 @@ fn breaks(name: &str, start: &str, says: &str) {
     });
 }
 
-/// The first worker is not ready in time, and is not left running.
+/// The first worker's start times out.
 async fn times_out(pool: &HostilePool) {
     match &pool.failed_start().await {
         StartError::TimedOut { after, .. } => assert_eq!(*after, START),
@@ -47,7 +48,7 @@ async fn times_out(pool: &HostilePool) {
     }
 }
 
-/// L5, L9: a worker that never answers the handshake has its deadline.
+/// L5, L9: the start of a worker that never answers the handshake times out.
 #[test]
 fn never_answers_the_handshake() {
     with_hostile_worker(
@@ -58,7 +59,8 @@ fn never_answers_the_handshake() {
     );
 }
 
-/// L5: neither does one that is stopped before it has begun, and that no `SIGTERM` reaches.
+/// L5: the start of a worker that stops itself with `SIGSTOP` times out, although `SIGTERM` has no
+/// effect on it.
 #[test]
 fn is_stopped_before_the_handshake() {
     with_hostile_worker(
@@ -69,7 +71,7 @@ fn is_stopped_before_the_handshake() {
     );
 }
 
-/// L5: nor one that does not even listen.
+/// L5: the start of a worker that closes its input times out.
 #[test]
 fn closes_its_input_before_the_handshake() {
     with_hostile_worker(
@@ -80,49 +82,49 @@ fn closes_its_input_before_the_handshake() {
     );
 }
 
-/// L9: a worker that exits during the handshake is a failed start, with its code and its last words.
+/// L9: an exit during the handshake is a failed start, with the exit code and the end of stderr.
 #[test]
 fn exits_during_the_handshake() {
     let name = "starts::exits_during_the_handshake";
     exits(name, "exit", ExitStatus::Code(3), "no licence\n");
 }
 
-/// L9: an exit with 0 is a failed start too.
+/// L9: an exit with code 0 during the handshake is a failed start.
 #[test]
 fn exits_with_0_during_the_handshake() {
     let name = "starts::exits_with_0_during_the_handshake";
     exits(name, "exit_zero", ExitStatus::Code(0), "");
 }
 
-/// L9: half a frame before the exit changes nothing.
+/// L9: an exit after half a frame is a failed start.
 #[test]
 fn exits_with_half_a_handshake() {
     let name = "starts::exits_with_half_a_handshake";
     exits(name, "exit_partial", ExitStatus::Code(4), "half a word\n");
 }
 
-/// P3: nor does a grandchild that holds its pipes, which dies with its group.
+/// P3: a grandchild that holds the pipes does not hide the exit, and dies with its group.
 #[test]
 fn leaves_a_grandchild_at_its_start() {
     let name = "starts::leaves_a_grandchild_at_its_start";
-    exits(name, "grandchild", ExitStatus::Code(5), "left somebody\n");
+    exits(name, "grandchild", ExitStatus::Code(5), "left a child\n");
 }
 
-/// P13: a worker that answers the handshake with bytes that are no frame has broken it.
+/// P13: an answer to the handshake that is no frame breaks the protocol.
 #[test]
 fn starts_with_garbage() {
     let says = "it sent a frame of 4294504938 bytes, and `max_frame` is 67108864";
     breaks("starts::starts_with_garbage", "garbage", says);
 }
 
-/// L9: so has one that answers before it was asked.
+/// L9: a frame before the handshake breaks the protocol.
 #[test]
 fn answers_before_it_is_asked() {
     let says = "it answered request 7, which is not under way";
     breaks("starts::answers_before_it_is_asked", "early", says);
 }
 
-/// L9: so has one that refuses with an error whose strings are longer than itself.
+/// L9: a refusal whose strings claim to be longer than the frame breaks the protocol.
 #[test]
 fn refuses_with_an_unreadable_error() {
     let says = "it sent an error that cannot be decoded";
@@ -133,7 +135,7 @@ fn refuses_with_an_unreadable_error() {
     );
 }
 
-/// L9: so has one that speaks another version.
+/// L9: an answer with another protocol version breaks the protocol.
 #[test]
 fn speaks_another_version() {
     let says = "it speaks another version of the protocol: version 1 is needed";
