@@ -89,7 +89,8 @@ async fn schedule(plan: &Arc<Plan>) {
     let pool = Pool::builder(world.clone())
         .size(plan.size)
         .surge(plan.surge)
-        .cancel_grace(plan.has_grace.then_some(Duration::from_secs(1)))
+        .cancel_grace(plan.cancel_grace())
+        .ask_grace(plan.ask_grace())
         .enable_health_monitoring(plan.has_health_checks)
         // Disabled: no client is refused however many starts fail.
         .crash_loop(u32::MAX)

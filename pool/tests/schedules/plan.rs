@@ -1,5 +1,14 @@
 //! A plan: a pool, its workers, and a script for each client, generated from a seed.
 
+use std::time::Duration;
+
+/// A grace that may elapse at any step.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// A grace that never elapses here: see `pool/src/rt/simulated.rs`. Shorter than the
+/// `shutdown_timeout`.
+const LONG: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+
 /// SplitMix64, a pseudo-random generator with a seed.
 #[derive(Debug)]
 pub(crate) struct Random(pub(crate) u64);
@@ -29,6 +38,9 @@ pub(crate) struct Plan {
     pub(crate) surge: usize,
     /// Whether the pool has a `cancel_grace`.
     pub(crate) has_grace: bool,
+    /// Whether `cancel_grace` never elapses, and `ask_grace` only if a worker ignores the stop. A
+    /// lost order is then a deadlock; otherwise, the next deadline makes up for it.
+    is_patient: bool,
     pub(crate) has_health_checks: bool,
     /// Whether a task reads the pool's events from the start to the end.
     pub(crate) has_reader: bool,
@@ -175,6 +187,7 @@ impl Plan {
             size: 1 + usize::from(random.one_in(2)),
             surge: 1 + usize::from(random.one_in(2)),
             has_grace: false,
+            is_patient: random.one_in(2),
             has_health_checks: false,
             has_reader: false,
             workers: Vec::new(),
@@ -203,6 +216,22 @@ impl Plan {
             WorkerScript::ExitsAtStart,
         ];
         self.workers.iter().any(|script| failing.contains(script))
+    }
+
+    /// The pool's `cancel_grace`.
+    pub(crate) fn cancel_grace(&self) -> Option<Duration> {
+        let grace = if self.is_patient { LONG } else { SHORT };
+        self.has_grace.then_some(grace)
+    }
+
+    /// The pool's `ask_grace`.
+    pub(crate) fn ask_grace(&self) -> Duration {
+        let all_heed = !self.workers.contains(&WorkerScript::IgnoresStop);
+        if self.is_patient && all_heed {
+            LONG
+        } else {
+            SHORT
+        }
     }
 
     /// Whether a client shuts the pool down.
