@@ -27,6 +27,8 @@ mod trace_effects;
 #[allow(dead_code)]
 #[path = "../tests/suite/trace_mirror.rs"]
 mod trace_mirror;
+#[path = "../tests/suite/trace_names.rs"]
+mod trace_names;
 
 use std::process::ExitCode;
 use std::{env, fs};

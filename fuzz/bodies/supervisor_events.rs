@@ -1,9 +1,10 @@
 //! Any order of events in a pool, and any inputs at all.
 //!
-//! The first six bytes are a policy and choose one of two modes. *Beside the model*, each further pair of bytes is an action
-//! that can happen: the pool gives the effects and shows the state that the model predicts. With a *hostile driver*, each
-//! further six bytes are an input that may be illegal or have no subject: the pool handles it, counts it as late or rejects
-//! it, stays within its bounds, and still shuts down.
+//! The first six bytes are a policy and choose one of two modes. *Beside the model*, each further
+//! pair of bytes is an action that can happen: the pool gives the effects and shows the state that
+//! the model predicts. With a *hostile driver*, each further six bytes are an input that may be
+//! illegal or have no subject: the pool handles it, counts it as late or rejects it, stays within
+//! its bounds, and still shuts down.
 
 use std::time::Duration;
 

@@ -14,7 +14,8 @@ impl Supervisor {
         errors: u64,
         end: LeaseEnd,
     ) -> Result<(), Illegal> {
-        // While a call is being cancelled, the lease belongs to the pool: its client has returned it.
+        // While a call is being cancelled, the lease belongs to the pool: its client has returned
+        // it.
         let is_cancelled = self.cancelling(lease).is_some();
         let held = self.slots.under_lease(lease).filter(|_| !is_cancelled);
         let Some(occupant) = held else {

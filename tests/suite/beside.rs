@@ -39,8 +39,8 @@ pub(crate) fn follow(world: &mut World, model: &Model) -> bool {
     world.supervisor.counters().stale > stale
 }
 
-/// Whatever has happened: once clients return their leases, the pool comes back to its size, and a shutdown ends. Every
-/// client has had an answer, and nothing is left.
+/// Whatever has happened: once clients return their leases, the pool comes back to its size, and a
+/// shutdown ends. Every client has had an answer, and nothing is left.
 pub(crate) fn end(mut world: World) {
     let closing = world.supervisor.is_closing();
     let size = world.supervisor.policy().size;
@@ -65,8 +65,8 @@ pub(crate) fn end(mut world: World) {
     assert_eq!(counters.granted as usize, world.granted.len());
 }
 
-/// The pool's effects are those of the model. Their order counts among those about one worker, one client, one session, one
-/// timer, or the pool as a whole.
+/// The pool's effects are those of the model. Their order counts among those about one worker, one
+/// client, one session, one timer, or the pool as a whole.
 fn compare(world: &World, model: &Model) {
     let by_subject = |effects: &[Effect]| {
         let mut effects: Vec<(Subject, Effect)> =
@@ -111,7 +111,8 @@ fn subject(effect: &Effect) -> Subject {
     }
 }
 
-/// L14: backoffs, health checks and ages have a jitter of a tenth; everything else is as in the model.
+/// L14: backoffs, health checks and ages have a jitter of a tenth; everything else is as in the
+/// model.
 fn agree(must: Effect, does: Effect) -> bool {
     match (started(must), started(does)) {
         (Some((timer, nominal)), Some((same, drawn))) => {

@@ -68,7 +68,8 @@ proptest! {
         crate::fuzz_worker_inputs::run(&data);
     }
 
-    /// Any bytes are a sequence of events that the pool handles as the model predicts, or a hostile driver that it survives.
+    /// Any bytes are a sequence of events that the pool handles as the model predicts, or a hostile
+    /// driver that it survives.
     #[test]
     fn supervisor_events(data in prop::collection::vec(any::<u8>(), 0..512)) {
         crate::fuzz_supervisor_events::run(&data);

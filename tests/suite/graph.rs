@@ -1,8 +1,9 @@
-//! Does the real [`Supervisor`](ostler::Supervisor) take only steps that `spec/WorkerPool.tla` allows, and every action of it?
+//! Does the real [`Supervisor`](ostler::Supervisor) take only steps that `spec/WorkerPool.tla`
+//! allows, and every action of it?
 //!
-//! Small pools are explored in every order of events. Each step of the code becomes actions of the specification
-//! (`trace_mirror`), each state becomes values of its variables (`graph_node`), and the model checker says whether those
-//! actions lead from one state to the other.
+//! Small pools are explored in every order of events. Each step of the code becomes actions of the
+//! specification (`trace_mirror`), each state becomes values of its variables (`graph_node`), and
+//! the model checker says whether those actions lead from one state to the other.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -121,7 +122,8 @@ fn is_start_deadline(timer: Timer) -> bool {
     timer == worker::Timer::Start
 }
 
-/// T4: the specification allows every step of the code, and the code takes every action of the specification.
+/// T4: the specification allows every step of the code, and the code takes every action of the
+/// specification.
 #[test]
 fn the_code_takes_the_steps_of_the_specification() {
     let mut taken = BTreeSet::new();

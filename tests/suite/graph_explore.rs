@@ -1,4 +1,5 @@
-//! Explores everything that can happen to the real [`Supervisor`](ostler::Supervisor) of a small pool, in every order.
+//! Explores everything that can happen to the real [`Supervisor`](ostler::Supervisor) of a small
+//! pool, in every order.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -32,14 +33,16 @@ pub(crate) type Step = (usize, usize, Vec<String>);
 /// The result of an exploration.
 #[derive(Debug)]
 pub(crate) struct Graph {
-    /// The states of the code in variables of the specification. States that look alike there are one.
+    /// The states of the code in variables of the specification. States that look alike there are
+    /// one.
     pub(crate) states: Vec<[(&'static str, String); 16]>,
     /// The different steps between them.
     pub(crate) steps: Vec<Step>,
     /// How many states and steps the code itself has.
     pub(crate) nodes: usize,
     pub(crate) taken: usize,
-    /// Workers in a state of the specification: more than are opened in any history, so that one more can always open.
+    /// Workers in a state of the specification: more than are opened in any history, so that one
+    /// more can always open.
     pub(crate) workers: usize,
 }
 
@@ -210,8 +213,8 @@ fn of_workers(node: &Node, all: &mut Vec<Happening>) {
 }
 
 impl Node {
-    /// A hash of everything in this node except ids and counters that only grow. Worker ids are included: a lease that is
-    /// returned late names one of several workers that had the same slot.
+    /// A hash of everything in this node except ids and counters that only grow. Worker ids are
+    /// included: a lease that is returned late names one of several workers that had the same slot.
     fn fingerprint(&self) -> u64 {
         const GROWING: [&str; 11] = [
             "counters: ",

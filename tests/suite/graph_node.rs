@@ -8,7 +8,8 @@ use ostler::supervisor::Supervisor;
 use ostler::worker::Phase;
 use ostler::{Policy, WorkerId};
 
-use crate::trace_mirror::{Client, Mirror, Worker, client_name, session_name};
+use crate::trace_mirror::{Client, Mirror, Worker};
+use crate::trace_names::{client_name, session_name};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
@@ -45,8 +46,8 @@ impl Node {
         view.map_or(Phase::Terminated, |view| view.phase)
     }
 
-    /// The state of the specification: each of its variables, from what the supervisor shows and what its environment
-    /// remembers. `workers` is how many there can ever be.
+    /// The state of the specification: each of its variables, from what the supervisor shows and
+    /// what its environment remembers. `workers` is how many there can ever be.
     pub(crate) fn variables(&self, workers: usize) -> [(&'static str, String); 16] {
         [
             (

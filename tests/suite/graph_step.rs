@@ -1,4 +1,5 @@
-//! The steps of the real [`Supervisor`](ostler::Supervisor): what can happen, and the inputs that report it.
+//! The steps of the real [`Supervisor`](ostler::Supervisor): what can happen, and the inputs that
+//! report it.
 //!
 //! The mirror maps a step to actions of `spec/WorkerPool.tla`, as it does for a trace.
 
@@ -40,7 +41,8 @@ pub(crate) enum Happening {
 }
 
 impl Happening {
-    /// Whether it costs a worker or causes more work than it takes. Explorations bound how often that happens.
+    /// Whether it costs a worker or causes more work than it takes. Explorations bound how often
+    /// that happens.
     pub(crate) fn is_trouble(self) -> bool {
         use Happening as H;
         match self {
@@ -106,7 +108,8 @@ impl Happening {
 }
 
 impl Node {
-    /// Lets it happen. Returns the next state, and what the code did in actions of the specification.
+    /// Lets it happen. Returns the next state, and what the code did in actions of the
+    /// specification.
     pub(crate) fn step(&self, happening: Happening) -> (Self, Vec<String>) {
         let mut next = self.clone();
         next.trouble -= usize::from(happening.is_trouble());
@@ -120,7 +123,8 @@ impl Node {
         (next, actions)
     }
 
-    /// Takes the effects of an input, as a driver would. Returns the step in actions of the specification.
+    /// Takes the effects of an input, as a driver would. Returns the step in actions of the
+    /// specification.
     pub(crate) fn follow(&mut self, input: Option<Input>) -> Vec<String> {
         let effects = self.supervisor.take_effects().collect();
         let told = self.mirror.step(&Step { input, effects });

@@ -1,4 +1,5 @@
-//! What may happen to a pool: abstract actions, and the input that each is in the state of a [`Model`].
+//! What may happen to a pool: abstract actions, and the input that each is in the state of a
+//! [`Model`].
 
 use ostler::supervisor::{Fault, Input, LeaseEnd, PortFact, Timer};
 use ostler::worker::Phase;
@@ -18,7 +19,8 @@ pub(crate) enum Action {
     /// A client comes for a session that is over.
     ComeForEnded(u8),
     GiveUp(u8),
-    /// A client returns a lease after this many calls, the last of which were answered with this many errors.
+    /// A client returns a lease after this many calls, the last of which were answered with this
+    /// many errors.
     Return(u8, u64, u64),
     /// A lease ends in the middle of a call.
     Break(u8, Fault),
@@ -85,7 +87,8 @@ pub(crate) const FACTS: [PortFact; 4] = [
     PortFact::Exited,
     PortFact::Released,
 ];
-/// Tenths of `max_worker_memory` that a worker may hold: clear of the tenth by which the limit is lowered at random.
+/// Tenths of `max_worker_memory` that a worker may hold: clear of the tenth by which the limit is
+/// lowered at random.
 pub(crate) const TENTHS: [u64; 3] = [1, 8, 10];
 
 /// `max_worker_memory` of the policies that have one, in bytes.

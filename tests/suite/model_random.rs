@@ -103,8 +103,8 @@ fn kinds() -> Vec<Kind> {
     ]
 }
 
-/// Small pools with narrow limits, so that each limit is reached. `max_worker_requests` is below 10, so that its jitter is
-/// zero.
+/// Small pools with narrow limits, so that each limit is reached. `max_worker_requests` is below
+/// 10, so that its jitter is zero.
 pub(crate) fn policy() -> impl Strategy<Value = Policy> {
     let sizes = (1..5usize, 1..3usize, 1..4usize, 1..4u32);
     let clients = (0..6usize, 0..4usize, any::<bool>());

@@ -49,8 +49,9 @@ impl Model {
         }
     }
 
-    /// The first limit that a worker has reached. Each worker lowers its limits for requests and memory at random by up to
-    /// a tenth; `model_actions` uses figures that are clear of that tenth.
+    /// The first limit that a worker has reached. Each worker lowers its limits for requests and
+    /// memory at random by up to a tenth; `model_actions` uses figures that are clear of that
+    /// tenth.
     fn limit_of(&self, w: usize) -> Option<Limit> {
         let (worker, policy) = (&self.workers[w], &self.policy);
         let calls = worker.errors.len() as u64;
@@ -80,8 +81,8 @@ impl Model {
         self.emit(Effect::Event(Event::Replacing { worker, reason }));
     }
 
-    /// L15: retires workers to be replaced while more than `size` serve: idle ones first, then busy ones, the lowest slot
-    /// first.
+    /// L15: retires workers to be replaced while more than `size` serve: idle ones first, then busy
+    /// ones, the lowest slot first.
     fn retire_replaced(&mut self) {
         while self.serving().len() > self.policy.size {
             let mut replaced = self.serving();
@@ -94,7 +95,8 @@ impl Model {
         }
     }
 
-    /// Retires workers beyond `size`: starting ones, then idle ones, then busy ones, the highest slot first.
+    /// Retires workers beyond `size`: starting ones, then idle ones, then busy ones, the highest
+    /// slot first.
     fn retire_surplus(&mut self) {
         while self.staff().len() > self.policy.size {
             let staff = self.staff();
@@ -133,8 +135,8 @@ impl Model {
         }
     }
 
-    /// The session's worker, if it is idle. For an unbound session, the ready worker with the fewest sessions, preferring
-    /// workers that are not being replaced, then low slots.
+    /// The session's worker, if it is idle. For an unbound session, the ready worker with the
+    /// fewest sessions, preferring workers that are not being replaced, then low slots.
     fn ready_for_session(&self, session: SessionId) -> Option<usize> {
         if let Home::Worker(home) = self.home_of(session) {
             let free = self.in_phase(&[Phase::Ready, Phase::Lingering]);
@@ -227,8 +229,8 @@ impl Model {
         }
     }
 
-    /// Refuses the clients that no worker will serve, then the newest ones beyond `max_waiting`. A client of a bound session
-    /// waits for its worker.
+    /// Refuses the clients that no worker will serve, then the newest ones beyond `max_waiting`. A
+    /// client of a bound session waits for its worker.
     fn refuse(&mut self) {
         let no_start = self.failed_starts >= self.policy.crash_loop && self.serving().is_empty();
         for c in 0..self.clients.len() {
@@ -314,8 +316,8 @@ impl Model {
         }
     }
 
-    /// The vacancy is filled at once, or backs off: after a failed start, and after a crash that follows another failure. A
-    /// worker that was being replaced opened its vacancy before.
+    /// The vacancy is filled at once, or backs off: after a failed start, and after a crash that
+    /// follows another failure. A worker that was being replaced opened its vacancy before.
     fn vacated(&mut self, w: usize, moved: Transition) {
         let worker = &self.workers[w];
         if worker.replacement.is_some() {
@@ -345,8 +347,8 @@ impl Model {
         self.start_timer(timer, after);
     }
 
-    /// The worker no longer serves its sessions. A session with waiting clients ends, and they are told; another one is
-    /// kept until its client asks.
+    /// The worker no longer serves its sessions. A session with waiting clients ends, and they are
+    /// told; another one is kept until its client asks.
     fn lose_sessions(&mut self, worker: WorkerId, reason: Reason) {
         for s in 0..self.sessions.len() {
             if self.sessions[s].home != Home::Worker(worker) {

@@ -60,7 +60,8 @@ fn the_search_has_no_bounds_of_its_own() {
     ));
 }
 
-/// What the checker itself lets pass is rejected: each of these would otherwise be a passing test that checks nothing.
+/// What the checker itself lets pass is rejected: each of these would otherwise be a passing test
+/// that checks nothing.
 #[test]
 fn nothing_passes_unchecked() {
     let behaviour = "VARIABLE n\nInit == n = 0\nNext == n' = n\nSpec == Init /\\ [][Next]_n\n";

@@ -1,4 +1,5 @@
-//! The files of the specification as text, for what the checker does not report about a loaded module.
+//! The files of the specification as text, for what the checker does not report about a loaded
+//! module.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -6,14 +7,16 @@ use std::{env, fs};
 
 use tla_checker::{parser, stdlib};
 
-/// All values of a parameter of this name, where `Next` ranges over a set that depends on the state.
+/// All values of a parameter of this name, where `Next` ranges over a set that depends on the
+/// state.
 pub(crate) fn every(parameter: &str) -> Option<&str> {
     let sets = [("w", "Workers"), ("c", "Clients"), ("s", "Sessions")];
     let found = sets.into_iter().find(|(name, _)| *name == parameter);
     found.map(|(_, set)| set)
 }
 
-/// The disjuncts of a definition. A disjunct that is `Settle` or `Notice`, or such a name after a condition, is unfolded.
+/// The disjuncts of a definition. A disjunct that is `Settle` or `Notice`, or such a name after a
+/// condition, is unfolded.
 pub(crate) fn disjuncts(texts: &[(String, String)], name: &str) -> Option<Vec<String>> {
     let head = format!("\n{name} ==");
     let text = texts
@@ -74,7 +77,8 @@ pub(crate) fn beside_the_spec(path: &Path) -> PathBuf {
     dir.join(name).with_extension("tla")
 }
 
-/// A directory for generated modules: below the target directory in a test, a temporary one in an example.
+/// A directory for generated modules: below the target directory in a test, a temporary one in an
+/// example.
 pub(crate) fn scratch() -> PathBuf {
     let own = || env::temp_dir().join(format!("ostler-spec-{}", std::process::id()));
     let directory = option_env!("CARGO_TARGET_TMPDIR").map_or_else(own, PathBuf::from);

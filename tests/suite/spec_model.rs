@@ -18,7 +18,8 @@ pub(crate) struct World {
     pub(crate) sizes: BTreeSet<usize>,
 }
 
-/// A module that has the constants of `WorkerPool`, with the values of a policy and a world. `name` must be unique.
+/// A module that has the constants of `WorkerPool`, with the values of a policy and a world. `name`
+/// must be unique.
 pub(crate) fn model(name: &str, module: &str, policy: &Policy, world: &World) -> Model {
     let path = scratch().join(name).with_extension("tla");
     let named = |prefix: &str, count| {

@@ -65,7 +65,8 @@ fn a_mutant_without_a_named_property_is_refused() {
     }
 }
 
-/// The properties determine the table: any other content of a reached cell is rejected by some property.
+/// The properties determine the table: any other content of a reached cell is rejected by some
+/// property.
 ///
 /// One exception: no property distinguishes a stale cell from a transition to the same phase.
 #[test]
@@ -92,7 +93,8 @@ fn no_reached_cell_can_be_changed_unnoticed() {
     assert!(unnoticed.is_empty(), "of {made}:\n{}", unnoticed.join("\n"));
 }
 
-/// Checks every property with one cell changed. An error counts as a rejection: the change led to an undefined value.
+/// Checks every property with one cell changed. An error counts as a rejection: the change led to
+/// an undefined value.
 fn change_cell(phase: &str, input: &str, content: &str) -> Result<Checked, String> {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let path = dir.join("ChangedCell.tla");

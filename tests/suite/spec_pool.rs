@@ -1,7 +1,7 @@
 //! Does the specification of the pool have its properties, and is all of it reached?
 //!
-//! It is checked in slices: each configuration includes some kinds of events, and as few workers, clients and sessions as
-//! they need. `PoolLarge` combines all kinds, on request.
+//! It is checked in slices: each configuration includes some kinds of events, and as few workers,
+//! clients and sessions as they need. `PoolLarge` combines all kinds, on request.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::fs;
@@ -11,7 +11,8 @@ use tla_checker::ast::{State, Value};
 use crate::spec_checks::properties_of;
 use crate::spec_support::{Checked, Model, assert_same, spec_dir};
 
-/// The slices and their numbers of distinct states. A change of the specification changes these numbers, or nothing.
+/// The slices and their numbers of distinct states. A change of the specification changes these
+/// numbers, or nothing.
 pub(crate) const SLICES: [(&str, usize); 10] = [
     ("PoolRolling", 0),
     ("PoolKept", 0),
@@ -36,7 +37,8 @@ fn every_property_holds_while_workers_come_and_go() {
     }
 }
 
-/// Every property holds while sessions come and go, calls are cancelled, and the pool is resized, drained and shut down.
+/// Every property holds while sessions come and go, calls are cancelled, and the pool is resized,
+/// drained and shut down.
 #[test]
 fn every_property_holds_while_sessions_and_sizes_change() {
     for (slice, states) in &SLICES[5..] {
@@ -106,7 +108,8 @@ fn every_action_is_taken() {
                 "InCrashLoop /\\ queue # << >>",
                 "phase[1] = \"Terminated\" /\\ phase[2] = \"Ready\" /\\ stage = \"Open\"",
                 "\\E w \\in replacing : phase[w] = \"Ready\" /\\ failed > 0",
-                // A replacement failed, and the worker that it was for is kept: its backoff has no vacancy.
+                // A replacement failed, and the worker that it was for is kept: its backoff has no
+                // vacancy.
                 "backoff = size /\\ Count(Staff) = size",
                 "stage = \"Closed\"",
             ],

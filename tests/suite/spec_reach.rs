@@ -1,7 +1,7 @@
 //! Is all of the specification of a worker reached?
 //!
-//! A property of unreachable states holds and means nothing. So each phase, each action and each cell of the table is shown
-//! to be reached, and each refused cell is shown not to be.
+//! A property of unreachable states holds and means nothing. So each phase, each action and each
+//! cell of the table is shown to be reached, and each refused cell is shown not to be.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -72,8 +72,8 @@ fn reachable_cells_are_those_not_refused() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// The inputs that reach each rung. The table does not distinguish rungs and could be stricter: a port exits only before Reap
-/// and is released only on it.
+/// The inputs that reach each rung. The table does not distinguish rungs and could be stricter: a
+/// port exits only before Reap and is released only on it.
 #[test]
 fn inputs_that_reach_each_rung() {
     let model = Model::of("WorkerLifecycle");

@@ -1,7 +1,7 @@
 //! The specification as a value that tests can query. Only this file uses the model checker's API.
 //!
-//! The checker is more lenient than the reference checker, and each leniency could let a test pass that checks nothing.
-//! [`Model::load`] rejects what the checker lets pass.
+//! The checker is more lenient than the reference checker, and each leniency could let a test pass
+//! that checks nothing. [`Model::load`] rejects what the checker lets pass.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::fmt::{Debug, Write as _};
@@ -65,7 +65,8 @@ impl Model {
 
     /// Loads a module, and rejects what the checker would let pass:
     ///
-    /// - a definition that does not parse is only a warning, and in an extended module not even that;
+    /// - a definition that does not parse is only a warning, and in an extended module not even
+    ///   that;
     /// - the ASSUMEs of extended modules are not evaluated;
     /// - by default, `Nat` ends at 100 and a search at depth 100;
     /// - a configuration that lists no property accepts everything.
@@ -126,8 +127,8 @@ impl Model {
         self.listed.iter().map(AsRef::as_ref)
     }
 
-    /// Checks every listed property. Any outcome but those of [`Checked`] is an error: a search that was cut short, an
-    /// expression without a value, a listed property that was not checked.
+    /// Checks every listed property. Any outcome but those of [`Checked`] is an error: a search
+    /// that was cut short, an expression without a value, a listed property that was not checked.
     pub(crate) fn check(&self) -> Result<Checked, String> {
         match checker::check(&self.spec, &self.domains, &self.config) {
             CheckResult::Ok(stats) => {
@@ -167,7 +168,8 @@ impl Model {
         }
     }
 
-    /// Prints a counterexample: a line for each step, with the action and the variables that it changed.
+    /// Prints a counterexample: a line for each step, with the action and the variables that it
+    /// changed.
     fn print(&self, trace: &[State], again: Option<usize>) -> String {
         let mut out = String::new();
         for (n, state) in trace.iter().enumerate() {
@@ -194,7 +196,8 @@ impl Model {
 
     /// The action of a step, or all actions that could have taken it.
     fn name_step(&self, from: &State, to: &State) -> String {
-        // An action of an extended module leaves the variables that the extending one adds unassigned, and has no steps there.
+        // An action of an extended module leaves the variables that the extending one adds
+        // unassigned, and has no steps there.
         let takes = |action: &&Action| {
             let steps = self.try_steps(&action.expr, from);
             steps.is_ok_and(|steps| steps.contains(to))
@@ -300,7 +303,8 @@ impl Model {
         self.actions.iter().map(|action| &*action.name).collect()
     }
 
-    /// The actions, from the text of `Next`: in the parsed definition they are unfolded and have no names.
+    /// The actions, from the text of `Next`: in the parsed definition they are unfolded and have no
+    /// names.
     fn disjuncts_of_next(&self, path: &Path) -> Result<Vec<Action>, String> {
         let mut actions = Vec::new();
         for disjunct in disjuncts(&module_texts(path)?, "Next").ok_or("no module has a Next")? {
@@ -309,7 +313,8 @@ impl Model {
         Ok(actions)
     }
 
-    /// The instances of `\E c \in S, w \in T : Grant(c, w)` for each `c` and `w`. A disjunct without a quantifier is its own.
+    /// The instances of `\E c \in S, w \in T : Grant(c, w)` for each `c` and `w`. A disjunct
+    /// without a quantifier is its own.
     fn instances(&self, disjunct: &str) -> Result<Vec<Action>, String> {
         let Some(quantified) = disjunct.strip_prefix("\\E ") else {
             let (name, expr) = (disjunct.to_owned(), parse(disjunct));

@@ -1,4 +1,5 @@
-//! Does the supervisor decide correctly? One scenario per test; `supervisor_random` covers the rest.
+//! Does the supervisor decide correctly? One scenario per test; `supervisor_random` covers the
+//! rest.
 
 use std::time::Duration;
 
@@ -36,7 +37,8 @@ fn a_pool_starts_its_workers() {
     assert_eq!(world.phases(), [Phase::Ready; 5]);
 }
 
-/// L6: a returned lease goes to the longest-waiting client at once; the worker is never idle in between.
+/// L6: a returned lease goes to the longest-waiting client at once; the worker is never idle in
+/// between.
 #[test]
 fn a_lease_is_handed_over() {
     let mut world = started(1);
@@ -49,7 +51,8 @@ fn a_lease_is_handed_over() {
     assert_eq!((next.worker, next.serial), (lease.worker, lease.serial + 1));
 }
 
-/// L10: an input about a worker, lease, timer or client that is gone is counted as late and changes nothing.
+/// L10: an input about a worker, lease, timer or client that is gone is counted as late and changes
+/// nothing.
 #[test]
 fn late_inputs_are_counted() {
     let mut world = started(1);
@@ -109,7 +112,8 @@ fn late_inputs_are_counted() {
     }
 }
 
-/// Opening an open session again changes nothing: it stays bound, and its waiting clients are told when it is lost.
+/// Opening an open session again changes nothing: it stays bound, and its waiting clients are told
+/// when it is lost.
 #[test]
 fn reopening_an_open_session_is_stale() {
     let mut world = started(1);
@@ -174,7 +178,8 @@ fn a_rung_keeps_its_own_deadline() {
     assert_eq!(world.rungs[&worker], [Rung::Ask, Rung::Term, Rung::Kill]);
 }
 
-/// C1: a worker whose lease ended with a fault is stopped, and its replacement starts at once within `surge`.
+/// C1: a worker whose lease ended with a fault is stopped, and its replacement starts at once
+/// within `surge`.
 #[test]
 fn a_faulted_worker_is_replaced() {
     let mut world = started(2);
@@ -217,7 +222,8 @@ fn a_slot_is_free_when_its_port_is() {
     assert_eq!((next.slot, next.generation), (0, 2));
 }
 
-/// L15: a recycled worker retires when its replacement is ready, and serves while replacements fail.
+/// L15: a recycled worker retires when its replacement is ready, and serves while replacements
+/// fail.
 #[test]
 fn a_recycled_worker_is_kept_until_it_is_replaced() {
     let mut world = started(2);
@@ -247,7 +253,8 @@ fn a_recycled_worker_is_kept_until_it_is_replaced() {
     assert_eq!(world.supervisor.counters().recycled, 1);
 }
 
-/// L16: a shutdown covers idle, leased, starting and stopping workers, and ends when the last one is released.
+/// L16: a shutdown covers idle, leased, starting and stopping workers, and ends when the last one
+/// is released.
 #[test]
 fn shutdown_covers_every_phase() {
     let mut world = started(3);

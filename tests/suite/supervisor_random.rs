@@ -1,12 +1,14 @@
 //! Does the supervisor give the right effects, and no others, in every order of events?
 //!
-//! Random sequences of actions by clients, ports, timers and applications run on the real supervisor in its [`World`] and on a
-//! [`Model`] that predicts its effects and its visible state. The world checks its invariants after each step; at the end time
-//! runs out, and every client has had an answer.
+//! Random sequences of actions by clients, ports, timers and applications run on the real
+//! supervisor in its [`World`] and on a [`Model`] that predicts its effects and its visible state.
+//! The world checks its invariants after each step; at the end time runs out, and every client has
+//! had an answer.
 //!
-//! Actions are resolved in the model's state, so a sequence stays meaningful when shrinking removes some of them. An action
-//! without a subject is counted. Failed sequences are kept in `tests/proptest-regressions/` and run first.
-//! `PROPTEST_CASES=100000` makes a long run; `--nocapture` prints what it covered.
+//! Actions are resolved in the model's state, so a sequence stays meaningful when shrinking removes
+//! some of them. An action without a subject is counted. Failed sequences are kept in
+//! `tests/proptest-regressions/` and run first. `PROPTEST_CASES=100000` makes a long run;
+//! `--nocapture` prints what it covered.
 
 use std::cell::RefCell;
 use std::env;
@@ -66,8 +68,9 @@ impl StateMachineTest for Beside {
     }
 }
 
-/// L4, L6, L7, L8, L10, L11, L15, L16, L17, C1, C2, P12: in a thousand pools, after each random action, the supervisor gives the
-/// effects and shows the state that the model predicts. Each pool shuts down, and the run covers everything that can happen.
+/// L4, L6, L7, L8, L10, L11, L15, L16, L17, C1, C2, P12: in a thousand pools, after each random
+/// action, the supervisor gives the effects and shows the state that the model predicts. Each pool
+/// shuts down, and the run covers everything that can happen.
 #[test]
 fn every_order_of_events_is_answered_as_the_model_says() {
     let cases = match env::var_os("PROPTEST_CASES") {

@@ -37,8 +37,8 @@ fn a_failed_start_backs_off() {
     );
 }
 
-/// L13: a first crash is replaced immediately. The next crash of its replacement backs off, until a worker has served for
-/// `restart_reset`.
+/// L13: a first crash is replaced immediately. The next crash of its replacement backs off, until a
+/// worker has served for `restart_reset`.
 #[test]
 fn a_second_crash_backs_off() {
     let mut world = World::new(Policy::new(1));
@@ -82,7 +82,8 @@ fn a_backoff_delays_one_vacancy() {
     );
 }
 
-/// L13, L14: backoffs double up to `restart_backoff_max`, with a jitter of a tenth that differs between seeds.
+/// L13, L14: backoffs double up to `restart_backoff_max`, with a jitter of a tenth that differs
+/// between seeds.
 #[test]
 fn backoffs_double_with_jitter() {
     let backoffs = |seed| {
@@ -151,7 +152,8 @@ fn a_crash_loop_refuses() {
     assert_eq!(world.granted[0].0, waits);
 }
 
-/// L12: a successful start ends a crash loop: when that worker dies under a lease, clients wait for the next one.
+/// L12: a successful start ends a crash loop: when that worker dies under a lease, clients wait for
+/// the next one.
 #[test]
 fn a_start_ends_the_crash_loop() {
     let mut world = World::new(Policy {

@@ -1,10 +1,12 @@
-//! Is the house in order? The rules of `ARCHITECTURE.md`, read from it, and those that no other tool checks.
+//! Is the house in order? The rules of `ARCHITECTURE.md`, read from it, and those that no other
+//! tool checks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Dependencies point inward only: no file uses a module that its row in `ARCHITECTURE.md` does not name.
+/// Dependencies point inward only: no file uses a module that its row in `ARCHITECTURE.md` does not
+/// name.
 #[test]
 fn files_use_only_what_they_may() {
     let rows = rows(&read("ARCHITECTURE.md"));
@@ -133,7 +135,8 @@ fn comments_wrap() {
     assert_eq!(long, [""; 0]);
 }
 
-/// What the check above reads out of a file: modules, wherever they are named, and not what comments say.
+/// What the check above reads out of a file: modules, wherever they are named, and not what
+/// comments say.
 #[test]
 fn uses_are_found_wherever_they_are() {
     let text = "use crate::port::{A, B};\n//! crate::doc\nuse ostler::{LeaseId, supervisor::Input};\n\
@@ -178,8 +181,8 @@ fn every_test_says_what_it_shows() {
     assert_eq!(silent, [""; 0]);
 }
 
-/// P1, P10: nothing runs between fork and exec, which would cost a copy of the host's page tables, and no death signal
-/// is tied to the thread that happened to spawn a worker.
+/// P1, P10: nothing runs between fork and exec, which would cost a copy of the host's page tables,
+/// and no death signal is tied to the thread that happened to spawn a worker.
 #[test]
 fn nothing_runs_between_fork_and_exec() {
     let sources = rust_files(&["pool/src"]);
@@ -232,8 +235,9 @@ fn rows(architecture: &str) -> BTreeMap<String, BTreeSet<String>> {
         .collect()
 }
 
-/// The modules that a file names after `crate::` and `ostler::`. A type of the core's root counts as `ids`. The file's
-/// own tests, at its end, are no part of the house: they drive it from outside.
+/// The modules that a file names after `crate::` and `ostler::`. A type of the core's root counts
+/// as `ids`. The file's own tests, at its end, are no part of the house: they drive it from
+/// outside.
 fn used_modules(text: &str) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
     let code = text.split("\nmod tests {\n").next();
@@ -293,7 +297,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Each promise has a mutation that was seen to turn a test red, that test exists, and the table of `tests/README.md` says so.
+/// Each promise has a mutation that was seen to turn a test red, that test exists, and the table of
+/// `tests/README.md` says so.
 #[test]
 fn every_promise_has_its_damage() {
     let (mutations, readme) = (read("tests/mutations.toml"), read("tests/README.md"));

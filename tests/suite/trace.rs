@@ -1,7 +1,8 @@
 //! Is a trace of a real pool a behaviour of `spec/WorkerPool.tla`?
 //!
-//! A pool of Python workers is recorded while clients come, call, cancel and keep sessions, and while workers are killed,
-//! stopped, recycled and fail to start. Then the trace is followed in the specification step by step.
+//! A pool of Python workers is recorded while clients come, call, cancel and keep sessions, and
+//! while workers are killed, stopped, recycled and fail to start. Then the trace is followed in the
+//! specification step by step.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -79,7 +80,7 @@ fn pool(scratch: &Scratch) -> Pool {
         .shutdown_timeout(millis(300))
         .checkout_timeout(Duration::from_secs(5))
         .call_timeout(millis(500))
-        .cancel_grace(millis(50))
+        .cancel_grace(millis(200))
         .record(fs::File::create(scratch.file("trace")).expect("a file can be made"))
         .build()
         .expect("the pool can be built")
@@ -109,8 +110,13 @@ async fn client(pool: Pool, seed: u64, rounds: u64) {
                 pool.resume();
             }
             10..13 => drop(timeout(Duration::ZERO, pool.checkout()).await),
-            13..15 => drop(timeout(Duration::from_millis(2), pool.call(b"sleep 1")).await),
-            15 => drop(timeout(Duration::from_millis(2), pool.call(b"deaf")).await),
+            13..16 => {
+                // The worker has the request by the time at which the call is given up.
+                let request: &[u8] = if number == 0 { b"deaf" } else { b"sleep 1" };
+                if let Ok(mut lease) = pool.checkout().await {
+                    let _ = timeout(Duration::from_millis(20), lease.call(request)).await;
+                }
+            }
             16..19 => drop(pool.call(b"fail twice").await),
             19 => drop(pool.call(b"exit 3").await),
             20 => drop(pool.call(b"immortal").await),
@@ -165,7 +171,8 @@ async fn live(scratch: &Scratch, seed: u64) {
     until(&pool, |pool| pool.status().serving() >= 3).await;
     assert_eq!(pool.drain().await, DrainEnd::Drained);
     pool.resume();
-    // An idle worker misses its health checks; another one, if that was replaced for another reason.
+    // An idle worker misses its health checks; another one, if that was replaced for another
+    // reason.
     let missed = pool.status().counters.missed_probes;
     while pool.status().counters.missed_probes < missed + 2 {
         let Some(stopped) = signal(0, &pool, Signal::STOP) else {
@@ -181,7 +188,8 @@ async fn live(scratch: &Scratch, seed: u64) {
     drop(lease);
     until(&pool, |pool| !serves(pool, worker)).await;
     lose_a_session(&pool).await;
-    // From now on every start fails: the rolling restart stops, and with no worker left, clients are refused.
+    // From now on every start fails: the rolling restart stops, and with no worker left, clients
+    // are refused.
     until(&pool, |pool| pool.status().serving() >= 3).await;
     let lost = pool.session("lost").expect("a session");
     let _ = lost.call(b"pid").await;
@@ -264,8 +272,8 @@ fn recorded(name: &str, seed: u64) -> (Head, Vec<Step>) {
     parse(&text).expect("the trace can be read")
 }
 
-/// T5: the specification allows all of ten thousand steps of real pools under load, with kills, failed starts, sessions,
-/// cancellations, resizing and shutdowns, and they take every action.
+/// T5: the specification allows all of ten thousand steps of real pools under load, with kills,
+/// failed starts, sessions, cancellations, resizing and shutdowns, and they take every action.
 #[test]
 fn traces_of_real_pools_are_allowed() {
     let seed = Random::fresh_seed();

@@ -1,7 +1,8 @@
 //! Is a trace a behaviour of `spec/WorkerPool.tla`?
 //!
-//! The mirror maps each step of the trace to actions of the specification, and the model checker says where they lead. A trace
-//! leaves some choices open, so a set of states is followed, and after each step those that contradict the trace are dropped.
+//! The mirror maps each step of the trace to actions of the specification, and the model checker
+//! says where they lead. A trace leaves some choices open, so a set of states is followed, and
+//! after each step those that contradict the trace are dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -40,7 +41,8 @@ pub(crate) struct Refused {
     pub(crate) state: String,
 }
 
-/// Reads a trace: a line for the head, and one for each step. An incomplete last line, left by a killed writer, is skipped.
+/// Reads a trace: a line for the head, and one for each step. An incomplete last line, left by a
+/// killed writer, is skipped.
 pub(crate) fn parse(text: &str) -> Result<(Head, Vec<Step>), String> {
     let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
     let mut lines = whole.lines().enumerate();
@@ -93,7 +95,8 @@ fn world(policy: &Policy, steps: &[Step]) -> World {
         .max()
         .map_or(policy.size, |size| *size.max(&policy.size));
     World {
-        // The specification lets nothing go wrong with a worker that could not be replaced, and a real pool has no such bound.
+        // The specification lets nothing go wrong with a worker that could not be replaced, and a
+        // real pool has no such bound.
         workers: workers + largest + 1,
         clients,
         sessions,

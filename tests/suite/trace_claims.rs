@@ -2,7 +2,8 @@
 
 use ostler::WorkerId;
 
-use crate::trace_mirror::{Client, Mirror, Worker, client_name};
+use crate::trace_mirror::{Client, Mirror, Worker};
+use crate::trace_names::client_name;
 
 impl Mirror {
     /// What the trace says about the state, as predicates of the specification.

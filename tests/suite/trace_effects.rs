@@ -1,4 +1,5 @@
-//! Maps the effects of a trace to the actions of `spec/WorkerPool.tla`: the second half of [`Mirror`].
+//! Maps the effects of a trace to the actions of `spec/WorkerPool.tla`: the second half of
+//! [`Mirror`].
 
 use ostler::supervisor::{
     DrainEnd, Effect, Event, Input, Order, Reason, Refusal, RollingEnd, SessionEnd, Timer,
@@ -7,7 +8,8 @@ use ostler::supervisor::{
 use ostler::worker::{self, Phase};
 use ostler::{WaiterId, WorkerId};
 
-use crate::trace_mirror::{Client, Mirror, Told, Worker, client_name, session_name};
+use crate::trace_mirror::{Client, Mirror, Told, Worker};
+use crate::trace_names::{client_name, session_name};
 
 impl Mirror {
     /// Applies an effect, and adds the actions that it shows.
@@ -132,7 +134,8 @@ impl Mirror {
         Ok(())
     }
 
-    /// The numbers that a rolling restart ends with are those of the workers that it chose and that were kept.
+    /// The numbers that a rolling restart ends with are those of the workers that it chose and that
+    /// were kept.
     fn rolling_ended(&mut self, end: RollingEnd) -> Result<String, String> {
         let rolling = self.rolling.take();
         let rolling = rolling.ok_or("a rolling restart ends that is not under way")?;
@@ -180,7 +183,8 @@ impl Mirror {
             (_, Some(Reason::Surplus)) if retired => {
                 told.actions.push(format!("RetireSurplus({n})"))
             }
-            // It is the second half of an action whose first half was the answer to the health check.
+            // It is the second half of an action whose first half was the answer to the health
+            // check.
             (_, Some(Reason::Unhealthy)) if retired => {
                 told.actions.pop();
                 told.actions.push(format!("ProbeUnhealthy({n})"));

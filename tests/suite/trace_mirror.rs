@@ -1,8 +1,8 @@
 //! Maps a trace to the actions of `spec/WorkerPool.tla`.
 //!
-//! [`Mirror::input`] maps an input to an action, [`Mirror::effect`] (in `trace_effects`) maps each effect to at most one, and
-//! `trace_claims` says what must be true afterwards. The mirror knows only what the trace says; the specification decides
-//! whether that is allowed.
+//! [`Mirror::input`] maps an input to an action, [`Mirror::effect`] (in `trace_effects`) maps each
+//! effect to at most one, and `trace_claims` says what must be true afterwards. The mirror knows
+//! only what the trace says; the specification decides whether that is allowed.
 
 use ostler::policy::{MAX_SIZE, Policy};
 use ostler::supervisor::{Effect, Input, LeaseEnd, PortFact, Timer};
@@ -10,12 +10,15 @@ use ostler::trace::Step;
 use ostler::worker::Phase;
 use ostler::{LeaseId, SessionId, WaiterId, WorkerId};
 
+use crate::trace_names::{client_name, session_name};
+
 /// The pool's workers, clients, leases, sessions and timers, as far as the trace shows them.
 #[derive(Clone, Debug)]
 pub(crate) struct Mirror {
     max_sessions: usize,
     pub(crate) crash_loop: u32,
-    /// By their numbers in the specification, from 1. A number is reused once its worker is forgotten.
+    /// By their numbers in the specification, from 1. A number is reused once its worker is
+    /// forgotten.
     pub(crate) workers: Vec<Option<Worker>>,
     pub(crate) clients: Vec<Client>,
     /// Waiting clients, the longest-waiting first.
@@ -126,7 +129,8 @@ impl Mirror {
     ///
     /// # Errors
     ///
-    /// Why the step has no counterpart in the specification: for example, it names an unknown worker.
+    /// Why the step has no counterpart in the specification: for example, it names an unknown
+    /// worker.
     pub(crate) fn step(&mut self, step: &Step) -> Result<Told, String> {
         let mut told = Told::default();
         if let Some(input) = step.input {
@@ -158,7 +162,8 @@ impl Mirror {
         Ok(told)
     }
 
-    /// The action that an input is, before the pool settles. `None` where it changes nothing: it is late.
+    /// The action that an input is, before the pool settles. `None` where it changes nothing: it is
+    /// late.
     fn input(&mut self, input: Input) -> Result<Option<String>, String> {
         Ok(match input {
             Input::Checkout { waiter, session } => self.checkout(waiter, session),
@@ -345,85 +350,8 @@ impl Mirror {
         });
         Some(format!("OpenSession({})", session_name(s)))
     }
-
-    /// The client no longer waits.
-    pub(crate) fn leave(&mut self, c: usize) {
-        self.queue.retain(|waiting| *waiting != c);
-        self.clients[c] = Client::Free;
-    }
-
-    /// Forgets released workers on which no lease is out. Returns the actions.
-    pub(crate) fn forget(&mut self) -> Vec<String> {
-        let mut forgotten = Vec::new();
-        for (n, worker) in self.workers.iter_mut().enumerate() {
-            let holds = |client: &Client, id| matches!(client, Client::Holds(lease, _) if lease.worker == id);
-            if let Some(Worker {
-                id,
-                phase: Phase::Terminated,
-                ..
-            }) = *worker
-                && !self.clients.iter().any(|client| holds(client, id))
-            {
-                *worker = None;
-                forgotten.push(format!("Forget({})", n + 1));
-            }
-        }
-        forgotten
-    }
-
-    /// The number of a worker in the specification.
-    pub(crate) fn number(&self, id: WorkerId) -> Result<usize, String> {
-        let known = |worker: &Option<Worker>| worker.is_some_and(|worker| worker.id == id);
-        let index = self.workers.iter().position(known);
-        index.map_or_else(
-            || Err(format!("there is no worker {id}")),
-            |index| Ok(index + 1),
-        )
-    }
-
-    pub(crate) fn client(&self, is: impl Fn(Client) -> bool) -> Option<usize> {
-        self.clients.iter().position(|client| is(*client))
-    }
-
-    pub(crate) fn session(&self, id: SessionId) -> Option<usize> {
-        let is = |session: &Option<Session>| session.is_some_and(|session| session.id == id);
-        self.sessions.iter().position(is)
-    }
-
-    pub(crate) fn waiting(&self, waiter: WaiterId) -> Result<(usize, Option<usize>), String> {
-        let waits = |(c, client): (usize, &Client)| match client {
-            Client::Waits(known, session) if *known == waiter => Some((c, *session)),
-            Client::Outside(known) if *known == waiter => Some((c, None)),
-            _ => None,
-        };
-        let found = self.clients.iter().enumerate().find_map(waits);
-        found.ok_or_else(|| format!("client {} is answered and does not wait", waiter.0))
-    }
-
-    pub(crate) fn forget_probe(&mut self, worker: WorkerId) -> bool {
-        forget(&mut self.probes, worker)
-    }
-
-    pub(crate) fn forget_cancel(&mut self, worker: WorkerId) -> bool {
-        forget(&mut self.cancels, worker)
-    }
-}
-
-fn forget(leases: &mut Vec<LeaseId>, worker: WorkerId) -> bool {
-    let before = leases.len();
-    leases.retain(|lease| lease.worker != worker);
-    leases.len() < before
 }
 
 fn starts(effect: &Effect, timer: Timer) -> bool {
     matches!(effect, Effect::StartTimer { timer: started, .. } if *started == timer)
-}
-
-/// The names of clients and sessions in the specification.
-pub(crate) fn client_name(client: usize) -> String {
-    format!("\"c{}\"", client + 1)
-}
-
-pub(crate) fn session_name(session: usize) -> String {
-    format!("\"s{}\"", session + 1)
 }

@@ -1,7 +1,7 @@
 //! The world around a supervisor: its ports, timers and clients, which act in any order.
 //!
-//! The world performs every effect, remembers what may happen next because of it, and checks its invariants after each
-//! input.
+//! The world performs every effect, remembers what may happen next because of it, and checks its
+//! invariants after each input.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +46,8 @@ pub(crate) struct World {
     pub(crate) supervisor: Supervisor,
     pub(crate) ports: BTreeMap<WorkerId, PortState>,
     pub(crate) timers: Vec<Timer>,
-    /// Timers that were cancelled. They may still elapse, because a timer may be on its way when it is cancelled.
+    /// Timers that were cancelled. They may still elapse, because a timer may be on its way when it
+    /// is cancelled.
     pub(crate) cancelled: Vec<Timer>,
     /// Milestones and sweeps. They recur, so [`run_out`](Self::run_out) leaves them out.
     pub(crate) recurring: Vec<Timer>,
@@ -257,8 +258,8 @@ impl World {
         }
     }
 
-    /// Lets time run: ports start, exit and are released as ordered, cancelled calls end, and timers elapse, until nothing is
-    /// left that must happen.
+    /// Lets time run: ports start, exit and are released as ordered, cancelled calls end, and
+    /// timers elapse, until nothing is left that must happen.
     pub(crate) fn run_out(&mut self) {
         for _ in 0..10_000 {
             let told = |(worker, state): (&WorkerId, &PortState)| match state {

@@ -48,7 +48,8 @@ impl World {
         }
     }
 
-    /// L6, L17: no client waits beside a worker that could serve it, and no worker drains without a session or a lease.
+    /// L6, L17: no client waits beside a worker that could serve it, and no worker drains without a
+    /// session or a lease.
     fn check_sessions(&self) {
         let phase = |worker: WorkerId| {
             let mut views = self.supervisor.workers();

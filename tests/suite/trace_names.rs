@@ -1,0 +1,85 @@
+//! The names of workers, clients and sessions in `spec/WorkerPool.tla`.
+
+use ostler::worker::Phase;
+use ostler::{LeaseId, SessionId, WaiterId, WorkerId};
+
+use crate::trace_mirror::{Client, Mirror, Session, Worker};
+
+impl Mirror {
+    /// The client no longer waits.
+    pub(crate) fn leave(&mut self, c: usize) {
+        self.queue.retain(|waiting| *waiting != c);
+        self.clients[c] = Client::Free;
+    }
+
+    /// Forgets released workers on which no lease is out. Returns the actions.
+    pub(crate) fn forget(&mut self) -> Vec<String> {
+        let mut forgotten = Vec::new();
+        for (n, worker) in self.workers.iter_mut().enumerate() {
+            let holds = |client: &Client, id| matches!(client, Client::Holds(lease, _) if lease.worker == id);
+            if let Some(Worker {
+                id,
+                phase: Phase::Terminated,
+                ..
+            }) = *worker
+                && !self.clients.iter().any(|client| holds(client, id))
+            {
+                *worker = None;
+                forgotten.push(format!("Forget({})", n + 1));
+            }
+        }
+        forgotten
+    }
+
+    /// The number of a worker in the specification.
+    pub(crate) fn number(&self, id: WorkerId) -> Result<usize, String> {
+        let known = |worker: &Option<Worker>| worker.is_some_and(|worker| worker.id == id);
+        let index = self.workers.iter().position(known);
+        index.map_or_else(
+            || Err(format!("there is no worker {id}")),
+            |index| Ok(index + 1),
+        )
+    }
+
+    pub(crate) fn client(&self, is: impl Fn(Client) -> bool) -> Option<usize> {
+        self.clients.iter().position(|client| is(*client))
+    }
+
+    pub(crate) fn session(&self, id: SessionId) -> Option<usize> {
+        let is = |session: &Option<Session>| session.is_some_and(|session| session.id == id);
+        self.sessions.iter().position(is)
+    }
+
+    pub(crate) fn waiting(&self, waiter: WaiterId) -> Result<(usize, Option<usize>), String> {
+        let waits = |(c, client): (usize, &Client)| match client {
+            Client::Waits(known, session) if *known == waiter => Some((c, *session)),
+            Client::Outside(known) if *known == waiter => Some((c, None)),
+            _ => None,
+        };
+        let found = self.clients.iter().enumerate().find_map(waits);
+        found.ok_or_else(|| format!("client {} is answered and does not wait", waiter.0))
+    }
+
+    pub(crate) fn forget_probe(&mut self, worker: WorkerId) -> bool {
+        forget(&mut self.probes, worker)
+    }
+
+    pub(crate) fn forget_cancel(&mut self, worker: WorkerId) -> bool {
+        forget(&mut self.cancels, worker)
+    }
+}
+
+fn forget(leases: &mut Vec<LeaseId>, worker: WorkerId) -> bool {
+    let before = leases.len();
+    leases.retain(|lease| lease.worker != worker);
+    leases.len() < before
+}
+
+/// The names of clients and sessions in the specification.
+pub(crate) fn client_name(client: usize) -> String {
+    format!("\"c{}\"", client + 1)
+}
+
+pub(crate) fn session_name(session: usize) -> String {
+    format!("\"s{}\"", session + 1)
+}
