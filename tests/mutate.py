@@ -40,7 +40,8 @@ def is_red(mutation):
     whole = path.read_text()
     if whole.count(mutation["from"]) != 1:
         return f"{mutation['file']} contains the text to replace {whole.count(mutation['from'])} times, not once"
-    command = ["cargo", "test", "--locked", "--package", mutation["package"], "--test", "suite", mutation["test"]]
+    tests = ["--lib"] if mutation.get("unit") else ["--test", "suite"]
+    command = ["cargo", "test", "--locked", "--package", mutation["package"], *tests, mutation["test"]]
     path.write_text(whole.replace(mutation["from"], mutation["to"]))
     try:
         ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)

@@ -1,4 +1,4 @@
-//! Checks that the schedules find bugs: each of seven bugs, planted into a copy of the sources, must
+//! Checks that the schedules find bugs: each of eight bugs, planted into a copy of the sources, must
 //! fail a test.
 //!
 //! The copy keeps the bugs out of the product. The test also fails when an edit no longer matches
@@ -20,10 +20,10 @@ struct Planted {
 /// A file of the pool's sources, a text that occurs in it exactly once, and its replacement.
 type Edit = (&'static str, &'static str, &'static str);
 
-const PLANTED: [Planted; 7] = [
+const PLANTED: [Planted; 8] = [
     Planted {
         bug: "a lost wake-up: an order does not wake a task that is not waiting yet",
-        test: "managed",
+        test: "impatient",
         says: &["deadlock!"],
         edits: &[(
             "driver/effects.rs",
@@ -111,6 +111,19 @@ const PLANTED: [Planted; 7] = [
         self.end(end);",
             ),
         ],
+    },
+    Planted {
+        bug: "a late drop: a worker's port outlives the report of its release",
+        test: "calm",
+        says: &["left: (1, 0)"],
+        edits: &[(
+            "driver/worker/mod.rs",
+            "                drop(port);
+                self.released(Some(exit), release)",
+            "                let stage = self.released(Some(exit), release);
+                drop(port);
+                stage",
+        )],
     },
     Planted {
         bug: "reordered orders: they are queued after the lock is released",

@@ -5,11 +5,13 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use ostler_pool::port::{BoxFuture, Opener, Port};
 use ostler_pool::testing::Sim;
 use ostler_pool::{
-    CheckoutError, DrainEnd, Event, Phase, Reason, RecvError, SessionError, TryRecvError,
+    CheckoutError, DrainEnd, Event, OpenError, Phase, Pool, Reason, RecvError, SessionError,
+    TryRecvError, WorkerId,
 };
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::rig::{begin, end, pool, until};
 
@@ -147,6 +149,46 @@ async fn events_report_the_whole_life_of_a_worker() {
             "Stopping Released Terminated the pool is shutting down",
         ]
     );
+}
+
+/// A reader that waits for the next event is woken when the pool ends, however long after the last
+/// event that is.
+#[tokio::test(start_paused = true)]
+async fn a_waiting_reader_is_woken_at_the_end() {
+    let sim = Sim::default();
+    let pool = Pool::builder(SlowClose(sim.clone()))
+        .size(1)
+        .build()
+        .unwrap();
+    let mut events = pool.events();
+    let read = async {
+        let mut last = None;
+        loop {
+            match events.recv().await {
+                Ok(event) => last = Some(event),
+                Err(error) => return (last, error),
+            }
+        }
+    };
+    let hour = Duration::from_secs(3600);
+    let (read, _) = tokio::join!(timeout(hour, read), pool.shutdown().into_future());
+    let (last, error) = read.expect("the reader is woken");
+    assert!(matches!(last, Some(Event::Moved(moved)) if moved.to == Phase::Terminated));
+    assert_eq!(error, RecvError::Closed);
+}
+
+/// A [`Sim`] that takes a second to close.
+#[derive(Debug)]
+struct SlowClose(Sim);
+
+impl Opener for SlowClose {
+    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+        self.0.open(worker)
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(sleep(Duration::from_secs(1)))
+    }
 }
 
 /// L19: a reader that falls behind does not delay the pool. It learns how many events it missed,

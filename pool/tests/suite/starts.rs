@@ -6,8 +6,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use ostler_pool::testing::{Script, Sim};
-use ostler_pool::{CallError, CheckoutError};
-use tokio::time::Instant;
+use ostler_pool::{CallError, CheckoutError, StartError};
+use tokio::time::{Instant, sleep};
 
 use crate::rig::{begin, end, pool, until};
 
@@ -26,6 +26,53 @@ async fn a_failed_start_frees_its_slot() {
         end(&pool, &sim).await;
         assert_eq!(sim.stats().killed, 0, "{script:?}");
     }
+}
+
+/// L10: a start failure is recorded only if the input ended the start: not the exit of a worker that
+/// was stopped while it started or that had served, and not the exit that follows a start timeout.
+#[tokio::test(start_paused = true)]
+async fn only_a_failed_start_is_recorded() {
+    for serves in [false, true] {
+        let first = if serves {
+            Script::Good
+        } else {
+            Script::NoHandshake
+        };
+        let sim = Sim::new([first]);
+        let pool = pool(&sim, 1).build().unwrap();
+        if serves {
+            pool.call(b"exit").await.unwrap_err();
+        } else {
+            until(&pool, |_| sim.stats().opened == 1).await;
+        }
+        end(&pool, &sim).await;
+        let failure = pool.status().last_failure;
+        assert!(failure.is_none(), "{failure:?}");
+    }
+
+    let sim = Sim::new([Script::NoHandshake]);
+    let pool = pool(&sim, 1).build().unwrap();
+    until(&pool, |status| status.serving() == 1).await;
+    end(&pool, &sim).await;
+    let failure = pool.status().last_failure;
+    assert!(
+        matches!(failure, Some(StartError::TimedOut { .. })),
+        "{failure:?}"
+    );
+}
+
+/// L10: a released worker's timers are dropped: none of them elapses later.
+#[tokio::test(start_paused = true)]
+async fn a_released_worker_has_no_timers() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).max_worker_age(None).build().unwrap();
+    until(&pool, |status| status.serving() == 1).await;
+    let worker = pool.status().workers[0].worker;
+    pool.recycle(worker);
+    until(&pool, |status| status.counters.released == 1).await;
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!(pool.status().counters.stale, 0);
+    end(&pool, &sim).await;
 }
 
 /// L5: a start continues after the client that waited for it is gone, and its worker serves the
