@@ -15,8 +15,12 @@ mod derived_table;
 mod model;
 #[path = "../../tests/suite/model_actions.rs"]
 mod model_actions;
+#[path = "../../tests/suite/model_effects.rs"]
+mod model_effects;
 #[path = "../../tests/suite/model_inputs.rs"]
 mod model_inputs;
+#[path = "../../tests/suite/model_leases.rs"]
+mod model_leases;
 #[path = "../../tests/suite/model_settle.rs"]
 mod model_settle;
 #[allow(dead_code)]

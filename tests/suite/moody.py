@@ -1,9 +1,9 @@
-"""The functions of `hostile`, by workers that start as the file MOOD says: well, unless it holds `refuse` or `dawdle`."""
+"""The functions of `hostile`. The file MOOD says how a worker starts: `well`, `refuse` or `dawdle`."""
 
 import os
 import time
 
-from hostile import health, run  # noqa: F401: what the pool is told to call
+from hostile import health, run  # noqa: F401: the pool calls them
 
 
 def setup():
