@@ -1,4 +1,4 @@
-//! The queue of clients: who is granted which worker, and who is refused.
+//! The queue of clients: which client gets which worker, and which client is refused.
 
 use super::occupant::Holder;
 use super::{Effect, Refusal, Supervisor};

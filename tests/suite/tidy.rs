@@ -197,7 +197,7 @@ fn nothing_runs_between_fork_and_exec() {
     assert_eq!(sources.iter().find(forks), None);
 }
 
-/// The minimum Rust version that the README promises is the one that the manifest states.
+/// The minimum Rust version that the README promises equals the one in the manifest.
 #[test]
 fn the_readme_states_the_minimum_rust_version() {
     let manifest = read("Cargo.toml");
