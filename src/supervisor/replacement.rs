@@ -34,7 +34,8 @@ impl Supervisor {
         self.rolling = Some(chosen);
     }
 
-    /// A start failed: keeps the workers that the rolling restart has not replaced yet.
+    /// A start failed: keeps the workers that the rolling restart has not replaced yet. There are
+    /// some, or `end_rolling` would have ended it.
     pub(super) fn stop_rolling(&mut self) {
         let Some(chosen) = self.rolling.take() else {
             return;
@@ -47,24 +48,19 @@ impl Supervisor {
             self.effects.push(Effect::Event(Event::Kept { worker }));
         }
         let replaced = chosen - kept;
-        let end = match kept {
-            0 => RollingEnd::Completed { replaced },
-            _ => RollingEnd::StartFailed { replaced, kept },
-        };
+        let end = RollingEnd::StartFailed { replaced, kept };
         self.effects.push(Effect::RollingEnded(end));
     }
 
     /// The pool shuts down, and the workers that the rolling restart has not replaced yet with it.
+    /// There are some, as in `stop_rolling`.
     pub(super) fn abandon_rolling(&mut self) {
         let Some(chosen) = self.rolling.take() else {
             return;
         };
         let kept = self.slots.count(|o| o.is_rolling());
         let replaced = chosen - kept;
-        let end = match kept {
-            0 => RollingEnd::Completed { replaced },
-            _ => RollingEnd::Closed { replaced, kept },
-        };
+        let end = RollingEnd::Closed { replaced, kept };
         self.effects.push(Effect::RollingEnded(end));
     }
 
