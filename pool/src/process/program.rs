@@ -144,6 +144,11 @@ impl Program {
         self
     }
 
+    /// The length of the preamble, in bytes.
+    pub(crate) fn preamble_len(&self) -> usize {
+        self.preamble.len()
+    }
+
     /// Sets the niceness of the workers, -20 to 19: a higher one leaves more processor time to
     /// other processes. Default: that of this process.
     ///

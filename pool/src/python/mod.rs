@@ -134,8 +134,9 @@ impl Python {
     /// environment, directory and limits. Default: `python3`.
     ///
     /// The interpreter of a virtual environment (`.venv/bin/python`) brings its packages along.
-    /// Arguments of the program come first, so they are options of the interpreter. A
-    /// [`preamble`](Program::preamble) is ignored: the worker runtime takes its place.
+    /// Arguments of the program come first, so they are options of the interpreter. A program with a
+    /// [`preamble`](Program::preamble) fails the build of the pool: the worker runtime is in its
+    /// place.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -190,6 +191,13 @@ impl Python {
         {
             return Err(OpenError::BadTarget {
                 target: self.target.clone(),
+            });
+        }
+        if let bytes @ 1.. = self.interpreter.preamble_len() {
+            return Err(OpenError::OutOfRange {
+                option: "preamble",
+                value: format!("{bytes} bytes"),
+                allowed: "empty for a Python function".to_owned(),
             });
         }
         let mut program = (self.interpreter.clone())

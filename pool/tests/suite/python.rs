@@ -175,6 +175,17 @@ async fn a_function_needs_a_module() {
     }
 }
 
+/// L20: an interpreter with a preamble fails the build, because the worker runtime is in its place.
+#[tokio::test]
+async fn an_interpreter_has_no_preamble() {
+    let interpreter = Program::new("python3").preamble("hello");
+    let python = Python::function("os:getenv").interpreter(interpreter);
+    assert_eq!(
+        Pool::builder(python).build().unwrap_err().to_string(),
+        "option `preamble` of the program is 5 bytes: it must be empty for a Python function"
+    );
+}
+
 /// L20: a function gets the interpreter, environment and directories that were set.
 #[tokio::test]
 async fn a_function_gets_what_it_was_given() {
