@@ -161,7 +161,7 @@ async fn a_waiting_reader_is_woken_at_the_end() {
         .build()
         .unwrap();
     let mut events = pool.events();
-    let read = async {
+    let read = async move {
         let mut last = None;
         loop {
             match events.recv().await {
@@ -170,9 +170,10 @@ async fn a_waiting_reader_is_woken_at_the_end() {
             }
         }
     };
-    let hour = Duration::from_secs(3600);
-    let (read, _) = tokio::join!(timeout(hour, read), pool.shutdown().into_future());
-    let (last, error) = read.expect("the reader is woken");
+    // In a task of its own: the shutdown's wake-up must not poll it.
+    let read = tokio::spawn(timeout(Duration::from_secs(3600), read));
+    pool.shutdown().await;
+    let (last, error) = read.await.unwrap().expect("the reader is woken");
     assert!(matches!(last, Some(Event::Moved(moved)) if moved.to == Phase::Terminated));
     assert_eq!(error, RecvError::Closed);
 }
