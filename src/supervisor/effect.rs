@@ -102,6 +102,7 @@ pub enum Order {
 }
 
 /// Why a session is over.
+// Exhaustive: as `Effect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum SessionEnd {
@@ -118,6 +119,7 @@ pub enum SessionEnd {
 }
 
 /// How a rolling restart ended.
+// Exhaustive: as `Effect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RollingEnd {
@@ -143,6 +145,7 @@ pub enum RollingEnd {
 }
 
 /// How a drain of the pool ended.
+// Exhaustive: the pool drained, or was told to stop draining. There is no third way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum DrainEnd {
@@ -153,6 +156,7 @@ pub enum DrainEnd {
 }
 
 /// Why a client gets no lease.
+// Exhaustive: as `Effect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Refusal {

@@ -31,14 +31,9 @@ async fn a_call_is_answered() {
             (Reason::Shutdown, Some(Rung::Ask), Some(ExitStatus::Code(0)))
         );
     }
-    assert_eq!(
-        sim.stats(),
-        SimStats {
-            opened: 2,
-            peak_open: 2,
-            ..SimStats::default()
-        }
-    );
+    let mut expected = SimStats::default();
+    (expected.opened, expected.peak_open) = (2, 2);
+    assert_eq!(sim.stats(), expected);
 }
 
 /// C1: a call that times out costs its worker, and its late reply reaches no other call.

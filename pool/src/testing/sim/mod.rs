@@ -54,6 +54,7 @@ pub enum Script {
 
 /// What the ports of a [`Sim`] counted themselves, independently of the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SimStats {
     /// Ports opened so far.
     pub opened: usize,
