@@ -11,7 +11,7 @@ use ostler_pool::{
     CheckoutError, DrainEnd, Event, OpenError, Phase, Pool, Reason, RecvError, SessionError,
     TryRecvError, WorkerId,
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::rig::{begin, end, pool, until};
 
@@ -170,10 +170,13 @@ async fn a_waiting_reader_is_woken_at_the_end() {
             }
         }
     };
-    // In a task of its own: the shutdown's wake-up must not poll it.
-    let read = tokio::spawn(timeout(Duration::from_secs(3600), read));
+    // In a task of its own: the shutdown's wake-up must not poll it. The late timer would.
+    let hour = Duration::from_secs(3600);
+    let read = tokio::spawn(timeout(hour, read));
+    let since = Instant::now();
     pool.shutdown().await;
-    let (last, error) = read.await.unwrap().expect("the reader is woken");
+    let (last, error) = read.await.unwrap().unwrap();
+    assert!(since.elapsed() < hour, "the reader was not woken");
     assert!(matches!(last, Some(Event::Moved(moved)) if moved.to == Phase::Terminated));
     assert_eq!(error, RecvError::Closed);
 }
