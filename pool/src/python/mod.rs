@@ -134,8 +134,8 @@ impl Python {
     /// environment, directory and limits. Default: `python3`.
     ///
     /// The interpreter of a virtual environment (`.venv/bin/python`) brings its packages along.
-    /// Arguments of the program come first, so they are options of the interpreter. A program with a
-    /// [`preamble`](Program::preamble) fails the build of the pool: the worker runtime is in its
+    /// Arguments of the program come first, so they are options of the interpreter. A program with
+    /// a [`preamble`](Program::preamble) fails the build of the pool: the worker runtime is in its
     /// place.
     ///
     /// ```
