@@ -12,7 +12,7 @@ use crate::model::{Holder, Home, Intake, Lease, Model, Replacement, Stage, Vacan
 use crate::world::PortState;
 
 impl Model {
-    /// One thing depends on the order: a worker that must retire is not granted first.
+    /// In the order of `Supervisor::settle`, which says what depends on it.
     pub(crate) fn settle(&mut self) {
         self.replace_at_limits();
         self.retire_replaced();

@@ -1,5 +1,5 @@
-//! Checks that the schedules find bugs: each of eight bugs, planted into a copy of the sources, must
-//! fail a test.
+//! Checks that the schedules find bugs: each of eight bugs, planted into a copy of the sources,
+//! must fail a test.
 //!
 //! The copy keeps the bugs out of the product. The test also fails when an edit no longer matches
 //! the sources.

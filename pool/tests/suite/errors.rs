@@ -31,7 +31,8 @@ fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
     levels
 }
 
-/// A failed start is the source of a crash loop, and what the worker answered is the source of that.
+/// A failed start is the source of a crash loop, and what the worker answered is the source of
+/// that.
 #[tokio::test(start_paused = true)]
 async fn a_crash_loop_leads_to_its_cause() {
     let sim = Sim::new([Script::StartFails; 9]);
@@ -61,8 +62,8 @@ async fn a_crash_loop_leads_to_its_cause() {
     end(&pool, &sim).await;
 }
 
-/// An `io::Error` stays typed at the end of the chain: "out of descriptors" and "no such file" can be
-/// told apart.
+/// An `io::Error` stays typed at the end of the chain: "out of descriptors" and "no such file" can
+/// be told apart.
 #[test]
 fn io_errors_stay_typed() {
     for errno in [2, 24] {

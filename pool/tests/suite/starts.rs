@@ -28,8 +28,9 @@ async fn a_failed_start_frees_its_slot() {
     }
 }
 
-/// L10: a start failure is recorded only if the input ended the start: not the exit of a worker that
-/// was stopped while it started or that had served, and not the exit that follows a start timeout.
+/// L10: a start failure is recorded only if the input ended the start: not the exit of a worker
+/// that was stopped while it started or that had served, and not the exit that follows a start
+/// timeout.
 #[tokio::test(start_paused = true)]
 async fn only_a_failed_start_is_recorded() {
     for serves in [false, true] {
