@@ -3,8 +3,8 @@
 use crate::worker;
 use crate::{LeaseId, WorkerId};
 
-/// A timer. No two running timers share a value, so the supervisor recognizes one that elapsed
-/// while it was being cancelled.
+/// A timer. No two running timers share a value, so the supervisor recognizes a timer that
+/// elapsed while it was being cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Timer {

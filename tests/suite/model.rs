@@ -42,7 +42,7 @@ pub(crate) struct Worker {
     pub(crate) aged: bool,
 }
 
-/// What a worker passes on to the one that fills its place.
+/// What a worker passes on to its replacement.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Vacancy {
     /// Consecutive failures that led to it.

@@ -55,8 +55,8 @@ impl Model {
         }
     }
 
-    /// A cancelled call that ends cleanly is a call like any other; else the fault is the one that
-    /// the client caused.
+    /// A cancelled call that ends cleanly is a call like any other. Otherwise the
+    /// client's fault stands.
     pub(crate) fn cancel_ended(&mut self, lease: LeaseId, clean: bool) {
         let Some((w, holder)) = self.take_back(lease, is_cancel) else {
             return;

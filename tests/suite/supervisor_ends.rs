@@ -21,7 +21,7 @@ fn with_grace() -> World {
     })
 }
 
-/// A client gives up its call after one that was answered with an error.
+/// A client gives up a call. Its call before was answered with an error.
 fn give_up(world: &mut World) -> LeaseId {
     world.checkout();
     let lease = world.leases[0];

@@ -219,7 +219,7 @@ impl State {
             to,
             reason,
         } = transition;
-        // The first transition of the worker is the one that the input caused.
+        // The input caused the first transition of this worker.
         let cause = cause.take_if(|cause| cause.worker() == worker);
         match (from, input, cause) {
             (Phase::Initializing, worker::Input::Started | worker::Input::Retire, _) => {}

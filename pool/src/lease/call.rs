@@ -120,8 +120,7 @@ impl Call<'_> {
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, TransportError>> {
         if self.pipe_end.is_none() {
             let problem = match ready!(self.grant.transport().poll_answer(cx)) {
-                Err(TransportError::EndOfOutput) => ProtocolError::OutputClosed,
-                Err(TransportError::EndOfInput) => ProtocolError::InputClosed,
+                Err(TransportError::PipeClosed(problem)) => problem,
                 answer => return Poll::Ready(answer),
             };
             self.pipe_end = Some((problem, Box::pin(self.grant.sleep(EXIT_GRACE))));
@@ -162,9 +161,7 @@ impl Call<'_> {
                     request_written,
                 };
             }
-            TransportError::Protocol(source) => source,
-            TransportError::EndOfOutput => ProtocolError::OutputClosed,
-            TransportError::EndOfInput => ProtocolError::InputClosed,
+            TransportError::Protocol(source) | TransportError::PipeClosed(source) => source,
         };
         CallError::Protocol {
             worker,

@@ -170,7 +170,7 @@ impl Exchange {
         }
         // The request before a `CANCEL` was read in full, and may still be answered.
         if sending.is_ready() && !self.is_sent() && !self.cancels {
-            return Poll::Ready(Err(TransportError::EndOfInput));
+            return Poll::Ready(Err(TransportError::PipeClosed(ProtocolError::InputClosed)));
         }
         self.wait(cx)
     }
@@ -217,7 +217,7 @@ impl Exchange {
                 return Poll::Ready(Ok(request.interpret(frame.kind, frame.body)?));
             }
             if ready!(self.poll_read(cx)) == 0 {
-                return Poll::Ready(Err(TransportError::EndOfOutput));
+                return Poll::Ready(Err(TransportError::PipeClosed(ProtocolError::OutputClosed)));
             }
         }
     }

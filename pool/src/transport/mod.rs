@@ -45,10 +45,9 @@ pub(crate) enum Answer {
 pub(crate) enum TransportError {
     /// The transport was closed.
     Closed(Closed),
-    /// The worker closed its output. Its exit may follow.
-    EndOfOutput,
-    /// The worker closed its input before it had read the request. Its exit may follow.
-    EndOfInput,
+    /// The worker closed a pipe: its output, or its input before it had read the request. Its exit
+    /// may follow. If it does not, this is a violation of the protocol.
+    PipeClosed(ProtocolError),
     /// The worker violated the protocol.
     Protocol(ProtocolError),
 }
@@ -133,10 +132,8 @@ impl Transport {
             match self.answer().await {
                 Ok(Answer::Part(_)) => {}
                 Ok(Answer::Done(_) | Answer::Error(_)) => break,
-                Err(TransportError::EndOfOutput | TransportError::Closed(_)) => return None,
-                Err(TransportError::EndOfInput | TransportError::Protocol(_)) => {
-                    return Some(false);
-                }
+                Err(TransportError::PipeClosed(_) | TransportError::Closed(_)) => return None,
+                Err(TransportError::Protocol(_)) => return Some(false),
             }
         }
         // The pipe may have been too full for the `CANCEL`. Now that the worker reads again, it

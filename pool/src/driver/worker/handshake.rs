@@ -54,11 +54,7 @@ impl Task {
             }
             Err(TransportError::Protocol(source)) => source,
             // Its exit or its start deadline will say what became of it.
-            Err(
-                TransportError::EndOfOutput
-                | TransportError::EndOfInput
-                | TransportError::Closed(_),
-            ) => return,
+            Err(TransportError::PipeClosed(_) | TransportError::Closed(_)) => return,
         };
         self.start_failed(StartError::Protocol { worker, source });
     }

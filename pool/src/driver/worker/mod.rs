@@ -194,14 +194,7 @@ impl Task {
             }
             // It exits, is being stopped, or will miss its deadline.
             Held::Cancelled(_, None)
-            | Held::Probed(
-                _,
-                Err(
-                    TransportError::EndOfOutput
-                    | TransportError::EndOfInput
-                    | TransportError::Closed(_),
-                ),
-            ) => {}
+            | Held::Probed(_, Err(TransportError::PipeClosed(_) | TransportError::Closed(_))) => {}
             Held::Probed(lease, answer) => {
                 let error = answer.err().map(|error| format!("{error:?}"));
                 tracing::warn!(target: "ostler::worker", %worker, error, "broke the protocol in a health check");

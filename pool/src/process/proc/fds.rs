@@ -7,7 +7,7 @@ const CLOSE_ON_EXEC: u32 = 0o2_000_000;
 
 /// Warns about descriptors that are not close-on-exec: every worker inherits them, unless it closes
 /// them itself, as the Python runtime does. This crate opens all of its own close-on-exec; others,
-/// such as one that a shell has left open, may not be.
+/// such as those that a shell has left open, may not be.
 ///
 /// The pool cannot close them between fork and exec, where none of its code runs. If it marked
 /// them, it would change what other children of this process inherit.
