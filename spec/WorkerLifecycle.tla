@@ -7,14 +7,14 @@
 (* transition or not, and gives orders.  The environment is nondeterministic:  *)
 (*                                                                             *)
 (*   - A port: a child process and its pipes.  It may fail to start, hang,     *)
-(*     break the protocol or exit at any time, and the worker learns of that   *)
-(*     at any later time.                                                      *)
+(*     break the protocol, survive SIGKILL or exit at any time, and the worker *)
+(*     learns of that at any later time.  It may never be released.            *)
 (*   - Clients.  They may keep a lease forever and return it between two calls *)
 (*     or in the middle of one, even after the worker was stopped.             *)
 (*   - A clock.  A running deadline may pass at any time, and a cancelled      *)
 (*     timer may still fire.                                                   *)
 (*   - A supervisor.  It may retire a worker at any time, even one that has    *)
-(*     ended.                                                                  *)
+(*     ended, and abandon a port that is not released in time.                 *)
 (*                                                                             *)
 (* What is abstracted, and why that is sound:                                  *)
 (*                                                                             *)
@@ -82,7 +82,7 @@ Starts(from, to) == IF to = "Stopping" \/ Deadline[to] # Deadline[from]
 
 \* A transition cancels the old deadline, but the cancellation may be too late. So the timer stays
 \* here and may fire.
-TimersAfter(i) == (timers \ { t \in Timers : Elapsed[t] = i })
+TimersAfter(i) == (timers \ { t \in Timers : Elapsed[t] = i \/ (t = "Rung" /\ i = "Abandoned") })
                     \cup (IF Moves(i) THEN Starts(phase, Target(i)) ELSE {})
 
 React(i) == /\ phase'  = Target(i)
@@ -109,8 +109,9 @@ NeverSpawns == port = "opening"  /\ Becomes("exited", << "StartFailed", "Exited"
 Breaks      == port = "open"     /\ Becomes("broken", << "Fault" >>)
 Exits       == port \in Alive    /\ Becomes("exited", << "Exited" >>)
 
-\* The driver releases a port once it is ordered to reap it and has seen it exit.
-Releases == rung = "Reap" /\ port = "exited" /\ Becomes("released", << "Released" >>)
+\* The driver releases a port once it is ordered to reap it and has seen it exit. It goes on trying
+\* after the port was abandoned.
+Releases == (rung = "Reap" \/ phase = "Terminated") /\ port = "exited" /\ Becomes("released", << "Released" >>)
 
 (*******************************************************************************)
 (* The inputs, by sender.                                                      *)
@@ -150,12 +151,17 @@ EndSessions == phase \in Draining \cup Ending /\ ~sessions /\ React("SessionsEnd
 
 Elapse(t) == t \in timers /\ React(Elapsed[t]) /\ Unmoved
 
+\* The supervisor gives up a port whose last deadline has passed. It counts abandoned ports, so it may
+\* also let the rung be repeated.
+Abandon == rung \in LastRungs /\ "Rung" \in timers /\ React("Abandoned") /\ Unmoved
+
 \* Every step in which the worker is fed input i.
 Feed(i) == \/ Deliver(i)
            \/ i = "Checkout"             /\ Grant
            \/ i \in {"Checkin", "Fault"} /\ Return(i)
            \/ i = "Retire"               /\ Retire
            \/ i = "SessionsEnded"        /\ EndSessions
+           \/ i = "Abandoned"            /\ Abandon
            \/ \E t \in Timers : Elapsed[t] = i /\ Elapse(t)
 
 \* A session is bound only to a serving worker, and ends at any time.
@@ -180,19 +186,18 @@ Next == \/ Answers \/ Rejects \/ NeverSpawns \/ Breaks \/ Exits \/ Releases
 (*                                                                             *)
 (*   - the driver delivers every fact;                                         *)
 (*   - a running deadline passes (a cancelled timer need not fire);            *)
-(*   - SIGKILL ends a process;                                                 *)
-(*   - the driver releases a port that it was ordered to reap.                 *)
+(*   - the supervisor does not let the last rungs be repeated for ever.        *)
 (*                                                                             *)
 (* They do not assume that a handshake is answered, refused or fails, that a   *)
-(* worker obeys a shutdown frame or SIGTERM, that clients return leases, that  *)
-(* sessions end, or that the supervisor retires workers.                       *)
+(* worker obeys a shutdown frame or SIGTERM, that SIGKILL ends a process, that *)
+(* a port is released, that clients return leases, that sessions end, or that  *)
+(* the supervisor retires workers.                                             *)
 (*******************************************************************************)
 
 Delivers       == pending # << >> /\ Deliver(Head(pending))
 DeadlinePasses == Deadline[phase] # "none" /\ Elapse(Deadline[phase])
-KillEnds       == rung = "Kill" /\ Exits
 
-Fairness == WF_vars(Delivers) /\ WF_vars(DeadlinePasses) /\ WF_vars(KillEnds) /\ WF_vars(Releases)
+Fairness == WF_vars(Delivers) /\ WF_vars(DeadlinePasses) /\ WF_vars(Abandon)
 
 Spec == Init /\ [][Next]_vars /\ Fairness
 
@@ -213,8 +218,8 @@ TypeOK == /\ phase \in Phases
 \* in the driver.
 NeverRefused == \A i \in Inputs : ENABLED Feed(i) => Cell[phase][i] # Refused
 
-\* A worker is terminated if and only if its port is released and it has received every fact.
-TerminatedIsReleased == phase = "Terminated" <=> (port = "released" /\ pending = << >>)
+\* A worker is terminated once its port is released and it has received every fact.
+ReleasedIsTerminated == port = "released" /\ pending = << >> => phase = "Terminated"
 
 AtMostOneLease == leases <= 1
 
@@ -257,6 +262,12 @@ StoppingOnlyEnds == [][phase = "Stopping" => phase' \in Ending]_vars
 
 TerminatedIsFinal == [][phase = "Terminated" => phase' = "Terminated"]_vars
 
+\* A worker is terminated when its port is released, or when it is abandoned because the deadline of
+\* SIGKILL or of the release has passed.
+TerminatedIsReleased == [][(phase # "Terminated" /\ phase' = "Terminated") =>
+    \/ port = "released" /\ pending' = << >>
+    \/ rung \in {"Kill", "Reap"} /\ "Rung" \in timers \ timers']_vars
+
 \* Only a retired worker drains.
 DrainsOnlyTheRetired == [][(phase \notin Draining /\ phase' \in Draining) => Retire]_vars
 
@@ -272,6 +283,9 @@ LeasesAreHonoured == [][(phase \in {"Busy", "Finishing"} /\ phase' = "Stopping")
 LateTimersAreHarmless ==
     [][\A t \in timers \ {Deadline[phase]} : t \notin timers' => phase' = phase /\ rung' = rung]_vars
 
+\* An exit is answered with the last rung, unless the port is abandoned already.
+ExitsAreReaped == [][Feed("Exited") => rung' = "Reap" \/ phase = "Terminated"]_vars
+
 \* SIGKILL comes only after SIGTERM, and no worker goes back to a lower rung.
 KillComesAfterTerm == [][rung' = "Kill" => rung \in {"Term", "Kill"}]_vars
 LadderOnlyRises    == [][(rung \in RungSet /\ rung' \in RungSet) => RankOf(rung) <= RankOf(rung')]_vars
@@ -282,7 +296,7 @@ LadderOnlyRises    == [][(rung \in RungSet /\ rung' \in RungSet) => RankOf(rung)
 
 EveryStartEnds == phase = "Initializing" ~> phase \in {"Ready", "Terminated"}
 EveryDrainEnds == phase \in Draining     ~> phase = "Terminated"
-EveryStopEnds  == phase = "Stopping"     ~> phase = "Terminated"
+EveryStopEnds  == phase = "Stopping"     ~> phase = "Terminated"    \* even if the port is never released
 
 \* The worker of an exited or broken port terminates, whatever its phase.
 EveryExitIsNoticed  == port = "exited" ~> phase = "Terminated"

@@ -19,7 +19,10 @@
 (*     worker leaves, the session is lost.                                    *)
 (*   - The owner resizes, drains, restarts and shuts down the pool.  The      *)
 (*     pool reports once how a drain, a rolling restart and the draining      *)
-(*     part of a shutdown ended.                                              *)
+(*     part of a shutdown ended.  A shutdown waits for an idle session only   *)
+(*     for a grace.                                                           *)
+(*   - A port that is not released in time is abandoned: its worker ends and  *)
+(*     its slot is free.  At most `size` ports may be abandoned at a time.    *)
 (*                                                                            *)
 (* What is abstracted, and why every behaviour of the code is still here:     *)
 (*                                                                            *)
@@ -82,13 +85,13 @@ VARIABLES
     failed,         \* consecutive failed starts, counted up to CrashLoop
     restart,        \* the rolling restart: "idle", "rolling"; to be reported: "failed", "closed"
     intake,         \* "Open", "Draining", "Drained" (reported); to be reported: "Resumed"
-    stage           \* "Open", "Draining", "Stopping", "Closed"
+    stage           \* "Open", "Draining", "Hurrying" (idle sessions hold no worker), "Stopping", "Closed"
 
 vars == << phase, rung, port, replacing, rolling, queue, asked, leases, session, home, size, backoff, failed, restart,
            intake, stage >>
 
 Kinds == { "Failures", "Crashes", "Faults", "Limits", "Rolling", "Probes", "Cancels", "Drains", "Resizes", "GivingUp",
-           "Shutdown" }
+           "Stuck", "Shutdown" }
 
 Serving  == {"Ready", "Busy"}
 Draining == {"Lingering", "Finishing"}
@@ -111,6 +114,7 @@ Count(S) == Cardinality(S)
 In(phases)  == { w \in Workers : phase[w] \in phases }
 Staff       == In({"Initializing", "Ready", "Busy"}) \ replacing
 Occupied    == Workers \ In({"absent", "Terminated"})     \* Those that occupy a slot.
+Abandoned   == { w \in Workers : phase[w] = "Terminated" /\ port[w] # "released" }
 
 Waiting       == { queue[n] : n \in 1..Len(queue) }
 Free          == { c \in Clients : asked[c] = "nothing" /\ \A l \in leases : l[1] # c }
@@ -123,6 +127,9 @@ Holds(c)      == \E l \in leases : l[1] = c
 IsHeld(w)     == \E l \in leases : l[2] = w
 
 HasSession(w) == \E s \in Sessions : session[s] = "bound" /\ home[s] = w
+
+\* No client waits for the session or holds a lease for it.
+IsUnused(s) == \A c \in Clients : asked[c] # s
 
 \* The only worker that can serve c; 0 when any can.
 HomeOf(c) == IF asked[c] \in Sessions THEN home[asked[c]] ELSE 0
@@ -212,8 +219,8 @@ WaitedFor(s) == \E c \in Waiting : asked[c] = s
 SessionBecomes(s, state) == session' = [session EXCEPT ![s] = state] /\ home' = [home EXCEPT ![s] = 0]
 
 \* Clients that wait for a session's worker are told when it stops serving. If none waits, the next
-\* to ask is told.
-SessionIsLost(s) == session[s] = "bound" /\ phase[home[s]] \in Ending
+\* to ask is told. Once its grace is over, a shutdown takes its worker from an idle session.
+SessionIsLost(s) == session[s] = "bound" /\ (phase[home[s]] \in Ending \/ (stage = "Hurrying" /\ IsUnused(s)))
 
 LoseSession(s) == /\ SessionIsLost(s)
                   /\ SessionBecomes(s, IF WaitedFor(s) THEN "closed" ELSE "lost")
@@ -322,7 +329,7 @@ SetStage(to) == /\ stage' = to
                 /\ WorkersStay /\ ClientsStay /\ RestartsStay
 
 \* A shutdown has drained when every worker that is left is being stopped.
-ShutdownIsDrained == stage = "Draining" /\ In(Draining) = {}
+ShutdownIsDrained == stage \in {"Draining", "Hurrying"} /\ In(Draining) = {}
 
 ReportShutdownDrained == ShutdownIsDrained /\ SetStage("Stopping") /\ SessionsStay
 
@@ -380,13 +387,15 @@ Crashed(w) == /\ "Crashes" \in Happens /\ Bearable(w)
               /\ failed' = failed /\ restart' = restart
               /\ ClientsStay /\ SessionsStay /\ StateStays
 
-ExitedAtStop(w) == /\ phase[w] = "Stopping" /\ port[w] # "exited"
+\* The exit and the release of an abandoned port are late for its worker.
+ExitedAtStop(w) == /\ phase[w] \in Ending /\ port[w] \notin {"exited", "released"}
                    /\ Hear(w, "Exited", "exited")
                    /\ ClientsStay /\ SessionsStay /\ PoolStays
 
 Exited(w) == ExitedAtStart(w) \/ Crashed(w) \/ ExitedAtStop(w)
 
-Released(w) == /\ rung[w] = "Reap" /\ port[w] = "exited"
+Released(w) == /\ rung[w] = "Reap" \/ phase[w] = "Terminated"
+               /\ port[w] = "exited"
                /\ Hear(w, "Released", "released")
                /\ ClientsStay /\ SessionsStay /\ PoolStays
 
@@ -394,9 +403,19 @@ DrainElapsed(w) == /\ phase[w] \in Draining
                    /\ React(w, "DrainElapsed")
                    /\ PortsStay /\ ClientsStay /\ SessionsStay /\ PoolStays
 
-RungElapsed(w) == /\ phase[w] = "Stopping"
+\* The last rungs are repeated only while `size` ports are abandoned.
+MayAbandon(w) == "Stuck" \in Happens /\ rung[w] \in LastRungs /\ Count(Abandoned) < size
+
+RungElapsed(w) == /\ phase[w] = "Stopping" /\ ~MayAbandon(w)
                   /\ React(w, "RungElapsed")
                   /\ PortsStay /\ ClientsStay /\ SessionsStay /\ PoolStays
+
+Abandon(w) == /\ MayAbandon(w)
+              /\ React(w, "Abandoned")
+              /\ PortsStay /\ ClientsStay /\ SessionsStay /\ PoolStays
+
+\* The grace of idle sessions in a shutdown passes.
+GraceElapsed == stage = "Draining" /\ SetStage("Hurrying") /\ SessionsStay
 
 BackoffElapsed == /\ backoff > 0
                   /\ backoff' = backoff - 1 /\ failed' = failed /\ restart' = restart
@@ -468,7 +487,7 @@ EndSession(s) == /\ session[s] # "closed"
                  /\ WorkersStay /\ PoolStays
 
 \* An idle session expires.
-Expire(s) == (session[s] = "lost" \/ \A c \in Clients : asked[c] # s) /\ EndSession(s)
+Expire(s) == (session[s] = "lost" \/ IsUnused(s)) /\ EndSession(s)
 
 (******************************************************************************)
 (* Inputs about limits and health.                                            *)
@@ -480,6 +499,11 @@ Replace(w) == /\ "Limits" \in Happens /\ stage = "Open" /\ phase[w] \in Serving 
               /\ replacing' = replacing \cup {w} /\ rolling' = rolling
               /\ phase' = phase /\ rung' = rung
               /\ PortsStay /\ ClientsStay /\ SessionsStay /\ PoolStays
+
+\* A starting worker that the owner recycles retires at once: it serves no client.
+RecycleStarting(w) == /\ "Limits" \in Happens /\ stage = "Open" /\ phase[w] = "Initializing" /\ Bearable(w)
+                      /\ React(w, "Retire")
+                      /\ PortsStay /\ ClientsStay /\ SessionsStay /\ PoolStays
 
 \* A health check holds a lease.
 ProbeBegins(w) == /\ "Probes" \in Happens /\ phase[w] = "Ready"
@@ -571,10 +595,12 @@ Notice == \E w \in In(Serving) : Replace(w)
 Input == \/ \E w \in In({"Initializing"}) : Started(w)
          \/ \E w \in In({"Initializing"}) : StartFailed(w)
          \/ \E w \in In({"Initializing"}) : StartElapsed(w)
-         \/ \E w \in Occupied : Exited(w)
-         \/ \E w \in In({"Stopping"}) : Released(w)
+         \/ \E w \in Occupied \cup Abandoned : Exited(w)
+         \/ \E w \in In(Ending) : Released(w)
          \/ \E w \in In(Draining) : DrainElapsed(w)
          \/ \E w \in In({"Stopping"}) : RungElapsed(w)
+         \/ \E w \in In({"Stopping"}) : Abandon(w)
+         \/ GraceElapsed
          \/ BackoffElapsed
          \/ \E c \in Free : Checkout(c)
          \/ \E c \in Clients, s \in Sessions : CheckoutFor(c, s)
@@ -588,6 +614,7 @@ Input == \/ \E w \in In({"Initializing"}) : Started(w)
          \/ \E s \in Sessions : OpenSession(s)
          \/ \E s \in Sessions : EndSession(s)
          \/ \E s \in Sessions : Expire(s)
+         \/ \E w \in In({"Initializing"}) : RecycleStarting(w)
          \/ \E w \in In({"Ready"}) : ProbeBegins(w)
          \/ \E w \in Probed : ProbeEnds(w)
          \/ \E w \in Probed : ProbeMissed(w)
@@ -605,7 +632,8 @@ Next == Settle \/ Notice \/ (Settled /\ Input)
 (*                                                                            *)
 (*   - the supervisor settles after each input;                               *)
 (*   - a running deadline passes, and a backoff elapses;                      *)
-(*   - SIGKILL ends a process, and the driver releases a port when ordered;   *)
+(*   - SIGKILL ends a process, and the driver releases a port when ordered,   *)
+(*     except for as many ports as the pool may abandon (Stuck);              *)
 (*   - calls have a timeout: every lease ends, and so does every health       *)
 (*     check and every cancellation.                                          *)
 (*                                                                            *)
@@ -619,11 +647,15 @@ Next == Settle \/ Notice \/ (Settled /\ Input)
 (******************************************************************************)
 
 StartEnds(w) == Started(w) \/ StartFailed(w) \/ StartElapsed(w) \/ ExitedAtStart(w)
-KillEnds(w)  == rung[w] = "Kill" /\ ExitedAtStop(w)
+KillEnds(w)  == (rung[w] = "Kill" \/ w \in Abandoned) /\ ExitedAtStop(w)
 NextRungIsTaken(w) == rung[w] \in {"Ask", "Term"} /\ RungElapsed(w)
 
-TimePasses == BackoffElapsed \/ \E w \in Workers : \/ StartEnds(w) \/ DrainElapsed(w) \/ NextRungIsTaken(w)
-                                                   \/ KillEnds(w) \/ Released(w)
+\* Workers whose ports may never be released.
+Stuck == IF "Stuck" \in Happens THEN { w \in Workers : w <= Size } ELSE {}
+
+TimePasses == \/ BackoffElapsed \/ GraceElapsed
+              \/ \E w \in Workers : \/ StartEnds(w) \/ DrainElapsed(w) \/ NextRungIsTaken(w) \/ Abandon(w)
+                                    \/ w \notin Stuck /\ (KillEnds(w) \/ Released(w))
 
 CallEnds(c)     == \E w \in Workers : Checkin(c, w) \/ Fault(c, w) \/ CancelBegins(c, w)
 ProbeIsOver(w)  == ProbeEnds(w) \/ ProbeMissed(w) \/ ProbeUnhealthy(w)
@@ -641,6 +673,7 @@ Spec == Init /\ [][Next]_vars /\ Fairness
 \* The properties count ports, which belong to the environment, and not slots, which are the pool's
 \* view of them.
 Ports   == { w \in Workers : port[w] \notin {"none", "released"} }
+Held    == Ports \ Abandoned
 Largest == CHOOSE n \in Sizes \cup {Size} : \A m \in Sizes \cup {Size} : m <= n
 
 (******************************************************************************)
@@ -661,15 +694,15 @@ TypeOK == /\ phase \in [Workers -> Phases \cup {"absent"}]
           /\ backoff \in 0..Count(Workers) /\ failed \in 0..CrashLoop
           /\ restart \in {"idle", "rolling", "failed", "closed"}
           /\ intake \in {"Open", "Draining", "Drained", "Resumed"}
-          /\ stage \in {"Open", "Draining", "Stopping", "Closed"}
+          /\ stage \in {"Open", "Draining", "Hurrying", "Stopping", "Closed"}
 
 \* The pool feeds a worker no input that the table refuses, and neither does the environment.
 NeverRefused == \A w \in Workers :
     /\ phase[w] \notin {"absent", "Terminated"} => Cell[phase[w]]["Retire"] # Refused
     /\ IsHeld(w) => Cell[phase[w]]["Checkin"] # Refused /\ Cell[phase[w]]["Fault"] # Refused
 
-\* A worker is terminated exactly when its port is released.
-TerminatedIsReleased == \A w \in Workers : phase[w] = "Terminated" <=> port[w] = "released"
+\* A worker is terminated once its port is released.
+ReleasedIsTerminated == \A w \in Workers : port[w] = "released" => phase[w] = "Terminated"
 
 \* A worker has at most one lease, the pool's own leases included, and so has a client.
 AtMostOneLease == /\ \A l, m \in leases : l[2] = m[2] => l = m
@@ -682,8 +715,8 @@ LeaseMatchesPhase == \A w \in Workers : /\ phase[w] \in {"Busy", "Finishing"} =>
 WaitsOnce == /\ \A c \in Waiting : asked[c] # "nothing" /\ ~Holds(c)
              /\ \A m, n \in 1..Len(queue) : queue[m] = queue[n] => m = n
 
-\* A slot is reused only after its port is released.
-NeverTooManyPorts == Count(Ports) <= Largest + Surge
+\* A slot is reused only after its port is released or abandoned.
+NeverTooManyPorts == Count(Held) <= Largest + Surge
 
 QueueIsBounded == Settled => Len(queue) <= MaxWaiting
 
@@ -704,7 +737,7 @@ NoClientWaitsInCrashLoop == Settled /\ InCrashLoop => \A c \in Waiting : HomeOf(
 
 \* A closing pool has retired every worker; a closed pool has none.
 ShutdownRetiresAll == stage # "Open" => In({"Initializing", "Ready", "Busy"}) = {}
-ClosedIsEmpty == stage = "Closed" => /\ Ports = {} /\ queue = << >>
+ClosedIsEmpty == stage = "Closed" => /\ Held = {} /\ queue = << >>
                                      /\ \A s \in Sessions : session[s] = "closed"
 
 \* After a shutdown was reported as drained, no worker drains.
@@ -712,6 +745,9 @@ ShutdownDrainsBeforeStopping == stage \in {"Stopping", "Closed"} => In(Draining)
 
 \* Only a session keeps a worker lingering.
 DrainsEndWithSessions == Settled => \A w \in Workers : phase[w] = "Lingering" => HasSession(w)
+
+\* Once its grace is over, a shutdown waits only for calls.
+IdleSessionsHoldNoShutdown == Settled /\ stage = "Hurrying" => In({"Lingering"}) = {}
 
 (******************************************************************************)
 (* Safety: in every step.                                                     *)
@@ -721,8 +757,16 @@ DrainingNeverServesAgain == [][\A w \in Workers : (phase[w] \in Draining) => pha
 
 TerminatedIsFinal == [][\A w \in Workers : phase[w] = "Terminated" => phase'[w] = "Terminated"]_vars
 
+\* A worker is terminated when its port is released, or when it is abandoned after SIGKILL.
+TerminatedIsReleased ==
+    [][\A w \in Workers : (phase[w] # "Terminated" /\ phase'[w] = "Terminated") =>
+        port'[w] = "released" \/ rung[w] \in {"Kill", "Reap"}]_vars
+
+\* At most `size` ports are abandoned at a time. After a shrink there may be more.
+AbandonedAreBounded == [][(~(Abandoned' \subseteq Abandoned)) => Count(Abandoned') <= size]_vars
+
 \* A port is opened only into a free slot. After a shrink there may be more ports than slots.
-PortsHaveSlots == [][(~(Ports' \subseteq Ports)) => Count(Ports') <= size + Surge]_vars
+PortsHaveSlots == [][(~(Ports' \subseteq Ports)) => Count(Held') <= size + Surge]_vars
 
 \* A lease is granted on a ready worker, or on a lingering one to a client of its own sessions.
 GrantsAreEarned ==
@@ -750,7 +794,7 @@ DrainRefusesNoWaiter == [][intake' # intake => queue' = queue]_vars
 \* A drain is reported as drained only when no client waits and no client's call is under way,
 \* cancelled ones included.
 DrainedIsQuiet == [][(intake = "Draining" /\ intake' = "Drained") =>
-    queue = << >> /\ \A l \in leases : l[1] = Monitor \/ port[l[2]] = "released"]_vars
+    queue = << >> /\ \A l \in leases : l[1] = Monitor \/ phase[l[2]] = "Terminated"]_vars
 
 \* Each drain is reported once: as drained, or as resumed.
 EveryDrainIsReported == [][(intake' # intake) => << intake, intake' >> \in
@@ -784,6 +828,12 @@ LostSessionsAreReported ==
         \/ (Settled /\ EndSession(s)) \/ Close
         \/ \E c \in Clients : IF session[s] = "lost" THEN TellLost(c, s) ELSE c \in Waiting /\ asked[c] = s]_vars
 
+\* A session is lost with its worker. A shutdown takes the worker only from a session that is not
+\* used, and only once its grace is over.
+UsedSessionsAreServed ==
+    [][\A s \in Sessions : LoseSession(s) =>
+        phase[home[s]] \in Ending \/ (stage = "Hurrying" /\ \A c \in Clients : asked[c] # s)]_vars
+
 \* A vacancy backs off only because a worker failed.
 OnlyFailuresBackOff ==
     [][backoff' > backoff => \E w \in Workers : phase[w] # "Stopping" /\ phase'[w] = "Stopping" /\ rung'[w] # "Ask"]_vars
@@ -807,7 +857,8 @@ StoppedRollingKeeps == [][(restart = "failed" /\ restart' = "idle") => rolling #
 
 \* A shutdown drains, then stops, then closes, and reports each.
 StagesFollow == [][stage' # stage => << stage, stage' >> \in
-    { << "Open", "Draining" >>, << "Draining", "Stopping" >>, << "Stopping", "Closed" >> }]_vars
+    { << "Open", "Draining" >>, << "Draining", "Hurrying" >>, << "Draining", "Stopping" >>,
+      << "Hurrying", "Stopping" >>, << "Stopping", "Closed" >> }]_vars
 
 (******************************************************************************)
 (* Liveness.                                                                  *)
@@ -817,6 +868,9 @@ EveryStartEnds == \A w \in Workers : phase[w] = "Initializing" ~> phase[w] \in {
 EveryDrainEnds == \A w \in Workers : phase[w] \in Draining     ~> phase[w] = "Terminated"
 EveryStopEnds  == \A w \in Workers : phase[w] = "Stopping"     ~> phase[w] = "Terminated"
 
+\* The host goes on releasing an abandoned port.
+AbandonedAreReleased == \A w \in Workers \ Stuck : w \in Abandoned ~> port[w] = "released"
+
 EveryWaitEnds   == \A c \in Clients : c \in Waiting ~> c \notin Waiting
 EveryCancelEnds == \A w \in Workers : w \in Cancelling ~> w \notin Cancelling
 
@@ -824,11 +878,11 @@ EveryCancelEnds == \A w \in Workers : w \in Cancelling ~> w \notin Cancelling
 TheSizeIsRestored == []<>(stage = "Open" => Count(In(Serving)) >= size)
 
 \* After a shrink, the surplus ports are released.
-SurplusIsReleased == Count(Ports) > size + Surge ~> Count(Ports) <= size + Surge
+SurplusIsReleased == Count(Held) > size + Surge ~> Count(Held) <= size + Surge
 
 EveryRollingEnds == restart # "idle" ~> restart = "idle"
 
-ShutdownDrains == stage = "Draining" ~> stage \in {"Stopping", "Closed"}
+ShutdownDrains == stage \in {"Draining", "Hurrying"} ~> stage \in {"Stopping", "Closed"}
 ShutdownEnds   == stage = "Stopping" ~> stage = "Closed"
 
 \* A drain ends, unless clients of bound sessions keep coming.

@@ -30,6 +30,7 @@ livesVars == << phase, rung, port, replacing, rolling, queue, asked, leases, ses
 
 Fires(w, t) == \/ t = "Start" /\ phase[w] = "Initializing" /\ rung'[w] = EntryRung["StartElapsed"] /\ port'[w] = "opening"
                \/ t = "Drain" /\ phase[w] \in Draining /\ rung'[w] = EntryRung["DrainElapsed"] /\ ~DrainIsOver(w)
+               \/ t = "Rung" /\ phase[w] = "Stopping" /\ phase'[w] = "Terminated" /\ port'[w] # "released"
 
 StartsTimer(w, t) == /\ phase[w] # "absent" /\ phase'[w] # phase[w]
                      /\ Deadline[phase'[w]] = t /\ Deadline[phase[w]] # t
@@ -57,6 +58,7 @@ LifeRung  == rung[Watched]
 LifeTimers == timers[Watched]
 Leases    == Cardinality({ l \in leases : l[2] = Watched })
 HasOne    == HasSession(Watched)
+LifeIsReaped == LifeRung = "Reap" \/ LifePhase = "Terminated"
 LifeVars  == << LifePhase, LifeRung, LifeTimers, LifePort, Leases, HasOne >>
 
 Life == INSTANCE WorkerLifecycle WITH
@@ -67,7 +69,7 @@ Life == INSTANCE WorkerLifecycle WITH
 HeardAtOnce == /\ \/ Life!React("Started")     /\ LifePort = "opening"                         /\ LifePort' = "open"
                   \/ Life!React("StartFailed") /\ LifePort = "opening"                         /\ LifePort' = "broken"
                   \/ Life!React("Exited")      /\ LifePort \in {"opening", "open", "broken"}   /\ LifePort' = "exited"
-                  \/ Life!React("Released")    /\ LifePort = "exited" /\ LifeRung = "Reap"     /\ LifePort' = "released"
+                  \/ Life!React("Released")    /\ LifePort = "exited" /\ LifeIsReaped         /\ LifePort' = "released"
                /\ Leases' = Leases /\ HasOne' = HasOne
 
 \* The first lease of a worker's first session.

@@ -18,8 +18,8 @@ Refused == "-"    \* The input is illegal: its sender is wrong.
 
 Grid == <<
 << "",              "Initializing", "Ready",     "Busy",      "Lingering", "Finishing", "Stopping",   "Terminated" >>,
-<< "Started",       "Ready",        "-",         "-",         "-",         "-",         "~",          "-"          >>,
-<< "StartFailed",   "Stopping",     "-",         "-",         "-",         "-",         "~",          "-"          >>,
+<< "Started",       "Ready",        "-",         "-",         "-",         "-",         "~",          "~"          >>,
+<< "StartFailed",   "Stopping",     "-",         "-",         "-",         "-",         "~",          "~"          >>,
 << "StartElapsed",  "Stopping",     "~",         "~",         "~",         "~",         "~",          "~"          >>,
 << "Checkout",      "-",            "Busy",      "-",         "Finishing", "-",         "-",          "-"          >>,
 << "Checkin",       "-",            "-",         "Ready",     "-",         "Lingering", "~",          "~"          >>,
@@ -28,8 +28,9 @@ Grid == <<
 << "SessionsEnded", "-",            "-",         "-",         "Stopping",  "~",         "~",          "~"          >>,
 << "DrainElapsed",  "-",            "-",         "-",         "Stopping",  "Stopping",  "~",          "~"          >>,
 << "RungElapsed",   "-",            "-",         "-",         "-",         "-",         "Stopping",   "~"          >>,
-<< "Exited",        "Stopping",     "Stopping",  "Stopping",  "Stopping",  "Stopping",  "Stopping",   "-"          >>,
-<< "Released",      "-",            "-",         "-",         "-",         "-",         "Terminated", "-"          >> >>
+<< "Exited",        "Stopping",     "Stopping",  "Stopping",  "Stopping",  "Stopping",  "Stopping",   "~"          >>,
+<< "Released",      "-",            "-",         "-",         "-",         "-",         "Terminated", "~"          >>,
+<< "Abandoned",     "-",            "-",         "-",         "-",         "-",         "Terminated", "-"          >> >>
 
 (*******************************************************************************)
 (* A Stopping worker is on a rung of the stop ladder:                          *)
@@ -43,6 +44,11 @@ Grid == <<
 (* A worker that is no longer needed starts at Ask.  A worker that failed to   *)
 (* start or broke the protocol may not understand the frame: it starts at      *)
 (* Term.  A worker whose process exited goes to Reap from any phase and rung.  *)
+(*                                                                             *)
+(* A process may not be killable, and a port may not be releasable.  So the    *)
+(* deadline of Kill and of Reap is the last: when it passes, the supervisor    *)
+(* abandons the port.  At its bound, it lets the rung be repeated instead.     *)
+(* The facts about an abandoned port are late.                                 *)
 (*******************************************************************************)
 
 Rungs == << "Ask", "Term", "Kill", "Reap" >>
@@ -55,7 +61,8 @@ EntryRungs == [ Retire        |-> "Ask",
                 Fault         |-> "Term",
                 Exited        |-> "Reap" ]
 
-\* The rung after each rung's deadline.  Kill and Reap repeat: there is nothing stronger.
+\* The rung after each rung's deadline.  Kill and Reap repeat, unless the port is abandoned: there is
+\* nothing stronger.
 NextRungs == [ Ask |-> "Term", Term |-> "Kill", Kill |-> "Kill", Reap |-> "Reap" ]
 
 (*******************************************************************************)
@@ -69,6 +76,9 @@ Deadlines == [ Initializing |-> "Start", Ready     |-> "none",  Busy     |-> "no
                Terminated   |-> "none" ]
 
 Elapsed == [ Start |-> "StartElapsed", Drain |-> "DrainElapsed", Rung |-> "RungElapsed" ]
+
+\* The rungs whose deadline may end in Abandoned instead. SIGKILL was sent, or nothing is left to kill.
+LastRungs == {"Kill", "Reap"}
 
 --------------------------------------------------------------------------------
 (*******************************************************************************)
@@ -127,7 +137,8 @@ ASSUME DeadlinesWellTyped ==
                          \/ /\ Deadlines[p] \in Timers
                             /\ Table[p][Elapsed[Deadlines[p]]] \in Phases
 
-\* Terminated is final, and is entered only when the port is released.
+\* Terminated is final, and is entered only when the port is released or abandoned.
 ASSUME EndsOnce ==
-    { t \in Transitions : "Terminated" \in {t[1], t[3]} } = { << "Stopping", "Released", "Terminated" >> }
+    { t \in Transitions : "Terminated" \in {t[1], t[3]} } =
+        { << "Stopping", i, "Terminated" >> : i \in {"Released", "Abandoned"} }
 ================================================================================

@@ -45,6 +45,8 @@ pub struct Policy {
     /// Time after which an unused session ends; it may take up to a quarter longer. `None`:
     /// sessions never expire. 10 ms to 7 days. Default: 10 min.
     pub session_idle_timeout: Option<Duration>,
+    /// Time for which an idle session may hold a shutdown. 0 to 7 days. Default: 1 s.
+    pub session_grace: Duration,
     /// Whether idle workers get health checks. Default: true.
     pub enable_health_monitoring: bool,
     /// Time between two health checks of an idle worker, and between two memory measurements of any
@@ -81,6 +83,10 @@ pub struct Policy {
     pub ask_grace: Duration,
     /// Time from `SIGTERM` to `SIGKILL`. 0 to 7 days. Default: 2 s.
     pub term_grace: Duration,
+    /// Time for a worker to exit after `SIGKILL`, and for its port to be released after the exit.
+    /// Then the port is abandoned and its slot is free. At most `size` ports are abandoned at a
+    /// time; beyond that, a worker keeps its slot. Default: 5 s.
+    pub release_timeout: Duration,
 }
 
 /// The largest `size`. Each worker costs the host one process and four descriptors, so a larger
@@ -90,8 +96,8 @@ pub const MAX_SIZE: usize = 4096;
 /// The longest duration: 7 days. A longer one is taken for a mistake of units.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Time after which a kill or a reap is ordered again.
-const REPEAT: Duration = Duration::from_secs(1);
+/// The part of a shutdown that is reserved for the kill and the release.
+const RESERVE: Duration = Duration::from_secs(1);
 
 /// The shortest interval. A shorter one is taken for a mistake of units, and would cost the host
 /// CPU time.
@@ -120,6 +126,7 @@ impl Policy {
             max_waiting: 1024,
             max_sessions: 1024,
             session_idle_timeout: Some(Duration::from_secs(600)),
+            session_grace: Duration::from_secs(1),
             enable_health_monitoring: true,
             health_check_interval: Duration::from_secs(30),
             health_check_timeout: Duration::from_secs(5),
@@ -133,6 +140,7 @@ impl Policy {
             cancel_grace: None,
             ask_grace: Duration::from_secs(2),
             term_grace: Duration::from_secs(2),
+            release_timeout: Duration::from_secs(5),
         }
     }
 
@@ -158,13 +166,15 @@ impl Policy {
         if let Some(idle) = self.session_idle_timeout {
             timeout("session_idle_timeout", idle, MIN_INTERVAL)?;
         }
+        timeout("session_grace", self.session_grace, Duration::ZERO)?;
         self.validate_health()?;
         timeout("shutdown_timeout", self.shutdown_timeout, MIN_SHUTDOWN)?;
         if let Some(grace) = self.cancel_grace {
             timeout("cancel_grace", grace, least)?;
         }
         timeout("ask_grace", self.ask_grace, Duration::ZERO)?;
-        timeout("term_grace", self.term_grace, Duration::ZERO)
+        timeout("term_grace", self.term_grace, Duration::ZERO)?;
+        timeout("release_timeout", self.release_timeout, least)
     }
 
     /// Checks a new `size` for a running pool.
@@ -201,10 +211,10 @@ impl Policy {
     }
 
     /// The drain deadline: `shutdown_timeout` minus the stop ladder and a reserve for the kill
-    /// itself.
+    /// itself. A port that takes longer than the reserve is not released when the shutdown reports.
     pub(crate) fn drain_timeout(&self) -> Duration {
         let ladder = self.grace(self.ask_grace) + self.grace(self.term_grace);
-        let reserve = REPEAT.min(self.shutdown_timeout / 10);
+        let reserve = RESERVE.min(self.shutdown_timeout / 10);
         self.shutdown_timeout.saturating_sub(ladder + reserve)
     }
 
@@ -214,7 +224,7 @@ impl Policy {
         match rung {
             Rung::Ask => self.grace(self.ask_grace),
             Rung::Term => self.grace(self.term_grace),
-            Rung::Kill | Rung::Reap => REPEAT,
+            Rung::Kill | Rung::Reap => self.release_timeout,
         }
     }
 

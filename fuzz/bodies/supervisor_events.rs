@@ -23,7 +23,7 @@ pub(crate) struct Seen {
 }
 
 /// Kinds of actions.
-pub(crate) const KINDS: usize = 39;
+pub(crate) const KINDS: usize = 40;
 
 pub(crate) fn run(data: &[u8]) -> Seen {
     let Some((head, rest)) = data.split_first_chunk::<6>() else {
@@ -120,6 +120,7 @@ fn action(kind: usize, which: u8) -> Action {
         35 => A::CancelBadly(which),
         36 => A::MissCancel(which),
         37 => A::CancelLate(which),
+        38 => A::ElapseGrace,
         _ => A::ReportNonsense(which / 4, FACTS[index % 4]),
     }
 }
@@ -172,6 +173,7 @@ fn is_bounded(supervisor: &Supervisor) {
     assert!(supervisor.sessions() <= policy.max_sessions);
     // A shrunk pool gives up its surplus slots as they become empty.
     assert!(supervisor.workers().count() <= 6 + policy.surge);
+    assert!(supervisor.abandoned().len() <= 6);
 }
 
 /// Any input, with ids that often exist.
@@ -224,7 +226,7 @@ fn input(bytes: [u8; 6]) -> Input {
             ][usize::from(d % 4)],
         },
         4 => Input::Elapsed {
-            timer: match d % 6 {
+            timer: match d % 7 {
                 0 => Timer::Worker {
                     worker,
                     timer: machines[usize::from(e % 3)],
@@ -239,7 +241,8 @@ fn input(bytes: [u8; 6]) -> Input {
                 3 => Timer::Backoff {
                     generation: u64::from(e % 8),
                 },
-                _ => Timer::IdleSweep,
+                4 => Timer::IdleSweep,
+                _ => Timer::SessionGrace,
             },
         },
         5 => Input::Probed {

@@ -116,7 +116,7 @@ impl Life {
             }
             Input::Retire => self.is_retired = true,
             Input::Exited => self.exited = true,
-            Input::Released => assert_eq!(
+            Input::Released | Input::Abandoned => assert_eq!(
                 from,
                 Phase::Stopping,
                 "a port was released before the worker was stopped"
@@ -132,7 +132,8 @@ impl Life {
             !(serves && self.exited),
             "a worker whose process has exited serves"
         );
-        assert_eq!(to == Phase::Terminated, input == Input::Released);
+        let is_gone = matches!(input, Input::Released | Input::Abandoned);
+        assert_eq!(to == Phase::Terminated, is_gone);
     }
 
     fn perform(&mut self, effects: &[Effect]) {

@@ -142,6 +142,12 @@ impl Builder {
         self
     }
 
+    /// Sets [`Config::session_grace`].
+    pub fn session_grace(mut self, session_grace: Duration) -> Self {
+        self.config.session_grace = session_grace;
+        self
+    }
+
     /// Sets [`Config::enable_health_monitoring`].
     pub fn enable_health_monitoring(mut self, enable_health_monitoring: bool) -> Self {
         self.config.enable_health_monitoring = enable_health_monitoring;
@@ -211,6 +217,12 @@ impl Builder {
     /// Sets [`Config::term_grace`].
     pub fn term_grace(mut self, term_grace: Duration) -> Self {
         self.config.term_grace = term_grace;
+        self
+    }
+
+    /// Sets [`Config::release_timeout`].
+    pub fn release_timeout(mut self, release_timeout: Duration) -> Self {
+        self.config.release_timeout = release_timeout;
         self
     }
 

@@ -80,6 +80,10 @@ pub struct Config {
     /// Default: 10 min.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds::optional"))]
     pub session_idle_timeout: Option<Duration>,
+    /// Time for which a session without a call may hold a shutdown. Then it is lost, and its worker
+    /// is stopped. A session with a call is served until the drain deadline. Default: 1 s.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
+    pub session_grace: Duration,
     /// Whether idle workers get health checks. Default: true.
     pub enable_health_monitoring: bool,
     /// Interval between the health checks of an idle worker, and between the memory measurements of
@@ -122,6 +126,15 @@ pub struct Config {
     /// Time from `SIGTERM` to `SIGKILL`. Default: 2 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub term_grace: Duration,
+    /// Time for a worker to exit after `SIGKILL`, and again for the release of what it leaves. Then
+    /// its port is abandoned: its slot is free, and the pool goes on with the release in the
+    /// background. At most `size` ports are abandoned at a time; beyond that, a worker keeps its
+    /// slot. Default: 5 s.
+    ///
+    /// A process cannot be killed while it sleeps uninterruptibly, for example on a network file
+    /// system that does not answer, or if it runs as another user.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
+    pub release_timeout: Duration,
     /// The largest frame in either direction: a request or a reply and 5 bytes. 1 KiB to 1 GiB, in
     /// bytes. Default: 64 MiB.
     pub max_frame: usize,
@@ -142,6 +155,7 @@ impl Default for Config {
             max_waiting,
             max_sessions,
             session_idle_timeout,
+            session_grace,
             enable_health_monitoring,
             health_check_interval,
             health_check_timeout,
@@ -155,6 +169,7 @@ impl Default for Config {
             cancel_grace,
             ask_grace,
             term_grace,
+            release_timeout,
         } = Policy::new(size);
         Self {
             size,
@@ -171,6 +186,7 @@ impl Default for Config {
             cancel_grace,
             max_sessions,
             session_idle_timeout,
+            session_grace,
             enable_health_monitoring,
             health_check_interval,
             health_check_timeout,
@@ -183,6 +199,7 @@ impl Default for Config {
             shutdown_timeout,
             ask_grace,
             term_grace,
+            release_timeout,
             max_frame: 64 << 20,
         }
     }
@@ -203,6 +220,7 @@ impl Config {
             max_waiting: self.max_waiting,
             max_sessions: self.max_sessions,
             session_idle_timeout: self.session_idle_timeout,
+            session_grace: self.session_grace,
             enable_health_monitoring: self.enable_health_monitoring,
             health_check_interval: self.health_check_interval,
             health_check_timeout: self.health_check_timeout,
@@ -216,6 +234,7 @@ impl Config {
             cancel_grace: self.cancel_grace,
             ask_grace: self.ask_grace,
             term_grace: self.term_grace,
+            release_timeout: self.release_timeout,
         }
     }
 

@@ -182,10 +182,10 @@ pub use ostler::supervisor::{Counters, DrainEnd, Event, Fault, Limit, Reason, Tr
 pub use ostler::worker::{Input as WorkerInput, Rung};
 pub use ostler::{InvalidOption, Phase, PhaseSummary, WorkerId};
 pub use pool::Pool;
-pub use port::{Exit, ExitStatus, OpenError};
+pub use port::{Exit, ExitStatus, OpenError, SurvivalReason, Survivor};
 pub use process::{Program, Resource};
 pub use python::Python;
-pub use status::{PoolStatus, Probe, ShutdownReport, WorkerEnd, WorkerStatus};
+pub use status::{AbandonedPort, PoolStatus, Probe, ShutdownReport, WorkerEnd, WorkerStatus};
 
 /// Compiles and runs the examples of this package's README.
 #[cfg(doctest)]

@@ -8,7 +8,7 @@ use ostler::worker::{Phase, Rung};
 use ostler::{PhaseSummary, WorkerId};
 
 use crate::error::{Occupancy, StartError};
-use crate::port::ExitStatus;
+use crate::port::{ExitStatus, Survivor};
 
 /// A pool at one moment. With the feature `serde`, durations serialize as seconds.
 #[derive(Clone, Debug)]
@@ -23,8 +23,11 @@ pub struct PoolStatus {
     pub sessions: usize,
     /// Whether the pool rejects new clients until it is resumed.
     pub draining: bool,
-    /// Every worker whose port is not released.
+    /// Every worker whose port is neither released nor abandoned.
     pub workers: Vec<WorkerStatus>,
+    /// Ports that were not released within `release_timeout` and are not released yet, the
+    /// longest-abandoned first. At most `size`, or more after the pool was resized to a smaller one.
+    pub abandoned: Vec<AbandonedPort>,
     /// What has happened since the pool was built.
     pub counters: Counters,
     /// The most recent start failure. Serializes as its report.
@@ -72,6 +75,40 @@ pub struct WorkerStatus {
     pub replaces: Option<Reason>,
 }
 
+/// The port of a worker that is gone for the pool, although its processes are not. It was not
+/// released within `release_timeout`, and the pool goes on with the release in the background.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct AbandonedPort {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Its process id.
+    pub pid: Option<u32>,
+    /// How long ago it was abandoned.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::serialize"))]
+    pub ago: Duration,
+    /// What held up the release when it was abandoned. Empty: nothing is known.
+    pub survivors: Vec<Survivor>,
+}
+
+impl fmt::Display for AbandonedPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.worker.to_string();
+        let pid = shown_pid(self.pid);
+        let ago = self.ago.as_secs();
+        write!(f, "worker {name:8} pid {pid:8} abandoned {ago} s ago")?;
+        for (n, survivor) in self.survivors.iter().enumerate() {
+            write!(f, "{} {survivor}", if n == 0 { ":" } else { ";" })?;
+        }
+        Ok(())
+    }
+}
+
+fn shown_pid(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string())
+}
+
 /// A health check that a worker has answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -116,6 +153,9 @@ impl fmt::Display for PoolStatus {
         for worker in &self.workers {
             writeln!(f, "  {worker}")?;
         }
+        for port in &self.abandoned {
+            writeln!(f, "  {port}")?;
+        }
         Ok(())
     }
 }
@@ -123,7 +163,7 @@ impl fmt::Display for PoolStatus {
 impl fmt::Display for WorkerStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.worker.to_string();
-        let pid = self.pid.map_or_else(|| "-".to_owned(), |p| p.to_string());
+        let pid = shown_pid(self.pid);
         let phase = self.phase.summary();
         let since = self.in_phase.as_secs();
         let calls = self.calls;
@@ -158,6 +198,10 @@ pub struct ShutdownReport {
     /// Workers that the operating system had not released when `shutdown_timeout` passed. The pool
     /// keeps waiting for them as long as its runtime lives.
     pub unreleased: Vec<WorkerId>,
+    /// Ports that were not released within `release_timeout`, and were not released when the report
+    /// was made. The pool has ended without them, and goes on with their release as long as its
+    /// runtime lives.
+    pub abandoned: Vec<AbandonedPort>,
     /// How long the whole shutdown took.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::serialize"))]
     pub took: Duration,
@@ -180,7 +224,7 @@ pub struct WorkerEnd {
     /// Why it left the pool.
     pub reason: Reason,
     /// The last rung of the stop ladder that was taken before it exited. `None`: it exited without
-    /// being asked.
+    /// being asked, or it never had a process.
     pub rung: Option<Rung>,
     /// The exit status of its process. `None`: it never had a process.
     pub status: Option<ExitStatus>,
@@ -189,6 +233,17 @@ pub struct WorkerEnd {
     /// Whether the kernel confirmed that no descendant is alive. `None`: it was not asked, because
     /// the workers have no control groups. See [`Release`](crate::port::Release).
     pub confirmed: Option<bool>,
+    /// Processes of the host's user that started during the worker's life and whose environment
+    /// could not be read. Each could be a descendant that hides.
+    pub unchecked: usize,
+}
+
+impl ShutdownReport {
+    /// Whether every port was released: none is abandoned or unreleased.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.unreleased.is_empty() && self.abandoned.is_empty()
+    }
 }
 
 impl fmt::Display for WorkerEnd {
@@ -197,15 +252,19 @@ impl fmt::Display for WorkerEnd {
         write!(f, "worker {name:8} ")?;
         let was_starting = self.phase == Phase::Initializing;
         match (self.rung, self.status) {
+            (_, None) => write!(f, "had no process")?,
             // The exit code of a worker that was stopped before it was ready says nothing:
             // interpreters exit with 1.
             (Some(rung), _) if was_starting => write!(f, "was still starting, {}", taken(rung))?,
-            (_, None) => write!(f, "had no process")?,
             (Some(rung), Some(status)) => write!(f, "{}: {status}", taken(rung))?,
+            (None, Some(status)) if was_starting => write!(f, "exited while it started: {status}")?,
             (None, Some(status)) => write!(f, "exited by itself: {status}")?,
         }
         if self.escaped > 0 {
             write!(f, ", {} escaped processes killed", self.escaped)?;
+        }
+        if self.unchecked > 0 {
+            write!(f, ", {} processes could not be checked", self.unchecked)?;
         }
         match self.reason {
             Reason::Shutdown => Ok(()),
@@ -235,9 +294,9 @@ impl fmt::Display for ShutdownReport {
         )?;
         writeln!(
             f,
-            "  workers: {} opened, {} started, {} released; {} exited by themselves, {} stopped during a call, \
-             {} recycled",
-            c.opened, c.started, c.released, c.exited, c.faulted, c.recycled
+            "  workers: {} opened, {} started, {} released, {} abandoned; {} exited by themselves, \
+             {} stopped during a call, {} recycled",
+            c.opened, c.started, c.released, c.abandoned, c.exited, c.faulted, c.recycled
         )?;
         writeln!(
             f,
@@ -254,6 +313,9 @@ impl fmt::Display for ShutdownReport {
                 f,
                 "  {unconfirmed} workers had processes outside their control groups: the kernel could not confirm their end"
             )?;
+        }
+        for port in &self.abandoned {
+            writeln!(f, "  {port}")?;
         }
         for worker in &self.unreleased {
             writeln!(

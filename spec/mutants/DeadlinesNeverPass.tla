@@ -2,6 +2,5 @@
 -------------------------- MODULE DeadlinesNeverPass ---------------------------
 EXTENDS WorkerLifecycle
 
-Mutant == Init /\ [][Next]_vars
-            /\ WF_vars(Delivers) /\ WF_vars(KillEnds) /\ WF_vars(Releases)
+Mutant == Init /\ [][Next]_vars /\ WF_vars(Delivers) /\ WF_vars(Abandon)
 ================================================================================

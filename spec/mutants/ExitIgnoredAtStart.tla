@@ -1,4 +1,4 @@
-\* Rejected by EveryExitIsNoticed: an exit during the start is ignored.
+\* Rejected by ExitsAreReaped: an exit during the start is ignored.
 -------------------------- MODULE ExitIgnoredAtStart ---------------------------
 EXTENDS WorkerLifecycle
 

@@ -2,6 +2,5 @@
 --------------------------- MODULE FactsUndelivered ----------------------------
 EXTENDS WorkerLifecycle
 
-Mutant == Init /\ [][Next]_vars
-            /\ WF_vars(DeadlinePasses) /\ WF_vars(KillEnds) /\ WF_vars(Releases)
+Mutant == Init /\ [][Next]_vars /\ WF_vars(DeadlinePasses) /\ WF_vars(Abandon)
 ================================================================================

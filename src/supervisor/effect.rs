@@ -65,7 +65,7 @@ pub enum Effect {
     },
     /// Something happened to a worker: tell observers. Not answered.
     Event(Event),
-    /// The pool has ended: every port is released. Given once, and last. Not answered.
+    /// The pool has ended: every port is released or abandoned. Given once, and last. Not answered.
     Closed,
 }
 
@@ -77,13 +77,17 @@ pub enum Order {
     /// Open the port and make the handshake. Answered by [`PortFact`](super::PortFact) `Started` or
     /// `StartFailed`.
     Open,
-    /// Take this rung of the stop ladder. Answered by `Exited`; on [`Rung::Reap`] by `Released`.
+    /// Take this rung of the stop ladder. Answered by `Exited`; on [`Rung::Reap`] by `Released`. On
+    /// the last two rungs, followed by `Abandon` if the answer does not come in time.
     Stop {
         /// The rung.
         rung: Rung,
         /// Why the worker leaves the pool.
         reason: Reason,
     },
+    /// The worker is gone for the pool, and its slot is free. Go on with the release in the
+    /// background: wait for the exit, and reap. Answered by `Released`, however late.
+    Abandon,
     /// Check the worker's health. Answered by `Probed` with the same lease, or by `LeaseEnded` with
     /// a fault. Not answered if the worker ends first.
     Probe {

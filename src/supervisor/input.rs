@@ -23,7 +23,7 @@ pub enum Input {
         /// The client.
         waiter: WaiterId,
     },
-    /// A client returned its lease. Stale once the worker is released.
+    /// A client returned its lease. Stale once the worker is released or abandoned.
     LeaseEnded {
         /// The lease.
         lease: LeaseId,
@@ -79,7 +79,8 @@ pub enum Input {
         /// The session.
         session: SessionId,
     },
-    /// The application wants a worker replaced. The worker serves until its replacement is ready.
+    /// The application wants a worker replaced. A serving worker serves until its replacement is
+    /// ready; a starting one is stopped at once. Stale if the worker is leaving already.
     Recycle {
         /// The worker.
         worker: WorkerId,
@@ -130,6 +131,6 @@ pub enum PortFact {
     StartFailed,
     /// The leader exited.
     Exited,
-    /// Everything that the port held is released.
+    /// Everything that the port held is released. Also reported of an abandoned port, at any time.
     Released,
 }

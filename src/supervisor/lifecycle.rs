@@ -9,6 +9,10 @@ use crate::worker::{self, Effects, Phase, Reaction, Rung};
 
 impl Supervisor {
     pub(super) fn port(&mut self, worker: WorkerId, fact: PortFact) -> Result<(), Illegal> {
+        if fact == PortFact::Released && self.abandoned.remove(&worker) {
+            self.counters.released += 1;
+            return Ok(());
+        }
         let (input, reason) = match fact {
             PortFact::Started => (worker::Input::Started, None),
             PortFact::StartFailed => (worker::Input::StartFailed, Some(Reason::StartFailed)),
@@ -31,6 +35,7 @@ impl Supervisor {
             Timer::Cancel { lease } => self.cancel_elapsed(lease)?,
             Timer::Backoff { generation } => self.backoff_elapsed(generation),
             Timer::IdleSweep => self.idle_sweep(),
+            Timer::SessionGrace => self.session_grace_elapsed(),
         }
         Ok(())
     }
@@ -41,12 +46,16 @@ impl Supervisor {
         timer: worker::Timer,
         generation: u64,
     ) -> Result<(), Illegal> {
-        let current = self.slots.get(worker).map(|occupant| occupant.timers);
-        if current != Some(generation) {
+        let current = self.slots.get(worker).filter(|o| o.timers == generation);
+        let Some(occupant) = current else {
             self.counters.stale += 1;
             return Ok(());
-        }
+        };
         let (input, reason) = match timer {
+            worker::Timer::Rung if occupant.is_on_last_rung() && self.may_abandon() => {
+                self.order(worker, Order::Abandon);
+                (worker::Input::Abandoned, None)
+            }
             worker::Timer::Start => (worker::Input::StartElapsed, Some(Reason::StartTimedOut)),
             worker::Timer::Drain => (worker::Input::DrainElapsed, None),
             worker::Timer::Rung => (worker::Input::RungElapsed, None),
@@ -60,10 +69,12 @@ impl Supervisor {
             self.counters.stale += 1;
             return;
         }
-        self.stage = Stage::Draining;
         self.abandon_rolling();
         self.cancel_backoffs_beyond(0);
         self.close_unbound_sessions();
+        self.stage = Stage::Draining {
+            grace: self.start_session_grace(),
+        };
         // Draining and stopping workers are on their way out: retiring them would count a stale
         // input.
         let staffing = (self.slots.iter()).filter(|(_, o)| o.phase().is_staffing());
@@ -71,6 +82,12 @@ impl Supervisor {
         for worker in workers {
             self.must_feed(worker, worker::Input::Retire, Some(Reason::Shutdown));
         }
+    }
+
+    /// Whether one more port may be abandoned. The bound keeps a program whose processes never end
+    /// from filling the host.
+    fn may_abandon(&self) -> bool {
+        self.abandoned.len() < self.policy.size
     }
 
     /// As [`feed_worker`](Self::feed_worker), for inputs that the supervisor chose because the
@@ -122,7 +139,7 @@ impl Supervisor {
 
     /// Decides what a worker's transition means for the pool.
     fn after_transition(&mut self, moved: Transition) {
-        use worker::Input::{Exited, Released, Retire, Started};
+        use worker::Input::{Abandoned, Exited, Released, Retire, Started};
         let Transition {
             worker,
             from,
@@ -136,6 +153,9 @@ impl Supervisor {
         if to == Phase::Stopping && from != to {
             self.lose_sessions(worker, moved.reason.unwrap_or(Reason::Shutdown));
         }
+        if input == Exited && from != Phase::Stopping {
+            self.counters.exited += 1;
+        }
         match (from, input) {
             (_, Started) => {
                 self.start_succeeded();
@@ -145,8 +165,12 @@ impl Supervisor {
                 self.counters.released += 1;
                 self.slots.free(worker);
             }
+            (_, Abandoned) => {
+                self.counters.abandoned += 1;
+                self.abandoned.insert(worker);
+                self.slots.free(worker);
+            }
             (Phase::Initializing, input) if input != Retire => self.start_failed(),
-            (from, Exited) if from != Phase::Stopping => self.counters.exited += 1,
             _ => {}
         }
     }

@@ -24,7 +24,7 @@ mod slots;
 mod timer;
 mod view;
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::{self, Vec};
 use core::time::Duration;
 
@@ -73,6 +73,8 @@ use crate::{SessionId, WorkerId};
 pub struct Supervisor {
     policy: Policy,
     slots: Slots,
+    /// Workers that are gone, but whose ports are not released.
+    abandoned: BTreeSet<WorkerId>,
     /// Waiting clients, first come first. At most `max_waiting`.
     queue: VecDeque<Waiting>,
     /// At most `max_sessions`.
@@ -93,8 +95,13 @@ pub struct Supervisor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Open,
-    /// Shutting down, with workers that still drain.
-    Draining,
+    /// Shutting down, with workers that still drain, for their calls and sessions.
+    Draining {
+        /// Whether the grace of idle sessions runs.
+        grace: bool,
+    },
+    /// As `Draining`, after the grace: an idle session no longer holds its worker.
+    Hurrying,
     /// Shutting down, and every worker that is left is being stopped.
     Stopping,
     Closed,
@@ -131,6 +138,7 @@ impl Supervisor {
         let mut supervisor = Self {
             policy,
             slots: Slots::default(),
+            abandoned: BTreeSet::new(),
             queue: VecDeque::new(),
             sessions: BTreeMap::new(),
             sweeping: false,
@@ -200,7 +208,8 @@ impl Supervisor {
         self.effects.push(Effect::StartTimer { timer, after });
     }
 
-    /// Every worker whose port is not released, in slot order.
+    /// Every worker that has a slot, in slot order: all whose ports are neither released nor
+    /// abandoned.
     pub fn workers(&self) -> impl Iterator<Item = WorkerView> {
         self.slots.iter().map(|(worker, occupant)| WorkerView {
             worker,
@@ -220,6 +229,11 @@ impl Supervisor {
     /// The phases of those workers. Much cheaper than [`workers`](Self::workers).
     pub fn phases(&self) -> impl Iterator<Item = Phase> {
         self.slots.iter().map(|(_, occupant)| occupant.phase())
+    }
+
+    /// The workers whose ports are abandoned and not released yet.
+    pub fn abandoned(&self) -> impl ExactSizeIterator<Item = WorkerId> {
+        self.abandoned.iter().copied()
     }
 
     /// Clients waiting for a lease.

@@ -5,7 +5,7 @@ use super::{Fault, Reason};
 use crate::worker::{Phase, Worker};
 use crate::{LeaseId, SessionId, WorkerId};
 
-/// A worker, from the order to open its port until the port is released.
+/// A worker, from the order to open its port until the port is released or abandoned.
 #[derive(Clone, Debug)]
 pub(super) struct Occupant {
     pub(super) machine: Worker,
@@ -93,6 +93,11 @@ impl Occupant {
     /// Whether it drains, leased or not.
     pub(super) fn is_draining(&self) -> bool {
         matches!(self.phase(), Phase::Lingering | Phase::Finishing)
+    }
+
+    /// Whether nothing stronger can be done to stop it.
+    pub(super) fn is_on_last_rung(&self) -> bool {
+        self.machine.rung().is_some_and(|rung| rung.next() == rung)
     }
 
     /// Whether a client's call may be under way on it: a client holds it, or a call that a client

@@ -12,6 +12,11 @@ impl Supervisor {
             Some(occupant) if occupant.is_serving() && occupant.replacement.is_none() => {
                 self.replace(worker, Reason::Recycled, false);
             }
+            // It serves no client, so it need not wait for its replacement.
+            Some(occupant) if occupant.phase() == Phase::Initializing => {
+                self.counters.recycled += 1;
+                self.must_feed(worker, worker::Input::Retire, Some(Reason::Recycled));
+            }
             _ => self.counters.stale += 1,
         }
     }

@@ -1,9 +1,11 @@
 //! Sessions: clients bound to one worker each.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::queue::Waiting;
-use super::{Effect, Reason, Refusal, SessionEnd, Supervisor, Timer};
+use super::slots::Slots;
+use super::{Effect, Reason, Refusal, SessionEnd, Stage, Supervisor, Timer};
 use crate::worker::Phase;
 use crate::{SessionId, WorkerId};
 
@@ -154,15 +156,11 @@ impl Supervisor {
             self.counters.stale += 1;
             return;
         }
-        let (queue, slots) = (&self.queue, &self.slots);
+        let (waited_for, slots) = (self.waited_for(), &self.slots);
         let mut over = Vec::new();
         for (id, session) in &mut self.sessions {
-            let waits = queue.iter().any(|waiting| waiting.session == Some(*id));
-            let leased = match session.home {
-                Home::Bound(worker) => slots.get(worker).is_some_and(|o| o.is_held_for(*id)),
-                _ => false,
-            };
-            session.idle = if waits || leased { 0 } else { session.idle + 1 };
+            let used = is_used(&waited_for, slots, *id, session.home);
+            session.idle = if used { 0 } else { session.idle + 1 };
             if session.idle > SWEEPS {
                 over.push(*id);
             }
@@ -171,6 +169,53 @@ impl Supervisor {
             self.session_over(session, SessionEnd::Expired);
         }
         self.schedule_idle_sweep();
+    }
+
+    /// Gives idle sessions a grace in a shutdown. Returns whether there are sessions that need one:
+    /// no more can come.
+    pub(super) fn start_session_grace(&mut self) -> bool {
+        let is_bound = |session: &Session| matches!(session.home, Home::Bound(_));
+        let needed = self.sessions.values().any(is_bound);
+        if needed {
+            self.start_timer(Timer::SessionGrace, self.policy.session_grace);
+        }
+        needed
+    }
+
+    pub(super) fn session_grace_elapsed(&mut self) {
+        match self.stage {
+            Stage::Draining { grace: true } => self.stage = Stage::Hurrying,
+            _ => self.counters.stale += 1,
+        }
+    }
+
+    pub(super) fn cancel_session_grace(&mut self) {
+        if self.stage == (Stage::Draining { grace: true }) {
+            let timer = Timer::SessionGrace;
+            self.effects.push(Effect::CancelTimer { timer });
+        }
+    }
+
+    /// Takes the worker from each session that is idle, once a shutdown no longer waits for it.
+    pub(super) fn lose_idle_sessions(&mut self) {
+        if self.stage != Stage::Hurrying {
+            return;
+        }
+        let (waited_for, slots) = (self.waited_for(), &self.slots);
+        for (id, session) in &mut self.sessions {
+            let is_bound = matches!(session.home, Home::Bound(_));
+            if is_bound && !is_used(&waited_for, slots, *id, session.home) {
+                session.home = Home::Lost(Reason::Shutdown);
+            }
+        }
+    }
+
+    /// The sessions for which a client waits.
+    fn waited_for(&self) -> BTreeSet<SessionId> {
+        self.queue
+            .iter()
+            .filter_map(|waiting| waiting.session)
+            .collect()
     }
 
     fn schedule_idle_sweep(&mut self) {
@@ -187,4 +232,13 @@ impl Supervisor {
         self.sessions.remove(&session);
         self.effects.push(Effect::SessionEnded { session, end });
     }
+}
+
+/// Whether a client waits for the session or holds a lease for it.
+fn is_used(waited_for: &BTreeSet<SessionId>, slots: &Slots, id: SessionId, home: Home) -> bool {
+    let leased = match home {
+        Home::Bound(worker) => slots.get(worker).is_some_and(|o| o.is_held_for(id)),
+        Home::Unbound | Home::Lost(_) => false,
+    };
+    leased || waited_for.contains(&id)
 }

@@ -19,6 +19,9 @@ impl Supervisor {
         self.retire_surplus();
         // Before `refuse`: otherwise a client that an idle worker can serve is refused.
         self.grant();
+        // Before `end_drains`: a worker that held on only for an idle session is stopped by the input
+        // that takes the session from it.
+        self.lose_idle_sessions();
         // After both retirements: an idle worker without sessions is stopped by the input that
         // retired it. Otherwise it lingers until the next input.
         self.end_drains();
@@ -94,7 +97,11 @@ impl Supervisor {
 
     /// Ends the first part of a shutdown once every worker that is left is being stopped.
     fn end_shutdown_drain(&mut self) {
-        if self.stage == Stage::Draining && self.slots.count(|o| o.is_draining()) == 0 {
+        let (Stage::Draining { .. } | Stage::Hurrying) = self.stage else {
+            return;
+        };
+        if self.slots.count(|o| o.is_draining()) == 0 {
+            self.cancel_session_grace();
             self.stage = Stage::Stopping;
             self.effects.push(Effect::ShutdownDrained);
         }

@@ -20,7 +20,7 @@ pub(super) struct Slots {
 struct Slot {
     /// Workers that the slot has had so far.
     generation: u64,
-    /// From the order to open a port until the port is released.
+    /// From the order to open a port until the port is released or abandoned.
     occupant: Option<Occupant>,
 }
 
@@ -59,7 +59,7 @@ impl Slots {
         }
     }
 
-    /// The worker, until it is released.
+    /// The worker, until its slot is free.
     pub(super) fn get(&self, worker: WorkerId) -> Option<&Occupant> {
         let slot = self.slots.get(worker.slot)?;
         slot.occupant

@@ -41,6 +41,8 @@ pub enum Timer {
     },
     /// The next sweep for idle sessions.
     IdleSweep,
+    /// The time for which idle sessions may hold a shutdown: `session_grace`.
+    SessionGrace,
 }
 
 impl Timer {
@@ -51,7 +53,7 @@ impl Timer {
         match self {
             Self::Worker { worker, .. } | Self::Milestone { worker, .. } => Some(*worker),
             Self::Probe { lease } | Self::Cancel { lease } => Some(lease.worker),
-            Self::Backoff { .. } | Self::IdleSweep => None,
+            Self::Backoff { .. } | Self::IdleSweep | Self::SessionGrace => None,
         }
     }
 }

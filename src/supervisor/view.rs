@@ -13,9 +13,11 @@ pub struct Counters {
     pub opened: u64,
     /// Workers that answered the handshake.
     pub started: u64,
-    /// Workers released.
+    /// Ports released, including those that had been abandoned.
     pub released: u64,
-    /// Workers that exited without being told to, after they had started.
+    /// Ports abandoned, because they were not released in time.
+    pub abandoned: u64,
+    /// Workers that exited without being told to, while they started or served.
     pub exited: u64,
     /// Workers stopped because a lease on them ended in the middle of a call.
     pub faulted: u64,

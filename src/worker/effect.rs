@@ -15,7 +15,7 @@ pub enum Effect {
     /// `Exited` if the process exits first.
     Open,
     /// Take this rung of the stop ladder. Answered by `Exited`, and on [`Rung::Reap`] by
-    /// `Released`.
+    /// `Released`. If the last rungs are not answered in time, the port is abandoned.
     Stop(Rung),
     /// Start this timer, which is not running. Answered by its `…Elapsed`, unless it is cancelled
     /// first.

@@ -37,6 +37,9 @@ vocabulary! {
         /// The port is released: its leader is reaped, its group is empty, its descriptors are
         /// closed.
         Released,
+        /// The supervisor gives up the port: it was not released within `release_timeout` after
+        /// `SIGKILL` or after the exit.
+        Abandoned,
     }
 }
 

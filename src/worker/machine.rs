@@ -96,12 +96,14 @@ impl blocking::State<Lifecycle> for Leaf {
             (Self::Finishing, _) => Super,
 
             (Self::Stopping(rung), RungElapsed) => stop(rung.next()),
-            (Self::Stopping(_), Released) => Transition(Self::Terminated),
+            (Self::Stopping(_), Released | Abandoned) => Transition(Self::Terminated),
             (Self::Stopping(_), Started | StartFailed) => STALE,
             (Self::Stopping(_), Checkin | Fault) => STALE,
             (Self::Stopping(_), Retire | SessionsEnded | DrainElapsed) => STALE,
             (Self::Stopping(_), _) => Super,
 
+            // An abandoned port may still do all that it could have done before.
+            (Self::Terminated, Started | StartFailed | Exited | Released) => STALE,
             (Self::Terminated, Checkin | Fault) => STALE,
             (Self::Terminated, Retire | SessionsEnded) => STALE,
             (Self::Terminated, StartElapsed | DrainElapsed | RungElapsed) => STALE,

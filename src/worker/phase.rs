@@ -21,7 +21,7 @@ vocabulary! {
         /// The port is being closed, one [`Rung`] after another. Each rung has its own deadline.
         Stopping,
         /// The port is released: its leader is reaped, its group is empty, its descriptors are
-        /// closed. Final.
+        /// closed. Or it is abandoned, because it was not released in time. Final.
         Terminated,
     }
 }
@@ -60,7 +60,7 @@ pub enum PhaseSummary {
     Busy,
     /// Draining or being stopped: takes no new client.
     Draining,
-    /// Ended, with every resource released.
+    /// Ended: every resource is released, or the pool no longer waits for that.
     Terminated,
 }
 
@@ -97,8 +97,7 @@ vocabulary! {
 impl Rung {
     /// The rung that follows when this rung's deadline passes.
     ///
-    /// `Kill` and `Reap` repeat. No process can refuse a kill, but one may take a while to die, and
-    /// there is nothing stronger to send.
+    /// `Kill` and `Reap` repeat, unless the port is abandoned: there is nothing stronger to send.
     #[must_use]
     pub const fn next(self) -> Self {
         match self {

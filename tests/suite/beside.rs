@@ -57,6 +57,7 @@ pub(crate) fn end(mut world: World) {
     world.run_out();
     assert_eq!((world.phases(), world.closed), (vec![], 1));
     assert!(world.waiting.is_empty() && world.ports.is_empty() && world.timers.is_empty());
+    assert!(world.abandoned.is_empty());
     assert!(world.sessions.is_empty() && world.recurring.is_empty());
     assert!(world.probes.is_empty() && world.cancelling.is_empty());
     assert_eq!(world.shutdown_drained, 1);
@@ -147,6 +148,8 @@ fn look(world: &World, model: &Model) {
     let phases: Vec<_> = model.views().iter().map(|view| view.phase).collect();
     assert_eq!(pool.phases().collect::<Vec<_>>(), phases, "after {input:?}");
     assert_eq!(pool.counters(), model.counters, "after {input:?}");
+    let abandoned: Vec<_> = pool.abandoned().collect();
+    assert_eq!(abandoned, model.abandoned(), "after {input:?}");
     assert_eq!(pool.policy(), &model.policy, "after {input:?}");
     assert_eq!(pool.waiting(), model.waiting(), "after {input:?}");
     assert_eq!(pool.sessions(), model.open_sessions(), "after {input:?}");

@@ -154,6 +154,12 @@ impl World {
             .collect();
         let choosable = serving.iter().filter(|view| view.replacing.is_none());
         all.extend(choosable.map(|view| Happening::Recycle(view.worker)));
+        let starting = node.supervisor.workers();
+        let starting = starting.filter(|view| view.phase == Phase::Initializing);
+        all.extend(starting.map(|view| Happening::Recycle(view.worker)));
+        if node.mirror.grace {
+            all.push(Happening::GraceElapses);
+        }
         if !serving.is_empty() || node.supervisor.is_closing() {
             all.push(Happening::RecycleAll);
         }
@@ -184,6 +190,7 @@ fn of_workers(node: &Node, all: &mut Vec<Happening>) {
                 fact(PortFact::Exited),
             ]),
             ("opening" | "open" | "broken", _) => all.push(fact(PortFact::Exited)),
+            ("exited", Phase::Terminated) => all.push(fact(PortFact::Released)),
             ("exited", _) if node.rung(id) == Rung::Reap.name() => {
                 all.push(fact(PortFact::Released));
             }

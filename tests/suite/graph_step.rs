@@ -28,6 +28,7 @@ pub(crate) enum Happening {
     Check(WorkerId),
     Probed(LeaseId, bool),
     ProbeElapses(LeaseId),
+    GraceElapses,
     OpenSession(usize),
     EndSession(usize),
     /// As many idle sweeps as an idle session needs to expire.
@@ -90,6 +91,7 @@ impl Happening {
             }),
             H::Probed(lease, healthy) => Input::Probed { lease, healthy },
             H::ProbeElapses(lease) => elapsed(Timer::Probe { lease }),
+            H::GraceElapses => elapsed(Timer::SessionGrace),
             H::OpenSession(_) => Input::OpenSession {
                 session: SessionId(name),
             },

@@ -27,6 +27,8 @@ pub(crate) struct Worker {
     pub(crate) state: State,
     /// What its port can still do, until it is released.
     pub(crate) port: PortState,
+    /// Whether its port is abandoned and not released.
+    pub(crate) abandoned: bool,
     /// The vacancy that it filled.
     pub(crate) vacancy: Vacancy,
     /// Why it leaves the pool, once it does.
@@ -149,6 +151,8 @@ pub(crate) enum Intake {
 pub(crate) enum Stage {
     Open,
     Draining,
+    /// Draining, and idle sessions no longer hold their workers.
+    Hurrying,
     Stopping,
     Closed,
 }
@@ -178,7 +182,15 @@ impl Model {
         model
     }
 
-    /// Indexes of the workers whose port is not released, in slot order.
+    /// The workers whose ports are abandoned, in the order of their ids.
+    pub(crate) fn abandoned(&self) -> Vec<WorkerId> {
+        let abandoned = self.workers.iter().filter(|worker| worker.abandoned);
+        let mut ids: Vec<WorkerId> = abandoned.map(|worker| worker.id).collect();
+        ids.sort();
+        ids
+    }
+
+    /// Indexes of the workers that have a slot, in slot order.
     pub(crate) fn alive(&self) -> Vec<usize> {
         let mut alive: Vec<usize> = (0..self.workers.len())
             .filter(|w| self.workers[*w].state.0 != Phase::Terminated)
@@ -212,7 +224,7 @@ impl Model {
         left
     }
 
-    /// The index of the worker, if its port is not released.
+    /// The index of the worker, if it has a slot.
     pub(crate) fn find(&self, id: WorkerId) -> Option<usize> {
         self.alive().into_iter().find(|w| self.workers[*w].id == id)
     }

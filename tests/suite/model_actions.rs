@@ -6,7 +6,7 @@ use ostler::worker::Phase;
 use ostler::{SessionId, WaiterId};
 
 use crate::derived_table::Verdict;
-use crate::model::{Holder, Home, Lease, Model};
+use crate::model::{Holder, Home, Lease, Model, Worker};
 use crate::model_inputs::of_machine;
 
 /// Something that happens. The first number chooses among the subjects to which it can happen.
@@ -58,6 +58,8 @@ pub(crate) enum Action {
     ElapseBackoff(u8),
     ReachMilestone(u8),
     SweepSessions,
+    /// The grace of idle sessions in a shutdown passes.
+    ElapseGrace,
     Recycle(u8),
     RecycleAll,
     Drain,
@@ -93,6 +95,10 @@ pub(crate) const TENTHS: [u64; 3] = [1, 8, 10];
 
 /// `max_worker_memory` of the policies that have one, in bytes.
 pub(crate) const MEMORY: u64 = 10 << 20;
+
+fn is_ending(phase: Phase) -> bool {
+    matches!(phase, Phase::Stopping | Phase::Terminated)
+}
 
 /// One of `candidates`, if there are any.
 fn pick<T>(which: u8, candidates: impl IntoIterator<Item = T>) -> Option<T> {
@@ -169,8 +175,8 @@ impl Model {
             A::AnswerLate(n) => answered(self.probe(n, false)?, true),
             A::Start(n) => self.fact(n, PortFact::Started, |_| true)?,
             A::FailToStart(n) => self.fact(n, PortFact::StartFailed, |_| true)?,
-            A::Crash(n) => self.fact(n, PortFact::Exited, |phase| phase != Phase::Stopping)?,
-            A::Exit(n) => self.fact(n, PortFact::Exited, |phase| phase == Phase::Stopping)?,
+            A::Crash(n) => self.fact(n, PortFact::Exited, |phase| !is_ending(phase))?,
+            A::Exit(n) => self.fact(n, PortFact::Exited, is_ending)?,
             A::Release(n) => self.fact(n, PortFact::Released, |_| true)?,
             A::ReportNonsense(n, fact) => self.nonsense(n, fact)?,
             A::Hang(n) => self.timer(n, |timer| matches!(timer, Timer::Worker { .. }))?,
@@ -180,6 +186,7 @@ impl Model {
                 self.timer(n, |timer| matches!(timer, Timer::Milestone { .. }))?
             }
             A::SweepSessions => self.timer(0, |timer| *timer == Timer::IdleSweep)?,
+            A::ElapseGrace => self.timer(0, |timer| *timer == Timer::SessionGrace)?,
             A::ElapseLate(n) => self.late_timer(n)?,
             A::Weigh(n, tenths) => Input::Measured {
                 worker: pick(n, &self.workers)?.id,
@@ -262,6 +269,7 @@ impl Model {
     /// A fact about a port to which it can happen.
     fn fact(&self, which: u8, fact: PortFact, phase: impl Fn(Phase) -> bool) -> Option<Input> {
         let mut workers = self.alive();
+        workers.extend((0..self.workers.len()).filter(|w| self.workers[*w].abandoned));
         workers.retain(|w| {
             let worker = &self.workers[*w];
             worker.port.can(fact) && phase(worker.state.0)
@@ -272,7 +280,9 @@ impl Model {
 
     /// A fact about the port of a worker that is released, or whose machine does not move for it.
     fn nonsense(&self, which: u8, fact: PortFact) -> Option<Input> {
-        let such = self.workers.iter().filter(|worker| {
+        // Any release of an abandoned port is taken for the end of it.
+        let known = |worker: &&Worker| fact != PortFact::Released || !worker.abandoned;
+        let such = self.workers.iter().filter(known).filter(|worker| {
             let gone = worker.state.0 == Phase::Terminated;
             gone || !matches!(
                 Self::verdict(worker.state, of_machine(fact).0),

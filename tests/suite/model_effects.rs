@@ -47,7 +47,7 @@ impl Model {
             (worker::Timer::Start, _) => self.policy.start_timeout,
             (worker::Timer::Drain, _) => Duration::from_secs(25),
             (worker::Timer::Rung, Some(Rung::Ask | Rung::Term)) => Duration::from_secs(2),
-            (worker::Timer::Rung, _) => Duration::from_secs(1),
+            (worker::Timer::Rung, _) => self.policy.release_timeout,
         }
     }
 
@@ -66,7 +66,7 @@ impl Model {
 
     /// Gives an effect. Timers, ports and counters follow from the effects.
     pub(crate) fn emit(&mut self, effect: Effect) {
-        use worker::Input::{Exited, Released, Retire, Started};
+        use worker::Input::{Abandoned, Exited, Released, Retire, Started};
         self.effects.push(effect);
         let counters = &mut self.counters;
         match effect {
@@ -81,8 +81,8 @@ impl Model {
             Effect::Event(Event::Moved(moved)) => match (moved.from, moved.input, moved.reason) {
                 (_, Started, _) => counters.started += 1,
                 (_, Released, _) => counters.released += 1,
-                // An exit before the start is a failed start.
-                (Phase::Initializing | Phase::Stopping, Exited, _) => {}
+                (_, Abandoned, _) => counters.abandoned += 1,
+                (Phase::Stopping, Exited, _) => {}
                 (_, Exited, _) => counters.exited += 1,
                 (_, Retire, Some(Reason::Recycled | Reason::Limit(_))) => counters.recycled += 1,
                 _ => {}
@@ -94,6 +94,10 @@ impl Model {
                 } => {
                     let w = self.find(worker).expect("it is being stopped");
                     self.workers[w].port = PortState::Releasing;
+                }
+                Order::Abandon => {
+                    let w = self.find(worker).expect("it has a slot");
+                    self.workers[w].port = self.workers[w].port.abandoned();
                 }
                 Order::Open | Order::Stop { .. } | Order::Cancel { .. } | Order::Measure => {}
             },

@@ -6,10 +6,10 @@ use ostler::supervisor::{
     DrainEnd, Effect, Input, Milestone, Order, PortFact, Reason, Refusal, RollingEnd, SessionEnd,
     Timer,
 };
-use ostler::worker::{self, Phase};
+use ostler::worker::{self, Phase, Rung};
 use ostler::{SessionId, WaiterId, WorkerId};
 
-use crate::model::{Client, Holder, Home, Intake, Model, Session, Stage};
+use crate::model::{Client, Holder, Home, Intake, Model, Session, Stage, Worker};
 
 /// A session that this many consecutive sweeps find unused is over.
 const SWEEPS: u32 = 5;
@@ -87,6 +87,10 @@ impl Model {
     }
 
     fn port(&mut self, worker: WorkerId, fact: PortFact) {
+        let abandoned = |known: &Worker| known.id == worker && known.abandoned;
+        if let Some(w) = self.workers.iter().position(abandoned) {
+            return self.abandoned_port(w, fact);
+        }
         let Some(w) = self.find(worker) else {
             self.counters.stale += 1;
             return;
@@ -96,6 +100,20 @@ impl Model {
         }
         let (input, reason) = of_machine(fact);
         self.react(w, input, reason);
+    }
+
+    /// P16: only the release of an abandoned port is not late.
+    fn abandoned_port(&mut self, w: usize, fact: PortFact) {
+        let worker = &mut self.workers[w];
+        if let Some(next) = worker.port.after(fact) {
+            worker.port = next;
+        }
+        if fact == PortFact::Released {
+            worker.abandoned = false;
+            self.counters.released += 1;
+        } else {
+            self.counters.stale += 1;
+        }
     }
 
     /// A timer that no longer runs is late, and so is a milestone of a worker that no longer
@@ -116,6 +134,10 @@ impl Model {
                     }
                     // A draining or stopping worker has its reason already.
                     worker::Timer::Drain => (worker::Input::DrainElapsed, None),
+                    worker::Timer::Rung if self.may_abandon(w) => {
+                        self.order(worker, Order::Abandon);
+                        (worker::Input::Abandoned, None)
+                    }
                     worker::Timer::Rung => (worker::Input::RungElapsed, None),
                 };
                 self.react(w, input, reason);
@@ -130,7 +152,14 @@ impl Model {
                 self.vacancies.push(vacancy);
             }
             Timer::IdleSweep => self.sweep_sessions(),
+            Timer::SessionGrace => self.stage = Stage::Hurrying,
         }
+    }
+
+    /// P16: a worker on its last rung is abandoned, and at most `size` at a time.
+    fn may_abandon(&self, w: usize) -> bool {
+        let on_last_rung = matches!(self.workers[w].state.1, Some(Rung::Kill | Rung::Reap));
+        on_last_rung && self.abandoned().len() < self.policy.size
     }
 
     pub(crate) fn begins_to_serve(&mut self, w: usize) {
@@ -226,15 +255,7 @@ impl Model {
     fn sweep_sessions(&mut self) {
         for s in 0..self.sessions.len() {
             let (id, home) = (self.sessions[s].id, self.sessions[s].home);
-            let waits = |c: &Client| c.waits && c.session == Some(id);
-            // A lease on a worker that is being stopped does not count: the session has lost that
-            // worker.
-            let leased = self.leases.iter().any(|lease| {
-                lease.out
-                    && lease.holder == Holder::Client(Some(id))
-                    && home == Home::Worker(lease.id.worker)
-            });
-            let is_used = leased || self.clients.iter().any(waits);
+            let is_used = self.is_used(s);
             let idle = &mut self.sessions[s].idle;
             *idle = if is_used { 0 } else { *idle + 1 };
             if *idle == SWEEPS && home != Home::Over {
@@ -244,7 +265,26 @@ impl Model {
         self.start_sweeping();
     }
 
+    /// Whether a client waits for the session or holds a lease for it.
+    pub(crate) fn is_used(&self, s: usize) -> bool {
+        let (id, home) = (self.sessions[s].id, self.sessions[s].home);
+        let waits = |c: &Client| c.waits && c.session == Some(id);
+        // A lease on a worker that is being stopped does not count: the session has lost that
+        // worker.
+        let leased = self.leases.iter().any(|lease| {
+            lease.out
+                && lease.holder == Holder::Client(Some(id))
+                && home == Home::Worker(lease.id.worker)
+        });
+        leased || self.clients.iter().any(waits)
+    }
+
     fn recycle(&mut self, worker: WorkerId) {
+        let starts = |w: &usize| self.workers[*w].state.0 == Phase::Initializing;
+        if let Some(w) = self.find(worker).filter(starts) {
+            self.react(w, worker::Input::Retire, Some(Reason::Recycled));
+            return;
+        }
         let can_be =
             |w: &usize| self.serving().contains(w) && self.workers[*w].replacement.is_none();
         match self.find(worker).filter(can_be) {
@@ -285,6 +325,10 @@ impl Model {
             if session.home == Home::None {
                 self.end_session_of(session.id, SessionEnd::Closed);
             }
+        }
+        let is_bound = |session: &Session| matches!(session.home, Home::Worker(_));
+        if self.sessions.iter().any(is_bound) {
+            self.start_timer(Timer::SessionGrace, self.policy.session_grace);
         }
         for w in self.in_phase(&[Phase::Initializing, Phase::Ready, Phase::Busy]) {
             self.react(w, worker::Input::Retire, Some(Reason::Shutdown));

@@ -82,6 +82,7 @@ fn kinds() -> Vec<Kind> {
         of(18, A::ElapseBackoff),
         of(48, A::ReachMilestone),
         just(36, A::SweepSessions),
+        just(12, A::ElapseGrace),
         of(9, A::Recycle),
         just(2, A::RecycleAll),
         just(1, A::Drain),

@@ -18,6 +18,7 @@ impl Model {
         self.retire_replaced();
         self.retire_surplus();
         self.grant();
+        self.lose_idle_sessions();
         self.end_drains();
         self.start();
         self.refuse();
@@ -30,7 +31,10 @@ impl Model {
             self.emit(Effect::DrainEnded(DrainEnd::Drained));
         }
         let draining = self.in_phase(&[Phase::Lingering, Phase::Finishing]);
-        if self.stage == Stage::Draining && draining.is_empty() {
+        if matches!(self.stage, Stage::Draining | Stage::Hurrying) && draining.is_empty() {
+            if self.timers.contains(&Timer::SessionGrace) {
+                self.cancel_timer(Timer::SessionGrace);
+            }
             self.stage = Stage::Stopping;
             self.emit(Effect::ShutdownDrained);
         }
@@ -162,6 +166,16 @@ impl Model {
         id
     }
 
+    /// O3: once its grace is over, a shutdown takes its worker from each idle session.
+    fn lose_idle_sessions(&mut self) {
+        for s in 0..self.sessions.len() {
+            let is_bound = matches!(self.sessions[s].home, Home::Worker(_));
+            if self.stage == Stage::Hurrying && is_bound && !self.is_used(s) {
+                self.sessions[s].home = Home::Lost(Reason::Shutdown);
+            }
+        }
+    }
+
     /// L17: a worker drains only for its lease and its sessions.
     fn end_drains(&mut self) {
         for w in self.in_phase(&[Phase::Lingering]) {
@@ -206,6 +220,7 @@ impl Model {
             id,
             state: (Phase::Initializing, None),
             port: PortState::Opening,
+            abandoned: false,
             vacancy,
             reason: None,
             replacement: None,
@@ -287,7 +302,7 @@ impl Model {
 
     /// What a worker's transition means for the pool.
     pub(crate) fn after_transition(&mut self, w: usize, moved: Transition) {
-        use worker::Input::{Released, Retire, Started};
+        use worker::Input::{Abandoned, Released, Retire, Started};
         if moved.from.is_staffing() && !moved.to.is_staffing() && !self.is_closing() {
             self.vacated(w, moved);
         }
@@ -300,7 +315,10 @@ impl Model {
                 self.begins_to_serve(w);
             }
             // Its timers end with it.
-            (_, Released) => (self.timers).retain(|t| t.worker() != Some(moved.worker)),
+            (_, Released | Abandoned) => {
+                self.workers[w].abandoned = moved.input == Abandoned;
+                (self.timers).retain(|t| t.worker() != Some(moved.worker));
+            }
             (Phase::Initializing, input) if input != Retire => {
                 self.failed_starts += 1;
                 let kept = self.rolling_left();

@@ -13,7 +13,7 @@ use crate::model_actions::Action;
 const EVERYTHING: &str = "
     action: Come ComeFor ComeForEnded GiveUp GiveUpLate Return ReturnAgain Break
     action: Abandon CancelCleanly CancelBadly CancelLate MissCancel
-    action: OpenSession OpenSessionAgain EndSession EndSessionAgain SweepSessions
+    action: OpenSession OpenSessionAgain EndSession EndSessionAgain SweepSessions ElapseGrace
     action: Start FailToStart Crash Exit Release Hang ElapseBackoff ReachMilestone ReportNonsense ElapseLate
     action: AnswerHealthy AnswerUnhealthy AnswerBadly AnswerLate MissProbe Weigh
     action: Recycle RecycleAll Drain Resume Resize Shutdown
@@ -23,11 +23,11 @@ const EVERYTHING: &str = "
     end: Exited Fault(Abandoned) Fault(ProtocolBroken) Fault(TimedOut) Recycled Shutdown StartFailed StartTimedOut Surplus
     end: Unhealthy Limit(Age) Limit(Errors) Limit(Memory) Limit(Requests)
     event: Opened Kept
-    order: Cancel Measure Open Probe StopAsk StopTerm StopKill StopReap
+    order: Abandon Cancel Measure Open Probe StopAsk StopTerm StopKill StopReap
     pool: Grant ShutdownDrained Closed DrainEnded(Drained) DrainEnded(Resumed)
     pool: RollingEnded(Completed) RollingEnded(StartFailed) RollingEnded(Closed)
-    timer: Backoff Cancel IdleSweep Milestone Probe Worker
-    cancelled: Backoff Cancel IdleSweep Probe Worker
+    timer: Backoff Cancel IdleSweep Milestone Probe SessionGrace Worker
+    cancelled: Backoff Cancel IdleSweep Probe SessionGrace Worker
     late: Elapsed(Backoff) Elapsed(Cancel) Elapsed(Milestone) Elapsed(Probe) Elapsed(Worker)
     late: CancelEnded EndSession GaveUp LeaseEnded Measured OpenSession Port Probed Recycle RecycleAll Shutdown
     illegal: Port

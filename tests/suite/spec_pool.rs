@@ -13,21 +13,22 @@ use crate::spec_support::{Checked, Model, assert_same, spec_dir};
 
 /// The slices and their numbers of distinct states. A change of the specification changes these
 /// numbers, or nothing.
-pub(crate) const SLICES: [(&str, usize); 10] = [
+pub(crate) const SLICES: [(&str, usize); 11] = [
     ("PoolRolling", 748),
-    ("PoolKept", 2222),
-    ("PoolQueue", 1288),
-    ("PoolReplacing", 1257),
+    ("PoolKept", 2514),
+    ("PoolQueue", 1756),
+    ("PoolReplacing", 1998),
     ("PoolCrashLoop", 1583),
-    ("PoolSessions", 3080),
-    ("PoolLosses", 2007),
-    ("PoolCancels", 1951),
-    ("PoolResized", 2201),
-    ("PoolDrained", 500),
+    ("PoolSessions", 4866),
+    ("PoolLosses", 2572),
+    ("PoolCancels", 2351),
+    ("PoolStuck", 791),
+    ("PoolResized", 2701),
+    ("PoolDrained", 603),
 ];
 
 /// The number of states of `WorkerPoolLives`.
-pub(crate) const LIVES: usize = 2166;
+pub(crate) const LIVES: usize = 3635;
 
 /// Every property holds while workers fail to start, crash, fault and are replaced.
 #[test]
@@ -132,6 +133,16 @@ fn every_action_is_taken() {
                 "\\E w \\in Workers : phase[w] = \"Lingering\" /\\ HasSession(w)",
                 "\\E w \\in Workers : phase[w] = \"Finishing\" /\\ HasSession(w)",
                 "<< Monitor, 1 >> \\in leases /\\ phase[1] = \"Stopping\"",
+            ],
+        ),
+        (
+            "PoolStuck",
+            &[
+                "Abandoned # {} /\\ stage = \"Closed\"",
+                "\\E w \\in Abandoned : port[w] = \"open\" /\\ IsHeld(w)",
+                "Count(Abandoned) = size /\\ \\E w \\in Workers : rung[w] = \"Kill\"",
+                "Count(Abandoned) = size /\\ \\E w \\in Workers : rung[w] = \"Reap\"",
+                "\\E w \\in Abandoned : port[w] = \"exited\" /\\ stage = \"Open\" /\\ Count(In(Serving)) = size",
             ],
         ),
         (

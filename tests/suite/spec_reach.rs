@@ -102,6 +102,7 @@ fn inputs_that_reach_each_rung() {
             "RungElapsed: Ask Term Kill Reap",
             "Exited: Ask Term Kill",
             "Released: Reap",
+            "Abandoned: Kill Reap",
         ]
     );
 }

@@ -63,6 +63,7 @@ impl Mirror {
             }
             Effect::StartTimer { timer, .. } => match timer {
                 Timer::Backoff { .. } => self.backoffs.push(timer),
+                Timer::SessionGrace => self.grace = true,
                 Timer::Worker { worker, .. } => {
                     let n = self.number(worker)?;
                     self.workers[n - 1].as_mut().expect("it has a number").timer = Some(timer);
@@ -86,6 +87,9 @@ impl Mirror {
                 let n = self.number(worker)?;
                 self.workers[n - 1].as_mut().expect("it has a number").timer = None;
             }
+            Effect::CancelTimer {
+                timer: Timer::SessionGrace,
+            } => self.grace = false,
             Effect::CancelTimer { .. } => {}
             Effect::Worker { worker, order } => self.ordered(input, worker, order, told)?,
         }
@@ -176,7 +180,18 @@ impl Mirror {
         let retired = moved.input == worker::Input::Retire;
         match (moved.input, moved.reason) {
             (worker::Input::Started, _) => self.failed = 0,
-            (worker::Input::SessionsEnded, _) => told.actions.push(format!("EndDrain({n})")),
+            (worker::Input::SessionsEnded, _) => {
+                self.lose_idle_sessions(told);
+                told.actions.push(format!("EndDrain({n})"));
+            }
+            // It is what the elapsed deadline of the rung led to.
+            (worker::Input::Abandoned, _) => {
+                told.actions.pop();
+                told.actions.push(format!("Abandon({n})"));
+            }
+            (_, Some(Reason::Recycled)) if retired && from == Phase::Initializing => {
+                told.actions.push(format!("RecycleStarting({n})"));
+            }
             (_, Some(Reason::Recycled | Reason::Limit(_))) if retired => {
                 told.actions.push(format!("RetireReplaced({n})"));
             }
@@ -282,7 +297,8 @@ impl Mirror {
                     .retain(|claim| !claim.starts_with(&format!("rung[{n}] ")));
                 told.claims.push(format!("rung[{n}] = \"{rung}\""));
             }
-            Order::Open | Order::Measure => {}
+            // That it is abandoned shows in its transition.
+            Order::Open | Order::Measure | Order::Abandon => {}
         }
         Ok(())
     }

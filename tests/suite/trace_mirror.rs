@@ -36,8 +36,10 @@ pub(crate) struct Mirror {
     pub(crate) rolling: Option<Rolling>,
     /// "Open", "Draining" or "Drained".
     pub(crate) intake: &'static str,
-    /// "Open", "Draining", "Stopping" or "Closed".
+    /// "Open", "Draining", "Hurrying", "Stopping" or "Closed".
     pub(crate) stage: &'static str,
+    /// Whether the grace of idle sessions runs.
+    pub(crate) grace: bool,
 }
 
 /// A rolling restart.
@@ -113,6 +115,7 @@ impl Mirror {
             rolling: None,
             intake: "Open",
             stage: "Open",
+            grace: false,
         }
     }
 
@@ -158,6 +161,7 @@ impl Mirror {
                 waiter.0
             ));
         }
+        self.lose_idle_sessions(&mut told);
         told.claims.extend(self.claims());
         Ok(told)
     }
@@ -324,6 +328,10 @@ impl Mirror {
                 Ok((self.backoffs.len() < before).then(|| "BackoffElapsed".into()))
             }
             Timer::Cancel { lease } => self.cancel_ended(lease, false),
+            Timer::SessionGrace => Ok(std::mem::take(&mut self.grace).then(|| {
+                self.stage = "Hurrying";
+                "GraceElapsed".into()
+            })),
             // Their consequences show in the effects.
             Timer::Probe { .. } | Timer::Milestone { .. } | Timer::IdleSweep => Ok(None),
         }

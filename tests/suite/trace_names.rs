@@ -3,13 +3,31 @@
 use ostler::worker::Phase;
 use ostler::{LeaseId, SessionId, WaiterId, WorkerId};
 
-use crate::trace_mirror::{Client, Mirror, Session, Worker};
+use crate::trace_mirror::{Client, Mirror, Session, Told, Worker};
 
 impl Mirror {
     /// The client no longer waits.
     pub(crate) fn leave(&mut self, c: usize) {
         self.queue.retain(|waiting| *waiting != c);
         self.clients[c] = Client::Free;
+    }
+
+    /// Once its grace is over, a shutdown takes the worker from each session that is not used. No
+    /// effect shows that: the next client of the session is told.
+    pub(crate) fn lose_idle_sessions(&mut self, told: &mut Told) {
+        let uses = |client: &Client, s| matches!(client, Client::Waits(_, Some(of)) | Client::Holds(_, Some(of)) if *of == s);
+        for (s, session) in self.sessions.iter_mut().enumerate() {
+            if self.stage == "Hurrying"
+                && let Some(known) = session
+                && known.home.is_some()
+                && !known.lost
+                && !self.clients.iter().any(|client| uses(client, s))
+            {
+                known.lost = true;
+                told.actions
+                    .push(format!("LoseSession({})", session_name(s)));
+            }
+        }
     }
 
     /// Forgets released workers on which no lease is out. Returns the actions.
@@ -20,6 +38,7 @@ impl Mirror {
             if let Some(Worker {
                 id,
                 phase: Phase::Terminated,
+                port: "released",
                 ..
             }) = *worker
                 && !self.clients.iter().any(|client| holds(client, id))

@@ -23,6 +23,8 @@ pub(crate) enum PortState {
     Exited,
     /// Ordered to be released.
     Releasing,
+    /// Abandoned, and its leader is alive. Once it exits, it is released without an order.
+    Surviving,
 }
 
 impl PortState {
@@ -31,7 +33,16 @@ impl PortState {
         match (self, fact) {
             (Self::Opening, PortFact::Started | PortFact::StartFailed) => Some(Self::Answered),
             (Self::Opening | Self::Answered, PortFact::Exited) => Some(Self::Exited),
+            (Self::Surviving, PortFact::Exited) => Some(Self::Releasing),
             _ => None,
+        }
+    }
+
+    /// What the port can do once it is abandoned.
+    pub(crate) fn abandoned(self) -> Self {
+        match self {
+            Self::Opening | Self::Answered | Self::Surviving => Self::Surviving,
+            Self::Exited | Self::Releasing => Self::Releasing,
         }
     }
 
@@ -45,6 +56,8 @@ impl PortState {
 pub(crate) struct World {
     pub(crate) supervisor: Supervisor,
     pub(crate) ports: BTreeMap<WorkerId, PortState>,
+    /// Ports whose workers are gone.
+    pub(crate) abandoned: BTreeMap<WorkerId, PortState>,
     pub(crate) timers: Vec<Timer>,
     /// Timers that were cancelled. They may still elapse, because a timer may be on its way when it
     /// is cancelled.
@@ -87,6 +100,7 @@ impl World {
         let mut world = Self {
             supervisor: Supervisor::new(policy, 1).expect("a valid policy"),
             ports: BTreeMap::new(),
+            abandoned: BTreeMap::new(),
             timers: Vec::new(),
             cancelled: Vec::new(),
             recurring: Vec::new(),
@@ -152,13 +166,17 @@ impl World {
                 self.probes.retain(|probe| *probe != lease);
             }
             Input::CancelEnded { lease, .. } => self.cancelling.retain(|held| *held != lease),
-            Input::Port { worker, fact } => match self.ports.get(&worker) {
-                Some(port) if port.can(fact) => match port.after(fact) {
-                    Some(next) => _ = self.ports.insert(worker, next),
-                    None => _ = self.ports.remove(&worker),
-                },
-                _ => {}
-            },
+            Input::Port { worker, fact } => {
+                for ports in [&mut self.ports, &mut self.abandoned] {
+                    match ports.get(&worker) {
+                        Some(port) if port.can(fact) => match port.after(fact) {
+                            Some(next) => _ = ports.insert(worker, next),
+                            None => _ = ports.remove(&worker),
+                        },
+                        _ => {}
+                    }
+                }
+            }
             Input::Elapsed { timer } => {
                 if let Timer::Cancel { lease } = timer {
                     self.cancelling.retain(|held| *held != lease);
@@ -226,7 +244,8 @@ impl World {
 
     /// Reports a fact about a port, if it can happen. Returns whether it did.
     pub(crate) fn port(&mut self, worker: WorkerId, fact: PortFact) -> bool {
-        if !self.ports.get(&worker).is_some_and(|port| port.can(fact)) {
+        let known = self.ports.get(&worker).or(self.abandoned.get(&worker));
+        if !known.is_some_and(|port| port.can(fact)) {
             return false;
         }
         self.feed(Input::Port { worker, fact });
@@ -264,11 +283,13 @@ impl World {
         for _ in 0..10_000 {
             let told = |(worker, state): (&WorkerId, &PortState)| match state {
                 PortState::Releasing => Some((*worker, PortFact::Released)),
+                PortState::Surviving => Some((*worker, PortFact::Exited)),
                 _ if self.rungs.contains_key(worker) => Some((*worker, PortFact::Exited)),
                 PortState::Opening => Some((*worker, PortFact::Started)),
                 _ => None,
             };
-            if let Some((worker, fact)) = self.ports.iter().find_map(told)
+            let mut ports = self.ports.iter().chain(&self.abandoned);
+            if let Some((worker, fact)) = ports.find_map(told)
                 && self.port(worker, fact)
             {
                 continue;
@@ -344,7 +365,9 @@ impl World {
             return false;
         };
         let reason = transition.reason;
+        // A starting worker that is recycled is no loss: it does not serve.
         transition.input == worker::Input::Retire
+            && transition.from != Phase::Initializing
             && matches!(reason, Some(Reason::Recycled | Reason::Limit(_)))
     }
 
@@ -355,6 +378,10 @@ impl World {
         {
             // Its timers and the pool's own leases on it end with it.
             let worker = transition.worker;
+            if transition.input == worker::Input::Abandoned {
+                let port = self.ports.remove(&worker).expect("it is not released");
+                self.abandoned.insert(worker, port);
+            }
             self.timers.retain(|timer| timer.worker() != Some(worker));
             self.recurring
                 .retain(|timer| timer.worker() != Some(worker));
@@ -369,6 +396,10 @@ impl World {
             Order::Probe { lease } => self.probes.push(lease),
             Order::Cancel { lease } => self.cancelling.push(lease),
             Order::Measure => {}
+            Order::Abandon => {
+                let port = self.ports.get_mut(&worker).expect("it is not released");
+                *port = port.abandoned();
+            }
             Order::Stop { rung, .. } => {
                 self.rungs.entry(worker).or_default().push(rung);
                 if rung == Rung::Reap {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use ostler::WorkerId;
-use ostler::supervisor::{DrainEnd, Effect, Event, Illegal, Input, Reason, RollingEnd, Transition};
+use ostler::supervisor::{
+    DrainEnd, Effect, Event, Illegal, Input, PortFact, Reason, RollingEnd, Transition,
+};
 use ostler::trace::Step;
 use ostler::worker::{self, Phase};
 use tokio::sync::{Notify, oneshot};
@@ -50,6 +52,13 @@ impl Driver {
     ) -> Vec<Deferred> {
         let fed = state.supervisor.feed(input);
         let mut deferred = self.dispatch(state, Some(input), cause);
+        if let Input::Port {
+            worker,
+            fact: PortFact::Released,
+        } = input
+        {
+            deferred.extend(state.take_abandoned(worker).map(Deferred::Drop));
+        }
         if let Err(illegal) = fed {
             deferred.push(Deferred::Complain(illegal));
         }
@@ -239,7 +248,10 @@ impl State {
         }
         if to == Phase::Terminated {
             self.timers.forget(worker);
-            deferred.extend(self.take_worker(worker).map(Deferred::Drop));
+            match input {
+                worker::Input::Abandoned => self.abandon(worker),
+                _ => deferred.extend(self.take_worker(worker).map(Deferred::Drop)),
+            }
         } else if to != from
             && let Some(entry) = self.worker(worker)
         {

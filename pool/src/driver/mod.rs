@@ -29,6 +29,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use ostler::supervisor::{DrainEnd, Input, Order, Timer};
+use ostler::worker::{Phase, Rung};
 use ostler::{SessionId, Supervisor, WaiterId, WorkerId};
 use tokio::select;
 use tokio::sync::{Notify, oneshot, watch};
@@ -39,7 +40,7 @@ pub(crate) use self::refused::Refused;
 use self::state::{ShutdownProgress, State};
 use self::timers::Clock;
 use crate::error::{Occupancy, RollingError, SessionError, StartError};
-use crate::port::{Opener, Release};
+use crate::port::{Opener, Release, Survivor};
 use crate::recorder::Recorder;
 use crate::rt::{self, Handle, Instant, Mutex, MutexGuard, Sleep};
 use crate::status::{PoolStatus, ShutdownReport, WorkerEnd};
@@ -63,7 +64,7 @@ pub(crate) struct Driver {
     opener: Box<dyn Opener>,
     pub(crate) limits: Limits,
     runtime: Handle,
-    /// Turns true once, when every port is released after a shutdown.
+    /// Turns true once, when every port is released or abandoned after a shutdown.
     closed: watch::Sender<bool>,
     /// Notified when the earliest deadline changes, and when the pool ends.
     rearm: Notify,
@@ -210,6 +211,7 @@ impl Driver {
             unreleased: status.workers.iter().map(|worker| worker.worker).collect(),
             took,
             drained_in: drained_in.unwrap_or(took),
+            abandoned: status.abandoned,
             counters: status.counters,
         }
     }
@@ -219,7 +221,7 @@ impl Driver {
         begun.unwrap_or_else(ShutdownProgress::begin)
     }
 
-    /// Resolves when every port is released after a shutdown.
+    /// Resolves when every port is released or abandoned after a shutdown.
     async fn closed(&self) {
         // The sender is this driver's own, so it cannot be gone.
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
@@ -248,6 +250,28 @@ impl Driver {
         }
     }
 
+    /// Records the rung of the stop ladder that was taken on a worker.
+    fn took_rung(&self, worker: WorkerId, rung: Rung) {
+        if let Some(entry) = self.lock().worker(worker) {
+            entry.rung = Some(rung);
+        }
+    }
+
+    /// Records what holds up the release of an abandoned port. Returns the worker's process id.
+    fn was_abandoned(&self, worker: WorkerId, survivors: Vec<Survivor>) -> Option<u32> {
+        let mut state = self.lock();
+        let entry = state.worker(worker)?;
+        entry.survivors = survivors;
+        entry.pid
+    }
+
+    /// Whether the core waits for the handshake of a worker.
+    fn is_starting(&self, worker: WorkerId) -> bool {
+        let state = self.lock();
+        let mut views = state.supervisor.workers();
+        views.any(|view| view.worker == worker && view.phase == Phase::Initializing)
+    }
+
     /// Records how a worker ended, if the pool is shutting down.
     fn record_end(
         &self,
@@ -269,6 +293,7 @@ impl Driver {
                 status,
                 escaped: release.escaped,
                 confirmed: release.confirmed,
+                unchecked: release.unchecked,
             });
         }
     }

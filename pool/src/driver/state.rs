@@ -1,5 +1,6 @@
 //! What the driver keeps under its lock.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -14,9 +15,10 @@ use super::sessions::Sessions;
 use super::timers::Timers;
 use super::{Answer, Driver, Refused};
 use crate::error::{Occupancy, RollingError, StartError};
+use crate::port::Survivor;
 use crate::recorder::Recorder;
 use crate::rt::Instant;
-use crate::status::{PoolStatus, Probe, WorkerEnd, WorkerStatus};
+use crate::status::{AbandonedPort, PoolStatus, Probe, WorkerEnd, WorkerStatus};
 use crate::transport::Transport;
 
 pub(super) struct State {
@@ -26,6 +28,8 @@ pub(super) struct State {
     pub(super) sessions: Sessions,
     /// By slot, as in the supervisor.
     workers: Vec<Option<WorkerEntry>>,
+    /// Workers whose ports are abandoned, until they are released. As many as in the supervisor.
+    abandoned: Vec<WorkerEntry>,
     pub(super) timers: Timers,
     pub(super) last_failure: Option<Arc<StartError>>,
     /// Callers that wait for the rolling restart, and for the pool to be drained.
@@ -43,7 +47,7 @@ pub(super) struct WorkerEntry {
     worker: WorkerId,
     pub(super) pid: Option<u32>,
     opened: Instant,
-    /// When it entered its phase.
+    /// When it entered its phase, or when its port was abandoned.
     pub(super) since: Instant,
     pub(super) last_probe: Option<(Instant, bool)>,
     /// Orders that its task has not taken yet: at most the handful that are open at a time.
@@ -51,8 +55,10 @@ pub(super) struct WorkerEntry {
     /// Notified when there are new orders.
     wakeup: Arc<Notify>,
     transport: Arc<Transport>,
-    /// The last rung of the stop ladder that was ordered before it exited.
+    /// The last rung of the stop ladder that its task took before it exited.
     pub(super) rung: Option<Rung>,
+    /// What held up the release when its port was abandoned.
+    pub(super) survivors: Vec<Survivor>,
     /// The phase that it left for good, and why.
     pub(super) left: Option<(Phase, Reason)>,
 }
@@ -91,6 +97,7 @@ impl State {
             last_waiter: 0,
             sessions: Sessions::default(),
             workers: Vec::new(),
+            abandoned: Vec::new(),
             timers: Timers::default(),
             last_failure: None,
             rolling: Vec::new(),
@@ -114,24 +121,36 @@ impl State {
     }
 
     pub(super) fn worker(&mut self, worker: WorkerId) -> Option<&mut WorkerEntry> {
-        let entry = self.workers.get_mut(worker.slot)?.as_mut()?;
-        (entry.worker == worker).then_some(entry)
+        let in_slot = self.workers.get_mut(worker.slot).and_then(Option::as_mut);
+        let mut known = in_slot.into_iter().chain(&mut self.abandoned);
+        known.find(|entry| entry.worker == worker)
     }
 
+    /// Removes a worker from its slot.
     pub(super) fn take_worker(&mut self, worker: WorkerId) -> Option<WorkerEntry> {
-        self.worker(worker)?;
-        self.workers[worker.slot].take()
+        let slot = self.workers.get_mut(worker.slot)?;
+        slot.take_if(|entry| entry.worker == worker)
+    }
+
+    /// Keeps a worker whose slot is free, because its port is abandoned.
+    pub(super) fn abandon(&mut self, worker: WorkerId) {
+        if let Some(mut entry) = self.take_worker(worker) {
+            entry.since = Instant::now();
+            self.abandoned.push(entry);
+        }
+    }
+
+    /// Forgets a worker whose abandoned port is released.
+    pub(super) fn take_abandoned(&mut self, worker: WorkerId) -> Option<WorkerEntry> {
+        let is_it = |entry: &WorkerEntry| entry.worker == worker;
+        let index = self.abandoned.iter().position(is_it)?;
+        Some(self.abandoned.swap_remove(index))
     }
 
     /// Queues an order for a worker's task, and returns what wakes it. `None`: the worker has no
     /// task yet.
     pub(super) fn queue(&mut self, worker: WorkerId, order: Order) -> Option<Arc<Notify>> {
         let entry = self.worker(worker)?;
-        if let Order::Stop { rung, .. } = order
-            && rung != Rung::Reap
-        {
-            entry.rung = Some(rung);
-        }
         entry.orders.push_back(order);
         Some(Arc::clone(&entry.wakeup))
     }
@@ -155,6 +174,7 @@ impl State {
             wakeup: Arc::clone(&wakeup),
             transport: Arc::clone(&transport),
             rung: None,
+            survivors: Vec::new(),
             left: None,
         });
         NewTask {
@@ -223,6 +243,20 @@ impl State {
             workers: workers.collect(),
             counters: self.supervisor.counters(),
             last_failure: self.last_failure.as_deref().cloned(),
+            abandoned: self.abandoned(),
         }
+    }
+
+    /// The ports that are abandoned, the longest-abandoned first.
+    fn abandoned(&self) -> Vec<AbandonedPort> {
+        let shown = |entry: &WorkerEntry| AbandonedPort {
+            worker: entry.worker,
+            pid: entry.pid,
+            ago: entry.since.elapsed(),
+            survivors: entry.survivors.clone(),
+        };
+        let mut abandoned: Vec<AbandonedPort> = self.abandoned.iter().map(shown).collect();
+        abandoned.sort_by_key(|port| Reverse(port.ago));
+        abandoned
     }
 }

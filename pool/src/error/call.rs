@@ -29,8 +29,9 @@ pub enum CallError {
         /// The exception.
         source: RemoteError,
     },
-    /// The worker's process exited during the call. The worker is replaced.
-    #[error("worker {worker} exited during the call: {}", .exit.status)]
+    /// The worker's process exited during the call, or before the request was written. The worker is
+    /// replaced.
+    #[error("worker {worker} exited {}: {}", when(*.request_written), .exit.status)]
     WorkerExited {
         /// The worker.
         worker: WorkerId,
@@ -52,8 +53,9 @@ pub enum CallError {
         /// Whether the worker may have seen the whole request.
         request_written: bool,
     },
-    /// The pool stopped the worker during the call: its drain deadline passed.
-    #[error("worker {worker} was stopped during the call: {reason}")]
+    /// The pool stopped the worker during the call, or before the request was written: its drain
+    /// deadline passed.
+    #[error("worker {worker} was stopped {}: {reason}", when(*.request_written))]
     Stopped {
         /// The worker.
         worker: WorkerId,
@@ -96,6 +98,15 @@ pub enum CallError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+}
+
+/// When a worker ended, as far as its caller knows.
+fn when(request_written: bool) -> &'static str {
+    if request_written {
+        "during the call"
+    } else {
+        "before the request was written"
+    }
 }
 
 /// The part of a call whose JSON is at fault.

@@ -20,9 +20,10 @@
 //!   future and calls the method again.
 //! - `exited` reports the exit of the worker, not the end of its output: a descendant may hold the
 //!   pipe open, and a worker may close it and live on.
-//! - Both resolve in time. `exited` follows a `kill` soon, and the slot of the worker stays taken
-//!   until `released` resolves.
-//! - `terminate`, `kill`, `take_pipe`, `memory` and the drop do not block.
+//! - Both resolve in time: `exited` after a `kill`, and `released`, each within the pool's
+//!   `release_timeout`. The slot of the worker stays taken until then. Afterwards the port is
+//!   abandoned: the pool calls `survivors`, frees the slot, and goes on waiting in the background.
+//! - `terminate`, `kill`, `take_pipe`, `memory`, `survivors` and the drop do not block.
 //!
 //! With the feature `testing`, `ostler_pool::testing::check_port` checks this contract.
 //!
@@ -159,8 +160,9 @@ pub trait Opener: fmt::Debug + Send + Sync + 'static {
 
     /// Ends what the ports share. Default: does nothing.
     ///
-    /// Called once, after the last port was released. If the pool's runtime ends earlier, it is not
-    /// called, and the opener is dropped.
+    /// Called once, after the last port was released or abandoned. An abandoned port may still be
+    /// released afterwards. If the pool's runtime ends earlier, it is not called, and the opener is
+    /// dropped.
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(ready(()))
     }
@@ -212,6 +214,71 @@ pub trait Port: fmt::Debug + Send + 'static {
     ///
     /// Must be cancel safe.
     fn released(&mut self) -> BoxFuture<'_, Release>;
+
+    /// The processes that hold up the exit or the release, and why. Default: none is known.
+    ///
+    /// Called once, when the port is abandoned because `kill` or `released` took longer than the
+    /// pool's `release_timeout`. It must be quick.
+    fn survivors(&self) -> Vec<Survivor> {
+        Vec::new()
+    }
+}
+
+/// A process that holds up the release of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Survivor {
+    /// Its process id.
+    pub pid: u32,
+    /// Why it is not gone.
+    pub reason: SurvivalReason,
+}
+
+impl Survivor {
+    /// A process that is not gone for this reason.
+    ///
+    /// ```
+    /// # use ostler_pool::port::{SurvivalReason, Survivor};
+    /// let survivor = Survivor::new(4711, SurvivalReason::NotPermitted);
+    /// assert_eq!(survivor.to_string(), "process 4711: may not be signalled");
+    /// ```
+    #[must_use]
+    pub fn new(pid: u32, reason: SurvivalReason) -> Self {
+        Self { pid, reason }
+    }
+}
+
+impl fmt::Display for Survivor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {}: {}", self.pid, self.reason)
+    }
+}
+
+/// Why a process outlives the release of its port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub enum SurvivalReason {
+    /// The host may not signal it: it runs as another user.
+    NotPermitted,
+    /// It sleeps in the kernel and takes no signal until it wakes.
+    Uninterruptible,
+    /// Another process traces it, and has not let go of it.
+    Traced,
+    /// It was killed, and was not gone when the port was abandoned.
+    Killed,
+}
+
+impl fmt::Display for SurvivalReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::NotPermitted => "may not be signalled",
+            Self::Uninterruptible => "in an uninterruptible sleep",
+            Self::Traced => "held by a tracer",
+            Self::Killed => "killed, not gone yet",
+        })
+    }
 }
 
 /// What is known about the end of everything that a worker had started.
@@ -226,6 +293,9 @@ pub struct Release {
     /// every process that was found outside it is dead, but a process that hid would not have been
     /// found.
     pub confirmed: Option<bool>,
+    /// The number of processes of the host's user that started during the worker's life and whose
+    /// environment could not be read. Each could be a descendant that hides.
+    pub unchecked: usize,
 }
 
 impl Release {
@@ -238,7 +308,24 @@ impl Release {
     /// ```
     #[must_use]
     pub fn new(escaped: usize, confirmed: Option<bool>) -> Self {
-        Self { escaped, confirmed }
+        Self {
+            escaped,
+            confirmed,
+            unchecked: 0,
+        }
+    }
+
+    /// Sets the number of processes that could not be checked.
+    ///
+    /// ```
+    /// # use ostler_pool::port::Release;
+    /// let release = Release::new(0, None).with_unchecked(1);
+    /// assert_eq!(release.unchecked, 1);
+    /// ```
+    #[must_use]
+    pub fn with_unchecked(mut self, processes: usize) -> Self {
+        self.unchecked = processes;
+        self
     }
 }
 

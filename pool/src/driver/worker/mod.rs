@@ -29,6 +29,9 @@ pub(super) struct Task {
     wakeup: Arc<Notify>,
     transport: Arc<Transport>,
     stage: Stage,
+    /// Whether the core has abandoned the port. Then no order follows, and the task goes on by
+    /// itself until the port is released.
+    abandoned: bool,
 }
 
 /// What a task does next.
@@ -50,6 +53,7 @@ impl Task {
             wakeup,
             transport,
             stage: Stage::New,
+            abandoned: false,
         }
     }
 
@@ -108,6 +112,7 @@ impl Task {
                 stage
             }
             (stage, Next::Order(Order::Stop { rung, reason })) => self.stop(stage, rung, reason),
+            (stage, Next::Order(Order::Abandon)) => self.abandon(stage),
             // The worker has exited or is being stopped, and the core expects no answer.
             (stage, Next::Order(Order::Open | Order::Probe { .. } | Order::Cancel { .. })) => stage,
 
@@ -157,13 +162,35 @@ impl Task {
             (Stage::Absent, Rung::Reap) => self.released(None, Release::new(0, None)),
             (Stage::Exited { port, exit }, Rung::Reap) => Stage::Releasing { port, exit },
             (mut stage, rung) => {
-                match (stage.open_port(), rung) {
-                    (Some(port), Rung::Term) => port.terminate(),
-                    (Some(port), Rung::Kill) => port.kill(),
-                    _ => {}
+                if let Some(port) = stage.open_port() {
+                    // Not the rungs that were ordered after its exit: nothing was done then.
+                    self.driver.took_rung(self.worker, rung);
+                    match rung {
+                        Rung::Term => port.terminate(),
+                        Rung::Kill => port.kill(),
+                        Rung::Ask | Rung::Reap => {}
+                    }
                 }
                 stage
             }
+        }
+    }
+
+    /// The port was not released in time, and the pool no longer waits for it.
+    fn abandon(&mut self, stage: Stage) -> Stage {
+        self.abandoned = true;
+        let survivors = stage.port().map_or_else(Vec::new, |port| port.survivors());
+        let named: Vec<String> = survivors.iter().map(ToString::to_string).collect();
+        let pid = self.driver.was_abandoned(self.worker, survivors);
+        tracing::error!(
+            target: "ostler::worker", worker = %self.worker, pid, survivors = named.join("; "),
+            "not released within `release_timeout`; abandoned, and released in the background"
+        );
+        match stage {
+            Stage::Absent => self.released(None, Release::new(0, None)),
+            // It exited just before this order, which comes instead of the order to reap.
+            Stage::Exited { port, exit } => Stage::Releasing { port, exit },
+            stage => stage,
         }
     }
 
@@ -218,7 +245,10 @@ impl Task {
             .feed_with_cause(Input::Port { worker, fact }, cause);
         // After the feed, so that a client that learns of the exit finds a pool that knows of it.
         self.transport.close(Closed::Exited(exit.clone()), false);
-        Stage::Exited { port, exit }
+        match self.abandoned {
+            true => Stage::Releasing { port, exit },
+            false => Stage::Exited { port, exit },
+        }
     }
 
     fn released(&self, exit: Option<Exit>, release: Release) -> Stage {
@@ -228,6 +258,9 @@ impl Task {
                 target: "ostler::worker", %worker, escaped,
                 "left processes outside its process group; they were killed"
             );
+        }
+        if self.abandoned {
+            tracing::info!(target: "ostler::worker", %worker, "released after it was abandoned");
         }
         let status = exit.map(|exit| exit.status);
         self.driver.record_end(worker, status, release);
@@ -257,11 +290,14 @@ impl Drop for Task {
             // runtime.
             self.driver.shutdown();
         }
-        if !has_exited {
-            let fact = PortFact::Exited;
+        if self.driver.is_starting(worker) {
+            let fact = PortFact::StartFailed;
             let cause = StartError::Panicked { worker };
             self.driver
                 .feed_with_cause(Input::Port { worker, fact }, cause);
+        }
+        if !has_exited {
+            self.report(PortFact::Exited);
         }
         self.report(PortFact::Released);
     }

@@ -84,6 +84,18 @@ impl Stage {
         }
     }
 
+    /// The port, if there is one.
+    pub(super) fn port(&self) -> Option<&dyn Port> {
+        match self {
+            Self::Handshaking { port, .. }
+            | Self::Open { port, .. }
+            | Self::Held { port, .. }
+            | Self::Exited { port, .. }
+            | Self::Releasing { port, .. } => Some(&**port),
+            _ => None,
+        }
+    }
+
     /// The port, until its leader has exited.
     pub(super) fn open_port(&mut self) -> Option<&mut Box<dyn Port>> {
         match self {
