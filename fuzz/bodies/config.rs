@@ -10,7 +10,7 @@ use ostler_pool::testing::Sim;
 use ostler_pool::{BuildError, Builder, CallError, CheckoutError, Pool};
 
 /// The names of the options in error texts, in the order in which the input sets them.
-pub(crate) const OPTIONS: [&str; 24] = [
+pub(crate) const OPTIONS: [&str; 26] = [
     "size",
     "surge",
     "max_starting",
@@ -35,6 +35,8 @@ pub(crate) const OPTIONS: [&str; 24] = [
     "checkout_timeout",
     "call_timeout",
     "cancel_grace",
+    "session_grace",
+    "release_timeout",
 ];
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -157,6 +159,8 @@ async fn check(data: &[u8]) -> Option<&'static str> {
     builder = builder.checkout_timeout(values.time(MIN));
     builder = builder.call_timeout(values.time(MIN));
     builder = builder.cancel_grace(values.time(MIN));
+    builder = builder.session_grace(values.time(Duration::ZERO));
+    builder = builder.release_timeout(values.time(MIN));
     let pool = match builder.build() {
         Ok(pool) => pool,
         Err(BuildError::InvalidOption(error)) => {

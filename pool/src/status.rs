@@ -252,7 +252,7 @@ impl fmt::Display for WorkerEnd {
         write!(f, "worker {name:8} ")?;
         let was_starting = self.phase == Phase::Initializing;
         match (self.rung, self.status) {
-            (_, None) => write!(f, "had no process")?,
+            (_, None) => write!(f, "was starting, had no process")?,
             // The exit code of a worker that was stopped before it was ready says nothing:
             // interpreters exit with 1.
             (Some(rung), _) if was_starting => write!(f, "was still starting, {}", taken(rung))?,

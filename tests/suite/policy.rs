@@ -73,6 +73,10 @@ fn the_ends_of_each_range_are_in_it() {
         |p| p.ask_grace = MAX_TIMEOUT,
         |p| p.term_grace = Duration::ZERO,
         |p| p.term_grace = MAX_TIMEOUT,
+        |p| p.session_grace = Duration::ZERO,
+        |p| p.session_grace = MAX_TIMEOUT,
+        |p| p.release_timeout = NANO,
+        |p| p.release_timeout = MAX_TIMEOUT,
     ];
     for (number, change) in ends.iter().enumerate() {
         assert_eq!(refused(*change), None, "entry {number}");
@@ -170,6 +174,14 @@ fn values_out_of_range_are_refused() {
         (
             |p| p.term_grace = MAX_TIMEOUT + NANO,
             "`term_grace` is 604800.000000001s; it must be 0ns to 604800s",
+        ),
+        (
+            |p| p.session_grace = MAX_TIMEOUT + NANO,
+            "`session_grace` is 604800.000000001s; it must be 0ns to 604800s",
+        ),
+        (
+            |p| p.release_timeout = Duration::ZERO,
+            "`release_timeout` is 0ns; it must be 1ns to 604800s",
         ),
     ];
     for (change, text) in beyond {

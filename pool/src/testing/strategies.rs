@@ -136,7 +136,8 @@ pub fn actions(max: usize) -> impl Strategy<Value = Vec<Action>> {
 /// Scripts for up to `max` workers. Later workers are [`Good`](Script::Good).
 ///
 /// Leaves out [`OpenPanics`](Script::OpenPanics), which prints a panic message, and
-/// [`NeverReleased`](Script::NeverReleased), whose port is still open after the shutdown.
+/// [`NeverReleased`](Script::NeverReleased) and [`Unkillable`](Script::Unkillable), whose ports are
+/// still open after the shutdown.
 pub fn scripts(max: usize) -> impl Strategy<Value = Vec<Script>> {
     let script = prop::sample::select(
         &[

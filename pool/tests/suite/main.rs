@@ -1,5 +1,6 @@
 //! The test suite of the pool: one module per question.
 
+mod abandoned;
 mod calls;
 mod cancels;
 mod contract;
@@ -32,6 +33,7 @@ mod python;
 mod random_clients;
 mod reaped_elsewhere;
 mod recycling;
+mod reports;
 mod resources;
 mod rig;
 mod scenes;

@@ -69,6 +69,10 @@ async fn options_are_checked_when_the_pool_is_built() {
             build(|b| b.health_check_timeout(Duration::ZERO)),
         ),
         ("restart_reset", build(|b| b.restart_reset(Duration::ZERO))),
+        (
+            "release_timeout",
+            build(|b| b.release_timeout(Duration::ZERO)),
+        ),
     ] {
         assert_eq!(
             text,
@@ -97,6 +101,10 @@ async fn options_are_checked_when_the_pool_is_built() {
     assert_eq!(
         build(|b| b.min_worker_life(Duration::from_secs(8 * 86_400))),
         "option `min_worker_life` is 691200s; it must be 0ns to 604800s"
+    );
+    assert_eq!(
+        build(|b| b.session_grace(Duration::from_secs(8 * 86_400))),
+        "option `session_grace` is 691200s; it must be 0ns to 604800s"
     );
     assert_eq!(
         build(|b| b.shutdown_timeout(Duration::from_millis(1))),

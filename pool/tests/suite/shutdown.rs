@@ -76,10 +76,14 @@ async fn shutdown_ends_in_time_while_a_call_hangs() {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_released_is_reported() {
     let sim = Sim::new([Script::NeverReleased]);
-    let pool = pool(&sim, 1).build().unwrap();
+    let pool = pool(&sim, 1)
+        .release_timeout(Duration::from_secs(3600))
+        .build()
+        .unwrap();
     let worker = pool.checkout().await.unwrap().worker();
     let report = pool.shutdown().await;
     assert_eq!(report.unreleased, [worker]);
+    assert!(!report.is_clean());
     assert!(report.took < Duration::from_secs(31), "{:?}", report.took);
     assert!(report.to_string().contains("NOT released"), "{report}");
 }

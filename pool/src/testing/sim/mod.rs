@@ -12,7 +12,9 @@ use ostler::WorkerId;
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
 
-use crate::port::{BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, Release};
+use crate::port::{
+    BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, Release, SurvivalReason, Survivor,
+};
 
 /// How one simulated worker starts, answers health checks and ends.
 ///
@@ -48,9 +50,14 @@ pub enum Script {
     LargeMemory,
     /// Ignores the shutdown frame, the end of its input and `SIGTERM`; only `SIGKILL` ends it.
     IgnoresStop,
-    /// Its port is never released.
+    /// Its port is not released before [`Sim::let_go`].
     NeverReleased,
+    /// As [`IgnoresStop`](Self::IgnoresStop), and `SIGKILL` ends it only after [`Sim::let_go`].
+    Unkillable,
 }
+
+/// The process id that the simulated survivor of an abandoned port has.
+const SURVIVOR: u32 = 4711;
 
 /// What the ports of a [`Sim`] counted themselves, independently of the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,6 +144,7 @@ pub struct SimStats {
 pub struct Sim {
     scripts: Arc<Mutex<VecDeque<Script>>>,
     stats: Arc<Mutex<SimStats>>,
+    let_go: Arc<watch::Sender<bool>>,
 }
 
 impl Sim {
@@ -146,13 +154,27 @@ impl Sim {
         Self {
             scripts: Arc::new(Mutex::new(scripts.into_iter().collect())),
             stats: Arc::default(),
+            let_go: Arc::default(),
         }
+    }
+
+    /// Lets go of the ports that are [`NeverReleased`](Script::NeverReleased) and of the workers that
+    /// are [`Unkillable`](Script::Unkillable), of now and of later.
+    pub fn let_go(&self) {
+        self.let_go.send_replace(true);
     }
 
     /// What the ports have counted so far.
     #[must_use]
     pub fn stats(&self) -> SimStats {
         *lock(&self.stats)
+    }
+}
+
+impl Script {
+    /// Whether only `SIGKILL` ends the worker, if anything does.
+    fn ignores_stop(self) -> bool {
+        matches!(self, Self::IgnoresStop | Self::Unkillable)
     }
 }
 
@@ -186,7 +208,9 @@ impl Sim {
             script,
             exit_sender,
             exit,
+            killed: false,
             stats: Arc::clone(&self.stats),
+            let_go: self.let_go.subscribe(),
         }))
     }
 }
@@ -196,7 +220,9 @@ struct SimPort {
     script: Script,
     exit_sender: Arc<watch::Sender<Option<ExitStatus>>>,
     exit: watch::Receiver<Option<ExitStatus>>,
+    killed: bool,
     stats: Arc<Mutex<SimStats>>,
+    let_go: watch::Receiver<bool>,
 }
 
 impl fmt::Debug for SimPort {
@@ -232,18 +258,26 @@ impl Port for SimPort {
 
     fn terminate(&mut self) {
         lock(&self.stats).terminated += 1;
-        if self.script != Script::IgnoresStop {
+        if !self.script.ignores_stop() {
             exit(&self.exit_sender, ExitStatus::Signal(15));
         }
     }
 
     fn kill(&mut self) {
         lock(&self.stats).killed += 1;
-        exit(&self.exit_sender, ExitStatus::Signal(9));
+        self.killed = true;
+        if self.script != Script::Unkillable {
+            exit(&self.exit_sender, ExitStatus::Signal(9));
+        }
     }
 
     fn exited(&mut self) -> BoxFuture<'_, Exit> {
         Box::pin(async {
+            if self.killed && self.script == Script::Unkillable {
+                // The simulation holds the sender. If it is gone, nothing can let go any more.
+                let _ = self.let_go.wait_for(|let_go| *let_go).await;
+                exit(&self.exit_sender, ExitStatus::Signal(9));
+            }
             let status = self
                 .exit
                 .wait_for(Option::is_some)
@@ -258,11 +292,18 @@ impl Port for SimPort {
 
     fn released(&mut self) -> BoxFuture<'_, Release> {
         Box::pin(async {
-            if self.script == Script::NeverReleased {
+            if self.script == Script::NeverReleased
+                && self.let_go.wait_for(|let_go| *let_go).await.is_err()
+            {
+                // Nothing can let go any more.
                 std::future::pending::<()>().await;
             }
             Release::default()
         })
+    }
+
+    fn survivors(&self) -> Vec<Survivor> {
+        vec![Survivor::new(SURVIVOR, SurvivalReason::Uninterruptible)]
     }
 }
 

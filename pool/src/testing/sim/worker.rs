@@ -24,7 +24,7 @@ pub(super) async fn run(
         status = serve(pipe, script) => {
             if let Some(status) = status {
                 exit(&exit_sender, status);
-            } else if script != Script::IgnoresStop {
+            } else if !script.ignores_stop() {
                 exit(&exit_sender, ExitStatus::Code(0));
             }
         }

@@ -1,0 +1,177 @@
+//! What happens to a pool whose processes cannot be killed or released?
+//!
+//! The real driver on simulated ports: see `ostler_pool::testing::Sim`.
+
+use std::time::Duration;
+
+use ostler_pool::testing::{Script, Sim};
+use ostler_pool::{Event, Phase, Pool, ShutdownReport, SurvivalReason, WorkerId, WorkerInput};
+use tokio::time::{Instant, sleep};
+
+use crate::rig::{end, pool, until};
+
+const STUCK: [Script; 2] = [Script::NeverReleased, Script::Unkillable];
+
+/// Longer than every deadline of a pool together.
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn worker(slot: usize, generation: u64) -> WorkerId {
+    WorkerId { slot, generation }
+}
+
+/// A pool of one worker and one more slot, whose first workers are stuck once they are stopped.
+fn stuck(script: Script, workers: usize) -> (Sim, Pool) {
+    let sim = Sim::new(vec![script; workers]);
+    let pool = pool(&sim, 1)
+        .call_timeout(Duration::from_secs(1))
+        .checkout_timeout(HOUR)
+        .build()
+        .unwrap();
+    (sim, pool)
+}
+
+/// Costs the pool the worker that serves.
+async fn lose_a_worker(pool: &Pool) {
+    pool.call(b"hang").await.unwrap_err();
+}
+
+/// P16: a worker that cannot be killed or released keeps its slot for `release_timeout`. Then its
+/// port is abandoned: reported, counted, and its slot serves again. Once it is released, nothing is
+/// left.
+#[tokio::test(start_paused = true)]
+async fn a_port_that_is_not_released_frees_its_slot() {
+    for script in STUCK {
+        let (sim, pool) = stuck(script, 2);
+        let mut events = pool.events();
+        lose_a_worker(&pool).await;
+        lose_a_worker(&pool).await;
+        // Both slots are taken by workers that are stuck.
+        assert_eq!(pool.status().workers.len(), 2, "{script:?}");
+        assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
+        let status = pool.status();
+        let [abandoned] = &status.abandoned[..] else {
+            panic!("{script:?}: {status}");
+        };
+        assert_eq!(abandoned.worker, worker(0, 1));
+        let [survivor] = abandoned.survivors[..] else {
+            panic!("{script:?}: {status}");
+        };
+        assert_eq!(survivor.reason, SurvivalReason::Uninterruptible);
+        let text = status.to_string();
+        let said = format!("process {}: in an uninterruptible sleep", survivor.pid);
+        assert!(text.contains(&said), "{text}");
+        let counters = status.counters;
+        assert_eq!((counters.abandoned, counters.released), (1, 0));
+        let ends = async {
+            loop {
+                if let Ok(Event::Moved(moved)) = events.recv().await
+                    && moved.to == Phase::Terminated
+                {
+                    return moved;
+                }
+            }
+        };
+        let moved = ends.await;
+        assert_eq!(
+            (moved.worker, moved.input),
+            (worker(0, 1), WorkerInput::Abandoned)
+        );
+        sim.let_go();
+        until(&pool, |status| status.abandoned.is_empty()).await;
+        until(&pool, |status| status.workers.len() == 1).await;
+        assert_eq!(pool.status().counters.released, 2);
+        assert_eq!(sim.stats().open, 1, "{script:?}");
+        end(&pool, &sim).await;
+    }
+}
+
+/// P16: at most `size` ports are abandoned at a time. The next worker keeps its slot until one of
+/// them is released.
+#[tokio::test(start_paused = true)]
+async fn the_number_of_abandoned_ports_is_bounded() {
+    for script in STUCK {
+        let (sim, pool) = stuck(script, 3);
+        for _ in 0..3 {
+            lose_a_worker(&pool).await;
+        }
+        sleep(HOUR).await;
+        let status = pool.status();
+        assert_eq!(status.abandoned.len(), 1, "{script:?}: {status}");
+        assert_eq!(status.workers.len(), 2, "{script:?}: {status}");
+        assert_eq!((status.serving(), status.counters.abandoned), (0, 1));
+        sim.let_go();
+        until(&pool, |status| status.serving() == 1).await;
+        until(&pool, |status| status.abandoned.is_empty()).await;
+        end(&pool, &sim).await;
+    }
+}
+
+/// P16: a shutdown ends although ports are abandoned, and its report lists them. The release goes
+/// on after the pool has ended.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_ends_without_abandoned_ports() {
+    for script in STUCK {
+        let (sim, pool) = stuck(script, 1);
+        let lease = pool.checkout().await.unwrap();
+        let id = lease.worker();
+        drop(lease);
+        let since = Instant::now();
+        let report: ShutdownReport = pool.shutdown().await;
+        // The ladder takes 4 s, and the last rung 5 s.
+        assert!(since.elapsed() < Duration::from_secs(10), "{report}");
+        assert_eq!(report.unreleased, []);
+        let abandoned: Vec<_> = report.abandoned.iter().map(|port| port.worker).collect();
+        assert_eq!(abandoned, [id]);
+        assert!(!report.is_clean());
+        let text = report.to_string();
+        assert!(text.contains("1 abandoned"), "{text}");
+        assert!(text.contains("abandoned 0 s ago: process"), "{text}");
+        assert_eq!(sim.stats().open, 1);
+        sim.let_go();
+        until(&pool, |status| status.abandoned.is_empty()).await;
+        assert_eq!(sim.stats().open, 0);
+        let report = pool.shutdown().await;
+        assert!(report.is_clean(), "{report}");
+        assert_eq!(report.counters.released, 1);
+        assert_eq!(report.workers.len(), 1);
+    }
+}
+
+/// P16: a lease on an abandoned worker can still be returned, and changes nothing.
+#[tokio::test(start_paused = true)]
+async fn a_lease_outlives_its_abandoned_worker() {
+    let (sim, pool) = stuck(Script::NeverReleased, 1);
+    let mut lease = pool.checkout().await.unwrap();
+    lease.call(b"answer and exit").await.unwrap();
+    until(&pool, |status| status.abandoned.len() == 1).await;
+    assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
+    lease.call(b"hello").await.unwrap_err();
+    let stale = pool.status().counters.stale;
+    drop(lease);
+    assert_eq!(pool.status().counters.stale, stale);
+    sim.let_go();
+    until(&pool, |status| status.abandoned.is_empty()).await;
+    end(&pool, &sim).await;
+}
+
+/// P16, P6: the end of the runtime drops abandoned ports.
+#[test]
+fn abandoned_ports_end_with_their_runtime() {
+    for script in STUCK {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let (sim, pool) = runtime.block_on(async {
+            let (sim, pool) = stuck(script, 1);
+            lose_a_worker(&pool).await;
+            until(&pool, |status| status.abandoned.len() == 1).await;
+            (sim, pool)
+        });
+        drop(runtime);
+        let status = pool.status();
+        assert_eq!((sim.stats().open, status.abandoned.len()), (0, 0));
+        assert_eq!(status.counters.opened, status.counters.released);
+    }
+}

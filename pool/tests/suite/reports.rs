@@ -1,0 +1,270 @@
+//! Do statuses, errors and reports state what happened, and no more?
+//!
+//! The real driver on simulated ports: see `ostler_pool::testing::Sim`.
+
+use std::future::{Future, pending};
+use std::pin::pin;
+use std::time::Duration;
+
+use ostler_pool::port::{BoxFuture, OpenError, Opener, Port};
+use ostler_pool::testing::{Script, Sim};
+use ostler_pool::{CallError, Event, Phase, Pool, Reason, StartError, WorkerId};
+
+use crate::rig::{begin, end, pool, until};
+
+/// O2: a worker that exited while it started is counted as exited, and is named by the most recent
+/// start failure.
+#[tokio::test(start_paused = true)]
+async fn an_exit_at_the_start_is_counted() {
+    let sim = Sim::new([Script::ExitsAtStart]);
+    let pool = pool(&sim, 1).build().unwrap();
+    until(&pool, |status| status.serving() == 1).await;
+    let status = pool.status();
+    assert_eq!((status.counters.exited, status.counters.started), (1, 1));
+    let failure = status.last_failure;
+    assert!(
+        matches!(failure, Some(StartError::Exited { .. })),
+        "{failure:?}"
+    );
+    let report = pool.shutdown().await;
+    let text = report.to_string();
+    assert!(text.contains("; 1 exited by themselves, "), "{text}");
+}
+
+/// O2: a worker that exits after it has served is counted, and is no start failure: neither when it
+/// exits during a call, nor between two calls.
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_served_is_no_start_failure() {
+    for request in [&b"exit"[..], b"answer and exit"] {
+        let sim = Sim::default();
+        let pool = pool(&sim, 1).build().unwrap();
+        assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
+        let _ = pool.call(request).await;
+        until(&pool, |status| status.counters.exited == 1).await;
+        until(&pool, |status| status.serving() == 1).await;
+        let failure = pool.status().last_failure;
+        assert!(failure.is_none(), "{failure:?}");
+        end(&pool, &sim).await;
+    }
+}
+
+/// O2: a start that failed for another reason is no exit: its port could not be opened, its worker
+/// refused and was stopped, or its task panicked.
+#[tokio::test(start_paused = true)]
+async fn a_failed_start_is_no_exit() {
+    for script in [Script::OpenFails, Script::StartFails, Script::OpenPanics] {
+        let sim = Sim::new([script]);
+        let pool = pool(&sim, 1).build().unwrap();
+        let mut events = pool.events();
+        until(&pool, |status| status.serving() == 1).await;
+        let counters = pool.status().counters;
+        assert_eq!((counters.opened, counters.exited), (2, 0), "{script:?}");
+        let failed = loop {
+            if let Ok(Event::Moved(moved)) = events.recv().await
+                && moved.from == Phase::Initializing
+            {
+                break moved.reason;
+            }
+        };
+        assert_eq!(failed, Some(Reason::StartFailed), "{script:?}");
+        end(&pool, &sim).await;
+    }
+}
+
+/// R23: a starting worker that is recycled is replaced at once. It is counted as recycled, and not
+/// as a failed start. Recycled again, or while it is stopped, it is left alone.
+#[tokio::test(start_paused = true)]
+async fn a_starting_worker_is_recycled() {
+    let sim = Sim::new([Script::NoHandshake]);
+    let pool = pool(&sim, 1).build().unwrap();
+    let mut events = pool.events();
+    until(&pool, |_| sim.stats().opened == 1).await;
+    let id = pool.status().workers[0].worker;
+    pool.recycle(id);
+    pool.recycle(id);
+    assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
+    let status = pool.status();
+    let serving = status.workers.iter().find(|worker| worker.worker != id);
+    assert_eq!(
+        serving.and_then(|worker| worker.replaces),
+        Some(Reason::Recycled)
+    );
+    assert!(status.last_failure.is_none(), "{status:?}");
+    let counters = status.counters;
+    assert_eq!((counters.opened, counters.recycled), (2, 1));
+    let retired = loop {
+        if let Ok(Event::Moved(moved)) = events.recv().await
+            && moved.worker == id
+        {
+            break moved;
+        }
+    };
+    assert_eq!(
+        (retired.from, retired.to, retired.reason),
+        (Phase::Initializing, Phase::Stopping, Some(Reason::Recycled))
+    );
+    end(&pool, &sim).await;
+}
+
+/// R24: a worker that exited before the call is not reported as one that exited during it.
+#[tokio::test(start_paused = true)]
+async fn an_exit_before_the_call_is_no_exit_during_it() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    lease.call(b"answer and exit").await.unwrap();
+    until(&pool, |status| status.counters.exited == 1).await;
+    let error = lease.call(b"hello").await.unwrap_err();
+    assert!(matches!(error, CallError::WorkerExited { .. }), "{error:?}");
+    assert!(!error.request_written());
+    assert_eq!(
+        error.to_string(),
+        "worker 0.1 exited before the request was written: exit code 0"
+    );
+    let error = pool.call(b"exit").await.unwrap_err();
+    assert!(error.request_written());
+    assert!(error.to_string().contains(" exited during the call: "));
+    end(&pool, &sim).await;
+}
+
+/// R24: the same for a worker that the pool stopped before the call.
+#[tokio::test(start_paused = true)]
+async fn a_stop_before_the_call_is_no_stop_during_it() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    let report = pool.shutdown().await;
+    assert!(report.is_clean(), "{report}");
+    let error = lease.call(b"hello").await.unwrap_err();
+    assert!(!error.request_written());
+    assert_eq!(
+        error.to_string(),
+        "worker 0.1 was stopped before the request was written: the pool is shutting down"
+    );
+}
+
+/// An opener whose first port is never open.
+#[derive(Debug)]
+struct NeverOpen(Sim);
+
+impl Opener for NeverOpen {
+    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+        match worker.slot {
+            0 => Box::pin(pending()),
+            _ => self.0.open(worker),
+        }
+    }
+}
+
+/// R25: the report of a shutdown says of each worker in which phase it ended, and what was done to
+/// it: a worker without a process was not asked to exit, and neither was one that exited before.
+#[tokio::test(start_paused = true)]
+async fn the_report_says_in_which_phase_a_worker_ended() {
+    let sim = Sim::new([Script::NoHandshake]);
+    let opener = NeverOpen(sim.clone());
+    let pool = Pool::builder(opener).size(3).build().unwrap();
+    until(&pool, |status| status.serving() == 1).await;
+    let report = pool.shutdown().await;
+    let said: Vec<String> = report.workers.iter().map(ToString::to_string).collect();
+    let mut said: Vec<&str> = said.iter().map(|text| text.trim_end()).collect();
+    said.sort_unstable();
+    assert_eq!(
+        said,
+        [
+            "worker 0.1      was starting, had no process",
+            "worker 1.1      was still starting, asked to exit",
+            "worker 2.1      asked to exit: exit code 0",
+        ]
+    );
+    assert_eq!(report.workers[0].rung, None, "{report}");
+}
+
+/// R25: a worker that exits while it starts, in a shutdown that it holds up, did not exit because it
+/// was asked.
+#[tokio::test(start_paused = true)]
+async fn a_rung_that_was_not_taken_is_not_reported() {
+    let sim = Sim::new([Script::NeverReleased]);
+    let pool = pool(&sim, 1).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    // It breaks the protocol, so it is sent SIGTERM; by then it has exited.
+    lease.call(b"answer and exit").await.unwrap();
+    until(&pool, |status| status.counters.exited == 1).await;
+    let mut shutdown = pin!(async { pool.shutdown().await });
+    begin(&mut shutdown).await;
+    sim.let_go();
+    let report = shutdown.await;
+    let of_first = |end: &&ostler_pool::WorkerEnd| end.worker.to_string() == "0.1";
+    let end = report.workers.iter().find(of_first).unwrap();
+    assert_eq!((end.phase, end.reason), (Phase::Busy, Reason::Exited));
+    assert_eq!(end.rung, None, "{end}");
+    assert!(
+        end.to_string().contains("exited by itself: exit code 0"),
+        "{end}"
+    );
+}
+
+/// O3: an idle session holds a shutdown only for `session_grace`, and is then lost. A session with a
+/// call under way is served, and ends as soon as it is idle.
+#[tokio::test(start_paused = true)]
+async fn an_idle_session_holds_a_shutdown_only_for_its_grace() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 2)
+        .call_timeout(Duration::from_secs(60))
+        .build()
+        .unwrap();
+    let (idle, used) = (pool.session("idle").unwrap(), pool.session("used").unwrap());
+    let lease = idle.checkout().await.unwrap();
+    assert_eq!(used.call(b"hello").await.unwrap(), b"hello");
+    drop(lease);
+    let mut held = used.checkout().await.unwrap();
+    let mut shutdown = pin!(async { pool.shutdown().await });
+    begin(&mut shutdown).await;
+    // Within the grace, both are served.
+    assert_eq!(idle.call(b"hello").await.unwrap(), b"hello");
+    assert_eq!(held.call(b"hello").await.unwrap(), b"hello");
+    let waits = async {
+        until(&pool, |status| {
+            status.sessions == 2 && status.workers.len() == 1
+        })
+        .await;
+        crate::rig::lost(idle.call(b"hello").await)
+    };
+    assert_eq!(
+        ends_in(Duration::from_millis(1100), waits).await,
+        Reason::Shutdown
+    );
+    // Long after the grace, a call is under way.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(held.call(b"think").await.unwrap(), b"think");
+    drop(held);
+    let report = ends_in(Duration::from_millis(100), shutdown).await;
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(sim.stats().open, 0);
+}
+
+/// O3: with a `session_grace` of zero, an idle session holds no shutdown; and without a session, no
+/// shutdown waits for the grace.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_without_a_grace_is_immediate() {
+    for (grace, sessions) in [(0, true), (3600, false)] {
+        let sim = Sim::default();
+        let pool = pool(&sim, 1)
+            .session_grace(Duration::from_secs(grace))
+            .build()
+            .unwrap();
+        let session = pool.session("idle").unwrap();
+        assert_eq!(session.call(b"hello").await.unwrap(), b"hello");
+        if !sessions {
+            session.end();
+        }
+        let shutdown = async { pool.shutdown().await };
+        let report = ends_in(Duration::from_millis(100), shutdown).await;
+        assert!(report.is_clean(), "{report}");
+    }
+}
+
+/// The outcome of a future that must resolve within this time, on the paused clock.
+async fn ends_in<T>(limit: Duration, future: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(limit, future).await;
+    ended.unwrap_or_else(|_| panic!("it took more than {limit:?}"))
+}
