@@ -185,8 +185,9 @@ impl Pool {
         Ok(Session::new(Arc::clone(driver), driver.session(name)?))
     }
 
-    /// Replaces a worker. It serves until its replacement is ready, and finishes its current lease.
-    /// Does nothing to a worker that has not started, is already leaving, or is gone.
+    /// Replaces a worker. A serving one serves until its replacement is ready, and finishes its
+    /// current lease. A starting one is stopped at once, and is no failed start. Does nothing to a
+    /// worker that is being replaced or is leaving already, or is gone.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -328,18 +329,19 @@ impl Pool {
     /// Begins to shut the pool down: refuses waiting and new clients, lets calls under way finish
     /// and open sessions go on until they end or the drain deadline passes, and stops every worker.
     ///
-    /// Awaited, it resolves to a report when nothing of the pool is left, after `shutdown_timeout`
-    /// at the latest. Called again, it joins the first one.
+    /// Awaited, it resolves to a report when every worker's port is released or abandoned, after
+    /// `shutdown_timeout` at the latest. Called again, it joins the first one.
     ///
-    /// A session that is not ended is waited for until the drain deadline, because it may still be
-    /// needed: end the sessions that are not.
+    /// A session for which no call is under way or waits is waited for at most for `session_grace`,
+    /// and is then lost with the reason [`Reason::Shutdown`](crate::Reason::Shutdown). A session in
+    /// use is served until the drain deadline, and ends with its last call.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
     /// # use ostler_pool::{Pool, Python};
     /// let pool = Pool::builder(Python::function("base64:b64encode")).size(1).build()?;
     /// let report = pool.shutdown().await;
-    /// assert!(report.unreleased.is_empty());
+    /// assert!(report.is_clean());
     /// println!("{report}");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// # }).unwrap();

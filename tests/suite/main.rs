@@ -44,6 +44,7 @@ mod trace_claims;
 mod trace_effects;
 mod trace_mirror;
 mod trace_names;
+mod trace_pool;
 mod trace_tampered;
 mod words;
 mod world;

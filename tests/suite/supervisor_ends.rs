@@ -1,12 +1,22 @@
-//! Does the supervisor report how cancellations, drains, rolling restarts and shutdowns end?
+//! Does the supervisor report how cancellations, drains, rolling restarts, workers and shutdowns
+//! end?
 
 use std::time::Duration;
 
-use ostler::supervisor::{DrainEnd, Fault, Input, LeaseEnd, PortFact, Reason, RollingEnd, Timer};
-use ostler::worker::Phase;
-use ostler::{LeaseId, Policy, WorkerId};
+use ostler::supervisor::{
+    DrainEnd, Effect, Fault, Input, LeaseEnd, Order, PortFact, Reason, Refusal, RollingEnd,
+    SessionEnd, Timer,
+};
+use ostler::worker::{Phase, Rung};
+use ostler::{LeaseId, Policy, SessionId, WorkerId};
 
 use crate::world::World;
+
+/// The first worker.
+const ID: WorkerId = WorkerId {
+    slot: 0,
+    generation: 1,
+};
 
 fn started(policy: Policy) -> World {
     let mut world = World::new(policy);
@@ -140,4 +150,214 @@ fn a_shutdown_reports_both_stages() {
     assert_eq!((world.shutdown_drained, world.closed), (1, 0));
     world.run_out();
     assert_eq!((world.shutdown_drained, world.closed), (1, 1));
+}
+
+/// The running deadline of a worker's rung, and its duration.
+fn rung_deadline(world: &World, worker: WorkerId) -> (Timer, Duration) {
+    let of_rung = |effect: &Effect| match *effect {
+        Effect::StartTimer { timer, after } if timer.worker() == Some(worker) => {
+            Some((timer, after))
+        }
+        _ => None,
+    };
+    let started = world.effects.iter().rev().find_map(of_rung);
+    started.expect("the rung has a deadline")
+}
+
+/// P16: each of the last rungs has the deadline `release_timeout`. When it passes, the port is
+/// abandoned, its slot is free, and its release is counted whenever it comes, once.
+#[test]
+fn a_port_that_is_not_released_in_time_is_abandoned() {
+    for exits in [false, true] {
+        let release_timeout = Duration::from_secs(7);
+        let mut world = started(Policy {
+            release_timeout,
+            ..Policy::new(1)
+        });
+        let (worker, next) = (ID, WorkerId { slot: 1, ..ID });
+        match exits {
+            true => _ = world.port(worker, PortFact::Exited),
+            false => {
+                world.checkout();
+                world.fault(world.leases[0], Fault::TimedOut);
+                let (timer, after) = rung_deadline(&world, worker);
+                assert_eq!(after, Duration::from_secs(2), "the grace after SIGTERM");
+                world.elapse(timer);
+            }
+        }
+        let last = if exits { Rung::Reap } else { Rung::Kill };
+        assert_eq!(world.rungs[&worker].last(), Some(&last));
+        let (timer, after) = rung_deadline(&world, worker);
+        assert_eq!(after, release_timeout);
+        world.elapse(timer);
+        let order = Order::Abandon;
+        assert!(world.effects.contains(&Effect::Worker { worker, order }));
+        assert_eq!(world.supervisor.abandoned().collect::<Vec<_>>(), [worker]);
+        assert_eq!(world.phases(), [Phase::Initializing]);
+        // The bound is `size`: the next worker keeps its slot, and its rung is repeated.
+        world.port(next, PortFact::Started);
+        world.port(next, PortFact::Exited);
+        let (timer, _) = rung_deadline(&world, next);
+        world.elapse(timer);
+        let (timer, after) = rung_deadline(&world, next);
+        assert_eq!(
+            (after, world.supervisor.abandoned().len()),
+            (release_timeout, 1)
+        );
+        assert_eq!(world.rungs[&next], [Rung::Reap, Rung::Reap]);
+        // Once the first port is released, the deadline counts again.
+        if !exits {
+            world.port(worker, PortFact::Exited);
+        }
+        world.port(worker, PortFact::Released);
+        world.elapse(timer);
+        assert_eq!(world.supervisor.abandoned().collect::<Vec<_>>(), [next]);
+        let counters = world.supervisor.counters();
+        assert_eq!((counters.abandoned, counters.released), (2, 1));
+        let fact = PortFact::Released;
+        world.feed(Input::Port { worker, fact });
+        let late = world.supervisor.counters();
+        assert_eq!((late.released, late.stale), (1, counters.stale + 1));
+    }
+}
+
+/// P16: a shutdown ends when every port is released or abandoned, and an abandoned port is still
+/// released afterwards.
+#[test]
+fn a_shutdown_does_not_wait_for_abandoned_ports() {
+    let mut world = started(Policy::new(1));
+    world.feed(Input::Shutdown);
+    for _ in [Rung::Ask, Rung::Term, Rung::Kill] {
+        assert_eq!(world.closed, 0);
+        let (timer, _) = rung_deadline(&world, ID);
+        world.elapse(timer);
+    }
+    assert_eq!((world.closed, world.supervisor.abandoned().len()), (1, 1));
+    world.port(ID, PortFact::Exited);
+    world.port(ID, PortFact::Released);
+    assert_eq!((world.closed, world.supervisor.abandoned().len()), (1, 0));
+    assert_eq!(world.effects, []);
+}
+
+/// A pool of one worker with a bound session whose lease is returned.
+fn with_an_idle_session() -> (World, SessionId) {
+    let mut world = started(Policy {
+        session_grace: Duration::from_secs(3),
+        ..Policy::new(1)
+    });
+    let session = world.open_session();
+    world.checkout_for(Some(session));
+    world.check_in_all();
+    (world, session)
+}
+
+fn grace_of(world: &World) -> Option<Duration> {
+    world.effects.iter().find_map(|effect| match *effect {
+        Effect::StartTimer { timer, after } if timer == Timer::SessionGrace => Some(after),
+        _ => None,
+    })
+}
+
+/// O3: an idle session holds a shutdown for `session_grace`. Then it is lost, and its next client is
+/// told.
+#[test]
+fn an_idle_session_holds_a_shutdown_for_its_grace() {
+    let (mut world, session) = with_an_idle_session();
+    world.feed(Input::Shutdown);
+    assert_eq!(grace_of(&world), Some(Duration::from_secs(3)));
+    assert_eq!(world.phases(), [Phase::Lingering]);
+    world.elapse(Timer::SessionGrace);
+    assert_eq!(world.phases(), [Phase::Stopping]);
+    assert_eq!(world.shutdown_drained, 1);
+    let waiter = world.checkout_for(Some(session));
+    let lost = Refusal::SessionLost(Reason::Shutdown);
+    assert_eq!(world.refused, [(waiter, lost)]);
+    let end = SessionEnd::Lost(Reason::Shutdown);
+    assert_eq!(world.ended, [(session, end)]);
+    // It elapses once.
+    let stale = world.supervisor.counters().stale;
+    world.elapse(Timer::SessionGrace);
+    assert_eq!(world.supervisor.counters().stale, stale + 1);
+}
+
+/// O3: after the grace, a session is served as long as a client waits for it or holds a lease, and
+/// ends with the last of them.
+#[test]
+fn a_session_in_use_is_served_after_the_grace() {
+    let (mut world, session) = with_an_idle_session();
+    world.checkout_for(Some(session));
+    let waits = world.checkout_for(Some(session));
+    world.feed(Input::Shutdown);
+    world.elapse(Timer::SessionGrace);
+    assert_eq!(world.phases(), [Phase::Finishing]);
+    let first = world.leases[0];
+    world.checkin(first);
+    assert_eq!(world.granted.last().map(|(waiter, _)| *waiter), Some(waits));
+    assert_eq!(world.phases(), [Phase::Finishing]);
+    world.check_in_all();
+    assert_eq!(
+        (world.phases(), world.refused.len()),
+        (vec![Phase::Stopping], 0)
+    );
+}
+
+/// O3: no grace runs without a bound session, and it ends with the drain.
+#[test]
+fn the_grace_ends_with_the_drain() {
+    let mut world = started(Policy::new(1));
+    world.open_session();
+    world.feed(Input::Shutdown);
+    assert_eq!(grace_of(&world), None);
+    let (mut world, session) = with_an_idle_session();
+    world.feed(Input::Shutdown);
+    world.feed(Input::EndSession { session });
+    let timer = Timer::SessionGrace;
+    assert!(world.effects.contains(&Effect::CancelTimer { timer }));
+    assert_eq!(world.shutdown_drained, 1);
+}
+
+/// R23: a starting worker that is recycled is stopped at once, is no failed start, and is replaced.
+/// A worker that is leaving is left alone.
+#[test]
+fn a_starting_worker_is_recycled() {
+    let mut world = World::new(Policy::new(1));
+    world.feed(Input::Recycle { worker: ID });
+    let mut views = world.supervisor.workers();
+    let old = views.next().unwrap();
+    let reason = Some(Reason::Recycled);
+    assert_eq!((old.phase, old.reason), (Phase::Stopping, reason));
+    let new = views.next().unwrap();
+    assert_eq!((new.phase, new.replaces), (Phase::Initializing, reason));
+    drop(views);
+    assert_eq!(world.rungs[&ID], [Rung::Ask]);
+    assert!(
+        !world
+            .timers
+            .iter()
+            .any(|timer| matches!(timer, Timer::Backoff { .. }))
+    );
+    let counters = world.supervisor.counters();
+    assert_eq!((counters.recycled, counters.stale), (1, 0));
+    world.feed(Input::Recycle { worker: ID });
+    let counters = world.supervisor.counters();
+    assert_eq!((counters.recycled, counters.stale), (1, 1));
+}
+
+/// O2: a worker that exits by itself is counted, whether it starts or serves; one that is stopped or
+/// fails to start otherwise is not.
+#[test]
+fn exits_are_counted_in_every_phase() {
+    for fact in [PortFact::Exited, PortFact::StartFailed] {
+        let mut world = World::new(Policy::new(1));
+        world.port(ID, fact);
+        world.run_out();
+        let exited = u64::from(fact == PortFact::Exited);
+        assert_eq!(world.supervisor.counters().exited, exited);
+    }
+    let mut world = started(Policy::new(1));
+    world.port(ID, PortFact::Exited);
+    assert_eq!(world.supervisor.counters().exited, 1);
+    world.feed(Input::Shutdown);
+    world.run_out();
+    assert_eq!(world.supervisor.counters().exited, 1);
 }

@@ -5,13 +5,12 @@
 //! specification step by step.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::fs;
 use std::time::Duration;
-use std::{env, fs};
 
 use ostler::trace::{Head, Step};
 use ostler::{Phase, WorkerId};
-use ostler_pool::{DrainEnd, Pool, Program, Python, SessionError, StartError, WorkerStatus};
+use ostler_pool::{DrainEnd, Pool, SessionError, StartError, WorkerStatus};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 use tokio::time::{sleep, timeout};
@@ -19,72 +18,10 @@ use tokio::time::{sleep, timeout};
 use crate::random::Random;
 use crate::spec_support::{Model, assert_same};
 use crate::trace_check::{Follower, check, parse};
+use crate::trace_pool::{Scratch, pool};
 use crate::trace_tampered::TAMPERINGS;
 
 const CLIENTS: u64 = 10;
-
-/// A directory for the files of one test.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = env::temp_dir().join(format!("ostler-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).expect("a directory can be made");
-        Self(path)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// How workers start from now on.
-    fn mood(&self, mood: &str) {
-        let unfinished = self.file("unfinished");
-        fs::write(&unfinished, mood).expect("a file can be written");
-        fs::rename(unfinished, self.file("mood")).expect("a file can be renamed");
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A recorded pool with low limits.
-fn pool(scratch: &Scratch) -> Pool {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = Python::function("moody:run")
-        .path(root.join("tests/suite"))
-        .path(root.join("pool/tests/suite"))
-        .interpreter(Program::new("python3").env("MOOD", scratch.file("mood")));
-    let millis = Duration::from_millis;
-    Pool::builder(python)
-        .size(4)
-        .surge(2)
-        .max_waiting(4)
-        .max_sessions(3)
-        .session_idle_timeout(millis(200))
-        .max_worker_requests(60)
-        .error_threshold(2)
-        .min_worker_life(millis(10))
-        .health_check_interval(millis(40))
-        .health_check_timeout(millis(100))
-        .health_failure_threshold(2)
-        .start_timeout(Duration::from_secs(2))
-        .restart_backoff(millis(5))
-        .restart_backoff_max(millis(300))
-        .ask_grace(millis(50))
-        .term_grace(millis(50))
-        .shutdown_timeout(millis(300))
-        .checkout_timeout(Duration::from_secs(5))
-        .call_timeout(millis(500))
-        .cancel_grace(millis(200))
-        .record(fs::File::create(scratch.file("trace")).expect("a file can be made"))
-        .build()
-        .expect("the pool can be built")
-}
 
 /// One client, and the accidents of workers meanwhile. It ignores outcomes: the trace has them all.
 async fn client(pool: Pool, seed: u64, rounds: u64) {
@@ -95,7 +32,9 @@ async fn client(pool: Pool, seed: u64, rounds: u64) {
             0..2 => drop(signal(random.below(4), &pool, Signal::KILL)),
             2..4 => drop(signal(random.below(4), &pool, Signal::STOP)),
             4..6 => {
-                if let Some(worker) = pool.status().workers.first() {
+                let workers = pool.status().workers;
+                let which = random.below(workers.len().max(1) as u64);
+                if let Some(worker) = workers.get(usize::try_from(which).expect("an index")) {
                     pool.recycle(worker.worker);
                 }
             }

@@ -13,7 +13,7 @@ use crate::trace_mirror::{Client, Mirror};
 pub(crate) type Tampering = fn(&Mirror, &Step) -> Option<Step>;
 
 /// What a pool must not do, and how a trace of it would look.
-pub(crate) const TAMPERINGS: [(&str, Tampering); 28] = [
+pub(crate) const TAMPERINGS: [(&str, Tampering); 30] = [
     (
         "a client is not granted although a worker is ready",
         |_, step| {
@@ -174,6 +174,50 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 28] = [
                 ..step.clone()
             }),
             _ => None,
+        },
+    ),
+    (
+        "a port is abandoned before its process was killed",
+        |_, step| {
+            let stops = |effect: &Effect| {
+                let Effect::Worker { order, .. } = effect else {
+                    return false;
+                };
+                matches!(
+                    order,
+                    Order::Stop {
+                        rung: Rung::Term,
+                        ..
+                    }
+                )
+            };
+            step.effects.iter().any(stops).then_some(())?;
+            replace(step, |effect| match effect {
+                Effect::Event(Event::Moved(moved)) if moved.input == worker::Input::RungElapsed => {
+                    Some(Effect::Event(Event::Moved(Transition {
+                        input: worker::Input::Abandoned,
+                        to: Phase::Terminated,
+                        ..moved
+                    })))
+                }
+                _ => None,
+            })
+        },
+    ),
+    (
+        "a shutdown takes the worker from a session within its grace",
+        |mirror, step| {
+            let worker = worker_in(mirror, &[Phase::Lingering])?;
+            let waits = mirror.stage == "Draining" && mirror.grace;
+            (waits && step.effects.is_empty()).then_some(())?;
+            let stopped = Transition {
+                worker,
+                from: Phase::Lingering,
+                input: worker::Input::SessionsEnded,
+                to: Phase::Stopping,
+                reason: Some(Reason::Shutdown),
+            };
+            with(step, Effect::Event(Event::Moved(stopped)))
         },
     ),
     (
