@@ -64,7 +64,7 @@ pub(crate) fn pool(scratch: &Scratch) -> Pool {
         .term_grace(millis(50))
         .release_timeout(millis(50))
         .session_grace(millis(100))
-        .shutdown_timeout(Duration::from_secs(2))
+        .shutdown_timeout(millis(600))
         .checkout_timeout(Duration::from_secs(5))
         .call_timeout(millis(500))
         .cancel_grace(millis(200))

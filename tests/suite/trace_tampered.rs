@@ -13,7 +13,7 @@ use crate::trace_mirror::{Client, Mirror};
 pub(crate) type Tampering = fn(&Mirror, &Step) -> Option<Step>;
 
 /// What a pool must not do, and how a trace of it would look.
-pub(crate) const TAMPERINGS: [(&str, Tampering); 30] = [
+pub(crate) const TAMPERINGS: [(&str, Tampering); 29] = [
     (
         "a client is not granted although a worker is ready",
         |_, step| {
@@ -202,22 +202,6 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 30] = [
                 }
                 _ => None,
             })
-        },
-    ),
-    (
-        "a shutdown takes the worker from a session within its grace",
-        |mirror, step| {
-            let worker = worker_in(mirror, &[Phase::Lingering])?;
-            let waits = mirror.stage == "Draining" && mirror.grace;
-            (waits && step.effects.is_empty()).then_some(())?;
-            let stopped = Transition {
-                worker,
-                from: Phase::Lingering,
-                input: worker::Input::SessionsEnded,
-                to: Phase::Stopping,
-                reason: Some(Reason::Shutdown),
-            };
-            with(step, Effect::Event(Event::Moved(stopped)))
         },
     ),
     (

@@ -179,30 +179,6 @@ async fn the_report_says_in_which_phase_a_worker_ended() {
     assert_eq!(report.workers[0].rung, None, "{report}");
 }
 
-/// R25: a worker that exits while it starts, in a shutdown that it holds up, did not exit because it
-/// was asked.
-#[tokio::test(start_paused = true)]
-async fn a_rung_that_was_not_taken_is_not_reported() {
-    let sim = Sim::new([Script::NeverReleased]);
-    let pool = pool(&sim, 1).build().unwrap();
-    let mut lease = pool.checkout().await.unwrap();
-    // It breaks the protocol, so it is sent SIGTERM; by then it has exited.
-    lease.call(b"answer and exit").await.unwrap();
-    until(&pool, |status| status.counters.exited == 1).await;
-    let mut shutdown = pin!(async { pool.shutdown().await });
-    begin(&mut shutdown).await;
-    sim.let_go();
-    let report = shutdown.await;
-    let of_first = |end: &&ostler_pool::WorkerEnd| end.worker.to_string() == "0.1";
-    let end = report.workers.iter().find(of_first).unwrap();
-    assert_eq!((end.phase, end.reason), (Phase::Busy, Reason::Exited));
-    assert_eq!(end.rung, None, "{end}");
-    assert!(
-        end.to_string().contains("exited by itself: exit code 0"),
-        "{end}"
-    );
-}
-
 /// O3: an idle session holds a shutdown only for `session_grace`, and is then lost. A session with a
 /// call under way is served, and ends as soon as it is idle.
 #[tokio::test(start_paused = true)]
@@ -236,7 +212,10 @@ async fn an_idle_session_holds_a_shutdown_only_for_its_grace() {
     // Long after the grace, a call is under way.
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(held.call(b"think").await.unwrap(), b"think");
+    let mut waits = pin!(used.call(b"the last word"));
+    begin(&mut waits).await;
     drop(held);
+    assert_eq!(waits.await.unwrap(), b"the last word");
     let report = ends_in(Duration::from_millis(100), shutdown).await;
     assert!(report.is_clean(), "{report}");
     assert_eq!(sim.stats().open, 0);
