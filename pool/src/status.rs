@@ -193,7 +193,7 @@ impl fmt::Display for WorkerStatus {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// The workers that were alive when the shutdown began, in the order in which they ended.
+    /// The workers whose ports were released since the shutdown began, in that order.
     pub workers: Vec<WorkerEnd>,
     /// Workers that the operating system had not released when `shutdown_timeout` passed. The pool
     /// keeps waiting for them as long as its runtime lives.

@@ -215,10 +215,11 @@ pub trait Port: fmt::Debug + Send + 'static {
     /// Must be cancel safe.
     fn released(&mut self) -> BoxFuture<'_, Release>;
 
-    /// The processes that hold up the exit or the release, and why. Default: none is known.
+    /// The processes that hold up the exit or the release, and why. Empty after the release.
+    /// Default: none is known.
     ///
-    /// Called once, when the port is abandoned because `kill` or `released` took longer than the
-    /// pool's `release_timeout`. It must be quick.
+    /// Called once, when the port is abandoned because the exit after a `kill` or the release took
+    /// longer than the pool's `release_timeout`. It must be quick.
     fn survivors(&self) -> Vec<Survivor> {
         Vec::new()
     }

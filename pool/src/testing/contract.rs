@@ -156,6 +156,11 @@ impl Worker {
             self.port.released(),
         )
         .await?;
+        expect(
+            "`survivors` is empty after the release",
+            self.port.survivors(),
+            Vec::new(),
+        )?;
         let process = self.port.pid().and_then(Process::read);
         expect(
             "`released` leaves neither the process nor a zombie",

@@ -4,7 +4,7 @@
 use std::future::ready;
 use std::mem;
 
-use ostler_pool::port::{BoxFuture, Opener, Pipe, Port, Release};
+use ostler_pool::port::{BoxFuture, Opener, Pipe, Port, Release, SurvivalReason, Survivor};
 use ostler_pool::testing::{Script, Sim, check_port};
 use ostler_pool::{Exit, ExitStatus, OpenError, Program, Python, WorkerId};
 
@@ -45,6 +45,7 @@ enum Flaw {
     ChangesItsExit,
     IgnoresKill,
     HasMemoryAfterExit,
+    HasSurvivors,
     LeaksWhenDropped,
     LeavesAZombie,
 }
@@ -88,6 +89,11 @@ impl Port for FlawedPort {
 
     fn memory(&self) -> Option<u64> {
         (self.flaw == Flaw::HasMemoryAfterExit).then_some(1)
+    }
+
+    fn survivors(&self) -> Vec<Survivor> {
+        let survivor = Survivor::new(1, SurvivalReason::Killed);
+        Vec::from_iter((self.flaw == Flaw::HasSurvivors).then_some(survivor))
     }
 
     fn take_pipe(&mut self) -> Pipe {
@@ -158,6 +164,7 @@ async fn every_flaw_of_a_port_is_detected() {
             Flaw::HasMemoryAfterExit,
             "`memory` is `None` after the exit",
         ),
+        (Flaw::HasSurvivors, "`survivors` is empty after the release"),
         (
             Flaw::LeaksWhenDropped,
             "a dropped port leaves no process alive",

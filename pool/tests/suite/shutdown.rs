@@ -110,7 +110,7 @@ async fn a_dropped_pool_leaks_nothing() {
     panic!("{:?}", sim.stats());
 }
 
-/// C2, P6: a pool ends at once when its runtime is dropped. Its handles and leases can still
+/// R25, C2, P6: a pool ends at once when its runtime is dropped. Its handles and leases can still
 /// be used on any runtime, and their calls return errors.
 #[test]
 fn a_pool_ends_with_its_runtime() {
@@ -132,7 +132,10 @@ fn a_pool_ends_with_its_runtime() {
     assert_eq!(pool.status().workers.len(), 0);
     runtime().block_on(async {
         let call = lease.call(b"hello").await;
-        assert!(matches!(call, Err(CallError::Stopped { .. })), "{call:?}");
+        let Err(CallError::Stopped { reason, .. }) = call else {
+            panic!("{call:?}");
+        };
+        assert_eq!(reason, Reason::Shutdown, "no process exited by itself");
         assert!(matches!(pool.checkout().await, Err(CheckoutError::Closed)));
         assert_eq!(pool.shutdown().await.unreleased, []);
     });

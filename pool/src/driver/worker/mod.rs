@@ -283,11 +283,14 @@ impl Drop for Task {
             // A port that is dropped kills and reaps its processes.
             _ => false,
         };
-        self.transport.close(Closed::Stopped(Reason::Exited), false);
         let worker = self.worker;
-        if !thread::panicking() {
+        if thread::panicking() {
+            self.transport.close(Closed::Stopped(Reason::Exited), false);
+        } else {
             // Only the end of its runtime drops a task unfinished, and the pool ends with its
             // runtime.
+            self.transport
+                .close(Closed::Stopped(Reason::Shutdown), false);
             self.driver.shutdown();
         }
         if self.driver.is_starting(worker) {

@@ -303,7 +303,9 @@ impl Port for SimPort {
     }
 
     fn survivors(&self) -> Vec<Survivor> {
-        vec![Survivor::new(SURVIVOR, SurvivalReason::Uninterruptible)]
+        let is_stuck = matches!(self.script, Script::NeverReleased | Script::Unkillable);
+        let survivor = Survivor::new(SURVIVOR, SurvivalReason::Uninterruptible);
+        Vec::from_iter((is_stuck && !*self.let_go.borrow()).then_some(survivor))
     }
 }
 
