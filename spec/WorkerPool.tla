@@ -90,8 +90,8 @@ VARIABLES
 vars == << phase, rung, port, replacing, rolling, queue, asked, leases, session, home, size, backoff, failed, restart,
            intake, stage >>
 
-Kinds == { "Failures", "Crashes", "Faults", "Limits", "Rolling", "Probes", "Cancels", "Drains", "Resizes", "GivingUp",
-           "Stuck", "Shutdown" }
+Kinds == { "Failures", "Crashes", "Breaks", "Faults", "Limits", "Rolling", "Probes", "Cancels", "Drains", "Resizes",
+           "GivingUp", "Stuck", "Shutdown" }
 
 Serving  == {"Ready", "Busy"}
 Draining == {"Lingering", "Finishing"}
@@ -380,12 +380,17 @@ ExitedAtStart(w) == MayFail(w) /\ Hear(w, "Exited", "exited") /\ Fails
 
 \* A worker that exits while it serves has crashed. If its predecessor failed too, its vacancy backs
 \* off.
-Crashed(w) == /\ "Crashes" \in Happens /\ Bearable(w)
-              /\ phase[w] \in Serving \cup Draining
-              /\ Hear(w, "Exited", "exited")
-              /\ backoff' \in IF w \in Staff THEN {backoff, backoff + 1} ELSE {backoff}
-              /\ failed' = failed /\ restart' = restart
-              /\ ClientsStay /\ SessionsStay /\ StateStays
+Crashes(w, i, p) == /\ Bearable(w)
+                    /\ phase[w] \in Serving \cup Draining
+                    /\ Hear(w, i, p)
+                    /\ backoff' \in IF w \in Staff THEN {backoff, backoff + 1} ELSE {backoff}
+                    /\ failed' = failed /\ restart' = restart
+                    /\ ClientsStay /\ SessionsStay /\ StateStays
+
+Crashed(w) == "Crashes" \in Happens /\ Crashes(w, "Exited", "exited")
+
+\* So has one that breaks the protocol between two calls. A lease that is out stays out.
+Broke(w) == "Breaks" \in Happens /\ Crashes(w, "Fault", "broken")
 
 \* The exit and the release of an abandoned port are late for its worker.
 ExitedAtStop(w) == /\ phase[w] \in Ending /\ port[w] \notin {"exited", "released"}
@@ -596,6 +601,7 @@ Input == \/ \E w \in In({"Initializing"}) : Started(w)
          \/ \E w \in In({"Initializing"}) : StartFailed(w)
          \/ \E w \in In({"Initializing"}) : StartElapsed(w)
          \/ \E w \in Occupied \cup Abandoned : Exited(w)
+         \/ \E w \in Occupied : Broke(w)
          \/ \E w \in In(Ending) : Released(w)
          \/ \E w \in In(Draining) : DrainElapsed(w)
          \/ \E w \in In({"Stopping"}) : RungElapsed(w)
@@ -806,9 +812,10 @@ ReplacingKeepsTheSize ==
     [][\A w \in replacing : (phase'[w] \in Draining /\ stage' = "Open" /\ ~ProbeUnhealthy(w))
         => Count(In(Serving)') >= size]_vars
 
-\* A worker whose lease ended with a fault serves no client again.
+\* A worker whose lease ended with a fault serves no client again, nor does one that broke the
+\* protocol between two calls.
 FaultedNeverServes ==
-    [][\A c \in Clients \cup {Monitor}, w \in Workers : Fault(c, w) => phase'[w] \in Ending]_vars
+    [][\A c \in Clients \cup {Monitor}, w \in Workers : Fault(c, w) \/ Broke(w) => phase'[w] \in Ending]_vars
 
 \* A worker that does not end a cancelled call in time serves no client again.
 FailedCancelStopsWorker == [][\A w \in Workers : CancelFails(w) => phase'[w] \in Ending]_vars

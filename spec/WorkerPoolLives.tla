@@ -68,6 +68,7 @@ Life == INSTANCE WorkerLifecycle WITH
 \* A fact that is handled when it happens.
 HeardAtOnce == /\ \/ Life!React("Started")     /\ LifePort = "opening"                         /\ LifePort' = "open"
                   \/ Life!React("StartFailed") /\ LifePort = "opening"                         /\ LifePort' = "broken"
+                  \/ Life!React("Fault")       /\ LifePort = "open"                            /\ LifePort' = "broken"
                   \/ Life!React("Exited")      /\ LifePort \in {"opening", "open", "broken"}   /\ LifePort' = "exited"
                   \/ Life!React("Released")    /\ LifePort = "exited" /\ LifeIsReaped         /\ LifePort' = "released"
                /\ Leases' = Leases /\ HasOne' = HasOne

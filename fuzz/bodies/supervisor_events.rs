@@ -223,7 +223,8 @@ fn input(bytes: [u8; 6]) -> Input {
                 PortFact::StartFailed,
                 PortFact::Exited,
                 PortFact::Released,
-            ][usize::from(d % 4)],
+                PortFact::Broke,
+            ][usize::from(d % 5)],
         },
         4 => Input::Elapsed {
             timer: match d % 7 {

@@ -129,6 +129,9 @@ pub enum PortFact {
     Started,
     /// The port could not be opened, or the worker refused or broke the handshake.
     StartFailed,
+    /// The worker broke the protocol between two calls: it sent something without a request, or
+    /// closed its output.
+    Broke,
     /// The leader exited.
     Exited,
     /// Everything that the port held is released. Also reported of an abandoned port, at any time.

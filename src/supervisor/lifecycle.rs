@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::event::Transition;
-use super::{Effect, Event, Illegal, Order, PortFact, Reason, Stage, Supervisor, Timer};
+use super::{Effect, Event, Fault, Illegal, Order, PortFact, Reason, Stage, Supervisor, Timer};
 use crate::WorkerId;
 use crate::worker::{self, Effects, Phase, Reaction, Rung};
 
@@ -16,10 +16,23 @@ impl Supervisor {
         let (input, reason) = match fact {
             PortFact::Started => (worker::Input::Started, None),
             PortFact::StartFailed => (worker::Input::StartFailed, Some(Reason::StartFailed)),
+            PortFact::Broke => return self.broke(worker),
             PortFact::Exited => (worker::Input::Exited, Some(Reason::Exited)),
             PortFact::Released => (worker::Input::Released, None),
         };
         self.feed_worker(worker, input, reason)?;
+        Ok(())
+    }
+
+    /// A worker broke the protocol by itself. No call is to blame, so its vacancy backs off like
+    /// that of a crash: otherwise a program that does so at each start is restarted without pause.
+    fn broke(&mut self, worker: WorkerId) -> Result<(), Illegal> {
+        if let Some(occupant) = self.slots.get_mut(worker) {
+            occupant.broke = occupant.is_serving() || occupant.is_draining();
+        }
+        let reason = Some(Reason::Fault(Fault::ProtocolBroken));
+        let moved = self.feed_worker(worker, worker::Input::Fault, reason)?;
+        self.counters.faulted += u64::from(moved);
         Ok(())
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Occupant {
     pub(super) health: Health,
     /// Set while it is to be replaced: it retires as soon as the pool can spare it.
     pub(super) replacement: Option<Replacement>,
+    /// Whether it broke the protocol between two calls, which counts like a crash.
+    pub(super) broke: bool,
     /// Why it leaves the pool, once it does.
     pub(super) reason: Option<Reason>,
 }

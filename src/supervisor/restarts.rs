@@ -112,7 +112,8 @@ impl Supervisor {
     }
 
     /// A worker left a vacancy. It is filled at once, except after a failed start and after a crash
-    /// that follows another failure: then it backs off first.
+    /// that follows another failure: then it backs off first. A worker that broke the protocol
+    /// between two calls has crashed.
     pub(super) fn vacated(&mut self, transition: Transition) {
         let (Some(occupant), Some(left)) = (self.slots.get(transition.worker), transition.reason)
         else {
@@ -125,7 +126,8 @@ impl Supervisor {
         let before = occupant.failures;
         let failures = before.saturating_add(1);
         let doublings = match (transition.from, transition.input) {
-            (_, Input::Retire | Input::Fault) => return self.restarts.vacate(0, left),
+            (_, Input::Retire) => return self.restarts.vacate(0, left),
+            (_, Input::Fault) if !occupant.broke => return self.restarts.vacate(0, left),
             (Phase::Initializing, _) => failures,
             _ if before == 0 => return self.restarts.vacate(failures, left),
             _ => before,

@@ -44,6 +44,7 @@ impl Slots {
             replaces: vacancy.left,
             health,
             replacement: None,
+            broke: false,
             reason: None,
         });
         let worker = WorkerId {

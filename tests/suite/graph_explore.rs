@@ -189,6 +189,9 @@ fn of_workers(node: &Node, all: &mut Vec<Happening>) {
                 fact(PortFact::StartFailed),
                 fact(PortFact::Exited),
             ]),
+            ("open", phase) if phase != Phase::Stopping => {
+                all.extend([fact(PortFact::Exited), fact(PortFact::Broke)]);
+            }
             ("opening" | "open" | "broken", _) => all.push(fact(PortFact::Exited)),
             ("exited", Phase::Terminated) => all.push(fact(PortFact::Released)),
             ("exited", _) if node.rung(id) == Rung::Reap.name() => {

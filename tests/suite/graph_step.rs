@@ -48,7 +48,10 @@ impl Happening {
         use Happening as H;
         match self {
             H::Fault(_) | H::Recycle(_) | H::RecycleAll | H::Resize(_) | H::Shutdown => true,
-            H::Port(_, fact) => matches!(fact, PortFact::StartFailed | PortFact::Exited),
+            H::Port(_, fact) => matches!(
+                fact,
+                PortFact::StartFailed | PortFact::Broke | PortFact::Exited
+            ),
             H::Deadline(_, Timer::Worker { timer, .. }) => timer != worker::Timer::Rung,
             H::Probed(_, healthy) => !healthy,
             H::CancelEnded(_, clean) => !clean,

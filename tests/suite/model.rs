@@ -31,6 +31,8 @@ pub(crate) struct Worker {
     pub(crate) abandoned: bool,
     /// The vacancy that it filled.
     pub(crate) vacancy: Vacancy,
+    /// Whether it broke the protocol between two calls.
+    pub(crate) broke: bool,
     /// Why it leaves the pool, once it does.
     pub(crate) reason: Option<Reason>,
     pub(crate) replacement: Option<Replacement>,

@@ -40,6 +40,8 @@ pub(crate) enum Action {
     FailToStart(u8),
     /// A worker exits without being told to.
     Crash(u8),
+    /// A worker breaks the protocol between two calls.
+    BreakByItself(u8),
     /// A worker that is being stopped exits.
     Exit(u8),
     Release(u8),
@@ -83,9 +85,10 @@ pub(crate) enum Action {
 }
 
 pub(crate) const FAULTS: [Fault; 3] = [Fault::Abandoned, Fault::TimedOut, Fault::ProtocolBroken];
-pub(crate) const FACTS: [PortFact; 4] = [
+pub(crate) const FACTS: [PortFact; 5] = [
     PortFact::Started,
     PortFact::StartFailed,
+    PortFact::Broke,
     PortFact::Exited,
     PortFact::Released,
 ];
@@ -176,6 +179,7 @@ impl Model {
             A::Start(n) => self.fact(n, PortFact::Started, |_| true)?,
             A::FailToStart(n) => self.fact(n, PortFact::StartFailed, |_| true)?,
             A::Crash(n) => self.fact(n, PortFact::Exited, |phase| !is_ending(phase))?,
+            A::BreakByItself(n) => self.fact(n, PortFact::Broke, |phase| !is_ending(phase))?,
             A::Exit(n) => self.fact(n, PortFact::Exited, is_ending)?,
             A::Release(n) => self.fact(n, PortFact::Released, |_| true)?,
             A::ReportNonsense(n, fact) => self.nonsense(n, fact)?,

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use ostler::supervisor::{
-    DrainEnd, Effect, Input, Milestone, Order, PortFact, Reason, Refusal, RollingEnd, SessionEnd,
-    Timer,
+    DrainEnd, Effect, Fault, Input, Milestone, Order, PortFact, Reason, Refusal, RollingEnd,
+    SessionEnd, Timer,
 };
 use ostler::worker::{self, Phase, Rung};
 use ostler::{SessionId, WaiterId, WorkerId};
 
+use crate::derived_table::Verdict;
 use crate::model::{Client, Holder, Home, Intake, Model, Session, Stage, Worker};
 
 /// A session that this many consecutive sweeps find unused is over.
@@ -99,6 +100,12 @@ impl Model {
             self.workers[w].port = next;
         }
         let (input, reason) = of_machine(fact);
+        if fact == PortFact::Broke {
+            let verdict = Self::verdict(self.workers[w].state, input);
+            let moves = matches!(verdict, Verdict::Moves(_));
+            self.workers[w].broke |= moves;
+            self.counters.faulted += u64::from(moves);
+        }
         self.react(w, input, reason);
     }
 
@@ -342,6 +349,10 @@ pub(crate) fn of_machine(fact: PortFact) -> (worker::Input, Option<Reason>) {
     match fact {
         PortFact::Started => (worker::Input::Started, None),
         PortFact::StartFailed => (worker::Input::StartFailed, Some(Reason::StartFailed)),
+        PortFact::Broke => {
+            let reason = Reason::Fault(Fault::ProtocolBroken);
+            (worker::Input::Fault, Some(reason))
+        }
         PortFact::Exited => (worker::Input::Exited, Some(Reason::Exited)),
         PortFact::Released => (worker::Input::Released, None),
     }

@@ -65,6 +65,7 @@ fn kinds() -> Vec<Kind> {
         of(72, A::Start),
         of(9, A::FailToStart),
         of(6, A::Crash),
+        of(3, A::BreakByItself),
         of(36, A::Exit),
         of(36, A::Release),
         of(18, A::AnswerHealthy),

@@ -224,6 +224,7 @@ impl Model {
             vacancy,
             reason: None,
             replacement: None,
+            broke: false,
             errors: Vec::new(),
             misses: 0,
             memory: None,
@@ -343,7 +344,12 @@ impl Model {
         }
         let before = worker.vacancy.failures;
         let is_start = moved.from == Phase::Initializing;
-        let is_failure = !matches!(moved.input, worker::Input::Retire | worker::Input::Fault);
+        let is_failure = match moved.input {
+            worker::Input::Retire => false,
+            // A fault in a call is no crash; one between two calls is.
+            worker::Input::Fault => worker.broke,
+            _ => true,
+        };
         let vacancy = Vacancy {
             failures: if is_failure { before + 1 } else { 0 },
             left: worker.reason,

@@ -14,7 +14,7 @@ const EVERYTHING: &str = "
     action: Come ComeFor ComeForEnded GiveUp GiveUpLate Return ReturnAgain Break
     action: Abandon CancelCleanly CancelBadly CancelLate MissCancel
     action: OpenSession OpenSessionAgain EndSession EndSessionAgain SweepSessions ElapseGrace
-    action: Start FailToStart Crash Exit Release Hang ElapseBackoff ReachMilestone ReportNonsense ElapseLate
+    action: Start FailToStart Crash BreakByItself Exit Release Hang ElapseBackoff ReachMilestone ReportNonsense ElapseLate
     action: AnswerHealthy AnswerUnhealthy AnswerBadly AnswerLate MissProbe Weigh
     action: Recycle RecycleAll Drain Resume Resize Shutdown
     refusal: Closed CrashLoop Draining QueueFull SessionEnded SessionLost

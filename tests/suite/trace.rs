@@ -126,6 +126,12 @@ async fn live(scratch: &Scratch, seed: u64) {
     lease.call(b"sicken").await.expect("an answer");
     drop(lease);
     until(&pool, |pool| !serves(pool, worker)).await;
+    // An idle worker breaks the protocol.
+    let mut lease = pool.checkout().await.expect("a worker");
+    let worker = lease.worker();
+    lease.call(b"babble").await.expect("an answer");
+    drop(lease);
+    until(&pool, |pool| !serves(pool, worker)).await;
     lose_a_session(&pool).await;
     // From now on every start fails: the rolling restart stops, and with no worker left, clients
     // are refused.

@@ -32,6 +32,7 @@ impl PortState {
     pub(crate) fn after(self, fact: PortFact) -> Option<Self> {
         match (self, fact) {
             (Self::Opening, PortFact::Started | PortFact::StartFailed) => Some(Self::Answered),
+            (Self::Answered, PortFact::Broke) => Some(Self::Answered),
             (Self::Opening | Self::Answered, PortFact::Exited) => Some(Self::Exited),
             (Self::Surviving, PortFact::Exited) => Some(Self::Releasing),
             _ => None,

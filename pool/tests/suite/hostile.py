@@ -172,15 +172,33 @@ def at_exit(path):
     return b"registered"
 
 
-def silence(_):
-    """Closes the pipe for replies, and keeps running."""
+def outputs():
+    """The descriptors that may be the pipe for replies."""
     for name in os.listdir("/proc/self/fd"):
         fd = int(name)
         with contextlib.suppress(OSError):
             writes = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
             if fd > 2 and writes:
-                os.close(fd)
+                yield fd
+
+
+def silence(_):
+    """Closes the pipe for replies, and keeps running."""
+    for fd in list(outputs()):
+        os.close(fd)
     time.sleep(1000)
+
+
+def babble(_):
+    """Replies, and writes something into the pipe for replies 10 ms later."""
+
+    def later():
+        time.sleep(0.01)
+        for fd in list(outputs()):
+            os.write(fd, b"babble")
+
+    threading.Thread(target=later, daemon=True).start()
+    return b"babbling"
 
 
 def fill(words):
