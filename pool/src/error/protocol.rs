@@ -24,6 +24,9 @@ pub enum ProtocolError {
         /// The id in its frame.
         id: u32,
     },
+    /// It sent something while no request was under way: after an answer, or before a request.
+    #[error("it sent bytes that answer no request")]
+    Unsolicited,
     /// It answered with a frame of a kind that does not answer the request.
     #[error("it answered with a frame of kind {kind}, which does not answer the request")]
     UnexpectedKind {

@@ -3,18 +3,13 @@
 use std::future::{Future as _, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use ostler::supervisor::Fault;
 
 use crate::driver::Grant;
 use crate::error::{CallError, ProtocolError};
 use crate::rt::Sleep;
-use crate::transport::{Answer, Closed, TransportError};
-
-/// How long a worker that has closed a pipe may take to exit before that counts as a protocol
-/// violation. The end of a pipe and the exit are two events, and the exit says more.
-const EXIT_GRACE: Duration = Duration::from_secs(1);
+use crate::transport::{Answer, Closed, EXIT_GRACE, TransportError};
 
 /// What a worker sent.
 pub(super) enum Received {
@@ -42,7 +37,7 @@ pub(super) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// Begins a call, if the lease and the request allow it. Nothing is sent yet.
+    /// Begins a call, if the lease, the request and the worker allow it. Nothing is sent yet.
     pub(super) fn begin(grant: &'a mut Grant, kind: u8, request: &[u8]) -> Result<Self, CallError> {
         let worker = grant.worker();
         if grant.has_ended() {
@@ -56,12 +51,21 @@ impl<'a> Call<'a> {
                 max,
             });
         }
-        transport.begin(kind, request);
-        Ok(Self {
+        let begun = transport.begin(kind, request);
+        let mut call = Self {
             grant,
             fault: Some(Fault::Abandoned),
             pipe_end: None,
-        })
+        };
+        match begun {
+            Ok(()) => Ok(call),
+            // Nothing is sent, and the first poll waits for the exit.
+            Err(TransportError::PipeClosed(problem)) => {
+                call.pipe_ended(problem);
+                Ok(call)
+            }
+            Err(failure) => Err(call.failed(failure)),
+        }
     }
 }
 
@@ -109,10 +113,7 @@ impl Call<'_> {
                 self.completed(true);
                 Err(CallError::Raised { worker, source })
             }
-            Err(failure) => {
-                self.fault = Some(Fault::ProtocolBroken);
-                Err(self.failed(failure))
-            }
+            Err(failure) => Err(self.failed(failure)),
         })
     }
 
@@ -123,7 +124,7 @@ impl Call<'_> {
                 Err(TransportError::PipeClosed(problem)) => problem,
                 answer => return Poll::Ready(answer),
             };
-            self.pipe_end = Some((problem, Box::pin(self.grant.sleep(EXIT_GRACE))));
+            self.pipe_ended(problem);
         }
         if let Poll::Ready(reason) = self.grant.transport().poll_closed(cx) {
             return Poll::Ready(Err(TransportError::Closed(reason)));
@@ -137,13 +138,19 @@ impl Call<'_> {
         }
     }
 
+    /// From now on, only the worker's exit is waited for.
+    fn pipe_ended(&mut self, problem: ProtocolError) {
+        self.pipe_end = Some((problem, Box::pin(self.grant.sleep(EXIT_GRACE))));
+    }
+
     fn completed(&mut self, is_error: bool) {
         self.grant.record_call(is_error);
         self.fault = None;
     }
 
     /// What the caller is told about a call that can no longer complete.
-    fn failed(&self, failure: TransportError) -> CallError {
+    fn failed(&mut self, failure: TransportError) -> CallError {
+        self.fault = Some(Fault::ProtocolBroken);
         let worker = self.grant.worker();
         let request_written = self.grant.transport().request_written();
         let source = match failure {
@@ -173,6 +180,8 @@ impl Call<'_> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
+        // A call that is abandoned leaves its waker behind, which would keep the caller's task.
+        self.grant.transport().forget_caller();
         if let Some(fault) = self.fault {
             self.grant.give_up(fault);
         }

@@ -13,4 +13,6 @@ use self::real as chosen;
 #[cfg(shuttle)]
 use self::simulated as chosen;
 
-pub(crate) use self::chosen::{Handle, Instant, Mutex, MutexGuard, Sleep, point, seed, sleep};
+pub(crate) use self::chosen::{
+    Handle, Instant, Keys, Mutex, MutexGuard, Sleep, point, seed, sleep,
+};

@@ -7,6 +7,9 @@ use std::time::Duration;
 pub(crate) use tokio::runtime::Handle;
 pub(crate) use tokio::time::{Instant, Sleep};
 
+/// A hash with a secret random key: SipHash, whose outputs do not tell further ones.
+pub(crate) type Keys = RandomState;
+
 /// A timer that runs on `runtime`. It may be polled on any other runtime, or on none.
 pub(crate) fn sleep(runtime: &Handle, duration: Duration) -> Sleep {
     let _inside = runtime.enter();

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::ops::{Add, Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::{self, LockResult, PoisonError};
@@ -47,6 +48,9 @@ pub(crate) fn point() {
 pub(crate) fn seed() -> u64 {
     0
 }
+
+/// The same key for every schedule.
+pub(crate) type Keys = BuildHasherDefault<DefaultHasher>;
 
 /// The time that has passed since the pool was built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -74,7 +74,7 @@ impl Frames {
                 Ok(Some(frame)) => self.frames.push(Frame {
                     kind: frame.kind,
                     id: frame.id,
-                    body: frame.body.to_vec(),
+                    body: frame.body,
                 }),
                 Ok(None) => return,
                 Err(error) => {

@@ -3,20 +3,22 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::task::coop::unconstrained;
 
-use super::frame::{self, Decoder, FrameError, kind};
+use super::frame::{self, Decoder, Frame, FrameError, kind};
+use super::ids::Ids;
 use super::{Answer, Closed, TransportError};
 use crate::error::{ProtocolError, RemoteError};
 use crate::port::Pipe;
 
-/// The most that is read out of the pipe of a worker that ended in the middle of a stream, in
-/// bytes. A pipe on Linux holds no more, unless a privileged process enlarged it.
-const LAST_PARTS: usize = 1 << 20;
+/// The most that is read out of the pipe when it is closed, in bytes. A pipe on Linux holds no more,
+/// unless a privileged process enlarged it, and a worker that goes on writing is not waited for.
+const LAST_WORDS: usize = 1 << 20;
 
+/// The pipes are polled with the transport's own waker: see [`Wakers`](super::wakers::Wakers).
 pub(super) struct Exchange {
     /// `None` before it is connected, and once it is closed.
     pipe: Option<Pipe>,
@@ -31,9 +33,7 @@ pub(super) struct Exchange {
     current: Option<Request>,
     /// Whether the outgoing frame is a `CANCEL`.
     cancels: bool,
-    last_id: u32,
-    /// The task that waits for the answer. At most one waits at a time.
-    waker: Option<Waker>,
+    ids: Ids,
 }
 
 #[derive(Clone, Copy)]
@@ -54,8 +54,7 @@ impl Exchange {
             preamble: Vec::new(),
             current: None,
             cancels: false,
-            last_id: 0,
-            waker: None,
+            ids: Ids::default(),
         }
     }
 
@@ -64,15 +63,32 @@ impl Exchange {
         self.pipe = Some(pipe);
     }
 
-    pub(super) fn next_id(&mut self) -> u32 {
-        // 0 belongs to the handshake. Ids repeat after 2^32 exchanges.
-        self.last_id = self.last_id.checked_add(1).unwrap_or(1);
-        self.last_id
+    /// Begins the handshake.
+    pub(super) fn greet(&mut self, body: &[u8]) {
+        self.send(kind::HELLO, 0, body);
     }
 
-    pub(super) fn begin(&mut self, kind: u8, id: u32, body: &[u8]) {
+    /// Begins an exchange, unless the worker has sent something already, or closed its output.
+    pub(super) fn begin(
+        &mut self,
+        cx: &mut Context<'_>,
+        kind: u8,
+        body: &[u8],
+    ) -> Result<(), TransportError> {
+        match self.poll_unsolicited(cx) {
+            Poll::Pending => {}
+            Poll::Ready(ended @ ProtocolError::OutputClosed) => {
+                return Err(TransportError::PipeClosed(ended));
+            }
+            Poll::Ready(problem) => return Err(problem.into()),
+        }
+        let id = self.ids.next();
+        self.send(kind, id, body);
+        Ok(())
+    }
+
+    fn send(&mut self, kind: u8, id: u32, body: &[u8]) {
         self.outgoing.clear();
-        self.outgoing.shrink_to(frame::KEPT);
         self.outgoing.append(&mut self.preamble);
         self.sent = 0;
         frame::encode(kind, id, body, &mut self.outgoing);
@@ -80,10 +96,18 @@ impl Exchange {
         self.cancels = false;
     }
 
+    /// Ends the exchange. A large request releases its memory now, not at the next exchange.
+    fn end(&mut self) {
+        self.current = None;
+        self.outgoing.clear();
+        self.outgoing.shrink_to(frame::KEPT);
+        self.sent = 0;
+    }
+
     pub(super) fn can_cancel(&self) -> bool {
         // A partial request has no id that the worker could know, and it would take what follows
         // for the rest of the request.
-        self.current.is_some() && self.pipe.is_some() && self.is_sent()
+        self.pipe.is_some() && self.request_written()
     }
 
     /// Begins to send a `CANCEL`, if the worker can be told to cancel.
@@ -92,6 +116,7 @@ impl Exchange {
             return false;
         };
         self.outgoing.clear();
+        self.outgoing.shrink_to(frame::KEPT);
         self.sent = 0;
         frame::encode(kind::CANCEL, request.id, &[], &mut self.outgoing);
         self.cancels = true;
@@ -99,53 +124,55 @@ impl Exchange {
     }
 
     /// Sends what the pipe takes without waiting.
-    pub(super) fn send_at_once(&mut self) {
-        self.at_once(Self::poll_send);
+    pub(super) fn send_at_once(&mut self, cx: &mut Context<'_>) {
+        let _ = self.at_once(cx, Self::poll_send);
+    }
+
+    /// Whether no exchange is under way: nothing is to be sent and nothing is to come.
+    pub(super) fn is_idle(&self) -> bool {
+        self.current.is_none() && self.is_sent()
     }
 
     /// Whether no exchange is under way and no bytes are left over from the last one.
     pub(super) fn is_clean(&self) -> bool {
-        self.current.is_none() && self.decoder.is_empty()
+        self.is_idle() && self.decoder.is_empty()
     }
 
-    /// Whether the pipe took the whole of the last frame.
-    pub(super) fn is_sent(&self) -> bool {
+    /// Whether a request is under way, and the pipe took the whole of it.
+    pub(super) fn request_written(&self) -> bool {
+        self.current.is_some() && self.is_sent()
+    }
+
+    fn is_sent(&self) -> bool {
         self.sent == self.outgoing.len()
     }
 
-    /// Closes, as [`Transport::close`](super::Transport::close) describes. The caller drops and
-    /// wakes what it gets after it has released the lock.
+    /// Closes, as [`Transport::close`](super::Transport::close) describes. The caller drops the
+    /// pipe after it has released the lock.
     pub(super) fn close(
         &mut self,
+        cx: &mut Context<'_>,
         reason: Closed,
         farewell: bool,
-    ) -> (Option<Pipe>, Option<Waker>) {
-        match self.current {
-            None if farewell && self.is_sent() => {
-                self.begin(kind::SHUTDOWN, 0, &[]);
-                self.send_at_once();
-                self.current = None;
-            }
-            None => {}
-            Some(request) => {
-                let mut room = if request.kind == kind::STREAM {
-                    LAST_PARTS
-                } else {
-                    0
-                };
-                self.at_once(|exchange, cx| exchange.poll_read_answer(cx, &mut room));
-            }
+    ) -> Option<Pipe> {
+        if let Some(request) = self.current {
+            let mut room = LAST_WORDS;
+            let all = request.kind == kind::STREAM;
+            let _ = self.at_once(cx, |exchange, cx| {
+                exchange.poll_last_words(cx, all, &mut room)
+            });
+        } else if farewell && self.is_idle() && self.pipe.is_some() {
+            self.send(kind::SHUTDOWN, 0, &[]);
+            self.send_at_once(cx);
+            self.end();
         }
         self.closed.get_or_insert(reason);
-        (self.pipe.take(), self.waker.take())
+        self.pipe.take()
     }
 
-    /// Ready once the transport is closed, with the reason.
-    pub(super) fn poll_closed(&mut self, cx: &Context<'_>) -> Poll<Closed> {
-        match &self.closed {
-            Some(reason) => Poll::Ready(reason.clone()),
-            None => self.wait(cx),
-        }
+    /// Why the transport was closed.
+    pub(super) fn closed(&self) -> Option<&Closed> {
+        self.closed.as_ref()
     }
 
     pub(super) fn poll_answer(
@@ -160,8 +187,11 @@ impl Exchange {
             if answer.is_ok() && sending.is_pending() && !self.cancels {
                 return Poll::Ready(Err(ProtocolError::EarlyAnswer.into()));
             }
-            if let Ok(Answer::Done(_) | Answer::Error(_)) = answer {
-                self.current = None;
+            match (&answer, sending) {
+                (Ok(Answer::Done(_) | Answer::Error(_)), Poll::Ready(())) => self.end(),
+                // The rest of the `CANCEL` follows the answer.
+                (Ok(Answer::Done(_) | Answer::Error(_)), Poll::Pending) => self.current = None,
+                _ => {}
             }
             return Poll::Ready(answer);
         }
@@ -172,26 +202,34 @@ impl Exchange {
         if sending.is_ready() && !self.is_sent() && !self.cancels {
             return Poll::Ready(Err(TransportError::PipeClosed(ProtocolError::InputClosed)));
         }
-        self.wait(cx)
-    }
-
-    /// Ready once the frame is sent, or cannot be.
-    pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.poll_send(cx) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => self.wait(cx),
-        }
-    }
-
-    fn wait<T>(&mut self, cx: &Context<'_>) -> Poll<T> {
-        if !self
-            .waker
-            .as_ref()
-            .is_some_and(|waker| waker.will_wake(cx.waker()))
-        {
-            self.waker = Some(cx.waker().clone());
-        }
         Poll::Pending
+    }
+
+    /// Ready once the worker sends something between two exchanges, or closes its output. What it
+    /// sent stays in the decoder.
+    ///
+    /// While nothing comes, this makes no system call: the runtime knows whether the pipe has
+    /// something to read, because the last read did not fill the decoder's buffer.
+    pub(super) fn poll_unsolicited(&mut self, cx: &mut Context<'_>) -> Poll<ProtocolError> {
+        if !self.is_idle() {
+            return Poll::Pending;
+        }
+        if self.decoder.is_empty() {
+            let count = ready!(self.at_once(cx, Self::poll_read));
+            if count == 0 {
+                return Poll::Ready(ProtocolError::OutputClosed);
+            }
+        }
+        Poll::Ready(ProtocolError::Unsolicited)
+    }
+
+    /// Ready once the rest of a `CANCEL` is sent after the answer, or cannot be.
+    pub(super) fn poll_cancel_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.poll_send(cx));
+        if self.is_idle() {
+            self.end();
+        }
+        Poll::Ready(())
     }
 
     /// Ready once the frame is sent, or cannot be because the worker no longer reads.
@@ -214,7 +252,7 @@ impl Exchange {
             if let Some(frame) = self.decoder.next().map_err(ProtocolError::from)? {
                 let request = self.current.filter(|request| request.id == frame.id);
                 let request = request.ok_or(ProtocolError::UnexpectedId { id: frame.id })?;
-                return Poll::Ready(Ok(request.interpret(frame.kind, frame.body)?));
+                return Poll::Ready(Ok(request.interpret(frame)?));
             }
             if ready!(self.poll_read(cx)) == 0 {
                 return Poll::Ready(Err(TransportError::PipeClosed(ProtocolError::OutputClosed)));
@@ -238,42 +276,43 @@ impl Exchange {
         Poll::Ready(count)
     }
 
-    /// Reads until an answer is complete and, beyond it, until `room` bytes are read or no more are
-    /// there. The bytes stay in the decoder.
-    fn poll_read_answer(&mut self, cx: &mut Context<'_>, room: &mut usize) -> Poll<()> {
-        loop {
-            let whole = !matches!(self.decoder.whole(), Ok(None));
-            if whole && *room == 0 {
-                return Poll::Ready(());
-            }
+    /// Reads until an answer is complete, or everything is read if `all`. Reads `room` bytes at
+    /// most, and what is there without waiting. The bytes stay in the decoder.
+    fn poll_last_words(&mut self, cx: &mut Context<'_>, all: bool, room: &mut usize) -> Poll<()> {
+        while *room > 0 && (all || matches!(self.decoder.whole(), Ok(None))) {
             let count = ready!(self.poll_read(cx));
             if count == 0 {
-                return Poll::Ready(());
+                break;
             }
             *room = room.saturating_sub(count);
         }
+        Poll::Ready(())
     }
 
-    /// Polls once, for what can be done without waiting.
-    fn at_once(&mut self, mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<()>) {
-        // Outside tokio's cooperative budget, which could make a ready pipe look pending.
+    /// Polls outside tokio's cooperative budget, which could make a ready pipe look pending.
+    fn at_once<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
         let mut once = unconstrained(poll_fn(|cx| poll(self, cx)));
-        let _ = Pin::new(&mut once).poll(&mut Context::from_waker(Waker::noop()));
+        Pin::new(&mut once).poll(cx)
     }
 }
 
 impl Request {
-    /// What a frame of this kind means as an answer to the request.
-    fn interpret(self, kind: u8, body: &[u8]) -> Result<Answer, ProtocolError> {
+    /// What a frame means as an answer to the request.
+    fn interpret(self, frame: Frame) -> Result<Answer, ProtocolError> {
+        let Frame { kind, body, .. } = frame;
         match (self.kind, kind) {
             (kind::STREAM, kind::REPLY) if !body.is_empty() => {
                 Err(ProtocolError::StreamEndedWithBody)
             }
-            (kind::STREAM, kind::PART) => Ok(Answer::Part(body.to_vec())),
+            (kind::STREAM, kind::PART) => Ok(Answer::Part(body)),
             (kind::CALL | kind::STREAM, kind::REPLY)
             | (kind::HELLO, kind::READY)
-            | (kind::PING, kind::PONG) => Ok(Answer::Done(body.to_vec())),
-            (_, kind::ERROR) => match frame::strings(body) {
+            | (kind::PING, kind::PONG) => Ok(Answer::Done(body)),
+            (_, kind::ERROR) => match frame::strings(&body) {
                 Some([kind, message, traceback]) => Ok(Answer::Error(RemoteError {
                     kind,
                     message,

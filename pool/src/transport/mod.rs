@@ -3,22 +3,34 @@
 //! The worker's task owns the pipes for as long as the worker lives. A lease borrows them, one poll
 //! at a time: a call runs in its caller's own task, without a hop to another one, and the worker's
 //! task can still close the descriptors at any moment.
+//!
+//! Between two exchanges the pipes are watched: a worker that sends something then has broken the
+//! protocol. The bytes are found by the worker's task, or by the next exchange before it sends its
+//! request, whichever comes first.
 
 mod exchange;
 pub(crate) mod frame;
+mod ids;
+mod wakers;
 
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::PoisonError;
-use std::task::{Context, Poll};
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use ostler::supervisor::Reason;
 
 use self::exchange::Exchange;
 use self::frame::kind;
+use self::wakers::Wakers;
 use crate::error::{ProtocolError, RemoteError};
 use crate::port::{Exit, Pipe};
 use crate::rt::{Mutex, MutexGuard};
+
+/// How long a worker that has closed a pipe may take to exit before that counts as a protocol
+/// violation. The end of a pipe and the exit are two events, and the exit says more.
+pub(crate) const EXIT_GRACE: Duration = Duration::from_secs(1);
 
 /// Why a transport was closed. The first reason is kept.
 #[derive(Clone, Debug)]
@@ -55,14 +67,20 @@ pub(crate) enum TransportError {
 /// The pipes of one worker.
 pub(crate) struct Transport {
     exchange: Mutex<Exchange>,
+    wakers: Arc<Wakers>,
+    /// The waker that the pipes get: `wakers`.
+    waker: Waker,
     max_frame: u32,
 }
 
 impl Transport {
     /// A transport without pipes yet.
     pub(crate) fn new(max_frame: u32) -> Self {
+        let wakers = Arc::new(Wakers::default());
         Self {
             exchange: Mutex::new(Exchange::new(max_frame)),
+            waker: Waker::from(Arc::clone(&wakers)),
+            wakers,
             max_frame,
         }
     }
@@ -83,22 +101,26 @@ impl Transport {
     pub(crate) async fn handshake(&self, may_cancel: bool) -> Result<Answer, TransportError> {
         let flags = if may_cancel { frame::MAY_CANCEL } else { 0 };
         let body = [frame::VERSION, self.max_frame, flags].map(u32::to_be_bytes);
-        self.lock().begin(kind::HELLO, 0, body.as_flattened());
+        self.lock().greet(body.as_flattened());
+        self.wakers.begin();
         self.answer().await
     }
 
     /// Begins an exchange with a request of this kind, at most [`max_body`](Self::max_body) bytes
     /// long. [`answer`](Self::answer) sends it. Until the answer has come, the exchange is under
     /// way, and [`is_clean`](Self::is_clean) is false.
-    pub(crate) fn begin(&self, kind: u8, body: &[u8]) {
-        let mut exchange = self.lock();
-        let id = exchange.next_id();
-        exchange.begin(kind, id, body);
+    ///
+    /// Fails if the worker has sent something since the last exchange, or has closed its output.
+    /// Then no exchange is under way.
+    pub(crate) fn begin(&self, kind: u8, body: &[u8]) -> Result<(), TransportError> {
+        self.lock().begin(&mut self.pipe_context(), kind, body)?;
+        self.wakers.begin();
+        Ok(())
     }
 
     /// Sends as much of the request as the pipe takes without waiting.
     pub(crate) fn send_at_once(&self) {
-        self.lock().send_at_once();
+        self.lock().send_at_once(&mut self.pipe_context());
     }
 
     /// Waits for the answer to the request, or for its next part. Every answer but a part ends the
@@ -111,7 +133,56 @@ impl Transport {
 
     /// As [`answer`](Self::answer).
     pub(crate) fn poll_answer(&self, cx: &mut Context<'_>) -> Poll<Result<Answer, TransportError>> {
-        self.lock().poll_answer(cx)
+        self.poll_exchange(cx, Exchange::poll_answer)
+    }
+
+    /// Polls the exchange for the task of `cx`, and watches the worker once it has ended.
+    fn poll_exchange<T>(
+        &self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Exchange, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        // Before the poll, so that what comes in between wakes the task.
+        self.wakers.set_caller(cx.waker());
+        let mut exchange = self.lock();
+        let polled = poll(&mut exchange, &mut self.pipe_context());
+        let is_idle = exchange.is_idle();
+        drop(exchange);
+        if polled.is_ready() {
+            if is_idle {
+                self.rest();
+            } else {
+                self.forget_caller();
+            }
+        }
+        polled
+    }
+
+    /// Watches the worker from now on: what it sends wakes the worker's task.
+    fn rest(&self) {
+        drop(self.wakers.end());
+        let unsolicited = self.lock().poll_unsolicited(&mut self.pipe_context());
+        // Something is there already, so the pipe will not wake the task for it.
+        if unsolicited.is_ready()
+            && let Some(watcher) = self.wakers.take_watcher()
+        {
+            watcher.wake();
+        }
+    }
+
+    /// Drops the waker of the task that waited last. For a caller that waits no more.
+    pub(crate) fn forget_caller(&self) {
+        drop(self.wakers.take_caller());
+    }
+
+    /// Waits until the worker sends something between two exchanges, or closes its output. Only the
+    /// worker's task waits for it.
+    pub(crate) async fn unsolicited(&self) -> ProtocolError {
+        poll_fn(|cx| {
+            self.wakers.set_watcher(cx.waker());
+            self.lock().poll_unsolicited(&mut self.pipe_context())
+        })
+        .await
     }
 
     /// Whether the worker can be told to cancel: an exchange is under way, the pipe took its whole
@@ -138,7 +209,7 @@ impl Transport {
         }
         // The pipe may have been too full for the `CANCEL`. Now that the worker reads again, it
         // fits.
-        poll_fn(|cx| self.lock().poll_sent(cx)).await;
+        poll_fn(|cx| self.poll_exchange(cx, Exchange::poll_cancel_sent)).await;
         Some(self.is_clean())
     }
 
@@ -146,13 +217,17 @@ impl Transport {
     ///
     /// Dropped before it resolves, it leaves the exchange under way.
     pub(crate) async fn ping(&self) -> Result<Answer, TransportError> {
-        self.begin(kind::PING, &[]);
+        self.begin(kind::PING, &[])?;
         self.answer().await
     }
 
     /// Ready once the transport is closed, with the reason.
     pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<Closed> {
-        self.lock().poll_closed(cx)
+        self.wakers.set_caller(cx.waker());
+        match self.lock().closed() {
+            Some(reason) => Poll::Ready(reason.clone()),
+            None => Poll::Pending,
+        }
     }
 
     /// Whether no exchange is under way and no bytes are left over from the last one.
@@ -160,9 +235,9 @@ impl Transport {
         self.lock().is_clean()
     }
 
-    /// Whether the pipe took the whole of the last request.
+    /// Whether a request is under way, and the pipe took the whole of it.
     pub(crate) fn request_written(&self) -> bool {
-        self.lock().is_sent()
+        self.lock().request_written()
     }
 
     /// Closes both pipes and wakes the task that waits for an answer. With `farewell`, a worker
@@ -170,11 +245,15 @@ impl Transport {
     ///
     /// What the worker had answered by then is read out of the pipe and still reaches the caller.
     pub(crate) fn close(&self, reason: Closed, farewell: bool) {
-        let (pipe, waker) = self.lock().close(reason, farewell);
+        let pipe = (self.lock()).close(&mut self.pipe_context(), reason, farewell);
         drop(pipe);
-        if let Some(waker) = waker {
-            waker.wake();
+        if let Some(caller) = self.wakers.take_caller() {
+            caller.wake();
         }
+    }
+
+    fn pipe_context(&self) -> Context<'_> {
+        Context::from_waker(&self.waker)
     }
 
     fn lock(&self) -> MutexGuard<'_, Exchange> {
@@ -222,7 +301,7 @@ mod tests {
         asked
     }
 
-    /// A ping is an exchange like any other: it takes the next id and leaves the transport clean,
+    /// A ping is an exchange like any other: it has an id of its own and leaves the transport clean,
     /// whatever the answer.
     #[tokio::test]
     async fn a_ping_is_an_exchange() {
@@ -252,18 +331,21 @@ mod tests {
             ),
             (kind::PING, kind::ERROR, strings, Answer::Error(error)),
         ];
-        for (id, (asks, kind, body, expected)) in (1..).zip(exchanges) {
+        let mut ids = Vec::new();
+        for (asks, kind, body, expected) in exchanges {
             let ask = async {
                 match asks {
                     kind::PING => transport.ping().await,
                     _ => {
-                        transport.begin(asks, b"");
+                        transport.begin(asks, b"")?;
                         transport.answer().await
                     }
                 }
             };
-            let (got, asked) = tokio::join!(ask, answer(&mut worker, kind, &body));
-            assert_eq!(asked, (asks, id));
+            let (got, (asked, id)) = tokio::join!(ask, answer(&mut worker, kind, &body));
+            assert_eq!(asked, asks);
+            assert!(!ids.contains(&id) && id != 0, "{id} after {ids:?}");
+            ids.push(id);
             assert_eq!(got.unwrap(), expected);
             assert!(transport.is_clean());
         }
@@ -303,7 +385,7 @@ mod tests {
     #[tokio::test]
     async fn a_cancel_waits_for_room() {
         let (transport, mut worker) = transport();
-        transport.begin(kind::CALL, &[b'x'; 1016]);
+        transport.begin(kind::CALL, &[b'x'; 1016]).unwrap();
         assert!(transport.answer().now_or_never().is_none());
         assert!(!transport.can_cancel(), "a byte of the request is missing");
         worker.read_u8().await.unwrap();
@@ -311,16 +393,23 @@ mod tests {
         assert!(transport.can_cancel());
         let mut cancel = Box::pin(transport.cancel());
         assert!(cancel.as_mut().now_or_never().is_none());
+        // The worker knows the id from the first bytes of the request, and then the pipe is full
+        // again.
+        let mut head = [0; 8];
+        worker.read_exact(&mut head).await.unwrap();
+        let id = u32::from_be_bytes(head[4..].try_into().unwrap());
+        assert!(cancel.as_mut().now_or_never().is_none());
         let mut bytes = Vec::new();
-        frame::encode(kind::REPLY, 1, b"late", &mut bytes);
+        frame::encode(kind::REPLY, id, b"late", &mut bytes);
         worker.write_all(&bytes).await.unwrap();
         assert!(cancel.as_mut().now_or_never().is_none(), "the pipe is full");
-        let mut request = [0; 1024];
+        let mut request = [0; 1016];
         worker.read_exact(&mut request).await.unwrap();
         assert_eq!(cancel.await, Some(true));
         let mut frame = [0; 9];
         worker.read_exact(&mut frame).await.unwrap();
-        assert_eq!(frame, [0, 0, 0, 5, kind::CANCEL, 0, 0, 0, 1]);
+        assert_eq!(frame[..5], [0, 0, 0, 5, kind::CANCEL]);
+        assert_eq!(frame[5..], id.to_be_bytes());
         assert!(!transport.can_cancel(), "no exchange is under way");
         assert_eq!(transport.cancel().await, Some(false));
     }

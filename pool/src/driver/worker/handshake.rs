@@ -44,7 +44,10 @@ impl Task {
         let worker = self.worker;
         let source = match answer {
             Ok(Answer::Done(version)) if version == frame::VERSION.to_be_bytes() => {
-                return self.report(PortFact::Started);
+                if self.transport.is_clean() {
+                    return self.report(PortFact::Started);
+                }
+                ProtocolError::Unsolicited
             }
             Ok(Answer::Done(_) | Answer::Part(_)) => ProtocolError::WrongVersion {
                 expected: frame::VERSION,

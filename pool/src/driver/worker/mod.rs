@@ -18,9 +18,9 @@ use tracing::{Instrument as _, field};
 
 use self::stage::{Happened, Held, Stage};
 use super::Driver;
-use crate::error::StartError;
+use crate::error::{ProtocolError, StartError};
 use crate::port::{Exit, Port, Release};
-use crate::transport::{Answer, Closed, Transport, TransportError};
+use crate::transport::{Answer, Closed, EXIT_GRACE, Transport, TransportError};
 
 pub(super) struct Task {
     driver: Arc<Driver>,
@@ -94,12 +94,12 @@ impl Task {
     async fn step(&mut self, stage: Stage, next: Next) -> Stage {
         match (stage, next) {
             (Stage::New, Next::Order(Order::Open)) => self.open(),
-            (Stage::Open { port }, Next::Order(Order::Probe { lease })) => {
+            (Stage::Open { port, .. }, Next::Order(Order::Probe { lease })) => {
                 let transport = Arc::clone(&self.transport);
                 let work = Box::pin(async move { Held::Probed(lease, transport.ping().await) });
                 Stage::Held { port, work }
             }
-            (Stage::Open { port }, Next::Order(Order::Cancel { lease })) => {
+            (Stage::Open { port, .. }, Next::Order(Order::Cancel { lease })) => {
                 let transport = Arc::clone(&self.transport);
                 let work =
                     Box::pin(async move { Held::Cancelled(lease, transport.cancel().await) });
@@ -121,11 +121,15 @@ impl Task {
             }
             (Stage::Handshaking { port, .. }, Next::Happened(Happened::Answered(answer))) => {
                 self.answered(answer);
-                Stage::Open { port }
+                self.watch(port)
             }
             (Stage::Held { port, .. }, Next::Happened(Happened::Done(held))) => {
                 self.held_ended(held);
-                Stage::Open { port }
+                self.watch(port)
+            }
+            (Stage::Open { port, .. }, Next::Happened(Happened::Broke(problem))) => {
+                self.broke(problem);
+                Stage::Open { port, watch: None }
             }
             (Stage::Handshaking { port, handshake }, Next::Happened(Happened::Exited(exit))) => {
                 // It may have said why before it exited. With the transport closed, its answer is
@@ -136,7 +140,7 @@ impl Task {
                 self.exited(port, exit)
             }
             (
-                Stage::Open { port } | Stage::Held { port, .. },
+                Stage::Open { port, .. } | Stage::Held { port, .. },
                 Next::Happened(Happened::Exited(exit)),
             ) => self.exited(port, exit),
             (Stage::Releasing { port, exit }, Next::Happened(Happened::Released(release))) => {
@@ -147,6 +151,30 @@ impl Task {
             // No other stage produces these.
             (stage, Next::Happened(_)) => stage,
         }
+    }
+
+    /// Watches a worker between its calls. A client's call needs no watch: it reads itself.
+    fn watch(&self, port: Box<dyn Port>) -> Stage {
+        let (driver, transport) = (Arc::clone(&self.driver), Arc::clone(&self.transport));
+        let watch = async move {
+            let problem = transport.unsolicited().await;
+            if problem == ProtocolError::OutputClosed {
+                // Its exit may follow, and says more.
+                driver.sleep(EXIT_GRACE).await;
+            }
+            problem
+        };
+        Stage::Open {
+            port,
+            watch: Some(Box::pin(watch)),
+        }
+    }
+
+    /// The worker broke the protocol between two calls.
+    fn broke(&self, problem: ProtocolError) {
+        let worker = self.worker;
+        tracing::warn!(target: "ostler::worker", %worker, %problem, "broke the protocol between two calls");
+        self.report(PortFact::Broke);
     }
 
     /// Takes a rung of the stop ladder.

@@ -5,6 +5,7 @@ use std::future::pending;
 use ostler::LeaseId;
 use tokio::select;
 
+use crate::error::ProtocolError;
 use crate::port::{BoxFuture, Exit, OpenError, Port, Release};
 use crate::transport::{Answer, TransportError};
 
@@ -24,7 +25,11 @@ pub(super) enum Stage {
         handshake: BoxFuture<'static, Result<Answer, TransportError>>,
     },
     /// It is open. At most a client's call is under way.
-    Open { port: Box<dyn Port> },
+    Open {
+        port: Box<dyn Port>,
+        /// Resolves if the worker breaks the protocol between two calls. `None` once it has.
+        watch: Option<BoxFuture<'static, ProtocolError>>,
+    },
     /// It is open, and the pool holds the worker's lease for an exchange of its own.
     Held {
         port: Box<dyn Port>,
@@ -54,6 +59,8 @@ pub(super) enum Happened {
     Opened(Result<Box<dyn Port>, OpenError>),
     Answered(Result<Answer, TransportError>),
     Done(Held),
+    /// The worker broke the protocol between two calls.
+    Broke(ProtocolError),
     Exited(Exit),
     Released(Release),
 }
@@ -68,7 +75,15 @@ impl Stage {
                 answer = handshake => Happened::Answered(answer),
                 exit = port.exited() => Happened::Exited(exit),
             },
-            Self::Open { port } => Happened::Exited(port.exited().await),
+            Self::Open { port, watch: None } => Happened::Exited(port.exited().await),
+            Self::Open {
+                port,
+                watch: Some(watch),
+            } => select! {
+                biased;
+                exit = port.exited() => Happened::Exited(exit),
+                problem = watch => Happened::Broke(problem),
+            },
             Self::Held { port, work } => select! {
                 biased;
                 held = work => Happened::Done(held),
@@ -99,7 +114,7 @@ impl Stage {
     /// The port, until its leader has exited.
     pub(super) fn open_port(&mut self) -> Option<&mut Box<dyn Port>> {
         match self {
-            Self::Handshaking { port, .. } | Self::Open { port } | Self::Held { port, .. } => {
+            Self::Handshaking { port, .. } | Self::Open { port, .. } | Self::Held { port, .. } => {
                 Some(port)
             }
             _ => None,

@@ -8,13 +8,14 @@ After the start, each request is a verb and its arguments.
 """
 
 import os
+import select
 import signal
 import socket
 import struct
 import sys
 import time
 
-HELLO, CALL, SHUTDOWN, PING, READY, REPLY, ERROR, PONG = 1, 2, 3, 4, 128, 129, 130, 131
+HELLO, CALL, SHUTDOWN, PING, READY, REPLY, ERROR, PONG, PART = 1, 2, 3, 4, 128, 129, 130, 131, 132
 
 
 def read(count):
@@ -53,6 +54,13 @@ def child(run):
 
 def linger():
     time.sleep(1000)
+
+
+def add_reply(request):
+    """Shortly after an answer, replies to a request that was not made: to the next one, if ids are
+    consecutive."""
+    time.sleep(0.01)
+    write(frame(REPLY, (request + 1) % 2**32, b"stolen"))
 
 
 NOISE = bytes((255 - 7 * number) % 256 for number in range(100_000))
@@ -95,6 +103,11 @@ def start_refuse_malformed():
 
 def start_ready_twice():
     write(frame(READY, 0, b"\0\0\0\1") * 2)
+
+
+def start_ready_and_more():
+    write(frame(READY, 0, b"\0\0\0\1"))
+    add_reply(0)
 
 
 def start_other_version():
@@ -252,6 +265,46 @@ def do_again(request, _):
     write(frame(REPLY, request, b"once"))
     read(9)
     write(frame(REPLY, request, b"twice"))
+    linger()
+
+
+def do_extra(request, _):
+    write(frame(REPLY, request, b"answered"))
+    add_reply(request)
+
+
+def do_extra_after_parts(request, _):
+    write(frame(PART, request, b"part"))
+    write(frame(REPLY, request))
+    add_reply(request)
+
+
+def do_extra_after_cancel(request, _):
+    read(9)
+    write(frame(REPLY, request, b"cancelled"))
+    add_reply(request)
+
+
+def do_extra_after_pong(request, _):
+    """Sends a reply too many after the answer to the next health check."""
+    write(frame(REPLY, request, b"answered"))
+    length, kind, request = struct.unpack(">IBI", read(9))
+    assert kind == PING
+    write(frame(PONG, request))
+    add_reply(request)
+
+
+def do_guess(request, _):
+    """Replies, and replies to the next request when it arrives, without having read it."""
+    write(frame(REPLY, request, b"once"))
+    select.select([0], [], [])
+    write(frame(REPLY, (request + 1) % 2**32, b"stolen"))
+    linger()
+
+
+def do_silence_after(request, _):
+    write(frame(REPLY, request, b"the last"))
+    os.close(1)
     linger()
 
 

@@ -8,6 +8,7 @@ mod calls;
 mod ends;
 mod native;
 mod starts;
+mod unsolicited;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;

@@ -135,6 +135,13 @@ fn refuses_with_an_unreadable_error() {
     );
 }
 
+/// C6, L9: a second answer to the handshake fails the start, and is not taken for a reply.
+#[test]
+fn is_ready_twice() {
+    let says = "it sent bytes that answer no request";
+    breaks("starts::is_ready_twice", "ready_twice", says);
+}
+
 /// L9: an answer with another protocol version breaks the protocol.
 #[test]
 fn speaks_another_version() {
