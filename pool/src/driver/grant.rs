@@ -56,6 +56,11 @@ impl Grant {
         self.driver.sleep(duration)
     }
 
+    /// Whether the worker broke the protocol while it was idle. The end of the lease reports it.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.transport.is_broken()
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
         self.ended
     }

@@ -1,5 +1,6 @@
 //! A client that waits for a lease.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use ostler::{SessionId, WaiterId};
@@ -7,7 +8,7 @@ use tokio::select;
 use tokio::sync::oneshot;
 
 use super::Lease;
-use crate::driver::{Answer, Driver, Refused};
+use crate::driver::{Answer, Driver, Grant, Refused};
 use crate::error::{CheckoutError, SessionError};
 
 /// Leases a worker, waiting for `checkout_timeout` at most.
@@ -42,11 +43,15 @@ pub(super) async fn checkout_for(
 
 /// Leases a worker if one is idle now.
 pub(crate) fn try_checkout(driver: &Arc<Driver>) -> Result<Lease, CheckoutError> {
-    match Client::enqueue(driver, None).leave() {
-        Some(answer) => lease(answer),
-        None => Err(CheckoutError::NoneIdle {
-            pool: driver.occupancy(),
-        }),
+    loop {
+        match Client::enqueue(driver, None).leave() {
+            Some(answer) if is_broken(&answer) => {}
+            Some(answer) => return lease(answer),
+            None => {
+                let pool = driver.occupancy();
+                return Err(CheckoutError::NoneIdle { pool });
+            }
+        }
     }
 }
 
@@ -61,17 +66,29 @@ enum Waited {
     Closed,
 }
 
+/// Whether the granted worker broke the protocol while it was idle, and its task has not reported
+/// that yet. The drop of the grant does, and the client asks for another worker.
+fn is_broken(answer: &Answer) -> bool {
+    answer.as_ref().is_ok_and(Grant::is_broken)
+}
+
 async fn wait(driver: &Arc<Driver>, session: Option<SessionId>) -> Waited {
-    let mut client = Client::enqueue(driver, session);
-    select! {
-        biased;
-        answer = &mut client.answer => {
-            client.answered = true;
-            return answer.map_or(Waited::Closed, Waited::Answered);
+    let mut deadline = pin!(driver.sleep(driver.limits.checkout_timeout));
+    loop {
+        let mut client = Client::enqueue(driver, session);
+        select! {
+            biased;
+            answer = &mut client.answer => {
+                client.answered = true;
+                match answer {
+                    Ok(answer) if is_broken(&answer) => continue,
+                    answer => return answer.map_or(Waited::Closed, Waited::Answered),
+                }
+            }
+            () = &mut deadline => {}
         }
-        () = driver.sleep(driver.limits.checkout_timeout) => {}
+        return client.leave().map_or(Waited::TimedOut, Waited::Answered);
     }
-    client.leave().map_or(Waited::TimedOut, Waited::Answered)
 }
 
 /// A client in the queue. On drop before it has its answer, it leaves the queue.

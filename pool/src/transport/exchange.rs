@@ -147,6 +147,12 @@ impl Exchange {
         self.sent == self.outgoing.len()
     }
 
+    /// The size of its buffers, in bytes.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.outgoing.capacity() + self.decoder.memory()
+    }
+
     /// Closes, as [`Transport::close`](super::Transport::close) describes. The caller drops the
     /// pipe after it has released the lock.
     pub(super) fn close(

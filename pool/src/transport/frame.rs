@@ -126,7 +126,16 @@ impl Decoder {
                 self.buffer.copy_within(self.unread.clone(), 0);
                 self.unread = 0..self.unread.len();
             } else {
-                self.buffer.resize(2 * self.buffer.len(), 0);
+                // At most doubled, because a prefix may lie. No larger than the frame needs, with
+                // room for the start of another: a read that fills the buffer would be repeated to
+                // see whether there is more.
+                let double = 2 * self.buffer.len();
+                let size = match self.claimed() {
+                    claimed if claimed > self.buffer.len() => double.min(claimed + BUFFER / 16),
+                    // Whole frames fill it.
+                    _ => double,
+                };
+                self.buffer.resize(size, 0);
             }
         }
         &mut self.buffer[self.unread.end..]
@@ -142,7 +151,7 @@ impl Decoder {
     }
 
     /// The size of its buffer, in bytes.
-    #[cfg(feature = "testing")]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn memory(&self) -> usize {
         self.buffer.len()
     }
@@ -169,6 +178,12 @@ impl Decoder {
             return Err(FrameError::TooShort { length });
         }
         Ok((rest.len() >= length as usize).then_some(length as usize))
+    }
+
+    /// The bytes that the next frame takes, as its prefix claims.
+    fn claimed(&self) -> usize {
+        let prefix = self.buffer[self.unread.clone()].first_chunk();
+        prefix.map_or(0, |prefix| u32::from_be_bytes(*prefix) as usize + LENGTH)
     }
 
     /// Returns the next frame, if the whole frame has arrived.

@@ -11,6 +11,8 @@
 mod exchange;
 pub(crate) mod frame;
 mod ids;
+#[cfg(test)]
+mod tests;
 mod wakers;
 
 use std::fmt;
@@ -175,6 +177,12 @@ impl Transport {
         drop(self.wakers.take_caller());
     }
 
+    /// Whether the worker has sent something since the last exchange, as far as the runtime knows.
+    pub(crate) fn is_broken(&self) -> bool {
+        let unsolicited = self.lock().poll_unsolicited(&mut self.pipe_context());
+        unsolicited == Poll::Ready(ProtocolError::Unsolicited)
+    }
+
     /// Waits until the worker sends something between two exchanges, or closes its output. Only the
     /// worker's task waits for it.
     pub(crate) async fn unsolicited(&self) -> ProtocolError {
@@ -266,151 +274,5 @@ impl Transport {
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transport").finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::FutureExt as _;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
-
-    use super::*;
-
-    fn transport() -> (Transport, DuplexStream) {
-        let (host, worker) = tokio::io::duplex(1024);
-        let (reader, writer) = tokio::io::split(host);
-        let transport = Transport::new(1024);
-        transport.connect(Pipe {
-            reader: Box::new(reader),
-            writer: Box::new(writer),
-            preamble: Vec::new(),
-        });
-        (transport, worker)
-    }
-
-    /// Reads a frame without a body and answers it. Returns the kind and id of the frame.
-    async fn answer(worker: &mut DuplexStream, kind: u8, body: &[u8]) -> (u8, u32) {
-        assert_eq!(worker.read_u32().await.unwrap(), 5);
-        let asked = (
-            worker.read_u8().await.unwrap(),
-            worker.read_u32().await.unwrap(),
-        );
-        let mut bytes = Vec::new();
-        frame::encode(kind, asked.1, body, &mut bytes);
-        worker.write_all(&bytes).await.unwrap();
-        asked
-    }
-
-    /// A ping is an exchange like any other: it has an id of its own and leaves the transport clean,
-    /// whatever the answer.
-    #[tokio::test]
-    async fn a_ping_is_an_exchange() {
-        let (transport, mut worker) = transport();
-        let strings: Vec<u8> = ["ValueError", "not well", ""]
-            .iter()
-            .flat_map(|text| {
-                [
-                    &u32::try_from(text.len()).unwrap().to_be_bytes(),
-                    text.as_bytes(),
-                ]
-                .concat()
-            })
-            .collect();
-        let error = RemoteError {
-            kind: "ValueError".to_owned(),
-            message: "not well".to_owned(),
-            traceback: String::new(),
-        };
-        let exchanges = [
-            (kind::PING, kind::PONG, vec![], Answer::Done(vec![])),
-            (
-                kind::CALL,
-                kind::REPLY,
-                b"reply".to_vec(),
-                Answer::Done(b"reply".to_vec()),
-            ),
-            (kind::PING, kind::ERROR, strings, Answer::Error(error)),
-        ];
-        let mut ids = Vec::new();
-        for (asks, kind, body, expected) in exchanges {
-            let ask = async {
-                match asks {
-                    kind::PING => transport.ping().await,
-                    _ => {
-                        transport.begin(asks, b"")?;
-                        transport.answer().await
-                    }
-                }
-            };
-            let (got, (asked, id)) = tokio::join!(ask, answer(&mut worker, kind, &body));
-            assert_eq!(asked, asks);
-            assert!(!ids.contains(&id) && id != 0, "{id} after {ids:?}");
-            ids.push(id);
-            assert_eq!(got.unwrap(), expected);
-            assert!(transport.is_clean());
-        }
-    }
-
-    /// A dropped ping stays under way, so that its late answer cannot be taken for another.
-    #[tokio::test]
-    async fn an_abandoned_ping_leaves_the_transport_unclean() {
-        let (transport, mut worker) = transport();
-        {
-            let ping = std::pin::pin!(transport.ping());
-            let asked = tokio::select! {
-                answer = ping => panic!("{answer:?}"),
-                length = worker.read_u32() => length.unwrap(),
-            };
-            assert_eq!(asked, 5);
-        }
-        assert!(!transport.is_clean());
-    }
-
-    /// A ping to a worker that is being stopped resolves with the reason.
-    #[tokio::test]
-    async fn a_ping_ends_with_its_transport() {
-        let (transport, mut worker) = transport();
-        let closing = async {
-            worker.read_u32().await.unwrap();
-            transport.close(Closed::Stopped(Reason::Shutdown), false);
-        };
-        let (answer, ()) = tokio::join!(transport.ping(), closing);
-        let stopped = TransportError::Closed(Closed::Stopped(Reason::Shutdown));
-        assert_eq!(format!("{:?}", answer.unwrap_err()), format!("{stopped:?}"));
-    }
-
-    /// C1: a call can be cancelled once the pipe took its whole request, even if the pipe has no
-    /// room for the `CANCEL`. The call still ends with its answer, and the transport is clean once
-    /// the `CANCEL` is out.
-    #[tokio::test]
-    async fn a_cancel_waits_for_room() {
-        let (transport, mut worker) = transport();
-        transport.begin(kind::CALL, &[b'x'; 1016]).unwrap();
-        assert!(transport.answer().now_or_never().is_none());
-        assert!(!transport.can_cancel(), "a byte of the request is missing");
-        worker.read_u8().await.unwrap();
-        assert!(transport.answer().now_or_never().is_none());
-        assert!(transport.can_cancel());
-        let mut cancel = Box::pin(transport.cancel());
-        assert!(cancel.as_mut().now_or_never().is_none());
-        // The worker knows the id from the first bytes of the request, and then the pipe is full
-        // again.
-        let mut head = [0; 8];
-        worker.read_exact(&mut head).await.unwrap();
-        let id = u32::from_be_bytes(head[4..].try_into().unwrap());
-        assert!(cancel.as_mut().now_or_never().is_none());
-        let mut bytes = Vec::new();
-        frame::encode(kind::REPLY, id, b"late", &mut bytes);
-        worker.write_all(&bytes).await.unwrap();
-        assert!(cancel.as_mut().now_or_never().is_none(), "the pipe is full");
-        let mut request = [0; 1016];
-        worker.read_exact(&mut request).await.unwrap();
-        assert_eq!(cancel.await, Some(true));
-        let mut frame = [0; 9];
-        worker.read_exact(&mut frame).await.unwrap();
-        assert_eq!(frame[..5], [0, 0, 0, 5, kind::CANCEL]);
-        assert_eq!(frame[5..], id.to_be_bytes());
-        assert!(!transport.can_cancel(), "no exchange is under way");
-        assert_eq!(transport.cancel().await, Some(false));
     }
 }

@@ -66,6 +66,11 @@ impl Wakers {
         drop(previous);
     }
 
+    #[cfg(test)]
+    pub(super) fn is_unlocked(&self) -> bool {
+        self.waiting.try_lock().is_ok()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -30,6 +30,7 @@ mod product;
 mod programs;
 mod protocol;
 mod python;
+mod quiet;
 mod random_clients;
 mod reaped_elsewhere;
 mod recycling;

@@ -1,0 +1,66 @@
+//! Does a call cost no more system calls than its request and its reply?
+
+use std::fs;
+use std::time::Duration;
+
+use ostler_pool::{Pool, Program};
+use tokio::runtime;
+
+use crate::resources::isolated;
+use crate::rig::interpreter;
+
+const ECHO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/echo.py");
+
+/// The `read` and `write` calls of this thread so far, also those that found nothing.
+fn reads_and_writes() -> (u64, u64) {
+    let io = fs::read_to_string("/proc/thread-self/io").unwrap();
+    let count = |name: &str| {
+        let line = io.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap().trim().parse().unwrap()
+    };
+    (count("syscr:"), count("syscw:"))
+}
+
+/// C6: that the pipe is watched between two calls costs no system call, neither on one lease nor
+/// with a checkout for each call.
+#[test]
+fn a_call_reads_once_and_writes_once() {
+    if !isolated("quiet::a_call_reads_once_and_writes_once") {
+        return;
+    }
+    const CALLS: u64 = 1000;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let pool = Pool::builder(Program::new(interpreter()).arg(ECHO))
+            .size(1)
+            .health_check_interval(Duration::from_secs(3600))
+            .build()
+            .unwrap();
+        let mut lease = pool.checkout().await.unwrap();
+        lease.call([b'x'; 64]).await.unwrap();
+        let before = reads_and_writes();
+        for _ in 0..CALLS {
+            lease.call([b'x'; 64]).await.unwrap();
+        }
+        drop(lease);
+        for _ in 0..CALLS {
+            pool.call([b'x'; 64]).await.unwrap();
+        }
+        let after = reads_and_writes();
+        pool.shutdown().await;
+        // The file with the counts is read, too.
+        let reads = after.0 - before.0;
+        assert!(
+            (2 * CALLS..2 * CALLS + 10).contains(&reads),
+            "{reads} reads"
+        );
+        let writes = after.1 - before.1;
+        assert!(
+            (2 * CALLS..2 * CALLS + 10).contains(&writes),
+            "{writes} writes"
+        );
+    });
+}
