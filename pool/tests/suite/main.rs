@@ -14,6 +14,7 @@ mod fuzz;
 mod fuzz_config;
 #[path = "../../../fuzz/bodies/frames.rs"]
 mod fuzz_frames;
+mod handed_out;
 mod health;
 mod hostile;
 mod hosts;
@@ -29,6 +30,7 @@ mod processes;
 mod product;
 mod programs;
 mod protocol;
+mod puppets;
 mod python;
 mod quiet;
 mod random_clients;
