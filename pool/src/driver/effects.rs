@@ -106,7 +106,7 @@ impl Driver {
                 Effect::Event(event) => state.happened(event, &mut cause, &mut deferred),
                 Effect::RollingEnded(end) => deferred.push(state.rolling_ended(end)),
                 Effect::DrainEnded(end) => {
-                    let waiting = std::mem::take(&mut state.draining);
+                    let waiting = state.draining.take();
                     deferred.push(Deferred::DrainEnded(waiting, end));
                 }
                 Effect::ShutdownDrained => {
@@ -272,7 +272,7 @@ impl State {
                 last: self.last_failure.as_deref().cloned(),
             }),
         };
-        Deferred::RollingEnded(std::mem::take(&mut self.rolling), outcome)
+        Deferred::RollingEnded(self.rolling.take(), outcome)
     }
 }
 

@@ -12,6 +12,7 @@
 //! | `timers` | all deadlines, and the task that waits for the next one |
 //! | `worker/` | one task per worker, which owns the worker's port |
 //! | `grant`, `refused` | what a client is handed |
+//! | `waiters` | callers that wait for the end of a drain or of a rolling restart |
 //! | `sessions`, `event_log` | session names; recent events for readers |
 
 mod effects;
@@ -21,6 +22,7 @@ mod refused;
 mod sessions;
 mod state;
 mod timers;
+mod waiters;
 mod worker;
 
 use std::fmt;
@@ -159,26 +161,28 @@ impl Driver {
 
     /// Begins a rolling restart, or joins the current one. The receiver gets its outcome.
     pub(crate) fn recycle_all(self: &Arc<Self>) -> oneshot::Receiver<Result<usize, RollingError>> {
-        let (sender, receiver) = oneshot::channel();
-        let deferred = {
+        let (receiver, gone, deferred) = {
             let mut state = self.lock();
             // Before the feed: a pool that serves nothing answers at once.
-            state.rolling.push(sender);
-            self.feed_locked(&mut state, Input::RecycleAll, None)
+            let (receiver, gone) = state.rolling.add();
+            let deferred = self.feed_locked(&mut state, Input::RecycleAll, None);
+            (receiver, gone, deferred)
         };
+        drop(gone);
         self.perform(deferred);
         receiver
     }
 
     /// Begins to drain the pool. The receiver gets the end of the drain.
     pub(crate) fn drain(self: &Arc<Self>) -> oneshot::Receiver<DrainEnd> {
-        let (sender, receiver) = oneshot::channel();
-        let deferred = {
+        let (receiver, gone, deferred) = {
             let mut state = self.lock();
             // Before the feed: a pool without clients answers at once.
-            state.draining.push(sender);
-            self.feed_locked(&mut state, Input::Drain, None)
+            let (receiver, gone) = state.draining.add();
+            let deferred = self.feed_locked(&mut state, Input::Drain, None);
+            (receiver, gone, deferred)
         };
+        drop(gone);
         self.perform(deferred);
         receiver
     }

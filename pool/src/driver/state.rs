@@ -13,6 +13,7 @@ use super::event_log::EventLog;
 use super::grant::Grant;
 use super::sessions::Sessions;
 use super::timers::Timers;
+use super::waiters::Waiters;
 use super::{Answer, Driver, Refused};
 use crate::error::{Occupancy, RollingError, StartError};
 use crate::port::Survivor;
@@ -33,8 +34,8 @@ pub(super) struct State {
     pub(super) timers: Timers,
     pub(super) last_failure: Option<Arc<StartError>>,
     /// Callers that wait for the rolling restart, and for the pool to be drained.
-    pub(super) rolling: Vec<oneshot::Sender<Result<usize, RollingError>>>,
-    pub(super) draining: Vec<oneshot::Sender<DrainEnd>>,
+    pub(super) rolling: Waiters<Result<usize, RollingError>>,
+    pub(super) draining: Waiters<DrainEnd>,
     pub(super) shutdown: Option<ShutdownProgress>,
     /// Whether the core has closed the pool.
     pub(super) ended: bool,
@@ -100,8 +101,8 @@ impl State {
             abandoned: Vec::new(),
             timers: Timers::default(),
             last_failure: None,
-            rolling: Vec::new(),
-            draining: Vec::new(),
+            rolling: Waiters::default(),
+            draining: Waiters::default(),
             shutdown: None,
             ended: false,
             log: EventLog::default(),

@@ -50,7 +50,10 @@ async fn a_client_that_does_not_wait_gets_another_worker() {
 #[tokio::test(start_paused = true)]
 async fn a_broken_worker_is_not_idle() {
     let (pool, puppets) = with_a_broken_worker().await;
-    let good = [pool.checkout().await.unwrap(), pool.checkout().await.unwrap()];
+    let good = [
+        pool.checkout().await.unwrap(),
+        pool.checkout().await.unwrap(),
+    ];
     let [broken, other] = good;
     drop(broken);
     puppets.write(0, b"?");

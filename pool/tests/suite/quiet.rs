@@ -1,4 +1,4 @@
-//! Does a call cost no more system calls than its request and its reply?
+//! Does a call cost no more system calls than its request and its reply, and an idle worker no memory?
 
 use std::fs;
 use std::time::Duration;
@@ -62,5 +62,46 @@ fn a_call_reads_once_and_writes_once() {
             (2 * CALLS..2 * CALLS + 10).contains(&writes),
             "{writes} writes"
         );
+    });
+}
+
+/// The resident memory of this process, in MiB.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: u64 = line.unwrap().trim_end_matches("kB").trim().parse().unwrap();
+    kib / 1024
+}
+
+/// M1: after large calls, the idle host is as small as before.
+#[test]
+fn large_calls_leave_no_memory_behind() {
+    if !isolated("quiet::large_calls_leave_no_memory_behind") {
+        return;
+    }
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let pool = Pool::builder(Program::new(interpreter()).arg(ECHO))
+            .size(4)
+            .build()
+            .unwrap();
+        let call = async |size: usize| {
+            let mut leases = Vec::new();
+            for _ in 0..4 {
+                leases.push(pool.checkout().await.unwrap());
+            }
+            for mut lease in leases {
+                assert_eq!(lease.call(vec![7; size]).await.unwrap().len(), size);
+            }
+        };
+        call(64).await;
+        let before = resident();
+        call(40 << 20).await;
+        let grown = resident().saturating_sub(before);
+        assert!(grown < 20, "{grown} MiB");
+        pool.shutdown().await;
     });
 }
