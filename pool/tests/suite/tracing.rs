@@ -15,7 +15,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{set_default, with_default};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Instrument as _, Metadata, Subscriber};
 
 use crate::resources::{isolated, modules};
 use crate::rig::{end, pool, until};
@@ -121,6 +121,115 @@ async fn spans_and_events_have_stable_names() {
         .filter(|(_, fields)| fields.get("worker").is_some_and(|worker| worker == "0.1"))
         .collect();
     assert_eq!(of_the_first[..5], expected);
+}
+
+/// Follows spans as a registry does: each keeps its parent open.
+#[derive(Clone, Debug, Default)]
+struct Spans(Arc<Mutex<Vec<Span>>>);
+
+#[derive(Debug)]
+struct Span {
+    name: &'static str,
+    parent: Option<Id>,
+    handles: usize,
+    entered: bool,
+}
+
+impl Spans {
+    fn with<T>(&self, id: &Id, change: impl FnOnce(&mut Span) -> T) -> T {
+        let mut spans = self.0.lock().unwrap();
+        change(&mut spans[usize::try_from(id.into_u64()).unwrap() - 1])
+    }
+
+    /// The names of the spans that are open.
+    fn open(&self) -> Vec<&'static str> {
+        let spans = self.0.lock().unwrap();
+        let open = spans.iter().filter(|span| span.handles > 0);
+        open.map(|span| span.name).collect()
+    }
+}
+
+impl Subscriber for Spans {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("ostler::")
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let mut spans = self.0.lock().unwrap();
+        let entered = spans.iter().rposition(|span| span.entered);
+        let current = entered.map(|index| Id::from_u64(index as u64 + 1));
+        let parent = if span.is_contextual() {
+            current
+        } else {
+            span.parent().cloned()
+        };
+        spans.push(Span {
+            name: span.metadata().name(),
+            parent: parent.clone(),
+            handles: 1,
+            entered: false,
+        });
+        let id = Id::from_u64(spans.len() as u64);
+        drop(spans);
+        if let Some(parent) = parent {
+            self.clone_span(&parent);
+        }
+        id
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, id: &Id) {
+        self.with(id, |span| span.entered = true);
+    }
+
+    fn exit(&self, id: &Id) {
+        self.with(id, |span| span.entered = false);
+    }
+
+    fn clone_span(&self, id: &Id) -> Id {
+        self.with(id, |span| span.handles += 1);
+        id.clone()
+    }
+
+    fn try_close(&self, id: Id) -> bool {
+        let parent = self.with(&id, |span| {
+            span.handles -= 1;
+            (span.handles == 0).then(|| span.parent.clone())
+        });
+        let closes = parent.is_some();
+        if let Some(parent) = parent.flatten() {
+            self.try_close(parent);
+        }
+        closes
+    }
+}
+
+/// O1: a worker's span has no parent, so it keeps open neither the span in which the pool was built
+/// nor that of a call, nor those of the workers before it.
+#[tokio::test(start_paused = true)]
+async fn a_worker_keeps_no_span_open() {
+    let spans = Spans::default();
+    let _kept = set_default(spans.clone());
+    let sim = Sim::default();
+    let building = tracing::info_span!(target: "ostler::test", "building");
+    let pool = building.in_scope(|| pool(&sim, 1).build().unwrap());
+    drop(building);
+    until(&pool, |status| status.serving() == 1).await;
+    assert_eq!(spans.open(), ["worker"]);
+    for _ in 0..10 {
+        let request = tracing::info_span!(target: "ostler::test", "request");
+        let calling = pool.call(b"exit").instrument(request);
+        calling.await.unwrap_err();
+        until(&pool, |status| status.serving() == 1).await;
+        assert_eq!(spans.open(), ["worker"]);
+    }
+    end(&pool, &sim).await;
+    assert_eq!(spans.open(), [""; 0]);
 }
 
 /// P7: building a pool logs each descriptor that every worker would inherit, and no other

@@ -58,11 +58,14 @@ impl Task {
     }
 
     /// Runs as long as the worker lives, in a span that names it.
+    ///
+    /// The span is a root. What opens a worker may be a client's request, or the end of the worker
+    /// that it replaces, and their spans must not stay open for as long as this worker lives.
     pub(super) fn run(self) -> impl Future<Output = ()> {
         let worker = self.worker;
         let WorkerId { slot, generation } = worker;
         let span = tracing::info_span!(
-            target: "ostler::worker", "worker", %worker, slot, generation, pid = field::Empty
+            target: "ostler::worker", parent: None, "worker", %worker, slot, generation, pid = field::Empty
         );
         self.work().instrument(span)
     }
