@@ -283,7 +283,9 @@ impl Builder {
     ///
     /// A thread of its own writes the lines, and flushes when no more are waiting. The pool never
     /// waits for it: if the writer fails, or falls behind by 65,536 steps, the trace ends there,
-    /// and is valid up to there. When [`Pool::shutdown`] resolves, every line is written.
+    /// and is valid up to there. When [`Pool::shutdown`] resolves, every line is written, unless
+    /// the writer takes longer than the rest of `shutdown_timeout`. A writer that hangs holds up
+    /// nothing else, not even the end of the runtime.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -310,10 +312,15 @@ impl Builder {
     /// Checks the options and the program, and opens the pool. Its workers start on the tokio
     /// runtime that this is called in. Clients may call from any runtime, immediately.
     ///
+    /// The pool's timers, pipes and tasks are driven by that runtime. A multi-threaded runtime
+    /// drives itself. One with a single thread does so only inside its `block_on`: outside, clients
+    /// on other runtimes wait, beyond `checkout_timeout` and `call_timeout`, until it is driven
+    /// again or dropped. When the runtime ends, the pool ends with it.
+    ///
     /// # Errors
     ///
     /// [`BuildError`]: an option is out of range, the program does not exist, or there is no
-    /// runtime. No worker was started.
+    /// runtime, or one without timers or I/O. No worker was started.
     pub fn build(mut self) -> Result<Pool, BuildError> {
         let limits = Limits {
             checkout_timeout: self.config.checkout_timeout,
@@ -324,6 +331,9 @@ impl Builder {
         let supervisor = Supervisor::new(self.config.policy(), rt::seed())?;
         self.opener.prepare()?;
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
+        if let Some(lacks) = rt::lacks(&runtime) {
+            return Err(BuildError::IncompleteRuntime { lacks });
+        }
         let start = |sink| Recorder::start(supervisor.policy().clone(), sink);
         let recorder = self.record.map(start).transpose();
         let recorder = recorder.map_err(BuildError::Recorder)?;

@@ -174,25 +174,24 @@ impl Driver {
     fn close(self: &Arc<Self>) {
         let closing = Closing(Arc::clone(self));
         self.runtime.spawn(async move {
-            closing.0.opener.close().await;
-            closing.0.finish_record().await;
+            if let Some(opener) = closing.0.opener() {
+                opener.close().await;
+            }
+            let recorder = closing.0.lock().recorder.take();
+            if let Some(recorder) = recorder {
+                recorder.finish().await;
+            }
         });
-    }
-
-    async fn finish_record(&self) {
-        let recorder = self.lock().recorder.take();
-        if let Some(recorder) = recorder {
-            let _ = tokio::task::spawn_blocking(|| recorder.finish()).await;
-        }
     }
 }
 
-/// Reports the end of the pool when dropped, also when the runtime ends first and drops the task
-/// unfinished.
+/// Drops the opener and reports the end of the pool when dropped, also when the runtime ends first
+/// and drops the task unfinished.
 struct Closing(Arc<Driver>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
+        self.0.drop_opener();
         self.0.closed.send_replace(true);
         let readers = self.0.lock().log.waiting();
         readers.into_iter().for_each(Waker::wake);

@@ -63,7 +63,8 @@ pub(crate) struct Limits {
 
 pub(crate) struct Driver {
     state: Mutex<State>,
-    opener: Box<dyn Opener>,
+    /// `None` once the pool has ended: what the opener holds does not wait for the last handle.
+    opener: Mutex<Option<Arc<dyn Opener>>>,
     pub(crate) limits: Limits,
     runtime: Handle,
     /// Turns true once, when every port is released or abandoned after a shutdown.
@@ -85,7 +86,7 @@ impl Driver {
     ) -> Arc<Self> {
         let driver = Arc::new(Self {
             state: Mutex::new(State::new(supervisor, recorder)),
-            opener,
+            opener: Mutex::new(Some(Arc::from(opener))),
             limits,
             runtime,
             closed: watch::Sender::new(false),
@@ -239,6 +240,17 @@ impl Driver {
     /// The next order for the task of `worker`.
     fn next_order(&self, worker: WorkerId) -> Option<Order> {
         self.lock().worker(worker)?.orders.pop_front()
+    }
+
+    fn opener(&self) -> Option<Arc<dyn Opener>> {
+        let opener = self.opener.lock();
+        opener.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn drop_opener(&self) {
+        let opener = self.opener.lock();
+        let opener = opener.unwrap_or_else(PoisonError::into_inner).take();
+        drop(opener);
     }
 
     fn opened(&self, worker: WorkerId, pid: Option<u32>) {

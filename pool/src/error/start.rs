@@ -22,6 +22,12 @@ pub enum BuildError {
     /// is called in.
     #[error("a pool must be built inside a tokio runtime: call `build` from async code")]
     NoRuntime,
+    /// The runtime that `build` was called in has no timers, or no I/O.
+    #[error("the pool's runtime has no {lacks}: build the runtime with `enable_all`")]
+    IncompleteRuntime {
+        /// What it lacks: `timers` or `I/O`.
+        lacks: &'static str,
+    },
     /// The thread that writes the trace could not be started.
     #[error("the thread that writes the trace could not be started")]
     Recorder(#[source] std::io::Error),

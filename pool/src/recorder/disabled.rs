@@ -20,7 +20,7 @@ impl Recorder {
         match *self {}
     }
 
-    pub(crate) fn finish(self) {
+    pub(crate) async fn finish(self) {
         match self {}
     }
 }

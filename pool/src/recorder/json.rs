@@ -4,10 +4,11 @@ use std::fmt;
 use std::io::{self, BufWriter, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::Builder;
 
 use ostler::policy::Policy;
 use ostler::trace::{Head, Step, VERSION};
+use tokio::sync::oneshot;
 
 /// The most steps that may wait to be written, a few megabytes. When the queue is full, the trace
 /// ends: the pool does not wait for the file.
@@ -31,21 +32,27 @@ impl fmt::Debug for Sink {
 
 /// Queues steps under the pool's lock and writes them on its own thread. After a drop, the thread
 /// still writes what is queued; [`finish`](Self::finish) waits for that.
+///
+/// The thread is not one of the runtime's, which could not end before the user's writer returns.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     /// `None` once the queue was full and the trace ended.
     steps: Option<SyncSender<Step>>,
-    writer: JoinHandle<()>,
+    /// Resolves when the thread has written everything and dropped the user's writer.
+    written: oneshot::Receiver<()>,
 }
 
 impl Recorder {
     pub(crate) fn start(policy: Policy, sink: Sink) -> io::Result<Self> {
         let (sender, steps) = sync_channel(MAX_QUEUED);
+        let (done, written) = oneshot::channel::<()>();
         let head = Head {
             ostler_trace: VERSION,
             policy,
         };
         let write = move || {
+            // Dropped last, also by a panic of the user's writer.
+            let _done = done;
             if let Err(error) = write_all(&head, &steps, sink) {
                 tracing::error!(
                     target: "ostler::pool",
@@ -54,10 +61,12 @@ impl Recorder {
                 );
             }
         };
-        let thread = Builder::new().name("ostler-recorder".to_owned());
+        Builder::new()
+            .name("ostler-recorder".to_owned())
+            .spawn(write)?;
         Ok(Self {
             steps: Some(sender),
-            writer: thread.spawn(write)?,
+            written,
         })
     }
 
@@ -72,12 +81,12 @@ impl Recorder {
         }
     }
 
-    /// Waits until every queued step is written.
-    pub(crate) fn finish(self) {
+    /// Waits until every queued step is written. Waits for ever if the user's writer hangs.
+    pub(crate) async fn finish(self) {
         drop(self.steps);
-        // The user's writer may have panicked. The panic hook has printed that, and it must not
-        // reach the pool.
-        let _ = self.writer.join();
+        // Nothing is ever sent. The user's writer may have panicked: the panic hook has printed
+        // that, and it must not reach the pool.
+        let _ = self.written.await;
     }
 }
 

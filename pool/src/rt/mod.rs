@@ -14,5 +14,5 @@ use self::real as chosen;
 use self::simulated as chosen;
 
 pub(crate) use self::chosen::{
-    Handle, Instant, Keys, Mutex, MutexGuard, Sleep, point, seed, sleep,
+    Handle, Instant, Keys, Mutex, MutexGuard, Sleep, lacks, point, seed, sleep,
 };

@@ -1,6 +1,7 @@
 //! std and tokio.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::panic::catch_unwind;
 pub(crate) use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -14,6 +15,20 @@ pub(crate) type Keys = RandomState;
 pub(crate) fn sleep(runtime: &Handle, duration: Duration) -> Sleep {
     let _inside = runtime.enter();
     tokio::time::sleep(duration)
+}
+
+/// What the pool needs of a runtime and this one lacks, as `BuildError` names it.
+///
+/// tokio panics where a driver that is disabled is used, and has no other way to ask. The panic
+/// hook runs, so what tokio says is printed.
+pub(crate) fn lacks(runtime: &Handle) -> Option<&'static str> {
+    let _inside = runtime.enter();
+    if catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_err() {
+        return Some("timers");
+    }
+    // That the pipe cannot be made, for want of descriptors, says nothing of the runtime.
+    let pipe = catch_unwind(|| drop(tokio::net::unix::pipe::pipe()));
+    pipe.is_err().then_some("I/O")
 }
 
 /// Marks a place where another thread may run although no lock is taken. Only the simulated runtime

@@ -37,6 +37,11 @@ impl Handle {
     }
 }
 
+/// The simulated runtime has everything.
+pub(crate) fn lacks(_: &Handle) -> Option<&'static str> {
+    None
+}
+
 /// A step at which the scheduler may switch to another task.
 pub(crate) fn point() {
     // Shuttle's atomics are scheduling points. Unlike `yield_now`, they do not lower the priority

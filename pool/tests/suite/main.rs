@@ -39,6 +39,7 @@ mod recycling;
 mod reports;
 mod resources;
 mod rig;
+mod runtimes;
 mod scenes;
 mod serialized;
 mod sessions;

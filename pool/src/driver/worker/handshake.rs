@@ -13,9 +13,13 @@ use crate::transport::{Answer, TransportError, frame};
 
 impl Task {
     pub(super) fn open(&self) -> Stage {
-        let (driver, worker) = (Arc::clone(&self.driver), self.worker);
-        Stage::Opening {
-            opening: Box::pin(async move { driver.opener.open(worker).await }),
+        let worker = self.worker;
+        match self.driver.opener() {
+            Some(opener) => Stage::Opening {
+                opening: Box::pin(async move { opener.open(worker).await }),
+            },
+            // The pool has ended with its runtime, and this task ends, too.
+            None => Stage::Unopened,
         }
     }
 
