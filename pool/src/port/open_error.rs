@@ -85,6 +85,11 @@ pub enum OpenError {
         /// What the operating system said.
         source: Arc<io::Error>,
     },
+    /// `SIGPIPE` would end this process: it is neither ignored nor handled. A worker that dies while
+    /// a request is written to it raises the signal. The runtime of Rust ignores it, except in a
+    /// library that is loaded by a program in another language, and where a program was built to
+    /// keep the default.
+    SigPipe,
     /// The operating system refused to start the process or to create its pipes.
     Spawn {
         /// The program's path.
@@ -161,6 +166,10 @@ impl fmt::Display for OpenError {
             Self::Sentinel { .. } => f.write_str(
                 "the sentinel could not be started: set `sentinel(false)` to do without",
             ),
+            Self::SigPipe => f.write_str(
+                "a worker that dies during a write would end this process by SIGPIPE: ignore that \
+                 signal, as with `signal(SIGPIPE, SIG_IGN)`, before the pool is built",
+            ),
             Self::Spawn { program, .. } => write!(f, "program `{program}` could not be started"),
         }
     }
@@ -181,6 +190,7 @@ impl Error for OpenError {
             | Self::BadTarget { .. }
             | Self::OutOfRange { .. }
             | Self::Unsupported { .. }
+            | Self::SigPipe
             | Self::SentinelTool { .. } => None,
         }
     }

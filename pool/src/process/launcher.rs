@@ -10,6 +10,7 @@ use super::child::{Child, Frames};
 use super::find;
 use super::leader::{Leader, Parent};
 use super::proc::fds;
+use super::proc::signals;
 use super::program::Program;
 use super::scope::Scope;
 use super::spawn::Spawner;
@@ -116,6 +117,7 @@ impl Opener for Launcher {
 
 impl Opener for Program {
     fn prepare(&mut self) -> Result<(), OpenError> {
+        signals::check_sigpipe()?;
         self.launcher = Some(Arc::new(Launcher::new(self)?));
         Ok(())
     }

@@ -42,7 +42,7 @@ pub(crate) fn node() -> Option<PathBuf> {
     has("node").then(|| Path::new(WORKERS).join("worker.mjs"))
 }
 
-fn has(tool: &str) -> bool {
+pub(crate) fn has(tool: &str) -> bool {
     let found = Command::new(tool).arg("--version").output().is_ok();
     assert!(
         found || env::var_os("OSTLER_REQUIRE_TOOLS").is_none(),

@@ -44,6 +44,7 @@ mod scenes;
 mod serialized;
 mod sessions;
 mod shutdown;
+mod signals;
 mod soak;
 mod spawning;
 mod starts;

@@ -2,4 +2,5 @@
 
 pub(super) mod fds;
 pub(super) mod memory;
+pub(super) mod signals;
 pub(super) mod stat;
