@@ -7,9 +7,11 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use ostler_pool::testing::Sim;
 use ostler_pool::{CallError, ExitStatus, JsonPart, Lease, Pool, Python, ReplyStream};
-use tokio::time::sleep;
+use tokio::select;
+use tokio::time::{Instant, sleep};
 
 use crate::resources::{scratch, until};
 use crate::rig::{begin, end, hostile, pool};
@@ -140,6 +142,61 @@ async fn waiting_for_a_part_is_cancel_safe() {
     assert_eq!((rest.as_str(), ended.is_ok()), ("bc", true));
     drop(parts);
     drop(lease);
+    end(&pool, &sim).await;
+}
+
+/// C10: the deadline of a part runs from the first wait for it until the part is returned, however
+/// often the wait is dropped and repeated, and in whichever way the client waits. The next part has
+/// a deadline of its own.
+#[tokio::test(start_paused = true)]
+async fn the_deadline_survives_dropped_waits() {
+    let sim = Sim::default();
+    let limit = Duration::from_secs(7);
+    let pool = pool(&sim, 1).call_timeout(limit).build().unwrap();
+    for way in 0..3 {
+        let mut lease = pool.checkout().await.unwrap();
+        // The worker takes 5 s for each of two parts.
+        let mut parts = lease.stream(b"ponder ab").unwrap();
+        for letter in [b"a", b"b"] {
+            let part = loop {
+                select! {
+                    biased;
+                    part = parts.next() => break part,
+                    () = sleep(Duration::from_millis(900)) => {}
+                }
+            };
+            assert_eq!(part.unwrap().unwrap(), letter);
+        }
+        assert!(parts.next().await.is_none());
+        drop(parts);
+        let mut parts = lease.stream(b"hang a").unwrap();
+        assert_eq!(parts.next().await.unwrap().unwrap(), b"a");
+        let since = Instant::now();
+        let ended = loop {
+            let wait = async {
+                match way {
+                    0 => parts.next().await.map(|part| part.map(drop)),
+                    1 => parts.next_json::<u8>().await.map(|part| part.map(drop)),
+                    _ => StreamExt::next(&mut parts).await.map(|part| part.map(drop)),
+                }
+            };
+            select! {
+                biased;
+                ended = wait => break ended,
+                () = sleep(Duration::from_millis(900)) => {}
+            }
+            assert!(
+                since.elapsed() < Duration::from_secs(60),
+                "it never times out"
+            );
+        };
+        match ended {
+            Some(Err(CallError::TimedOut { after, .. })) => {
+                assert_eq!((after, since.elapsed()), (limit, limit));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
     end(&pool, &sim).await;
 }
 
