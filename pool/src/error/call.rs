@@ -64,7 +64,8 @@ pub enum CallError {
         /// Whether the worker may have seen the whole request.
         request_written: bool,
     },
-    /// The worker violated the frame protocol. It is stopped and replaced.
+    /// The worker violated the frame protocol, in the call or since the last one on this lease. It
+    /// is stopped and replaced.
     #[error("worker {worker} broke the protocol")]
     Protocol {
         /// The worker.

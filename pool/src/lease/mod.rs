@@ -146,8 +146,9 @@ impl Lease {
     ///
     /// # Errors
     ///
-    /// [`CallError::LeaseOver`], and [`RequestTooLarge`](CallError::RequestTooLarge), after which
-    /// the lease remains usable. [`ReplyStream::next`] returns later errors.
+    /// [`CallError::LeaseOver`], [`Protocol`](CallError::Protocol) if the worker has sent something
+    /// since the last call, and [`RequestTooLarge`](CallError::RequestTooLarge), after which the
+    /// lease remains usable. [`ReplyStream::next`] returns later errors.
     pub fn stream(&mut self, request: impl AsRef<[u8]>) -> Result<ReplyStream<'_>, CallError> {
         let call = Call::begin(&mut self.grant, kind::STREAM, request.as_ref())?;
         Ok(ReplyStream::new(call))

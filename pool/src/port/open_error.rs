@@ -85,10 +85,10 @@ pub enum OpenError {
         /// What the operating system said.
         source: Arc<io::Error>,
     },
-    /// `SIGPIPE` would end this process: it is neither ignored nor handled. A worker that dies while
-    /// a request is written to it raises the signal. The runtime of Rust ignores it, except in a
-    /// library that is loaded by a program in another language, and where a program was built to
-    /// keep the default.
+    /// `SIGPIPE` would end this process: it is neither ignored nor handled. A worker that dies
+    /// while a request is written to it raises the signal. The runtime of Rust ignores it, except
+    /// in a library that is loaded by a program in another language, and where a program was built
+    /// to keep the default.
     SigPipe,
     /// The operating system refused to start the process or to create its pipes.
     Spawn {

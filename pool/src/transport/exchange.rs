@@ -14,8 +14,9 @@ use super::{Answer, Closed, TransportError};
 use crate::error::{ProtocolError, RemoteError};
 use crate::port::Pipe;
 
-/// The most that is read out of the pipe when it is closed, in bytes. A pipe on Linux holds no more,
-/// unless a privileged process enlarged it, and a worker that goes on writing is not waited for.
+/// The most that is read out of the pipe when it is closed, in bytes. A pipe on Linux holds no
+/// more, unless a privileged process enlarged it, and a worker that goes on writing is not waited
+/// for.
 const LAST_WORDS: usize = 1 << 20;
 
 /// The pipes are polled with the transport's own waker: see [`Wakers`](super::wakers::Wakers).

@@ -1,4 +1,5 @@
-//! Does a call cost no more system calls than its request and its reply, and an idle worker no memory?
+//! Does a call cost no more system calls than its request and its reply, and an idle worker no
+//! memory?
 
 use std::fs;
 use std::time::Duration;

@@ -111,8 +111,8 @@ fn a_pool_ends_with_a_runtime_that_unwinds() {
     }
 }
 
-/// O5: clients on another runtime get an error when the pool's runtime ends, and never a panic: those
-/// that wait for a worker, and those whose call is under way.
+/// O5: clients on another runtime get an error when the pool's runtime ends, and never a panic:
+/// those that wait for a worker, and those whose call is under way.
 #[test]
 fn clients_on_another_runtime_get_an_error() {
     for round in 0..20 {
