@@ -41,8 +41,16 @@ impl EnvTag {
         Self(format!("{}{}.{};", self.0, worker.slot, worker.generation))
     }
 
+    /// As long as the longest tag of a worker. Each process that the zygote forks overwrites the
+    /// part after the pool's tag in its own initial environment, which the kernel reports as its
+    /// `environ`: it becomes the worker's `slot.generation;`, and dots for the rest.
     pub(in crate::process) fn of_zygote(&self) -> Self {
-        Self(format!("{}zygote;", self.0))
+        let longest = self.of_worker(WorkerId {
+            slot: usize::MAX,
+            generation: u64::MAX,
+        });
+        let width = longest.0.len() - self.0.len() - 1;
+        Self(format!("{}{:.<width$};", self.0, "zygote"))
     }
 
     pub(in crate::process) fn as_str(&self) -> &str {
@@ -53,7 +61,7 @@ impl EnvTag {
     pub(in crate::process) fn file_name(&self) -> String {
         format!(
             "ostler-{}",
-            self.0.replace([':', ';'], "-").trim_end_matches('-')
+            self.0.replace([':', ';'], "-").trim_end_matches(['-', '.'])
         )
     }
 
@@ -140,7 +148,8 @@ mod tests {
 
     use super::*;
 
-    /// No worker's tag contains another's, and each begins with its pool's.
+    /// No worker's tag contains another's, and each begins with its pool's. The longest fits in the
+    /// place of the zygote's.
     #[test]
     fn tags_tell_workers_apart() {
         let (pool, other) = (EnvTag::of_pool(), EnvTag::of_pool());
@@ -150,6 +159,9 @@ mod tests {
         for (slot, generation) in [(0, 12), (0, 11), (10, 1), (1, 0)] {
             assert!(!tag(&pool, slot, generation).contains(&tag(&pool, 0, 1)));
         }
+        let zygote = pool.of_zygote().0;
+        assert_eq!(zygote.len(), tag(&pool, usize::MAX, u64::MAX).len());
+        assert!(zygote.starts_with(&format!("{}zygote.", pool.as_str())) && zygote.ends_with(".;"));
     }
 
     /// P4: a sweep of a group whose id may have been reused kills the worker's own processes and
