@@ -49,6 +49,7 @@ import os
 import select
 import signal
 import socket
+import stat
 import struct
 import sys
 import threading
@@ -66,6 +67,8 @@ KIND_AND_ID = 5
 MAX_HELLO = 1024
 # What `next` returns at the end of an iterator.
 END = object()
+# Private descriptors get numbers from here on, above those of other files.
+PRIVATE = 200
 
 # How often the watcher checks that the parent is still the process that started this one, in
 # seconds.
@@ -76,18 +79,79 @@ CANCEL_POLL = 0.05
 EXIT_GRACE = 1.0
 
 
+def close_inherited():
+    """Closes the descriptors that the host did not mark close-on-exec, except 0, 1 and 2.
+
+    Descriptors that the start of the interpreter has opened (`sitecustomize`, `.pth` files, agents)
+    stay open. Python opens its own close-on-exec, so they are not inherited. A descriptor that is
+    not close-on-exec was inherited if the parent has the same file open under the same number, and
+    was opened by C code of this process if not.
+    """
+    parent = os.getppid()
+    for fd in map(int, os.listdir("/dev/fd")):
+        # The listing's own descriptor is closed by now.
+        with contextlib.suppress(OSError):
+            if fd > 2 and not fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC:
+                inherited = is_same_file(fd, parent)
+                if inherited is None:
+                    # The parent cannot be read. If the descriptor was opened here after all, code
+                    # goes on writing to its number, so no other file may get that number.
+                    null = os.open(os.devnull, os.O_RDWR)
+                    os.dup2(null, fd, inheritable=False)
+                    os.close(null)
+                elif inherited:
+                    os.close(fd)
+
+
+def is_same_file(fd, process):
+    """Whether another process has the same open file under this number. None if /proc cannot tell."""
+
+    def opened(process):
+        file = os.stat(f"/proc/{process}/fd/{fd}")
+        if stat.S_ISFIFO(file.st_mode) or stat.S_ISSOCK(file.st_mode):
+            return file.st_dev, file.st_ino
+        # Each process may have opened it for itself, at another position or with other flags.
+        with open(f"/proc/{process}/fdinfo/{fd}") as info:
+            return file.st_dev, file.st_ino, info.read()
+
+    try:
+        return opened("self") == opened(process)
+    except FileNotFoundError:
+        return False if os.path.exists(f"/proc/{process}/fd") else None
+    except OSError:
+        return None
+
+
+def private(fd):
+    """Duplicates a descriptor for this file's code only. Subprocesses do not inherit it.
+
+    Code that writes to a number after it has closed it hits the lowest free number, not this one.
+    """
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, PRIVATE)
+    except OSError:
+        # The limit of open files is lower.
+        return os.dup(fd)
+
+
+def redirect_standard_streams():
+    """From here on, 0 is empty and 1 is stderr.
+
+    No print, no printf in a C extension and no subprocess can write into what 1 was.
+    """
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+
+
 class Channel:
     """Reads and writes frames, on descriptors that no other code in this process knows."""
 
     def __init__(self):
-        # Subprocesses do not inherit duplicates. From here on, 0 is empty and 1 is stderr: no
-        # print, no printf in a C extension and no subprocess can write into the frames.
-        self.input = os.dup(0)
-        self.output = os.dup(1)
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
-        os.close(null)
-        os.dup2(2, 1)
+        self.input = private(0)
+        self.output = private(1)
+        redirect_standard_streams()
         self.max_frame = MAX_HELLO
 
     def read(self):
@@ -387,11 +451,8 @@ class Zygote:
     """
 
     def __init__(self):
-        self.control = socket.socket(fileno=os.dup(0))
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
-        os.close(null)
-        os.dup2(2, 1)
+        self.control = socket.socket(fileno=private(0))
+        redirect_standard_streams()
 
     def load(self, target):
         # While the module loads, a hang-up of the socket raises SIGIO, which ends this process
@@ -466,6 +527,7 @@ class Zygote:
 
 
 def main(target, *options):
+    close_inherited()
     sys.path[:0] = [option[len("--path=") :] for option in options if option.startswith("--path=")]
     loaded = None
     if "--zygote" in options:
