@@ -70,6 +70,9 @@ END = object()
 # Private descriptors get numbers from here on, above those of other files.
 PRIVATE = 200
 
+# What ends the worker when the function raises it. Every other exception is an answer.
+ENDINGS = (KeyboardInterrupt, SystemExit)
+
 # How often the watcher checks that the parent is still the process that started this one, in
 # seconds.
 PARENT_POLL = 1.0
@@ -171,23 +174,27 @@ class Channel:
             frame = frame[os.write(self.output, frame) :]
 
     def write_error(self, request, error):
+        """Writes the exception that is being handled.
+
+        Its class is the user's: its name, `str` and traceback may raise anything.
+        """
         # The traceback begins with frames of this file, which do not help the user.
-        own = error.__traceback__
+        own = sys.exc_info()[2]
         while own is not None and own.tb_frame.f_code.co_filename == __file__:
             own = own.tb_next
         kind = type(error)
-        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-        try:
-            message = str(error)
-        except Exception:
-            message = "<str() of the exception failed>"
-        trace = "".join(traceback.format_exception(kind, error, own))
-        texts = [text.encode("utf-8", "backslashreplace") for text in (name, message, trace)]
-        # The type is sent whole, whatever the limit is. Message and traceback are cut to fit.
-        room = max(0, self.max_frame - KIND_AND_ID - 12 - len(texts[0]))
-        texts[1] = texts[1][:room]
-        texts[2] = texts[2][: room - len(texts[1])]
-        self.write(ERROR, request, b"".join(struct.pack(">I", len(text)) + text for text in texts))
+        name = as_text(lambda: qualified_name(kind), "<the name of the exception failed>")
+        message = as_text(lambda: str(error), "<str() of the exception failed>")
+        trace = as_text(
+            lambda: "".join(traceback.format_exception(kind, error, own)),
+            "<the traceback of the exception failed>",
+        )
+        # All are cut to fit: the type to half of the room, so that some of the message is left.
+        room = self.max_frame - KIND_AND_ID - 12
+        name = cut(name, room // 2)
+        message = cut(message, room - len(name))
+        trace = cut(trace, room - len(name) - len(message))
+        self.write(ERROR, request, b"".join(struct.pack(">I", len(text)) + text for text in (name, message, trace)))
 
     def _read_exactly(self, count):
         data = os.read(self.input, count) if count else b""
@@ -200,6 +207,28 @@ class Channel:
             if len(parts) == count:
                 return bytes(parts)
         return None
+
+
+def qualified_name(kind):
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def as_text(make, instead):
+    """The text that `make` returns, as UTF-8. If it raises, `instead`."""
+    try:
+        return str.encode(make(), "utf-8", "backslashreplace")
+    except ENDINGS:
+        raise
+    except BaseException:
+        return instead.encode()
+
+
+def cut(text, most):
+    """The first `most` bytes of a text in UTF-8, without the part of a character at their end."""
+    if len(text) > most:
+        while most > 0 and text[most] & 0xC0 == 0x80:
+            most -= 1
+    return text[:most]
 
 
 class Watcher(threading.Thread):
@@ -438,7 +467,9 @@ def serve(channel, watcher, call, stream, health):
                 else:
                     health()
                     answer = PONG
-        except (Exception, Cancelled) as error:
+        except ENDINGS:
+            raise
+        except BaseException as error:
             channel.write_error(request, error)
         else:
             channel.write(answer, request, result)
@@ -562,7 +593,9 @@ def work(target, speaks_json, loaded):
         with watcher:
             function, health = loaded or load(target)
         call, stream = answers(function, speaks_json, channel.max_frame - KIND_AND_ID, guard)
-    except Exception as error:
+    except ENDINGS:
+        raise
+    except BaseException as error:
         channel.write_error(0, error)
         return 1
     channel.write(READY, 0, struct.pack(">I", VERSION))
