@@ -33,9 +33,16 @@ sent at once. When the host does not read, the write blocks, and the iterator wi
 stream ends, the iterator is closed if it has a close(), so the `finally` blocks of a generator run.
 Any other result is the only part. An asynchronous generator is not an iterator.
 
-A cancel raises `Cancelled` once in the running function, and closes a generator. The request then
-ends as usual: with an error, or with a reply if the function caught the exception. A cancel that
-comes too late is ignored.
+A cancel raises `Cancelled` in the running function, and closes a generator. The request then ends as
+usual: with an error, or with a reply if the function caught the exception. A cancel that comes too
+late is ignored.
+
+`Cancelled` is raised again if it was lost: if the function still runs 200 ms after it left the last
+handler of the exception. A handler is an `except` or `finally` block or an `__exit__` that runs
+because of the exception, with all that it calls. No handler is interrupted, however long it takes,
+nor while it is suspended in a coroutine or generator. So a function that ends its work in the
+handler and returns is interrupted once. An exception that an asyncio task, a callback or a
+`__del__` swallowed is raised again and again until the function ends.
 
 Needs only the standard library of Python 3.9 or later.
 """
@@ -43,8 +50,10 @@ Needs only the standard library of Python 3.9 or later.
 import contextlib
 import fcntl
 import functools
+import gc
 import importlib
 import json
+import math
 import os
 import select
 import signal
@@ -55,6 +64,8 @@ import sys
 import threading
 import time
 import traceback
+import types
+import weakref
 
 VERSION = 1
 HELLO, CALL, SHUTDOWN, PING, STREAM, CANCEL = 1, 2, 3, 4, 5, 6
@@ -78,6 +89,8 @@ ENDINGS = (KeyboardInterrupt, SystemExit)
 PARENT_POLL = 1.0
 # How often it checks for a cancel, if the host may send cancels, in seconds.
 CANCEL_POLL = 0.05
+# How long after it left the last handler of `Cancelled` a function is interrupted again, in seconds.
+CANCEL_PAUSE = 0.2
 # How long an idle worker may take to exit by itself once its host is gone, in seconds.
 EXIT_GRACE = 1.0
 
@@ -274,6 +287,13 @@ class Watcher(threading.Thread):
         os._exit(1)
 
 
+# The deepest nesting of handlers that is looked through: of those that run, and of suspended ones,
+# where each level takes a search of all objects.
+MAX_NESTED = 100
+MAX_HELD = 3
+SUSPENDABLE = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
+
+
 class Cancelled(BaseException):
     """The host has cancelled the request.
 
@@ -296,8 +316,9 @@ class Cancellation:
     - The watcher's thread reads from the channel only under the lock, and only while a request is
       `running`. The main thread clears `running` under the lock before it answers and reads on, so
       the watcher's thread never reads the next request.
-    - The handler raises only while it is `armed`, and disarms itself when it does. It is armed only
-      inside a `guard`, so only callers of a guarded function must expect `Cancelled`.
+    - The handler raises only while it is `armed`. It is armed only inside a `guard`, so only callers
+      of a guarded function must expect `Cancelled`. If it raises just before the guard disarms it,
+      it stays armed, but raises no more: the exception is on its way to `serve`, which handles it.
     """
 
     def __init__(self, channel):
@@ -307,6 +328,11 @@ class Cancellation:
         # The running request, once it is cancelled.
         self.cancelled = None
         self.armed = False
+        # A weak reference to the last `Cancelled` of the running request. If nothing holds the
+        # exception any more, nothing handles it.
+        self.raised = None
+        # When to raise the next one, at the earliest.
+        self.due = 0.0
         # The request that was running at the last check.
         self.seen = None
         self.input = select.poll()
@@ -317,25 +343,54 @@ class Cancellation:
 
     def end(self):
         with self.lock:
-            self.running = self.cancelled = None
+            self.running = self.cancelled = self.raised = None
+            self.armed = False
+            self.due = 0.0
 
     def guard(self, function):
         def guarded(*arguments):
             try:
                 self.armed = True
                 if self.cancelled is not None:
-                    raise Cancelled
+                    self.throw()
                 return function(*arguments)
             finally:
-                # If the handler has raised just before this line, it has disarmed itself.
                 self.armed = False
 
         return guarded
 
+    def throw(self):
+        error = Cancelled()
+        self.raised = weakref.ref(error)
+        self.due = time.monotonic() + CANCEL_PAUSE
+        try:
+            raise error
+        finally:
+            # Its traceback keeps this frame. The frame must not keep it in turn, or it would live
+            # on, with the variables of the user's frames, after it was handled.
+            del error
+
     def interrupt(self, *_):
-        if self.armed and self.cancelled is not None:
-            self.armed = False
-            raise Cancelled
+        """The handler of the signal. Runs in the main thread, between two steps of its code."""
+        if self.armed and self.cancelled is not None and time.monotonic() >= self.due:
+            # Another signal may interrupt this function.
+            self.due = math.inf
+            if not self.is_handled():
+                self.throw()
+            self.due = time.monotonic() + CANCEL_PAUSE
+
+    def is_handled(self):
+        """Whether the function is handling the last `Cancelled`."""
+        error = self.raised and self.raised()
+        if error is None:
+            return False
+        # What the interrupted code handles, then what was being handled when that was raised.
+        handled = sys.exc_info()[1]
+        for _ in range(MAX_NESTED):
+            if handled is error:
+                return True
+            handled = handled and handled.__context__
+        return is_held(error)
 
     def check(self):
         with self.lock:
@@ -352,10 +407,26 @@ class Cancellation:
                     fail(f"the host sent a frame of kind {kind} during request {self.running}")
                 if request == self.running:
                     self.cancelled = request
-            if self.cancelled is not None and self.armed:
+            if self.cancelled is not None and self.armed and time.monotonic() >= self.due:
                 # Repeated at each check until it is raised: a signal that arrives just before a
                 # system call does not interrupt the call.
                 signal.pthread_kill(self.main, signal.SIGURG)
+
+
+def is_held(error):
+    """Whether a suspended coroutine or generator holds the exception, or one raised meanwhile.
+
+    What else may hold it, such as a task or a list, does not handle it.
+    """
+    held = [error]
+    for _ in range(MAX_HELD):
+        holders = gc.get_referrers(*held)
+        if any(isinstance(holder, SUSPENDABLE) for holder in holders):
+            return True
+        held = [holder for holder in holders if isinstance(holder, BaseException)]
+        if not held:
+            break
+    return False
 
 
 def fail(problem):
