@@ -8,8 +8,11 @@ use ostler::WorkerId;
 use crate::port::{BoxFuture, OpenError, Opener, Port};
 use crate::process::Program;
 
-/// The worker runtime: one file that needs only the standard library.
+/// The worker runtime. It needs only the standard library.
 const RUNTIME: &str = include_str!("worker.py");
+
+/// What a zygote runs in addition.
+const ZYGOTE: &str = include_str!("zygote.py");
 
 /// The argument of `-c`: reads the runtime from stdin and runs it.
 const BOOTSTRAP: &str = include_str!("bootstrap.py");
@@ -200,11 +203,17 @@ impl Python {
                 allowed: "empty for a Python function".to_owned(),
             });
         }
+        let (sizes, runtime) = if self.zygote {
+            let sizes = format!("{},{}", RUNTIME.len(), ZYGOTE.len());
+            (sizes, [RUNTIME, ZYGOTE].concat())
+        } else {
+            (RUNTIME.len().to_string(), RUNTIME.to_owned())
+        };
         let mut program = (self.interpreter.clone())
             .args(["-u", "-c", BOOTSTRAP])
-            .arg(RUNTIME.len().to_string())
+            .arg(sizes)
             .arg(&self.target)
-            .preamble(RUNTIME);
+            .preamble(runtime);
         if self.json {
             program = program.arg("--json");
         }

@@ -57,7 +57,6 @@ import math
 import os
 import select
 import signal
-import socket
 import stat
 import struct
 import sys
@@ -244,6 +243,31 @@ def cut(text, most):
     return text[:most]
 
 
+class Host:
+    """The process that started this one, or the zygote of this one."""
+
+    def __init__(self):
+        self.parent = self.pid = os.getppid()
+        self.started = self.start_time()
+
+    def forked(self):
+        """Call this in a process that was forked from the one that called `Host()`."""
+        self.parent = os.getppid()
+
+    def is_alive(self):
+        # A zygote ends when its host does. A forked worker may outlive the zygote, but not the host.
+        return os.getppid() == self.parent or (self.parent != self.pid and self.start_time() == self.started)
+
+    def start_time(self):
+        """Tells the host from a later process with its id. None if it has ended or cannot be read."""
+        try:
+            with open(f"/proc/{self.pid}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
+            return None
+        return None if fields[0] in b"ZX" else fields[19]
+
+
 class Watcher(threading.Thread):
     """Ends this process when its host is gone.
 
@@ -251,12 +275,10 @@ class Watcher(threading.Thread):
     `cancellation`, this thread also checks for cancels.
     """
 
-    def __init__(self, descriptor, forked):
+    def __init__(self, descriptor, host):
         super().__init__(name="ostler-watcher", daemon=True)
         self.descriptor = descriptor
-        # The parent of a forked worker is the zygote, which the worker may outlive.
-        self.forked = forked
-        self.parent = os.getppid()
+        self.host = host
         self.busy = False
         # Whether the host has sent a shutdown: it then ends this process itself, while it lives.
         self.dismissed = False
@@ -276,13 +298,13 @@ class Watcher(threading.Thread):
         # No event is requested: a hang-up is reported anyway, and a frame does not wake this
         # thread.
         poll.register(self.descriptor, 0)
-        while not poll.poll(self.pause * 1000) and (self.forked or os.getppid() == self.parent):
+        while not poll.poll(self.pause * 1000) and self.host.is_alive():
             if self.cancellation:
                 self.cancellation.check()
         if not self.busy:
             # The main thread reads the end of the input too, and runs the exit handlers.
             time.sleep(EXIT_GRACE)
-        while self.dismissed and os.getppid() == self.parent:
+        while self.dismissed and self.host.is_alive():
             time.sleep(PARENT_POLL)
         os._exit(1)
 
@@ -389,7 +411,9 @@ class Cancellation:
         for _ in range(MAX_NESTED):
             if handled is error:
                 return True
-            handled = handled and handled.__context__
+            if handled is None:
+                break
+            handled = handled.__context__
         return is_held(error)
 
     def check(self):
@@ -546,104 +570,20 @@ def serve(channel, watcher, call, stream, health):
             channel.write(answer, request, result)
 
 
-class Zygote:
-    """Loads the function once, then forks a worker for each request of the host.
-
-    Requests and answers are lines on a socket: see `process/zygote/control.rs` in the host's source.
-    """
-
-    def __init__(self):
-        self.control = socket.socket(fileno=private(0))
-        redirect_standard_streams()
-
-    def load(self, target):
-        # While the module loads, a hang-up of the socket raises SIGIO, which ends this process
-        # whatever it is doing. Afterwards, serve() reads the end of the socket.
-        fcntl.fcntl(self.control, fcntl.F_SETOWN, os.getpid())
-        flags = fcntl.fcntl(self.control, fcntl.F_GETFL)
-        fcntl.fcntl(self.control, fcntl.F_SETFL, flags | os.O_ASYNC)
-        loaded = load(target)
-        fcntl.fcntl(self.control, fcntl.F_SETFL, flags)
-        threads = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
-        if threads:
-            names = ", ".join(threads)
-            fail(f"the zygote cannot fork: import or setup() started threads, which a fork loses: {names}")
-        return loaded
-
-    def serve(self):
-        """Serves the host until it is gone.
-
-        Returns True in each forked worker, and False in the zygote.
-        """
-        self.control.sendall(b"ready\n")
-        while True:
-            line, descriptors, _, _ = socket.recv_fds(self.control, 1024, 3)
-            if not line:
-                return False
-            verb, _, argument = line.decode().strip().partition(" ")
-            if verb == "fork":
-                try:
-                    child = os.fork()
-                except OSError as error:
-                    child = None
-                    answer = f"failed {error}"
-                if child == 0:
-                    self._become_worker(descriptors, argument)
-                    return True
-                if child:
-                    # Both processes call it, so the child leads its group whichever of them runs
-                    # first.
-                    os.setpgid(child, child)
-                    answer = f"forked {child}"
-                for descriptor in descriptors:
-                    os.close(descriptor)
-            else:
-                answer = {"status": self._status, "reap": self._reap}[verb](int(argument))
-            self.control.sendall(answer.encode() + b"\n")
-
-    def _become_worker(self, descriptors, tag):
-        os.setpgid(0, 0)
-        self.control.close()
-        for number, descriptor in enumerate(descriptors):
-            os.dup2(descriptor, number)
-            os.close(descriptor)
-        # What this worker starts inherits its tag instead of the zygote's.
-        tags, _, _ = os.environ["OSTLER_TAG"].rpartition(tag.partition(":")[0])
-        os.environ["OSTLER_TAG"] = tags + tag
-
-    def _status(self, child):
-        # WNOWAIT leaves it a zombie, so its id is not reused.
-        ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-        if ended is None:
-            return "unknown"
-        word = "code" if ended.si_code == os.CLD_EXITED else "signal"
-        return f"{word} {ended.si_status}"
-
-    def _reap(self, child):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child, signal.SIGKILL)
-        # It may have left its own group.
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        return "reaped"
-
-
 def main(target, *options):
     close_inherited()
     sys.path[:0] = [option[len("--path=") :] for option in options if option.startswith("--path=")]
-    loaded = None
-    if "--zygote" in options:
-        zygote = Zygote()
-        loaded = zygote.load(target)
-        if not zygote.serve():
-            return 0
-    return work(target, "--json" in options, loaded)
+    if "--zygote" not in options:
+        return work(target, "--json" in options, Host(), None)
+    zygote = Zygote()  # See zygote.py.
+    loaded = zygote.load(target)
+    return work(target, "--json" in options, zygote.host, loaded) if zygote.serve() else 0
 
 
-def work(target, speaks_json, loaded):
+def work(target, speaks_json, host, loaded):
     """Runs a worker: the handshake, then serve(). Returns the exit code."""
     channel = Channel()
-    watcher = Watcher(channel.input, forked=loaded is not None)
+    watcher = Watcher(channel.input, host)
     watcher.start()
     hello = channel.read()
     if hello is None:
