@@ -8,6 +8,8 @@
 //! zygote  code <number>    or: signal <number>, unknown
 //! host    reap <pid>
 //! zygote  reaped           its group was killed first
+//!         alive            it was killed with its group, and has not ended yet: ask again
+//!         unknown          it is no child any more, and was not signalled
 //! ```
 //!
 //! The zygote's first line is `ready`. It exits when the socket is closed.

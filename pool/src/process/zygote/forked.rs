@@ -14,7 +14,7 @@ use crate::process::tree::EnvTag;
 pub(super) type Requests = mpsc::UnboundedSender<Request>;
 
 /// A request to the keeper. The reply is dropped if no zygote runs, or another one than the
-/// process's.
+/// process's, or if the zygote's code has reaped the process.
 #[derive(Debug)]
 pub(super) enum Request {
     Fork {
@@ -24,66 +24,92 @@ pub(super) enum Request {
         reply: oneshot::Sender<io::Result<Forked>>,
     },
     Status {
-        pid: Pid,
+        child: ForkedId,
         reply: oneshot::Sender<ExitStatus>,
     },
     Reap {
-        pid: Pid,
+        child: ForkedId,
         reply: oneshot::Sender<()>,
     },
+}
+
+/// A child of one zygote. A later zygote may have a child with the same process id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ForkedId {
+    /// Counts the zygotes of a keeper.
+    pub(super) zygote: u64,
+    pub(super) pid: Pid,
 }
 
 /// A child of the zygote, which reaps it. If it is dropped before that, it is killed and reaped.
 #[derive(Debug)]
 pub(in crate::process) struct Forked {
-    pid: Pid,
+    id: ForkedId,
     requests: Requests,
-    reaped: bool,
+    reap: Reap,
+}
+
+#[derive(Debug)]
+enum Reap {
+    NotRequested,
+    Requested(oneshot::Receiver<()>),
+    /// Whether the zygote has reaped it.
+    Done(bool),
 }
 
 impl Forked {
-    pub(super) fn new(pid: Pid, requests: Requests) -> Self {
+    pub(super) fn new(id: ForkedId, requests: Requests) -> Self {
         Self {
-            pid,
+            id,
             requests,
-            reaped: false,
+            reap: Reap::NotRequested,
         }
+    }
+
+    fn request_reap(&self) -> oneshot::Receiver<()> {
+        let (reply, reaped) = oneshot::channel();
+        // An error means that the keeper is gone, and the zygote with it: init reaps the process.
+        let _ = self.requests.send(Request::Reap {
+            child: self.id,
+            reply,
+        });
+        reaped
     }
 }
 
 impl Reaper for Forked {
     fn pid(&self) -> Pid {
-        self.pid
+        self.id.pid
     }
 
     fn status(&self) -> BoxFuture<'_, ExitStatus> {
         Box::pin(async {
             let (reply, status) = oneshot::channel();
-            let pid = self.pid;
-            let _ = self.requests.send(Request::Status { pid, reply });
+            let _ = self.requests.send(Request::Status {
+                child: self.id,
+                reply,
+            });
             status.await.unwrap_or(ExitStatus::Unknown)
         })
     }
 
     fn kill_and_reap(&mut self) -> BoxFuture<'_, bool> {
         Box::pin(async {
-            let (reply, reaped) = oneshot::channel();
-            let pid = self.pid;
-            let _ = self.requests.send(Request::Reap { pid, reply });
-            let by_zygote = reaped.await.is_ok();
-            self.reaped = true;
-            by_zygote
+            if let Reap::NotRequested = self.reap {
+                self.reap = Reap::Requested(self.request_reap());
+            }
+            if let Reap::Requested(reaped) = &mut self.reap {
+                self.reap = Reap::Done(reaped.await.is_ok());
+            }
+            matches!(self.reap, Reap::Done(true))
         })
     }
 }
 
 impl Drop for Forked {
     fn drop(&mut self) {
-        if !self.reaped {
-            let (reply, pid) = (oneshot::channel().0, self.pid);
-            // An error means that the keeper is gone, and the zygote with it: init reaps the
-            // process.
-            let _ = self.requests.send(Request::Reap { pid, reply });
+        if let Reap::NotRequested = self.reap {
+            self.request_reap();
         }
     }
 }

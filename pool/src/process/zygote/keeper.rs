@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::control::Control;
-use super::forked::{Forked, Request};
+use super::forked::{Forked, ForkedId, Request};
 use crate::port::{ExitStatus, Port as _};
 use crate::process::child::Child;
 use crate::process::spawn::Spawner;
@@ -25,6 +25,9 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
 /// How long a zygote may take to exit after its socket was closed.
 const EXIT_GRACE: Duration = Duration::from_secs(2);
+
+/// How long a killed process has to end before its reap is requested again.
+const REAP_PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether a zygote runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +49,10 @@ pub(super) struct Keeper {
 struct Running {
     child: Child,
     control: Control,
+    /// Which zygote of this keeper it is.
+    number: u64,
     /// The children that it has not reaped.
-    forked: HashSet<Pid>,
+    forked: HashSet<ForkedId>,
 }
 
 type Inbox = mpsc::UnboundedReceiver<Request>;
@@ -68,8 +73,8 @@ impl Keeper {
     /// Runs until the last sender of requests is dropped.
     pub(super) async fn run(self, mut inbox: Inbox) {
         let mut backoff = BACKOFF;
-        loop {
-            let Some(started) = declining(&mut inbox, self.start()).await else {
+        for number in 0.. {
+            let Some(started) = declining(&mut inbox, self.start(number)).await else {
                 return;
             };
             match started {
@@ -93,7 +98,7 @@ impl Keeper {
         }
     }
 
-    async fn start(&self) -> io::Result<Running> {
+    async fn start(&self, number: u64) -> io::Result<Running> {
         let (mut control, socket) = Control::new()?;
         let child = self.spawner.spawn_zygote(socket);
         let mut child = child.map_err(io::Error::other)?;
@@ -114,6 +119,7 @@ impl Keeper {
             Ok("ready") => Ok(Running {
                 child,
                 control,
+                number,
                 forked: HashSet::new(),
             }),
             _ => {
@@ -160,39 +166,67 @@ impl Keeper {
 
     async fn perform(&self, running: &mut Running, request: Request) -> io::Result<()> {
         let Running {
-            control, forked, ..
+            control,
+            number: zygote,
+            forked,
+            ..
         } = running;
         match request {
+            // The launch was cancelled.
+            Request::Fork { reply, .. } if reply.is_closed() => {}
             Request::Fork { pipes, tag, reply } => {
                 let line = format!("fork {}", tag.as_str());
                 let answer = control.ask(&line, &pipes).await?;
                 let Some(pid) = number(&answer, "forked").and_then(Pid::from_raw) else {
-                    // An error means that the launch was cancelled.
+                    // An error means that the launch was cancelled meanwhile.
                     let _ = reply.send(Err(io::Error::other(answer)));
                     return Ok(());
                 };
                 let Some(requests) = self.requests.upgrade() else {
                     return control.ask(&format!("reap {pid}"), &[]).await.map(drop);
                 };
-                forked.insert(pid);
-                // If the launch was cancelled, this drops the process, which then requests its
-                // reap.
-                let _ = reply.send(Ok(Forked::new(pid, requests)));
+                let child = ForkedId {
+                    zygote: *zygote,
+                    pid,
+                };
+                forked.insert(child);
+                // If the launch was cancelled meanwhile, this drops the process, which then
+                // requests its reap.
+                let _ = reply.send(Ok(Forked::new(child, requests)));
             }
-            Request::Status { pid, reply } if forked.contains(&pid) => {
-                let answer = control.ask(&format!("status {pid}"), &[]).await?;
+            Request::Status { child, reply } if forked.contains(&child) => {
+                let answer = control.ask(&format!("status {}", child.pid), &[]).await?;
                 let code = number(&answer, "code").map(ExitStatus::Code);
                 let status = code.or(number(&answer, "signal").map(ExitStatus::Signal));
                 let _ = reply.send(status.unwrap_or(ExitStatus::Unknown));
             }
-            Request::Reap { pid, reply } if forked.remove(&pid) => {
-                control.ask(&format!("reap {pid}"), &[]).await?;
-                let _ = reply.send(());
+            Request::Reap { child, reply } if forked.contains(&child) => {
+                let answer = control.ask(&format!("reap {}", child.pid), &[]).await?;
+                if answer == "alive" {
+                    self.ask_again(Request::Reap { child, reply });
+                    return Ok(());
+                }
+                forked.remove(&child);
+                // Otherwise its id may be another process's. The dropped reply tells the sender.
+                if answer == "reaped" {
+                    let _ = reply.send(());
+                }
             }
             // About a child of an earlier zygote. The dropped reply tells the sender.
             Request::Status { .. } | Request::Reap { .. } => {}
         }
         Ok(())
+    }
+
+    /// Requests the reap of a process again, after a pause. Does not keep the keeper from ending.
+    fn ask_again(&self, reap: Request) {
+        let requests = self.requests.clone();
+        tokio::spawn(async move {
+            sleep(REAP_PAUSE).await;
+            if let Some(requests) = requests.upgrade() {
+                let _ = requests.send(reap);
+            }
+        });
     }
 }
 
