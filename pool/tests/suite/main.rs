@@ -9,6 +9,7 @@ mod endurance;
 mod environment;
 mod errors;
 mod escapes;
+mod exceptions;
 mod fuzz;
 #[path = "../../../fuzz/bodies/config.rs"]
 mod fuzz_config;
