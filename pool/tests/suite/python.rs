@@ -223,3 +223,45 @@ async fn a_function_gets_what_it_was_given() {
     pool.shutdown().await;
     std::fs::remove_dir_all(&scratch).unwrap();
 }
+
+/// P23: what the start of the interpreter has opened, by Python or by C code, stays open, and what
+/// is written to it does not reach the frames. So does what a zygote's start has opened.
+#[tokio::test]
+async fn an_agent_keeps_its_descriptors() {
+    for zygote in [false, true] {
+        let scratch = scratch(&format!("agent-{zygote}"));
+        let paths = std::env::join_paths([modules().join("agent")]).unwrap();
+        let interpreter = Program::new("python3")
+            .env("PYTHONPATH", paths)
+            .env("AGENT_LOG", &scratch);
+        let python = Python::function("with_agent:watched")
+            .path(modules())
+            .interpreter(interpreter);
+        let python = if zygote { python.zygote() } else { python };
+        let pool = Pool::builder(python).size(1).build().unwrap();
+        for request in [b"one", b"two", b"six"] {
+            assert_eq!(pool.call(request).await.unwrap(), request);
+        }
+        let counters = pool.shutdown().await.counters;
+        assert_eq!((counters.opened, counters.faulted), (1, 0));
+        for log in ["python", "c"] {
+            let log = scratch.with_extension(log);
+            assert_eq!(std::fs::read(&log).unwrap(), b"one\ntwo\nsix\n");
+            std::fs::remove_file(log).unwrap();
+        }
+    }
+}
+
+/// P23: a descriptor is inherited if the parent has the same open file under its number. If that
+/// cannot be known, its number stays taken.
+#[test]
+fn only_inherited_descriptors_are_closed() {
+    let runtime = concat!(env!("CARGO_MANIFEST_DIR"), "/src/python/worker.py");
+    let output = std::process::Command::new(crate::rig::interpreter())
+        .arg(modules().join("inherited.py"))
+        .arg(runtime)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), said.trim()), (Some(0), "ok"));
+}

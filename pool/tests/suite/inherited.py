@@ -1,0 +1,62 @@
+"""Which descriptors does the runtime close at its start? The argument is the runtime's file.
+
+A fork plays the worker: its descriptors are also those of its parent, except where it has opened
+others. Prints `ok` to stderr at the end.
+"""
+
+import importlib.util
+import os
+import sys
+
+spec = importlib.util.spec_from_file_location("ostler_worker", sys.argv[1])
+worker = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(worker)
+
+
+def opened(path, inheritable):
+    fd = os.open(path, os.O_RDONLY)
+    os.set_inheritable(fd, inheritable)
+    return fd
+
+
+def targets(fds):
+    found = []
+    for fd in fds:
+        try:
+            found.append(os.readlink(f"/proc/self/fd/{fd}"))
+        except FileNotFoundError:
+            found.append("closed")
+    return found
+
+
+def replace(fd, path):
+    """Opens a file under a number that is a file of the parent as well."""
+    own = os.open(path, os.O_RDONLY)
+    os.dup2(own, fd)
+    os.close(own)
+
+
+here = os.path.abspath(__file__)
+file, private, other, again = opened(here, True), opened(here, False), opened("/dev/zero", True), opened(here, True)
+os.read(again, 10)
+pipe, end = os.pipe()
+child = os.fork()
+if child == 0:
+    replace(other, here)
+    # The parent has this file at another position.
+    replace(again, here)
+    # The parent's copy is close-on-exec: it was marked after the fork.
+    os.set_inheritable(pipe, True)
+    fds = [0, 1, 2, file, private, other, again, pipe]
+    before = targets(fds)
+    worker.close_inherited()
+    assert targets(fds) == [*before[:3], "closed", here, here, here, "closed"], targets(fds)
+    # A parent that cannot be read.
+    os.getppid = lambda: 0
+    worker.close_inherited()
+    assert targets(fds[:5]) == [*before[:3], "closed", here], targets(fds)
+    assert targets([other, again]) == [os.devnull] * 2, targets(fds)
+    assert not os.get_inheritable(other)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+print("ok", file=sys.stderr)
