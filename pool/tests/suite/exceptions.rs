@@ -53,7 +53,10 @@ async fn every_exception_is_an_answer() {
     assert_eq!(raised(&pool, "deep").await.0, "RecursionError");
     let (kind, _) = raised(&pool, "group").await;
     // Python 3.10 and earlier have no groups.
-    assert!(["BaseExceptionGroup", "AttributeError"].contains(&&*kind), "{kind}");
+    assert!(
+        ["BaseExceptionGroup", "AttributeError"].contains(&&*kind),
+        "{kind}"
+    );
     let two: Vec<String> = session.call_json("remember two").await.unwrap();
     assert_eq!(two, ["one", "two"]);
     session.end();
@@ -67,8 +70,18 @@ async fn every_exception_ends_a_stream() {
     let pool = built("exceptions:run").build().unwrap();
     let mut lease = pool.checkout().await.unwrap();
     for (request, parts, kind, message) in [
-        ("cancelled", 0, "asyncio.exceptions.CancelledError", "enough"),
-        ("first_item", 0, "asyncio.exceptions.CancelledError", "first"),
+        (
+            "cancelled",
+            0,
+            "asyncio.exceptions.CancelledError",
+            "enough",
+        ),
+        (
+            "first_item",
+            0,
+            "asyncio.exceptions.CancelledError",
+            "first",
+        ),
         ("later_item", 1, "GeneratorExit", "later"),
         ("restless", 0, "exceptions.Unusual", "next"),
         ("closes_badly", 0, "GeneratorExit", ""),

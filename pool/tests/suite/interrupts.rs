@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use ostler_pool::{Builder, CallError, Lease, Pool};
+use ostler_pool::{Builder, CallError, Lease, Pool, Python};
 use tokio::time::timeout;
 
 use crate::resources::modules;
@@ -71,7 +71,70 @@ async fn a_session_keeps_its_process_after_a_timeout() {
     pool.shutdown().await;
 }
 
-/// A function that catches every exception sees `Cancelled` once, and its reply is discarded.
+fn swallow() -> Builder {
+    Pool::builder(Python::function("swallow:run").path(modules()))
+        .size(1)
+        .cancel_grace(Duration::from_secs(60))
+        .checkout_timeout(Duration::from_secs(60))
+}
+
+/// C9: a cancel that something swallows is raised again until the function ends.
+#[tokio::test]
+async fn a_swallowed_cancel_is_raised_again() {
+    let pool = swallow().build().unwrap();
+    for (request, saw) in [
+        ("in_del", "del function"),
+        ("in_a_weak_callback", "callback function"),
+        ("in_a_task", "task main"),
+        ("in_a_loop_callback", "callback main"),
+        ("suppressed", "suppressed suppressed suppressed"),
+        ("kept_and_ignored", "kept kept function"),
+    ] {
+        abandon(&pool, request).await;
+        assert_eq!(pool.call(b"recall").await.unwrap(), saw.as_bytes());
+    }
+    let counters = pool.shutdown().await.counters;
+    assert_eq!((counters.opened, counters.faulted), (1, 0));
+}
+
+/// C9: code that handles a cancel is not interrupted again, however long it takes, and may return.
+#[tokio::test]
+async fn a_handler_of_a_cancel_is_not_interrupted() {
+    let pool = swallow().build().unwrap();
+    for request in [
+        "in_finally",
+        "in_except",
+        "in_with",
+        "in_a_coroutine",
+        "in_nested_coroutines",
+        "in_the_loop",
+        "in_a_thread",
+    ] {
+        abandon(&pool, request).await;
+        let saw = pool.call(b"recall").await.unwrap();
+        assert_eq!(
+            String::from_utf8(saw).unwrap(),
+            "blocked cleaned",
+            "{request}"
+        );
+    }
+    let counters = pool.shutdown().await.counters;
+    assert_eq!((counters.opened, counters.faulted), (1, 0));
+}
+
+/// C9: a function that swallows every cancel is stopped after the grace.
+#[tokio::test]
+async fn a_function_that_swallows_every_cancel_is_stopped() {
+    let moment = Duration::from_millis(500);
+    let pool = swallow().cancel_grace(moment).build().unwrap();
+    abandon(&pool, "always_swallowed").await;
+    assert_eq!(pool.call(b"recall").await.unwrap(), b"");
+    let counters = pool.shutdown().await.counters;
+    assert_eq!((counters.opened, counters.faulted), (2, 1));
+}
+
+/// A function that catches every exception and returns sees `Cancelled` once, and its reply is
+/// discarded.
 #[tokio::test]
 async fn a_function_may_handle_its_cancellation() {
     let pool = patient().build().unwrap();
@@ -180,8 +243,8 @@ async fn calls_may_be_cancelled_at_any_moment() {
     pool.shutdown().await;
 }
 
-/// When the signal arrives at any point of a call or after it, `Cancelled` is raised at most once,
-/// and only inside the guarded function.
+/// When the signal arrives at any point of a call or after it, `Cancelled` is raised at most once
+/// within 200 ms, and only inside the guarded function.
 #[test]
 fn an_interruption_never_escapes() {
     let script = modules().join("interruptions.py");
