@@ -56,3 +56,4 @@ mod tracing;
 mod waiting;
 mod zygote;
 mod zygote_dies;
+mod zygote_modules;

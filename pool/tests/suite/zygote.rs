@@ -193,14 +193,70 @@ async fn a_forked_worker_holds_its_own_descriptors() {
     pool.shutdown().await;
 }
 
-/// P5: a daemon that a forked worker forked, without running another program, ends with the pool.
+/// P5, P19: daemons of a forked worker, forked or with another program, end with the worker while
+/// the pool lives. Those of another worker live on until theirs ends.
 #[tokio::test]
-async fn a_forked_daemon_ends_with_the_pool() {
+async fn a_forked_worker_ends_with_its_daemons() {
     let pool = built(zygote("hostile:run")).build().unwrap();
-    let daemon: u32 = ask(&pool, "forked_daemon").await.parse().unwrap();
-    assert!(is_alive(daemon));
-    pool.shutdown().await;
-    assert!(!is_alive(daemon));
+    let mut leases = [
+        pool.checkout().await.unwrap(),
+        pool.checkout().await.unwrap(),
+    ];
+    let mut daemons = Vec::new();
+    for lease in &mut leases {
+        let mut own = Vec::new();
+        for verb in ["daemon", "forked_daemon"] {
+            let pid = lease.call(verb.as_bytes()).await.unwrap();
+            own.push(String::from_utf8(pid).unwrap().parse().unwrap());
+        }
+        daemons.push(own);
+    }
+    let alive = |own: &[u32]| own.iter().filter(|&&pid| is_alive(pid)).count();
+    assert_eq!((alive(&daemons[0]), alive(&daemons[1])), (2, 2));
+    let (name, pid) = (leases[0].worker(), leases[0].pid().unwrap());
+    drop(leases);
+    signal(pid, Signal::KILL);
+    rig::is_released(&pool, name).await;
+    assert_eq!((alive(&daemons[0]), alive(&daemons[1])), (0, 2));
+    let report = pool.shutdown().await;
+    assert_eq!(alive(&daemons[1]), 0);
+    let escaped = report.workers.iter().map(|end| end.escaped).sum::<usize>();
+    assert_eq!(escaped, 2, "{report}");
+}
+
+/// R26: pools of clones share neither a zygote nor a tag, and neither waits for the other's workers.
+#[tokio::test]
+async fn clones_share_no_zygote() {
+    let python = zygote("hostile:run");
+    let (one, other) = (
+        built(python.clone()).build().unwrap(),
+        built(python.clone()),
+    );
+    let other = other.build().unwrap();
+    let zygotes = [zygote_of(&one).await, zygote_of(&other).await];
+    assert_ne!(zygotes[0], zygotes[1]);
+    let tag = |pid: u32| {
+        let environ = fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
+        let mut tags = environ.split('\0');
+        let tag = tags
+            .find_map(|tag| tag.strip_prefix("OSTLER_TAG="))
+            .unwrap();
+        tag.rsplit_once(':').unwrap().0.to_owned()
+    };
+    assert_ne!(tag(zygotes[0]), tag(zygotes[1]));
+    let mut lease = other.checkout().await.unwrap();
+    let mut sleeps = Box::pin(lease.call(b"sleep 1000"));
+    rig::begin(&mut sleeps.as_mut()).await;
+    assert_eq!(one.shutdown().await.unreleased, []);
+    assert_eq!([0, 1].map(|pool| is_alive(zygotes[pool])), [false, true]);
+    drop(sleeps);
+    drop(lease);
+    assert_eq!(zygote_of(&other).await, zygotes[1]);
+    // A pool of a clone that was made of a built one.
+    let third = built(python).build().unwrap();
+    assert_ne!(zygote_of(&third).await, zygotes[1]);
+    third.shutdown().await;
+    other.shutdown().await;
 }
 
 /// A module that has started a thread cannot be forked: the pool spawns its workers instead.

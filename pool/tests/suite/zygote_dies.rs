@@ -1,10 +1,12 @@
 //! Does a pool work on when its zygote dies or is stopped, and does the zygote end with its host?
 
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Duration;
 use std::{env, fs};
 
-use ostler_pool::{CallError, ExitStatus, Program};
-use rustix::process::Signal;
+use ostler_pool::{CallError, ExitStatus, Program, Rung};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_open};
 use tokio::runtime::Runtime;
 
 use crate::resources::{Resources, is_alive, isolated, leaks_nothing, scratch, until};
@@ -152,37 +154,93 @@ fn a_late_fork_leaks_nothing() {
     });
 }
 
-/// P14: a zygote and its workers end with their host.
-#[test]
-fn a_zygote_ends_with_its_host() {
-    const ROLE: &str = "OSTLER_TEST_ZYGOTE_HOST";
-    if let Some(path) = env::var_os(ROLE) {
-        Runtime::new().unwrap().block_on(async {
-            let python = zygote("hostile:run").interpreter(Program::new("python3").sentinel(false));
-            let pool = built(python).size(1).build().unwrap();
-            let zygote = zygote_of(&pool).await;
-            let mut lease = pool.checkout().await.unwrap();
-            let unfinished = format!("{}.unfinished", path.display());
-            fs::write(&unfinished, format!("{zygote} {}", lease.pid().unwrap())).unwrap();
-            fs::rename(unfinished, path).unwrap();
-            let _ = lease.call(b"spin").await;
-        });
-        return;
-    }
-    let path = scratch("zygote-host");
-    let mut host = std::process::Command::new(env::current_exe().unwrap())
-        .args(["zygote_dies::a_zygote_ends_with_its_host", "--exact"])
-        .env(ROLE, &path)
+/// Serves as the host of a zygote with one busy worker, until it is killed. Writes their process ids
+/// to the file.
+fn serve_as_host(path: &Path) {
+    Runtime::new().unwrap().block_on(async {
+        let python = zygote("hostile:run").interpreter(Program::new("python3").sentinel(false));
+        let pool = built(python).size(1).build().unwrap();
+        let zygote = zygote_of(&pool).await;
+        let mut lease = pool.checkout().await.unwrap();
+        let unfinished = format!("{}.unfinished", path.display());
+        fs::write(&unfinished, format!("{zygote} {}", lease.pid().unwrap())).unwrap();
+        fs::rename(unfinished, path).unwrap();
+        let _ = lease.call(b"spin").await;
+    });
+}
+
+/// Starts this test as a host. Returns it, and the process ids of its zygote and worker.
+fn start_host(test: &str, role: &str) -> (std::process::Child, Vec<u32>) {
+    let path = scratch(role);
+    let host = std::process::Command::new(env::current_exe().unwrap())
+        .args([test, "--exact"])
+        .env(role, &path)
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
     until("the host's worker", || path.exists());
     let pids = fs::read_to_string(&path).unwrap();
     fs::remove_file(&path).unwrap();
+    let pids = pids.split(' ').map(|pid| pid.parse().unwrap()).collect();
+    (host, pids)
+}
+
+/// P14: a zygote and its workers end with their host.
+#[test]
+fn a_zygote_ends_with_its_host() {
+    const ROLE: &str = "OSTLER_TEST_ZYGOTE_HOST";
+    if let Some(path) = env::var_os(ROLE) {
+        return serve_as_host(Path::new(&path));
+    }
+    let (mut host, pids) = start_host("zygote_dies::a_zygote_ends_with_its_host", ROLE);
     host.kill().unwrap();
     host.wait().unwrap();
-    let pids: Vec<u32> = pids.split(' ').map(|pid| pid.parse().unwrap()).collect();
     until("the end of both", || !pids.iter().any(|&pid| is_alive(pid)));
+}
+
+/// P26: a forked worker runs its exit handlers at a shutdown although its zygote has died, even if
+/// they take longer than a worker has that has lost its host.
+#[tokio::test]
+async fn an_orphaned_worker_runs_its_exit_handlers() {
+    let pool = built(zygote("hostile:run")).size(1).build().unwrap();
+    let zygote = zygote_of(&pool).await;
+    let file = scratch("orphan");
+    let request = format!("at_exit {}", file.display());
+    assert_eq!(pool.call(request.as_bytes()).await.unwrap(), b"registered");
+    signal(zygote, Signal::KILL);
+    until("the zygote's end", || !is_alive(zygote));
+    let report = pool.shutdown().await;
+    let end = &report.workers[0];
+    assert_eq!(
+        (end.rung, end.status),
+        (Some(Rung::Ask), Some(ExitStatus::Unknown))
+    );
+    fs::remove_file(file).expect("the exit handler has created it");
+}
+
+/// P14: a zygote and its workers notice that their host was killed although another process holds
+/// the other ends of their sockets and pipes, as a fork of the host does.
+#[test]
+fn a_copy_of_the_host_does_not_replace_it() {
+    const ROLE: &str = "OSTLER_TEST_COPIED_HOST";
+    if let Some(path) = env::var_os(ROLE) {
+        return serve_as_host(Path::new(&path));
+    }
+    let (mut host, pids) = start_host("zygote_dies::a_copy_of_the_host_does_not_replace_it", ROLE);
+    let pidfd = pidfd_open(Pid::from_child(&host), PidfdFlags::empty()).unwrap();
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", host.id())).unwrap();
+    let descriptors = descriptors.map(|entry| entry.unwrap().file_name());
+    let copies: Vec<OwnedFd> = descriptors
+        .filter_map(|name| {
+            let fd = name.to_str().unwrap().parse().unwrap();
+            pidfd_getfd(&pidfd, fd, PidfdGetfdFlags::empty()).ok()
+        })
+        .collect();
+    host.kill().unwrap();
+    host.wait().unwrap();
+    until("the end of both", || !pids.iter().any(|&pid| is_alive(pid)));
+    // The control socket, and three pipes of the worker, at least.
+    assert!(copies.len() > 4);
 }
 
 /// P5: a pool that is dropped with its runtime leaves neither its zygote nor a worker.

@@ -190,9 +190,19 @@ impl Keeper {
                     pid,
                 };
                 forked.insert(child);
-                // If the launch was cancelled meanwhile, this drops the process, which then
-                // requests its reap.
-                let _ = reply.send(Ok(Forked::new(child, requests)));
+                let worker = Forked::new(child, requests);
+                if reply.is_closed() {
+                    // The launch was cancelled meanwhile, and its slot may be free: the process
+                    // ends before another one is forked. If that takes longer, the drop of
+                    // `worker` has its reap requested again.
+                    let answer = control.ask(&format!("reap {pid}"), &[]).await?;
+                    if answer != "alive" {
+                        forked.remove(&child);
+                    }
+                    return Ok(());
+                }
+                // An error drops the process, which then requests its reap.
+                let _ = reply.send(Ok(worker));
             }
             Request::Status { child, reply } if forked.contains(&child) => {
                 let answer = control.ask(&format!("status {}", child.pid), &[]).await?;

@@ -1,0 +1,27 @@
+"""A module that takes the exits of its children from whatever waits for them. As `hostile.py`."""
+
+import os
+import signal
+
+import hostile
+
+how = os.environ["REAPS"]
+
+
+def reap(*_):
+    try:
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+    except ChildProcessError:
+        pass
+
+
+def setup():
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN if how == "ignore" else reap)
+
+
+def run(body):
+    if body == b"disposition":
+        handler = signal.getsignal(signal.SIGCHLD)
+        return getattr(handler, "name", None or getattr(handler, "__name__", "")).encode()
+    return hostile.run(body)

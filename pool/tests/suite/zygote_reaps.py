@@ -1,0 +1,54 @@
+"""Does a zygote signal a process that is not its child? The arguments are the runtime's files.
+
+Prints `ok` to stderr at the end.
+"""
+
+import ctypes
+import os
+import subprocess
+import sys
+import time
+
+runtime = {"__name__": "ostler_worker", "__file__": __file__}
+for path in sys.argv[1:]:
+    with open(path) as file:
+        exec(file.read(), runtime)
+Zygote = runtime["Zygote"]
+
+# A process that this one's child has started, and left.
+script = "import subprocess; print(subprocess.Popen(['sleep', '1000'], stdout=-3, start_new_session=True).pid)"
+stranger = int(subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, check=True).stdout)
+try:
+    assert Zygote._reap(None, stranger) == "unknown"
+    assert Zygote._status(None, stranger) == "unknown"
+    os.kill(stranger, 0)
+    with open(f"/proc/{stranger}/stat") as stat:
+        assert stat.read().rpartition(")")[2].split()[0] != "Z"
+finally:
+    os.kill(stranger, 9)
+
+# A child that has exited, and one that runs.
+for script, status in (("exit 3", "code 3"), ("sleep 1000", "unknown")):
+    child = subprocess.Popen(["sh", "-c", script], start_new_session=True)
+    while status != "unknown" and Zygote._status(None, child.pid) == "unknown":
+        time.sleep(0.001)
+    assert Zygote._status(None, child.pid) == status
+    assert Zygote._reap(None, child.pid) == "reaped"
+    assert Zygote._reap(None, child.pid) == "unknown"
+    child.returncode = 0
+
+# A child that another process traces ends for its parent only when the tracer lets it go.
+child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+reader, writer = os.pipe()
+tracer = os.fork()
+if tracer == 0:
+    seize = 0x4206
+    os.write(writer, b"0" if ctypes.CDLL(None).ptrace(seize, child.pid, None, None) == 0 else b"1")
+    time.sleep(1000)
+assert os.read(reader, 1) == b"0"
+assert Zygote._reap(None, child.pid) == "alive"
+os.kill(tracer, 9)
+os.waitpid(tracer, 0)
+assert Zygote._reap(None, child.pid) == "reaped"
+child.returncode = 0
+print("ok", file=sys.stderr)
