@@ -4,11 +4,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, id};
+use std::time::Duration;
 
 use ostler_pool::{CallError, ExitStatus, Program};
+use rustix::process::Signal;
 
 use crate::resources::{is_alive, isolated, leaks_nothing, modules, scratch, until};
-use crate::rig::{self, interpreter};
+use crate::rig::{self, interpreter, signal};
 use crate::zygote::{ask, built, zygote, zygote_of};
 
 /// An interpreter that appends its stderr to a file, and that file.
@@ -102,26 +104,38 @@ async fn a_module_whose_threads_end_is_forked() {
 }
 
 /// P19: if a forked worker cannot tag its initial environment, the zygote says so once, and the
-/// worker serves. Its daemons that run another program are found all the same.
+/// worker serves. Its daemons that run another program end with it, the others with the pool, if
+/// the environment has a tag at all.
 #[tokio::test]
-async fn a_module_may_hide_its_environment() {
-    let (interpreter, stderr) = listening("hides-tag");
-    let python = zygote("hides_tag:run").interpreter(interpreter);
-    let pool = built(python).build().unwrap();
-    assert_ne!(zygote_of(&pool).await, id());
-    rig::until(&pool, |status| status.serving() == 2).await;
-    let daemon: u32 = ask(&pool, "daemon").await.parse().unwrap();
-    assert!(is_alive(daemon));
-    let report = pool.shutdown().await;
-    assert!(!is_alive(daemon));
-    assert_eq!(report.unreleased, []);
-    let said = said(&stderr);
-    assert_eq!(
-        said.matches("cannot replace the zygote's OSTLER_TAG")
-            .count(),
-        1,
-        "{said}"
-    );
+async fn a_worker_that_cannot_tag_its_environment_serves() {
+    for how in ["refuse", "overwrite"] {
+        let (interpreter, stderr) = listening(&format!("hides-tag-{how}"));
+        let python = zygote("hides_tag:run").interpreter(interpreter.env("HIDES_TAG", how));
+        let pool = built(python).build().unwrap();
+        assert_ne!(zygote_of(&pool).await, id());
+        rig::until(&pool, |status| status.serving() == 2).await;
+        let mut lease = pool.checkout().await.unwrap();
+        let (name, pid) = (lease.worker(), lease.pid().unwrap());
+        let mut verbs = vec!["daemon"];
+        if how == "refuse" {
+            verbs.push("forked_daemon");
+        }
+        let mut daemons = Vec::new();
+        for verb in verbs {
+            let daemon = lease.call(verb.as_bytes()).await.unwrap();
+            daemons.push(String::from_utf8(daemon).unwrap().parse().unwrap());
+        }
+        assert!(daemons.iter().all(|&daemon| is_alive(daemon)));
+        drop(lease);
+        signal(pid, Signal::KILL);
+        rig::is_released(&pool, name).await;
+        assert!(!is_alive(daemons[0]));
+        assert_eq!(pool.shutdown().await.unreleased, []);
+        assert!(!daemons.into_iter().any(is_alive));
+        let said = said(&stderr);
+        let told = said.matches("cannot replace the zygote's OSTLER_TAG");
+        assert_eq!(told.count(), 1, "{said}");
+    }
 }
 
 /// R27: no worker is forked for a start that was abandoned before, and one whose start was
@@ -134,15 +148,15 @@ fn an_abandoned_start_is_settled_before_the_next_fork() {
     leaks_nothing(async || {
         let pool = built(zygote("counts_forks:run"))
             .size(1)
-            .start_timeout(std::time::Duration::from_millis(300))
+            .start_timeout(Duration::from_millis(300))
             .build()
             .unwrap();
         assert_eq!(ask(&pool, "forks").await, "1 1");
         let zygote_pid = zygote_of(&pool).await;
-        rig::signal(zygote_pid, rustix::process::Signal::STOP);
+        signal(zygote_pid, Signal::STOP);
         pool.resize(2).unwrap();
         rig::until(&pool, |status| status.counters.released == 3).await;
-        rig::signal(zygote_pid, rustix::process::Signal::CONT);
+        signal(zygote_pid, Signal::CONT);
         rig::until(&pool, |status| status.serving() == 2).await;
         let opened = pool.status().counters.opened;
         let mut leases = [
