@@ -145,7 +145,9 @@ async fn a_forked_worker_ends_with_its_group() {
     assert!(is_alive(kept) && is_alive(daemon));
     let report = pool.shutdown().await;
     assert!(!is_alive(kept) && !is_alive(daemon));
-    assert_eq!(report.workers[0].escaped, 1);
+    // The first worker may be in the report too, if its release has only just ended.
+    let escaped: usize = report.workers.iter().map(|end| end.escaped).sum();
+    assert_eq!(escaped, 1, "{report}");
 }
 
 /// P11: a forked worker that ignores the end of its input and `SIGTERM` is killed.
