@@ -94,28 +94,45 @@ CANCEL_PAUSE = 0.2
 EXIT_GRACE = 1.0
 
 
-def close_inherited():
-    """Closes the descriptors that the host did not mark close-on-exec, except 0, 1 and 2.
+def take_descriptors():
+    """Closes what this process has inherited besides 0, 1 and 2, and leaves other code no copy of 0 and 1.
 
-    Descriptors that the start of the interpreter has opened (`sitecustomize`, `.pth` files, agents)
-    stay open. Python opens its own close-on-exec, so they are not inherited. A descriptor that is
-    not close-on-exec was inherited if the parent has the same file open under the same number, and
-    was opened by C code of this process if not.
+    Other descriptors that the start of the interpreter has opened (`sitecustomize`, `.pth` files,
+    agents) stay open. Python opens its own close-on-exec, so they are not inherited. A descriptor
+    that is not close-on-exec was inherited if the parent has the same file open under the same
+    number, and was opened by C code of this process if not.
+
+    No number becomes free that code of this process may go on writing to.
     """
     parent = os.getppid()
     for fd in map(int, os.listdir("/dev/fd")):
         # The listing's own descriptor is closed by now.
         with contextlib.suppress(OSError):
-            if fd > 2 and not fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC:
+            if fd <= 2:
+                continue
+            inheritable = os.get_inheritable(fd)
+            if is_copy(fd, 0):
+                replace(fd, os.open(os.devnull, os.O_RDONLY), inheritable)
+            elif is_copy(fd, 1):
+                replace(fd, os.dup(2), inheritable)
+            elif inheritable:
                 inherited = is_same_file(fd, parent)
                 if inherited is None:
-                    # The parent cannot be read. If the descriptor was opened here after all, code
-                    # goes on writing to its number, so no other file may get that number.
-                    null = os.open(os.devnull, os.O_RDWR)
-                    os.dup2(null, fd, inheritable=False)
-                    os.close(null)
+                    replace(fd, os.open(os.devnull, os.O_RDWR), False)
                 elif inherited:
                     os.close(fd)
+
+
+def replace(fd, by, inheritable):
+    os.dup2(by, fd, inheritable)
+    os.close(by)
+
+
+def is_copy(fd, standard):
+    """Whether a descriptor is the same pipe or socket as 0 or 1."""
+    of_standard = os.fstat(standard)
+    is_pipe = stat.S_ISFIFO(of_standard.st_mode) or stat.S_ISSOCK(of_standard.st_mode)
+    return is_pipe and os.path.samestat(os.fstat(fd), of_standard)
 
 
 def is_same_file(fd, process):
@@ -154,9 +171,7 @@ def redirect_standard_streams():
 
     No print, no printf in a C extension and no subprocess can write into what 1 was.
     """
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
+    replace(0, os.open(os.devnull, os.O_RDONLY), True)
     os.dup2(2, 1)
 
 
@@ -571,7 +586,7 @@ def serve(channel, watcher, call, stream, health):
 
 
 def main(target, *options):
-    close_inherited()
+    take_descriptors()
     sys.path[:0] = [option[len("--path=") :] for option in options if option.startswith("--path=")]
     if "--zygote" not in options:
         return work(target, "--json" in options, Host(), None)

@@ -49,11 +49,11 @@ if child == 0:
     os.set_inheritable(pipe, True)
     fds = [0, 1, 2, file, private, other, again, pipe]
     before = targets(fds)
-    worker.close_inherited()
+    worker.take_descriptors()
     assert targets(fds) == [*before[:3], "closed", here, here, here, "closed"], targets(fds)
     # A parent that cannot be read.
     os.getppid = lambda: 0
-    worker.close_inherited()
+    worker.take_descriptors()
     assert targets(fds[:5]) == [*before[:3], "closed", here], targets(fds)
     assert targets([other, again]) == [os.devnull] * 2, targets(fds)
     assert not os.get_inheritable(other)

@@ -224,8 +224,9 @@ async fn a_function_gets_what_it_was_given() {
     std::fs::remove_dir_all(&scratch).unwrap();
 }
 
-/// P23: what the start of the interpreter has opened, by Python or by C code, stays open, and what
-/// is written to it does not reach the frames. So does what a zygote's start has opened.
+/// P23: what the start of the interpreter has opened, by Python or by C code, stays open, in a
+/// spawned worker and in a forked one. What is written to it does not reach the frames, not even to
+/// a copy of stdout.
 #[tokio::test]
 async fn an_agent_keeps_its_descriptors() {
     for zygote in [false, true] {
