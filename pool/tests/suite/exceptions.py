@@ -122,8 +122,8 @@ def raise_class(name):
     raise globals()[name]("words")
 
 
-def long_name(count, character):
-    raise type(character * int(count), (Exception,), {})("the message")
+def long_name(before, count, character):
+    raise type("N" * int(before) + character * int(count), (Exception,), {})("the message")
 
 
 class Disguised:
