@@ -22,8 +22,9 @@ const BOOTSTRAP: &str = include_str!("bootstrap.py");
 ///
 /// The function takes one argument, the request, and returns the reply: `bytes` both ways, or JSON
 /// values with [`json`](Self::json). An exception fails the call with
-/// [`CallError::Raised`](crate::CallError::Raised), and the worker keeps serving. `print` goes to
-/// the log, as everything that the worker writes to stderr.
+/// [`CallError::Raised`](crate::CallError::Raised), and the worker keeps serving. Only `SystemExit`
+/// and `KeyboardInterrupt` end the worker. `print` goes to the log, as everything that the worker
+/// writes to stderr.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -55,7 +56,9 @@ const BOOTSTRAP: &str = include_str!("bootstrap.py");
 ///
 /// In a pool with a [`cancel_grace`](crate::Builder::cancel_grace), a call that its caller gives up
 /// is interrupted: the function gets the exception `Cancelled`, which is not an `Exception`, and a
-/// generator is closed. C code that does not check for signals runs on until the grace is over.
+/// generator is closed. If the exception is lost, such as in an asyncio task or a `__del__`, it is
+/// raised again after 200 ms, but never while an `except` or `finally` block handles it. C code
+/// that does not check for signals runs on until the grace is over.
 ///
 /// # Interpreter and modules
 ///
@@ -164,7 +167,8 @@ impl Python {
     /// share the memory that none of them changes. `setup()` does not run again in each worker.
     ///
     /// A fork copies neither threads nor the state of a connection's other end. The zygote refuses
-    /// to start if it finds a thread after `setup()`; open connections in the first call instead.
+    /// to start if a thread is left after `setup()` that does not end at a fork, also one of a C
+    /// library; start threads and open connections in the first call instead.
     ///
     /// While no zygote runs, because it could not start or was killed, workers start without one,
     /// and the pool tries to start another. The workers of a dead zygote keep serving, but their
