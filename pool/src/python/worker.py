@@ -105,8 +105,13 @@ def take_descriptors():
     No number becomes free that code of this process may go on writing to.
     """
     parent = os.getppid()
-    for fd in map(int, os.listdir("/dev/fd")):
-        # The listing's own descriptor is closed by now.
+    try:
+        descriptors = [int(name) for name in os.listdir("/dev/fd")]
+    except OSError:
+        # There is no /proc.
+        descriptors = range(1024)
+    for fd in descriptors:
+        # Some numbers are not open, such as that of the listing.
         with contextlib.suppress(OSError):
             if fd <= 2:
                 continue

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 
+SIGNALS = signal.valid_signals()
 # The pause between two checks whether a process or a thread has ended, in seconds.
 POLL = 0.001
 # How many checks a killed child gets before the answer is that it is alive. The host asks again.
@@ -113,19 +114,25 @@ class Zygote:
         return f"{word} {ended.si_status}"
 
     def _reap(self, child):
+        # A signal handler of the module must not reap it between the check and the kill.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             exit_of(child)
+            # It may have left its own group.
+            for kill in (os.killpg, os.kill):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    kill(child, signal.SIGKILL)
         except ChildProcessError:
             # Code of the module has reaped it, so its id may be another process's.
             return "unknown"
-        # It may have left its own group.
-        for kill in (os.killpg, os.kill):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                kill(child, signal.SIGKILL)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for _ in range(REAP_POLLS):
-            if os.waitpid(child, os.WNOHANG)[0]:
-                return "reaped"
-            time.sleep(POLL)
+            with contextlib.suppress(ChildProcessError):
+                if not os.waitpid(child, os.WNOHANG)[0]:
+                    time.sleep(POLL)
+                    continue
+            return "reaped"
         return "alive"
 
 

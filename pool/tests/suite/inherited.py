@@ -57,6 +57,11 @@ if child == 0:
     assert targets(fds[:5]) == [*before[:3], "closed", here], targets(fds)
     assert targets([other, again]) == [os.devnull] * 2, targets(fds)
     assert not os.get_inheritable(other)
+    # A system without /proc.
+    os.listdir = lambda path: os.open("/no/such/path", 0)
+    os.set_inheritable(private, True)
+    worker.take_descriptors()
+    assert targets([0, 1, 2, private]) == [*before[:3], os.devnull], targets(fds)
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 print("ok", file=sys.stderr)

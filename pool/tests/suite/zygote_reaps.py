@@ -3,8 +3,10 @@
 Prints `ok` to stderr at the end.
 """
 
+import contextlib
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +16,12 @@ for path in sys.argv[1:]:
     with open(path) as file:
         exec(file.read(), runtime)
 Zygote = runtime["Zygote"]
+
+
+def reap(*_):
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
 
 # A process that this one's child has started, and left.
 script = "import subprocess; print(subprocess.Popen(['sleep', '1000'], stdout=-3, start_new_session=True).pid)"
@@ -36,6 +44,16 @@ for script, status in (("exit 3", "code 3"), ("sleep 1000", "unknown")):
     assert Zygote._reap(None, child.pid) == "reaped"
     assert Zygote._reap(None, child.pid) == "unknown"
     child.returncode = 0
+
+# A child that a signal handler reaps, at any moment.
+signal.signal(signal.SIGALRM, reap)
+signal.setitimer(signal.ITIMER_REAL, 2e-4, 2e-4)
+for _ in range(300):
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    assert Zygote._reap(None, child) in ("reaped", "unknown")
+signal.setitimer(signal.ITIMER_REAL, 0)
 
 # A child that another process traces ends for its parent only when the tracer lets it go.
 child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
