@@ -226,7 +226,8 @@ async fn a_forked_worker_ends_with_its_daemons() {
     assert_eq!(escaped, 2, "{report}");
 }
 
-/// R26: pools of clones share neither a zygote nor a tag, and neither waits for the other's workers.
+/// R26: pools of clones share neither a zygote nor a tag, and neither waits for the other's
+/// workers.
 #[tokio::test]
 async fn clones_share_no_zygote() {
     let python = zygote("hostile:run");

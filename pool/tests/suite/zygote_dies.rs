@@ -154,8 +154,8 @@ fn a_late_fork_leaks_nothing() {
     });
 }
 
-/// Serves as the host of a zygote with one busy worker, until it is killed. Writes their process ids
-/// to the file.
+/// Serves as the host of a zygote with one busy worker, until it is killed. Writes their process
+/// ids to the file.
 fn serve_as_host(path: &Path) {
     Runtime::new().unwrap().block_on(async {
         let python = zygote("hostile:run").interpreter(Program::new("python3").sentinel(false));
@@ -218,7 +218,7 @@ async fn an_orphaned_worker_runs_its_exit_handlers() {
     fs::remove_file(file).expect("the exit handler has created it");
 }
 
-/// P14: a zygote and its workers notice that their host was killed although another process holds
+/// P14, P26: a zygote and its workers notice that their host was killed although another process holds
 /// the other ends of their sockets and pipes, as a fork of the host does.
 #[test]
 fn a_copy_of_the_host_does_not_replace_it() {

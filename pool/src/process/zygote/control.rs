@@ -12,7 +12,8 @@
 //!         unknown          it is no child any more, and was not signalled
 //! ```
 //!
-//! The zygote's first line is `ready`. It exits when the socket is closed.
+//! The zygote's first line is `ready`. It exits when the socket is closed, or when its parent has
+//! ended: a fork of this host keeps the socket open.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
