@@ -13,7 +13,9 @@ pub(super) fn program(program: &OsStr) -> Result<PathBuf, OpenError> {
     let candidates: Vec<PathBuf> = if program.as_encoded_bytes().contains(&b'/') {
         vec![PathBuf::from(program)]
     } else {
-        let path = env::var_os("PATH").unwrap_or_default();
+        // Without the variable, what `execvp` takes for it. An empty entry means the current
+        // directory.
+        let path = env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
         env::split_paths(&path)
             .map(|directory| directory.join(program))
             .collect()

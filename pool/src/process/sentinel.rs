@@ -1,39 +1,53 @@
 //! A small process beside each pool that outlives its host and kills what the host leaves behind.
 //!
 //! A worker should exit when its input ends, and a well-made one does. The sentinel is for the
-//! others: it needs no cooperation from them, and no code between fork and exec. It holds one end
-//! of a pipe and waits. When the pipe ends, the host is gone, for whatever reason; one second later
+//! others: it needs no cooperation from them, and no code between fork and exec. It reads from a
+//! socket and waits. When the socket ends, the host is gone, for whatever reason; one second later
 //! the sentinel kills every process that carries the pool's tag.
 //!
-//! It is a short shell script, so it costs one sleeping process of about 1 MiB, one descriptor of
+//! It is a short shell script, so it costs one sleeping process of about 1 MiB, two descriptors of
 //! the host, and one spawn when the pool's first worker starts. It does not help if it is killed
 //! together with its host, as a control group or a container does; those kill the workers as well.
 //! It does not find a process that a worker started without the tag, unless the workers have
 //! control groups: those are killed too, and removed.
+//!
+//! Only the process that started a sentinel may speak to it: a copy of the host, made by `fork`
+//! without `exec`, owns the same values, and dropping them must not end the workers of the host.
 
-use std::io::{self, Write as _};
+use std::env;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::process::{self, Child, Command, Stdio};
+use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::net::send;
+use rustix::process::Pid;
 use tokio::time::sleep;
 
 use super::find;
-use super::tree::EnvTag;
+use super::system::{NO_SIGNAL, Watched};
+use super::tree::{self, EnvTag};
 use crate::port::OpenError;
 
 const SCRIPT: &str = include_str!("sentinel.sh");
 
-/// The command line of a sentinel.
+/// How long a sentinel may take to kill what is left, before it is killed itself. It takes a
+/// fraction of a second, unless it was stopped.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How to start a sentinel.
 #[derive(Clone, Debug)]
 pub(super) struct Watch {
-    shell: PathBuf,
+    /// The absolute paths of what the script runs: it has no `PATH`, and another directory.
+    tools: Vec<PathBuf>,
     tag: EnvTag,
-    /// What the paths of the workers' control groups begin with. Empty if they have none.
-    groups: PathBuf,
+    /// The directory of the workers' control groups. Empty if they have none.
+    cgroups: PathBuf,
 }
 
 impl Watch {
@@ -43,30 +57,48 @@ impl Watch {
         let find = |program: &'static str| {
             find::program(program.as_ref()).map_err(|_| OpenError::SentinelTool { program })
         };
-        for program in ["grep", "sleep", "rmdir"] {
-            find(program)?;
+        let mut tools = Vec::new();
+        for program in ["sh", "grep", "sleep", "rmdir"] {
+            tools.push(find(program)?);
         }
+        // Optional: see the script.
+        tools.push(find("setpriv").unwrap_or_default());
         // Absolute, because a sentinel runs in `/`: it must not keep its host's directory busy.
-        let groups = cgroups.map(|parent| std::path::absolute(parent.join(tag.file_name())));
+        let cgroups = cgroups.map(std::path::absolute).transpose();
         Ok(Self {
-            shell: find("sh")?,
-            groups: groups.transpose().map_err(refused)?.unwrap_or_default(),
+            tools,
             tag,
+            cgroups: cgroups.map_err(refused)?.unwrap_or_default(),
         })
     }
 
-    fn start(&self) -> io::Result<Child> {
-        let mut command = Command::new(&self.shell);
+    fn start(&self) -> io::Result<Running> {
+        let (socket, input) = UnixStream::pair()?;
+        let mut command = Command::new(&self.tools[0]);
         command
-            .args(["-c", SCRIPT, "ostler-sentinel", self.tag.as_str()])
-            .arg(&self.groups)
-            .stdin(Stdio::piped())
+            .args(["-c", "eval \"$1\"", "ostler-sentinel", SCRIPT])
+            .args(&self.tools)
+            .arg(&self.cgroups)
+            .arg(process::id().to_string())
+            .stdin(OwnedFd::from(input))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .current_dir("/");
+        // The environment of this process may take all the space that the kernel has for arguments.
+        // What remains is the tag of a pool whose worker this process is: it must find the sentinel.
+        command.env_clear();
+        command.envs(env::var_os(tree::VARIABLE).map(|value| (tree::VARIABLE, value)));
         // A group of its own: a signal to the host's group, as a terminal sends it, must not reach
         // the sentinel.
-        command.process_group(0).spawn()
+        let child = command.process_group(0).spawn()?;
+        let running = Running::new(child, socket)?;
+        // It fits into the socket, so this does not block.
+        let (tag, groups) = (self.tag.as_str(), self.tag.file_name());
+        if let Err(error) = running.tell(&format!("{tag}\n{groups}\n")) {
+            running.end();
+            return Err(error);
+        }
+        Ok(running)
     }
 }
 
@@ -76,65 +108,135 @@ fn refused(error: io::Error) -> OpenError {
     }
 }
 
+/// The process of a sentinel.
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    watched: Watched,
+    socket: UnixStream,
+    /// The process that started it.
+    host: u32,
+}
+
+impl Running {
+    fn new(mut child: Child, socket: UnixStream) -> io::Result<Self> {
+        let pid = Pid::from_child(&child);
+        match Watched::new(pid) {
+            Ok(watched) => Ok(Self {
+                child,
+                watched,
+                socket,
+                host: process::id(),
+            }),
+            Err(error) => {
+                // It was told nothing yet, so it would exit by itself as well. Nothing else can
+                // have reaped it in this moment.
+                let _ = child.kill().and_then(|()| child.wait());
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether this process started it, and is no forked copy of the one that did.
+    fn is_ours(&self) -> bool {
+        self.host == process::id()
+    }
+
+    fn tell(&self, words: &str) -> io::Result<()> {
+        send(&self.socket, words.as_bytes(), NO_SIGNAL)?;
+        Ok(())
+    }
+
+    /// Whether it has exited. Reaps it then.
+    fn is_over(&mut self) -> bool {
+        // An error means that other code in this process has reaped it.
+        !self.watched.is_alive() && !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Kills it, unless its id may be another process's.
+    fn kill(&mut self) {
+        if self.watched.is_child() {
+            // An error means that it has exited.
+            let _ = self.child.kill();
+        }
+    }
+
+    /// Waits until it has exited. Kills it if it takes too long.
+    fn wait(mut self) {
+        let since = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        while !self.is_over() {
+            thread::sleep(pause);
+            pause = (2 * pause).min(Duration::from_millis(50));
+            if since.elapsed() > PATIENCE {
+                self.kill();
+            }
+        }
+    }
+
+    /// Has it kill what is left of the pool, and waits for it on another thread.
+    fn end(self) {
+        // An error means that it is gone.
+        let _ = self.tell("now\n");
+        let (give, take) = mpsc::channel::<Self>();
+        let reaper = thread::Builder::new().name("ostler-reaper".to_owned());
+        let reaper = reaper.spawn(move || take.recv().map(Self::wait));
+        match reaper {
+            // An error would mean that the thread is gone, and it waits for this.
+            Ok(_) => drop(give.send(self)),
+            // No thread can be started. Better to wait here for a moment than to leave a zombie.
+            Err(_) => self.wait(),
+        }
+    }
+}
+
 /// Watches over one pool. On drop, it kills at once what is left of the pool.
 #[derive(Debug)]
 pub(super) struct Sentinel {
     watch: Watch,
-    process: Option<Child>,
+    running: Option<Running>,
 }
 
 impl Sentinel {
     pub(super) fn new(watch: Watch) -> Self {
         Self {
             watch,
-            process: None,
+            running: None,
         }
     }
 
     /// Starts the process unless it is running. A sentinel that was killed is thereby replaced.
     pub(super) fn keep(&mut self) -> Result<(), OpenError> {
-        if let Some(process) = &mut self.process
-            && matches!(process.try_wait(), Ok(None))
-        {
-            return Ok(());
+        if self.running.as_mut().is_none_or(Running::is_over) {
+            self.running = None;
+            self.running = Some(self.watch.start().map_err(refused)?);
         }
-        self.process = Some(self.watch.start().map_err(refused)?);
         Ok(())
     }
 
     /// Ends the process. Call this when no process of the pool is alive.
     pub(super) async fn dismiss(mut self) {
-        if let Some(process) = &mut self.process {
-            tell(process, "over\n");
+        if let Some(running) = self.running.as_mut().filter(|running| running.is_ours()) {
+            // An error means that it is gone.
+            let _ = running.tell("over\n");
             let mut pause = Duration::from_micros(500);
-            while matches!(process.try_wait(), Ok(None)) {
+            while !running.is_over() {
                 sleep(pause).await;
                 pause *= 2;
                 if pause > Duration::from_millis(100) {
                     // It does not react; perhaps it is stopped.
-                    let _ = process.kill();
+                    running.kill();
                 }
             }
-            self.process = None;
+            self.running = None;
         }
-    }
-}
-
-fn tell(process: &mut Child, word: &str) {
-    // The word fits into the pipe, so this does not block. An error means that the sentinel is
-    // gone.
-    if let Some(mut pipe) = process.stdin.take() {
-        let _ = pipe.write_all(word.as_bytes());
     }
 }
 
 impl Drop for Sentinel {
     fn drop(&mut self) {
-        let Some(mut process) = self.process.take() else {
-            return;
-        };
-        tell(&mut process, "now\n");
-        let reaper = thread::Builder::new().name("ostler-reaper".to_owned());
-        let _ = reaper.spawn(move || process.wait());
+        if let Some(running) = self.running.take().filter(Running::is_ours) {
+            running.end();
+        }
     }
 }

@@ -1,41 +1,141 @@
 # ostler's sentinel: kills what a dead host leaves behind.
-# $1: the tag in the environment of the pool's processes
-# $2: what the paths of the workers' control groups begin with; empty if they have none
 #
-# It waits for one line of input. `over`: exit, nothing is left. `now`: kill what is left.
-# End of input without a line: the host is dead, and its workers have 1 s to exit by themselves.
+# $1: this script
+# $2 to $6: the paths of sh, grep, sleep, rmdir, and of setpriv, which may be missing
+# $7: the directory of the workers' control groups; empty if they have none
+# $8: the process id of the host
+#
+# Input: a line with the tag in the environment of the pool's processes, a line with what the names
+# of their control groups begin with, and at the end of the pool one word. `over`: exit, nothing is
+# left. `now`: kill what is left. End of input without a word: the host is dead, and its workers
+# have 1 s to exit by themselves. The tag is in no command line, because every user can read those.
 trap '' HUP INT QUIT TERM USR1 USR2
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- 2>/dev/null
-tag=$1
-groups=$2
-find_tagged() {
-    tagged=$(grep -lsF -e "$tag" /proc/[0-9]*/environ)
-    [ "$tagged" ]
+shell=$2 grep=$3 sleep=$4 rmdir=$5 setpriv=$6 parent=$7 host=$8
+
+# A process that the host forked holds the other end of the input too, so the input may not end with
+# the host. But the kernel signals the end of the thread that started this process, and after it the
+# end of the next thread of the host, up to the last one. `URG` does no harm before it is trapped.
+if [ "$setpriv" ] && "$setpriv" --pdeathsig URG "$shell" -c :; then
+    exec "$setpriv" --pdeathsig URG "$shell" -c 'eval "$1"' "$0" \
+        "$1" "$shell" "$grep" "$sleep" "$rmdir" '' "$parent" "$host"
+fi
+
+host_lives() {
+    read -r _ _ _ ppid _ < /proc/$$/stat
+    [ "$ppid" = "$host" ]
 }
+
+# Sets `tagged` to those of these files that contain the tag. A search that failed must not pass for
+# an empty one, so the list has an end. Without it this shell exits, and `on_failure` takes over.
+search() {
+    tagged=$(echo "$tag" | "$grep" -lsF -f - "$@"; [ $? -le 2 ] && echo end)
+    [ "${tagged%end}" != "$tagged" ] || exit
+    tagged=${tagged%end}
+}
+
+# As `search`, in this process alone. Slower, because a shell reads byte by byte.
+read_all() {
+    tagged=
+    for environ; do
+        while IFS= read -r line || [ "$line" ]; do
+            case $line in *"$tag"*) tagged="$tagged $environ" ;; esac
+        done < "$environ"
+    done
+}
+
+# Notes in `found` whether any of these processes carries the tag.
+look() {
+    search "$@"
+    [ ! "$tagged" ] || found=yes
+}
+
+# Kills those of these processes that carry the tag. $1: how to search. Directly before the signals
+# it searches again, in the few that it has found: another process may have taken over an id.
+kill_some() {
+    how=$1
+    shift
+    "$how" "$@"
+    [ "$tagged" ] || return
+    found=yes
+    "$how" $tagged
+    for environ in $tagged; do
+        pid=${environ#/proc/}
+        kill -KILL "${pid%/environ}"
+    done
+}
+
+# Runs $1, with what follows as its first arguments, for all processes, 100 at a time: the arguments
+# of a command are limited. True if any process carries the tag.
+for_all() {
+    found= action=$*
+    set --
+    for process in /proc/[0-9]*; do
+        set -- "$@" "$process/environ"
+        [ $# -lt 100 ] && continue
+        $action "$@"
+        set --
+    done
+    [ $# -eq 0 ] || $action "$@"
+    [ "$found" ]
+}
+
 find_groups() {
     set -- "$groups"*/
-    [ "$groups" ] && [ -d "$1" ]
+    [ "$parent" ] && [ -d "$1" ]
 }
-read -r word
+
+pause() {
+    "$sleep" "$1" || "$sleep" 1
+}
+
+# Kills what is left. $1: how to search. A process may start another one while it is being killed,
+# or exit behind the search, so two searches in a row must find nothing.
+finish() {
+    if find_groups; then
+        for group in "$groups"*/; do
+            echo 1 > "${group}cgroup.kill"
+        done
+    fi
+    rounds=0 empty=0
+    while [ $((rounds += 1)) -le 50 ] && [ $empty -lt 2 ]; do
+        empty=$((empty + 1))
+        for_all kill_some "$1" || continue
+        empty=0
+        [ "$1" = read_all ] || pause 0.02
+    done
+    rounds=0
+    while [ $((rounds += 1)) -le 50 ] && find_groups; do
+        for group in "$groups"*/; do
+            echo 1 > "${group}cgroup.kill"
+            "$rmdir" "$group"*/ "$group"
+        done
+        find_groups && pause 0.02
+    done
+}
+
+# No process can be started, which makes a shell exit. What the pool left may be the reason.
+on_failure() {
+    trap - EXIT
+    finish read_all
+}
+
+# Without a tag, every process would carry it.
+IFS= read -r tag && [ "$tag" ] && IFS= read -r name || exit
+groups=$parent/$name
+trap 'moved=yes' URG
+word=
+while host_lives; do
+    moved=
+    read -r word && break
+    [ "$moved" ] || break
+done
+trap '' URG
 [ "$word" = over ] && exit
+trap on_failure EXIT
 looks=0
-while [ ! "$word" ] && [ $((looks += 1)) -le 5 ] && find_tagged; do
-    sleep 0.2 || sleep 1
+while [ ! "$word" ] && [ $((looks += 1)) -le 5 ] && for_all look; do
+    pause 0.2
 done
-# A process may start another one while it is being killed, so search until nothing is found.
-# What this shell starts carries no tag.
-rounds=0
-while [ $((rounds += 1)) -le 50 ] && find_tagged; do
-    for environ in $tagged; do
-        process=${environ#/proc/}
-        kill -KILL "${process%/environ}"
-    done
-done
-rounds=0
-while [ $((rounds += 1)) -le 50 ] && find_groups; do
-    for group in "$groups"*/; do
-        echo 1 > "${group}cgroup.kill"
-        rmdir "$group"*/ "$group"
-    done
-    find_groups && { sleep 0.02 || sleep 1; }
-done
+finish search
+trap - EXIT
