@@ -10,16 +10,11 @@ use tokio::select;
 use tokio::task::JoinHandle;
 
 use super::leader::Leader;
+use super::pipes::PipeShare;
 use super::proc::memory;
 use super::scope::Scope;
 use super::stderr::Stderr;
-use super::system::enlarge_pipe;
 use crate::port::{BoxFuture, Exit, Pipe, Port, Release};
-
-/// The capacity of each pipe that carries frames, in bytes. For frames of 64 KiB and more, a pipe
-/// larger than the default of 64 KiB saves most of the context switches between host and worker.
-/// The kernel allocates the memory only while the pipe is filled.
-const PIPE_CAPACITY: usize = 256 * 1024;
 
 /// The host's ends of the pipes of a worker that speaks frames.
 pub(super) struct Frames {
@@ -31,9 +26,6 @@ pub(super) struct Frames {
 
 impl Frames {
     fn open(self) -> io::Result<Pipe> {
-        for pipe in [&self.stdin, &self.stdout] {
-            enlarge_pipe(pipe, PIPE_CAPACITY);
-        }
         let reader = pipe::Receiver::from_owned_fd(self.stdout)?;
         let writer = pipe::Sender::from_owned_fd(self.stdin)?;
         Ok(Pipe::new(reader, writer).preamble(self.preamble))
@@ -52,6 +44,8 @@ pub(super) struct Child {
     /// The end of the process tree, once it has begun. A task of its own, so that it goes on when
     /// `released` is dropped, and each escaped process is counted exactly once.
     ending: Option<JoinHandle<Release>>,
+    /// `None` if it speaks no frames.
+    _share: Option<PipeShare>,
     /// Dropped last: the drop of the last one ends the sentinel, which kills what is left.
     _scope: Arc<Scope>,
 }
@@ -67,6 +61,8 @@ impl Child {
         frames: Option<Frames>,
     ) -> io::Result<Self> {
         let pid = leader.id().as_raw_nonzero().get().cast_unsigned();
+        let share = (frames.as_ref())
+            .map(|frames| PipeShare::take([&frames.stdin, &frames.stdout], &stderr));
         let stderr = pipe::Receiver::from_owned_fd(stderr)?;
         Ok(Self {
             stderr: Some(Stderr::new(name, pid, stderr)),
@@ -75,6 +71,7 @@ impl Child {
             leader,
             exit: None,
             ending: None,
+            _share: share,
             _scope: scope,
         })
     }

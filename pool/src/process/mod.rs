@@ -13,6 +13,7 @@ mod find;
 mod launcher;
 mod leader;
 mod limits;
+mod pipes;
 mod proc;
 mod program;
 mod scope;

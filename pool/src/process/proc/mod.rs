@@ -2,5 +2,6 @@
 
 pub(super) mod fds;
 pub(super) mod memory;
+pub(super) mod pipes;
 pub(super) mod signals;
 pub(super) mod stat;

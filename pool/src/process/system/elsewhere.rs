@@ -49,7 +49,14 @@ impl Watched {
 pub(in crate::process) const NO_SIGNAL: SendFlags = SendFlags::empty();
 
 /// Does nothing: the system chooses the capacity of a pipe.
-pub(in crate::process) fn enlarge_pipe(_: impl AsFd, _: usize) {}
+pub(in crate::process) fn resize_pipe(_: impl AsFd, _: u64) -> io::Result<()> {
+    Ok(())
+}
+
+/// Nothing is counted.
+pub(in crate::process) fn pipe_quota(_: impl AsFd) -> u64 {
+    u64::MAX
+}
 
 /// Refused: a process can limit only itself, which would need code between fork and exec.
 pub(in crate::process) fn limit(_: Pid, _: Resource, _: u64) -> io::Result<()> {

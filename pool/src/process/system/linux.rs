@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::OnceLock;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SendFlags;
@@ -14,6 +15,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::{is_child, status_of};
 use crate::port::ExitStatus;
+use crate::process::proc::pipes;
 use crate::process::proc::stat::Stat;
 
 /// Watches a process through its pidfd, which becomes readable when the process exits.
@@ -73,10 +75,27 @@ fn status_of_traced(process: Pid) -> Option<ExitStatus> {
 /// A write to a socket whose other end is closed fails, and raises no signal.
 pub(in crate::process) const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 
-/// Enlarges a pipe, if the limit for this user allows it.
-pub(in crate::process) fn enlarge_pipe(pipe: impl AsFd, bytes: usize) {
-    // An error means that the limit for this user is reached. Large frames are slower then.
-    let _ = fcntl_setpipe_size(pipe, bytes);
+/// Sets the capacity of a pipe, in bytes.
+pub(in crate::process) fn resize_pipe(pipe: impl AsFd, capacity: u64) -> io::Result<()> {
+    let capacity = usize::try_from(capacity).unwrap_or(usize::MAX);
+    fcntl_setpipe_size(pipe, capacity)?;
+    Ok(())
+}
+
+/// How many bytes the pipes of this user may hold before the kernel gives less to new ones.
+/// `pipe` is any pipe of this process, whose capacity may change.
+pub(in crate::process) fn pipe_quota(pipe: impl AsFd) -> u64 {
+    static QUOTA: OnceLock<u64> = OnceLock::new();
+    *QUOTA.get_or_init(|| {
+        // The kernel has one test for both: a process that may exceed the size may exceed the
+        // quota. Capabilities alone do not tell, because those of a user namespace do not count.
+        let is_exempt = |size: u64| resize_pipe(pipe, size + 1).is_ok();
+        if pipes::max_size().is_some_and(is_exempt) {
+            return u64::MAX;
+        }
+        // Without `/proc`, the default of Linux.
+        pipes::quota().unwrap_or(64 << 20)
+    })
 }
 
 /// Limits a resource of another process. The process cannot raise the limit again.

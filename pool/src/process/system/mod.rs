@@ -9,12 +9,12 @@ compile_error!("ostler-pool needs Unix: process groups, and pipes that can be po
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub(super) use self::linux::{NO_SIGNAL, Watched, enlarge_pipe, kill_if, limit};
+pub(super) use self::linux::{NO_SIGNAL, Watched, kill_if, limit, pipe_quota, resize_pipe};
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
 #[cfg(not(target_os = "linux"))]
-pub(super) use self::elsewhere::{NO_SIGNAL, Watched, enlarge_pipe, kill_if, limit};
+pub(super) use self::elsewhere::{NO_SIGNAL, Watched, kill_if, limit, pipe_quota, resize_pipe};
 
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
