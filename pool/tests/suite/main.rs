@@ -42,6 +42,7 @@ mod resources;
 mod rig;
 mod runtimes;
 mod scenes;
+mod sentinels;
 mod serialized;
 mod sessions;
 mod shutdown;

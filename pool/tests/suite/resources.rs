@@ -1,8 +1,9 @@
 //! Snapshots of the host's resources, and other helpers for tests of real processes.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use ostler_pool::testing::Process;
 pub(crate) use ostler_pool::testing::{Resources, isolated};
@@ -37,9 +38,32 @@ pub(crate) fn leaks_nothing(test: impl AsyncFnOnce()) {
 /// A path in the temporary directory that belongs to this process. What an earlier process with the
 /// same id left there is removed.
 pub(crate) fn scratch(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("ostler-{name}-{}", std::process::id()));
+    let path = env::temp_dir().join(format!("ostler-{name}-{}", std::process::id()));
     let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
     path
+}
+
+/// Compiles a source file of `hostile/`. Without a compiler, prints that the test is skipped and
+/// returns `None`, or panics if `OSTLER_REQUIRE_TOOLS` is set.
+pub(crate) fn compiled(source: &str, flags: &[&str]) -> Option<PathBuf> {
+    let path = scratch(source);
+    let status = Command::new("cc")
+        .args(["-Wall", "-Werror"])
+        .args(flags)
+        .arg("-o")
+        .arg(&path)
+        .arg(modules().join("hostile").join(source))
+        .status();
+    if let Ok(status) = status {
+        assert!(status.success(), "`cc` cannot build {source}: {status}");
+        return Some(path);
+    }
+    assert!(
+        env::var_os("OSTLER_REQUIRE_TOOLS").is_none(),
+        "there is no `cc`"
+    );
+    eprintln!("skipped: there is no `cc` to build {source} with");
+    None
 }
 
 /// The directory of the Python modules of this suite.

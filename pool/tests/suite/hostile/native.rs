@@ -1,31 +1,25 @@
 //! Workers that misbehave in ways that need a native program.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::pin;
-use std::process::Command;
 use std::time::Duration;
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 use ostler_pool::{Builder, CallError, ExitStatus, Program, Rung, StartError};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 use super::{HostilePool, with_program};
-use crate::resources::{is_alive, isolated, modules, scratch};
+use crate::resources::{compiled, is_alive, isolated};
 use crate::rig::signal;
 
-/// As [`with_hostile_worker`](super::with_hostile_worker), with `hostile.c`. Without a compiler the
-/// test prints that it is skipped, or fails if `OSTLER_REQUIRE_TOOLS` is set.
+/// As [`with_hostile_worker`](super::with_hostile_worker), with `hostile.c`. Skipped without a
+/// compiler.
 fn with_native_worker(name: &str, start: &str, test: impl AsyncFnOnce(&HostilePool)) {
     if !isolated(&format!("hostile::{name}")) {
         return;
     }
-    let Some(path) = compiled() else {
-        assert!(
-            env::var_os("OSTLER_REQUIRE_TOOLS").is_none(),
-            "there is no `cc`"
-        );
-        eprintln!("skipped: there is no `cc` to build the worker with");
+    let Some(path) = compiled("hostile.c", &["-O1", "-pthread"]) else {
         return;
     };
     let program = |marker: &Path| Program::new(&path).arg(start).arg(marker);
@@ -36,19 +30,6 @@ fn with_native_worker(name: &str, start: &str, test: impl AsyncFnOnce(&HostilePo
 fn short_timeouts(builder: Builder) -> Builder {
     let moment = Duration::from_secs(2);
     builder.start_timeout(moment).call_timeout(moment)
-}
-
-/// Compiles the program. `None` if there is no compiler.
-fn compiled() -> Option<PathBuf> {
-    let path = scratch("hostile-native");
-    let status = Command::new("cc")
-        .args(["-O1", "-pthread", "-Wall", "-Werror", "-o"])
-        .arg(&path)
-        .arg(modules().join("hostile/hostile.c"))
-        .status()
-        .ok()?;
-    assert!(status.success(), "`cc` cannot build the worker: {status}");
-    Some(path)
 }
 
 /// C4: a worker that crashes with a segmentation fault fails its one call, and the error names the

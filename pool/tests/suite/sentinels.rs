@@ -1,0 +1,380 @@
+//! Does the sentinel kill what its host leaves behind, and nothing else, wherever the host runs?
+//!
+//! The hosts are this test's program, started again in the role of a host.
+
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::{env, fs, process, thread};
+
+use ostler_pool::port::{Opener as _, Port};
+use ostler_pool::testing::Process;
+use ostler_pool::{Program, WorkerId};
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, setrlimit, waitpid};
+use tokio::runtime::{self, Runtime};
+
+use crate::resources::{Resources, compiled, is_alive, scratch, until};
+use crate::rig::signal;
+
+/// Tells a process that it is a host.
+const ROLE: &str = "OSTLER_TEST_SENTINEL_HOST";
+
+/// Tells a host to limit its stack, in bytes, and with it the arguments of its children.
+const STACK: &str = "OSTLER_TEST_STACK";
+
+/// The absolute path of a program, for hosts that have another `PATH`.
+fn path_of(program: &str) -> PathBuf {
+    let path = env::var_os("PATH").expect("there is a PATH");
+    let mut candidates = env::split_paths(&path).map(|directory| directory.join(program));
+    let found = candidates.find(|candidate| candidate.exists());
+    found.expect("the program is installed")
+}
+
+/// A program whose workers end only when they are killed.
+fn immortal() -> Program {
+    let sleep = env::var_os(ROLE).map_or_else(|| path_of("sleep"), PathBuf::from);
+    let mut program = Program::new(sleep).arg("1000").env_clear();
+    program.prepare().unwrap();
+    program
+}
+
+fn runtime() -> Runtime {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    runtime.unwrap()
+}
+
+async fn open(program: &Program) -> Box<dyn Port> {
+    let worker = WorkerId {
+        slot: 0,
+        generation: 1,
+    };
+    program.open(worker).await.unwrap()
+}
+
+/// The children of this process, without those in `known`.
+fn children(known: &[u32]) -> Vec<u32> {
+    let mut children: Vec<u32> = Resources::snapshot()
+        .children
+        .iter()
+        .map(|child| child.pid)
+        .collect();
+    children.retain(|child| !known.contains(child));
+    children
+}
+
+/// If this process is a host: opens a worker, prints the process ids of it, of its sentinel and of
+/// a copy that `fork` makes, and waits to be killed.
+fn ran_as_host(fork: impl FnOnce()) -> bool {
+    if env::var_os(ROLE).is_none() {
+        return false;
+    }
+    if let Ok(stack) = env::var(STACK) {
+        let stack = Some(stack.parse().unwrap());
+        let (current, maximum) = (stack, stack);
+        setrlimit(Resource::Stack, Rlimit { current, maximum }).unwrap();
+    }
+    let program = immortal();
+    runtime().block_on(async {
+        let port = open(&program).await;
+        let worker = port.pid().unwrap();
+        let sentinel = children(&[worker])[0];
+        fork();
+        let copy = children(&[worker, sentinel]);
+        println!("host {worker} {sentinel} {}", copy.first().unwrap_or(&0));
+        std::future::pending::<()>().await;
+    });
+    true
+}
+
+struct Host {
+    process: Child,
+    worker: u32,
+    sentinel: u32,
+    copy: u32,
+}
+
+impl Host {
+    fn start(test: &str, set_up: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new(env::current_exe().unwrap());
+        command
+            .args([&format!("sentinels::{test}"), "--exact", "--nocapture"])
+            .env(ROLE, path_of("sleep"))
+            .stdout(Stdio::piped());
+        set_up(&mut command);
+        let mut process = command.spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let pids = lines.find_map(|line| Some(line.unwrap().split_once("host ")?.1.to_owned()));
+        let pids = pids.expect("the host opens a worker");
+        let mut pids = pids.split(' ').map(|pid| pid.parse().unwrap());
+        let mut pid = || pids.next().unwrap();
+        let (worker, sentinel, copy) = (pid(), pid(), pid());
+        let host = Self {
+            process,
+            worker,
+            sentinel,
+            copy,
+        };
+        assert!(is_alive(worker) && is_alive(sentinel));
+        host
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Kills the host, and waits until the sentinel has killed the worker and has exited.
+    fn ends_cleanly(mut self) {
+        self.kill();
+        until("the worker's end", || !is_alive(self.worker));
+        until("the sentinel's end", || !is_alive(self.sentinel));
+    }
+}
+
+/// Processes that belong to no pool. They are killed on drop.
+struct Strangers(Vec<Child>);
+
+impl Strangers {
+    fn start(count: usize) -> Self {
+        let start = || Command::new("sleep").arg("1000").spawn().unwrap();
+        Self((0..count).map(|_| start()).collect())
+    }
+}
+
+impl Drop for Strangers {
+    fn drop(&mut self) {
+        for stranger in &mut self.0 {
+            let killed = stranger.kill().and_then(|()| stranger.wait());
+            assert!(thread::panicking() || killed.is_ok());
+        }
+    }
+}
+
+/// A directory with the programs that a sentinel needs, and a `grep` of the test's own. It is
+/// removed on drop.
+struct Tools(PathBuf);
+
+impl Tools {
+    /// `grep`: the lines of a shell script, in which `$real` is the real one.
+    fn new(name: &str, grep: &str) -> Self {
+        let directory = scratch(name);
+        fs::create_dir_all(&directory).unwrap();
+        for program in ["sh", "sleep", "rmdir"] {
+            symlink(path_of(program), directory.join(program)).unwrap();
+        }
+        let (sh, real) = (path_of("sh"), path_of("grep"));
+        let script = format!("#!{}\nreal={}\n{grep}\n", sh.display(), real.display());
+        let path = directory.join("grep");
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        Self(directory)
+    }
+}
+
+impl Drop for Tools {
+    fn drop(&mut self) {
+        let removed = fs::remove_dir_all(&self.0);
+        assert!(thread::panicking() || removed.is_ok());
+    }
+}
+
+/// P21: the sentinel works in a host whose environment leaves 3 KiB for arguments, among hundreds
+/// of processes.
+#[test]
+fn a_full_environment_stops_no_sentinel() {
+    if ran_as_host(|| ()) {
+        return;
+    }
+    let _strangers = Strangers::start(300);
+    // The least that the kernel leaves for arguments and environment, whatever the stack's limit.
+    let mut spare = 128 * 1024 - 3 * 1024;
+    for (name, value) in env::vars_os() {
+        spare -= name.len() + value.len() + 2 + size_of::<usize>();
+    }
+    let host = Host::start("a_full_environment_stops_no_sentinel", |host| {
+        host.env(STACK, (256 * 1024).to_string());
+        host.env("FILL", "x".repeat(spare - 256));
+    });
+    host.ends_cleanly();
+}
+
+/// P21: a search that cannot run is not taken for one that found nothing.
+#[test]
+fn a_failed_search_is_no_empty_one() {
+    if ran_as_host(|| ()) {
+        return;
+    }
+    let tools = Tools::new("no-grep", "exit 126");
+    let host = Host::start("a_failed_search_is_no_empty_one", |host| {
+        host.env("PATH", &tools.0);
+    });
+    host.ends_cleanly();
+}
+
+/// P27: a process that does not carry the tag any more when it is to be killed, because another one
+/// has taken over its id, is spared.
+#[test]
+fn a_process_that_took_over_an_id_is_spared() {
+    if ran_as_host(|| ()) {
+        return;
+    }
+    let strangers = Strangers::start(30);
+    // One of those that are searched together with many others.
+    let pids = strangers.0.iter().map(|stranger| stranger.id().to_string());
+    let stranger = pids.min().unwrap();
+    // A search of many processes finds the stranger too, as if it had found another process whose
+    // id became the stranger's.
+    let grep = format!(
+        "$real \"$@\"\n[ $# -lt 20 ] && exit\n\
+         for file; do case $file in */{stranger}/environ) echo $file; touch \"$0-found\" ;; esac; done"
+    );
+    let tools = Tools::new("late-grep", &grep);
+    let host = Host::start("a_process_that_took_over_an_id_is_spared", |host| {
+        let path = [tools.0.clone(), path_of("touch").parent().unwrap().into()];
+        host.env("PATH", env::join_paths(path).unwrap());
+    });
+    host.ends_cleanly();
+    assert!(tools.0.join("grep-found").exists());
+    assert!(is_alive(stranger.parse().unwrap()));
+}
+
+/// P28: entries of `PATH` that are relative to the host's directory, or empty, are found from the
+/// sentinel's directory too.
+#[test]
+fn a_relative_path_is_the_hosts() {
+    if ran_as_host(|| ()) {
+        return;
+    }
+    let tools = Tools::new("relative", "exec $real \"$@\"");
+    let (parent, name) = (tools.0.parent().unwrap(), tools.0.file_name().unwrap());
+    let start = |directory: &Path, path: &OsStr| {
+        Host::start("a_relative_path_is_the_hosts", |host| {
+            host.env("PATH", path).current_dir(directory);
+        })
+    };
+    start(parent, name).ends_cleanly();
+    start(&tools.0, OsStr::new(":/nowhere")).ends_cleanly();
+}
+
+/// P29: the tag is in no command line, neither while the sentinel waits nor while it searches.
+#[test]
+fn the_tag_is_in_no_command_line() {
+    if ran_as_host(|| ()) {
+        return;
+    }
+    let tools = Tools::new(
+        "log-grep",
+        "echo \"$@\" >> \"$0-arguments\"\nexec $real \"$@\"",
+    );
+    let host = Host::start("the_tag_is_in_no_command_line", |host| {
+        host.env("PATH", &tools.0);
+    });
+    let environment = fs::read(format!("/proc/{}/environ", host.worker)).unwrap();
+    let environment = String::from_utf8(environment).unwrap();
+    let tag = environment.split('\0').find_map(|variable| {
+        let (_, tag) = variable.strip_prefix("OSTLER_TAG=")?.rsplit_once('-')?;
+        Some(tag.split_once(':')?.0.to_owned())
+    });
+    let tag = tag.expect("the worker carries a tag");
+    assert_eq!(tag.len(), 16);
+    for process in Process::all() {
+        let line = fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&line).contains(&tag), "{process}");
+    }
+    host.ends_cleanly();
+    let arguments = fs::read_to_string(tools.0.join("grep-arguments")).unwrap();
+    assert!(arguments.contains("/environ") && !arguments.contains(&tag));
+}
+
+/// Opens a worker and ends it. Returns its sentinel, which is the only other child of this process
+/// apart from those in `known`.
+async fn run_worker(program: &Program, known: &[u32]) -> u32 {
+    let mut port = open(program).await;
+    let worker = port.pid().unwrap();
+    let sentinel = children(&[&[worker], known].concat());
+    port.kill();
+    port.exited().await;
+    port.released().await;
+    sentinel[0]
+}
+
+/// Forks this process, which has `fork.c` loaded. Returns whether this is the copy.
+fn fork() -> bool {
+    fs::remove_dir("/ostler/fork").is_err()
+}
+
+/// P30: a copy that the host forked drops the pool's program. The host's sentinel stays, and still
+/// ends with the program in the host.
+#[test]
+fn a_forked_copy_does_not_end_the_sentinel() {
+    if env::var_os(ROLE).is_none() {
+        let Some(library) = compiled("fork.c", &["-shared", "-fPIC"]) else {
+            return;
+        };
+        let test = "sentinels::a_forked_copy_does_not_end_the_sentinel";
+        let mut host = Command::new(env::current_exe().unwrap());
+        host.args([test, "--exact", "--nocapture"])
+            .env(ROLE, path_of("sleep"))
+            .env("LD_PRELOAD", &library);
+        let output = host.output().unwrap();
+        fs::remove_file(library).unwrap();
+        assert!(output.status.success(), "{output:?}");
+        return;
+    }
+    let runtime = runtime();
+    let before = Resources::snapshot();
+    let program = immortal();
+    runtime.block_on(async {
+        let sentinel = run_worker(&program, &[]).await;
+        if fork() {
+            drop(program);
+            process::exit(0);
+        }
+        let copy = Pid::from_raw(children(&[sentinel])[0].cast_signed());
+        let (_, status) = waitpid(copy, WaitOptions::empty()).unwrap().unwrap();
+        assert_eq!(status.exit_status(), Some(0));
+        // If the copy had told the sentinel to end, it would end before another one that starts
+        // now.
+        let other = immortal();
+        let second = run_worker(&other, &[sentinel]).await;
+        drop(other);
+        until("the second sentinel's end", || !is_alive(second));
+        assert!(is_alive(sentinel));
+        program.close().await;
+    });
+    before.assert_no_leaks(&[]);
+}
+
+/// P31: a copy that the host forked holds the host's end of the socket. The sentinel notices the
+/// host's end nevertheless.
+#[test]
+fn a_forked_copy_does_not_hide_the_end_of_the_host() {
+    let copy = || {
+        if fork() {
+            loop {
+                thread::park();
+            }
+        }
+    };
+    if ran_as_host(copy) {
+        return;
+    }
+    if Command::new("setpriv").arg("--version").output().is_err() {
+        eprintln!("skipped: there is no `setpriv`");
+        return;
+    }
+    let Some(library) = compiled("fork.c", &["-shared", "-fPIC"]) else {
+        return;
+    };
+    let mut host = Host::start("a_forked_copy_does_not_hide_the_end_of_the_host", |host| {
+        host.env("LD_PRELOAD", &library);
+    });
+    fs::remove_file(library).unwrap();
+    host.kill();
+    until("the worker's end", || !is_alive(host.worker));
+    assert!(is_alive(host.copy));
+    signal(host.copy, Signal::KILL);
+    until("the sentinel's end", || !is_alive(host.sentinel));
+}
