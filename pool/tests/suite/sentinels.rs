@@ -133,6 +133,20 @@ impl Host {
     }
 }
 
+/// Leaves nothing behind when a test fails.
+impl Drop for Host {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.kill();
+            for pid in [self.worker, self.sentinel, self.copy] {
+                if is_alive(pid) {
+                    signal(pid, Signal::KILL);
+                }
+            }
+        }
+    }
+}
+
 /// Processes that belong to no pool. They are killed on drop.
 struct Strangers(Vec<Child>);
 
