@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 /// Why a port could not be opened.
 ///
 /// Where the operating system refused something, [`source`](Error::source) is its [`io::Error`]:
@@ -105,7 +107,10 @@ impl OpenError {
     /// ```
     /// # use ostler_pool::OpenError;
     /// let error = OpenError::spawn("/opt/worker", std::io::Error::from_raw_os_error(24));
-    /// assert_eq!(error.to_string(), "program `/opt/worker` could not be started");
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "program `/opt/worker` could not be started: raise the limit of open files (`ulimit -n`)"
+    /// );
     /// ```
     #[must_use]
     pub fn spawn(program: impl Into<String>, error: io::Error) -> Self {
@@ -163,15 +168,35 @@ impl fmt::Display for OpenError {
                 "the sentinel needs `{program}`, which is not in PATH: install it, or set \
                  `sentinel(false)`"
             ),
-            Self::Sentinel { .. } => f.write_str(
-                "the sentinel could not be started: set `sentinel(false)` to do without",
-            ),
+            Self::Sentinel { source } => {
+                let advice = advice(source).unwrap_or("set `sentinel(false)` to do without");
+                write!(f, "the sentinel could not be started: {advice}")
+            }
             Self::SigPipe => f.write_str(
                 "a worker that dies during a write would end this process by SIGPIPE: ignore that \
                  signal, as with `signal(SIGPIPE, SIG_IGN)`, before the pool is built",
             ),
-            Self::Spawn { program, .. } => write!(f, "program `{program}` could not be started"),
+            Self::Spawn { program, source } => {
+                write!(f, "program `{program}` could not be started")?;
+                advice(source).map_or(Ok(()), |advice| write!(f, ": {advice}"))
+            }
         }
+    }
+}
+
+/// What to do about the refusal to start a process, if the reason tells it.
+fn advice(refusal: &io::Error) -> Option<&'static str> {
+    match Errno::from_io_error(refusal)? {
+        Errno::MFILE => Some("raise the limit of open files (`ulimit -n`)"),
+        Errno::NFILE => {
+            Some("raise the limit of open files of the system, or of pipes of the user")
+        }
+        Errno::AGAIN => Some(
+            "raise the limit of processes of the user (`ulimit -u`) or of the control group \
+             (`pids.max`)",
+        ),
+        Errno::TOOBIG => Some("shorten its environment and arguments"),
+        _ => None,
     }
 }
 

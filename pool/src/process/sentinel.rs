@@ -129,9 +129,11 @@ impl Running {
                 host: process::id(),
             }),
             Err(error) => {
-                // It was told nothing yet, so it would exit by itself as well. Nothing else can
-                // have reaped it in this moment.
-                let _ = child.kill().and_then(|()| child.wait());
+                // Without a tag, the sentinel exits at the end of its input. The errors mean that other
+                // code in this process has reaped it.
+                drop(socket);
+                let _ = child.kill();
+                let _ = child.wait();
                 Err(error)
             }
         }

@@ -90,6 +90,7 @@ impl Stderr {
             }
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::Interrupted => Read::Nothing,
+                // Reading a pipe has no other errors, and repeating one would never end.
                 _ => Read::End,
             },
         }

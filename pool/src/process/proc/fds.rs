@@ -12,6 +12,7 @@ const CLOSE_ON_EXEC: u32 = 0o2_000_000;
 /// The pool cannot close them between fork and exec, where none of its code runs. If it marked
 /// them, it would change what other children of this process inherit.
 pub(in crate::process) fn warn_inherited() {
+    // Without `/proc`, or a descriptor to read it with, there is no warning.
     let names = fs::read_dir("/proc/self/fdinfo").into_iter().flatten();
     for name in names.flatten().map(|entry| entry.file_name()) {
         let fd = name.to_string_lossy();
