@@ -107,7 +107,6 @@ finish() {
     rounds=0
     while [ $((rounds += 1)) -le 50 ] && find_groups; do
         for group in "$groups"*/; do
-            echo 1 > "${group}cgroup.kill"
             "$rmdir" "$group"*/ "$group"
         done
         find_groups && pause 0.02
