@@ -3,7 +3,6 @@
 # $1: this script
 # $2 to $6: the paths of sh, grep, sleep, rmdir, and of setpriv, which may be missing
 # $7: the directory of the workers' control groups; empty if they have none
-# $8: the process id of the host
 #
 # Input: a line with the tag in the environment of the pool's processes, a line with what the names
 # of their control groups begin with, and at the end of the pool one word. `over`: exit, nothing is
@@ -11,19 +10,21 @@
 # have 1 s to exit by themselves. The tag is in no command line, because every user can read those.
 trap '' HUP INT QUIT TERM USR1 USR2
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- 2>/dev/null
-shell=$2 grep=$3 sleep=$4 rmdir=$5 setpriv=$6 parent=$7 host=$8
+shell=$2 grep=$3 sleep=$4 rmdir=$5 setpriv=$6 parent=$7
 
 # A process that the host forked holds the other end of the input too, so the input may not end with
 # the host. But the kernel signals the end of the thread that started this process, and after it the
 # end of the next thread of the host, up to the last one. `URG` does no harm before it is trapped.
 if [ "$setpriv" ] && "$setpriv" --pdeathsig URG "$shell" -c :; then
     exec "$setpriv" --pdeathsig URG "$shell" -c 'eval "$1"' "$0" \
-        "$1" "$shell" "$grep" "$sleep" "$rmdir" '' "$parent" "$host"
+        "$1" "$shell" "$grep" "$sleep" "$rmdir" '' "$parent"
 fi
 
+# Whether the parent is still the one that it was at first. Always true without `/proc`.
 host_lives() {
-    read -r _ _ _ ppid _ < /proc/$$/stat
-    [ "$ppid" = "$host" ]
+    now=
+    read -r _ _ _ now _ < /proc/self/stat
+    [ "$now" = "${first=$now}" ]
 }
 
 # Sets `tagged` to those of these files that contain the tag. A search that failed must not pass for

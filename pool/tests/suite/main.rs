@@ -10,6 +10,7 @@ mod environment;
 mod errors;
 mod escapes;
 mod exceptions;
+mod forks;
 mod fuzz;
 #[path = "../../../fuzz/bodies/config.rs"]
 mod fuzz_config;

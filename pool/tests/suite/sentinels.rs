@@ -7,25 +7,25 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::{env, fs, process, thread};
+use std::{env, fs, thread};
 
 use ostler_pool::port::{Opener as _, Port};
 use ostler_pool::testing::Process;
 use ostler_pool::{Program, WorkerId};
-use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, setrlimit, waitpid};
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use tokio::runtime::{self, Runtime};
 
-use crate::resources::{Resources, compiled, is_alive, scratch, until};
+use crate::resources::{Resources, is_alive, isolated, scratch, until};
 use crate::rig::signal;
 
 /// Tells a process that it is a host.
-const ROLE: &str = "OSTLER_TEST_SENTINEL_HOST";
+pub(crate) const ROLE: &str = "OSTLER_TEST_SENTINEL_HOST";
 
 /// Tells a host to limit its stack, in bytes, and with it the arguments of its children.
 const STACK: &str = "OSTLER_TEST_STACK";
 
 /// The absolute path of a program, for hosts that have another `PATH`.
-fn path_of(program: &str) -> PathBuf {
+pub(crate) fn path_of(program: &str) -> PathBuf {
     let path = env::var_os("PATH").expect("there is a PATH");
     let mut candidates = env::split_paths(&path).map(|directory| directory.join(program));
     let found = candidates.find(|candidate| candidate.exists());
@@ -33,19 +33,19 @@ fn path_of(program: &str) -> PathBuf {
 }
 
 /// A program whose workers end only when they are killed.
-fn immortal() -> Program {
+pub(crate) fn immortal() -> Program {
     let sleep = env::var_os(ROLE).map_or_else(|| path_of("sleep"), PathBuf::from);
     let mut program = Program::new(sleep).arg("1000").env_clear();
     program.prepare().unwrap();
     program
 }
 
-fn runtime() -> Runtime {
+pub(crate) fn runtime() -> Runtime {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     runtime.unwrap()
 }
 
-async fn open(program: &Program) -> Box<dyn Port> {
+pub(crate) async fn open(program: &Program) -> Box<dyn Port> {
     let worker = WorkerId {
         slot: 0,
         generation: 1,
@@ -54,7 +54,7 @@ async fn open(program: &Program) -> Box<dyn Port> {
 }
 
 /// The children of this process, without those in `known`.
-fn children(known: &[u32]) -> Vec<u32> {
+pub(crate) fn children(known: &[u32]) -> Vec<u32> {
     let mut children: Vec<u32> = Resources::snapshot()
         .children
         .iter()
@@ -66,7 +66,7 @@ fn children(known: &[u32]) -> Vec<u32> {
 
 /// If this process is a host: opens a worker, prints the process ids of it, of its sentinel and of
 /// a copy that `fork` makes, and waits to be killed.
-fn ran_as_host(fork: impl FnOnce()) -> bool {
+pub(crate) fn ran_as_host(fork: impl FnOnce()) -> bool {
     if env::var_os(ROLE).is_none() {
         return false;
     }
@@ -88,18 +88,19 @@ fn ran_as_host(fork: impl FnOnce()) -> bool {
     true
 }
 
-struct Host {
+pub(crate) struct Host {
     process: Child,
-    worker: u32,
-    sentinel: u32,
-    copy: u32,
+    pub(crate) worker: u32,
+    pub(crate) sentinel: u32,
+    pub(crate) copy: u32,
 }
 
 impl Host {
-    fn start(test: &str, set_up: impl FnOnce(&mut Command)) -> Self {
+    /// Runs `test`, given by its full path, as a host.
+    pub(crate) fn start(test: &str, set_up: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
         command
-            .args([&format!("sentinels::{test}"), "--exact", "--nocapture"])
+            .args([test, "--exact", "--nocapture"])
             .env(ROLE, path_of("sleep"))
             .stdout(Stdio::piped());
         set_up(&mut command);
@@ -120,7 +121,7 @@ impl Host {
         host
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
@@ -194,6 +195,40 @@ impl Drop for Tools {
     }
 }
 
+/// The tag in the environment of a worker, of which the tag of its pool is the part up to the colon.
+fn tag_of(worker: u32) -> String {
+    let environment = fs::read(format!("/proc/{worker}/environ")).unwrap();
+    let environment = String::from_utf8(environment).unwrap();
+    let mut variables = environment.split('\0');
+    let tag = variables.find_map(|variable| variable.strip_prefix("OSTLER_TAG="));
+    tag.expect("the worker carries a tag").to_owned()
+}
+
+/// P14: a program that is dropped when its runtime is gone ends its sentinel, which first kills
+/// what is left of the pool.
+#[test]
+fn a_dropped_program_ends_its_sentinel() {
+    if !isolated("sentinels::a_dropped_program_ends_its_sentinel") {
+        return;
+    }
+    let before = Resources::snapshot();
+    let (program, runtime) = (immortal(), runtime());
+    let port = runtime.block_on(open(&program));
+    let tag = tag_of(port.pid().unwrap());
+    let (pool, _) = tag.split_once(':').unwrap();
+    // The end of the worker does not end this process, which carries the tag of the pool only.
+    let mut left = Command::new("sleep");
+    let left = left.arg("1000").env("OSTLER_TAG", format!("{pool}:"));
+    let mut left = left.spawn().unwrap();
+    drop(runtime);
+    drop(port);
+    drop(program);
+    until("the end of what is left", || {
+        left.try_wait().unwrap().is_some()
+    });
+    before.assert_no_leaks(&[]);
+}
+
 /// P21: the sentinel works in a host whose environment leaves 3 KiB for arguments, among hundreds
 /// of processes.
 #[test]
@@ -207,7 +242,7 @@ fn a_full_environment_stops_no_sentinel() {
     for (name, value) in env::vars_os() {
         spare -= name.len() + value.len() + 2 + size_of::<usize>();
     }
-    let host = Host::start("a_full_environment_stops_no_sentinel", |host| {
+    let host = Host::start("sentinels::a_full_environment_stops_no_sentinel", |host| {
         host.env(STACK, (256 * 1024).to_string());
         host.env("FILL", "x".repeat(spare - 256));
     });
@@ -221,7 +256,7 @@ fn a_failed_search_is_no_empty_one() {
         return;
     }
     let tools = Tools::new("no-grep", "exit 126");
-    let host = Host::start("a_failed_search_is_no_empty_one", |host| {
+    let host = Host::start("sentinels::a_failed_search_is_no_empty_one", |host| {
         host.env("PATH", &tools.0);
     });
     host.ends_cleanly();
@@ -245,10 +280,13 @@ fn a_process_that_took_over_an_id_is_spared() {
          for file; do case $file in */{stranger}/environ) echo $file; touch \"$0-found\" ;; esac; done"
     );
     let tools = Tools::new("late-grep", &grep);
-    let host = Host::start("a_process_that_took_over_an_id_is_spared", |host| {
-        let path = [tools.0.clone(), path_of("touch").parent().unwrap().into()];
-        host.env("PATH", env::join_paths(path).unwrap());
-    });
+    let host = Host::start(
+        "sentinels::a_process_that_took_over_an_id_is_spared",
+        |host| {
+            let path = [tools.0.clone(), path_of("touch").parent().unwrap().into()];
+            host.env("PATH", env::join_paths(path).unwrap());
+        },
+    );
     host.ends_cleanly();
     assert!(tools.0.join("grep-found").exists());
     assert!(is_alive(stranger.parse().unwrap()));
@@ -264,7 +302,7 @@ fn a_relative_path_is_the_hosts() {
     let tools = Tools::new("relative", "exec $real \"$@\"");
     let (parent, name) = (tools.0.parent().unwrap(), tools.0.file_name().unwrap());
     let start = |directory: &Path, path: &OsStr| {
-        Host::start("a_relative_path_is_the_hosts", |host| {
+        Host::start("sentinels::a_relative_path_is_the_hosts", |host| {
             host.env("PATH", path).current_dir(directory);
         })
     };
@@ -282,113 +320,18 @@ fn the_tag_is_in_no_command_line() {
         "log-grep",
         "echo \"$@\" >> \"$0-arguments\"\nexec $real \"$@\"",
     );
-    let host = Host::start("the_tag_is_in_no_command_line", |host| {
+    let host = Host::start("sentinels::the_tag_is_in_no_command_line", |host| {
         host.env("PATH", &tools.0);
     });
-    let environment = fs::read(format!("/proc/{}/environ", host.worker)).unwrap();
-    let environment = String::from_utf8(environment).unwrap();
-    let tag = environment.split('\0').find_map(|variable| {
-        let (_, tag) = variable.strip_prefix("OSTLER_TAG=")?.rsplit_once('-')?;
-        Some(tag.split_once(':')?.0.to_owned())
-    });
-    let tag = tag.expect("the worker carries a tag");
+    let tag = tag_of(host.worker);
+    let (tag, _) = tag.split_once(':').unwrap();
+    let (_, tag) = tag.rsplit_once('-').unwrap();
     assert_eq!(tag.len(), 16);
     for process in Process::all() {
         let line = fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
-        assert!(!String::from_utf8_lossy(&line).contains(&tag), "{process}");
+        assert!(!String::from_utf8_lossy(&line).contains(tag), "{process}");
     }
     host.ends_cleanly();
     let arguments = fs::read_to_string(tools.0.join("grep-arguments")).unwrap();
-    assert!(arguments.contains("/environ") && !arguments.contains(&tag));
-}
-
-/// Opens a worker and ends it. Returns its sentinel, which is the only other child of this process
-/// apart from those in `known`.
-async fn run_worker(program: &Program, known: &[u32]) -> u32 {
-    let mut port = open(program).await;
-    let worker = port.pid().unwrap();
-    let sentinel = children(&[&[worker], known].concat());
-    port.kill();
-    port.exited().await;
-    port.released().await;
-    sentinel[0]
-}
-
-/// Forks this process, which has `fork.c` loaded. Returns whether this is the copy.
-fn fork() -> bool {
-    fs::remove_dir("/ostler/fork").is_err()
-}
-
-/// P30: a copy that the host forked drops the pool's program. The host's sentinel stays, and still
-/// ends with the program in the host.
-#[test]
-fn a_forked_copy_does_not_end_the_sentinel() {
-    if env::var_os(ROLE).is_none() {
-        let Some(library) = compiled("fork.c", &["-shared", "-fPIC"]) else {
-            return;
-        };
-        let test = "sentinels::a_forked_copy_does_not_end_the_sentinel";
-        let mut host = Command::new(env::current_exe().unwrap());
-        host.args([test, "--exact", "--nocapture"])
-            .env(ROLE, path_of("sleep"))
-            .env("LD_PRELOAD", &library);
-        let output = host.output().unwrap();
-        fs::remove_file(library).unwrap();
-        assert!(output.status.success(), "{output:?}");
-        return;
-    }
-    let runtime = runtime();
-    let before = Resources::snapshot();
-    let program = immortal();
-    runtime.block_on(async {
-        let sentinel = run_worker(&program, &[]).await;
-        if fork() {
-            drop(program);
-            process::exit(0);
-        }
-        let copy = Pid::from_raw(children(&[sentinel])[0].cast_signed());
-        let (_, status) = waitpid(copy, WaitOptions::empty()).unwrap().unwrap();
-        assert_eq!(status.exit_status(), Some(0));
-        // If the copy had told the sentinel to end, it would end before another one that starts
-        // now.
-        let other = immortal();
-        let second = run_worker(&other, &[sentinel]).await;
-        drop(other);
-        until("the second sentinel's end", || !is_alive(second));
-        assert!(is_alive(sentinel));
-        program.close().await;
-    });
-    before.assert_no_leaks(&[]);
-}
-
-/// P31: a copy that the host forked holds the host's end of the socket. The sentinel notices the
-/// host's end nevertheless.
-#[test]
-fn a_forked_copy_does_not_hide_the_end_of_the_host() {
-    let copy = || {
-        if fork() {
-            loop {
-                thread::park();
-            }
-        }
-    };
-    if ran_as_host(copy) {
-        return;
-    }
-    if Command::new("setpriv").arg("--version").output().is_err() {
-        eprintln!("skipped: there is no `setpriv`");
-        return;
-    }
-    let Some(library) = compiled("fork.c", &["-shared", "-fPIC"]) else {
-        return;
-    };
-    let mut host = Host::start("a_forked_copy_does_not_hide_the_end_of_the_host", |host| {
-        host.env("LD_PRELOAD", &library);
-    });
-    fs::remove_file(library).unwrap();
-    host.kill();
-    until("the worker's end", || !is_alive(host.worker));
-    assert!(is_alive(host.copy));
-    signal(host.copy, Signal::KILL);
-    until("the sentinel's end", || !is_alive(host.sentinel));
+    assert!(arguments.contains("/environ") && !arguments.contains(tag));
 }

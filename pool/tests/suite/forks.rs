@@ -1,0 +1,106 @@
+//! Does a host survive that forks itself without `exec`, and do its workers?
+
+use std::process::{self, Command};
+use std::{env, fs, thread};
+
+use ostler_pool::Program;
+use ostler_pool::port::Opener as _;
+use rustix::process::{Pid, Signal, WaitOptions, waitpid};
+
+use crate::resources::{Resources, compiled, is_alive, until};
+use crate::rig::signal;
+use crate::sentinels::{Host, ROLE, children, immortal, open, path_of, ran_as_host, runtime};
+
+/// Opens a worker and ends it. Returns its sentinel, which is the only other child of this process
+/// apart from those in `known`.
+async fn run_worker(program: &Program, known: &[u32]) -> u32 {
+    let mut port = open(program).await;
+    let worker = port.pid().unwrap();
+    let sentinel = children(&[&[worker], known].concat());
+    port.kill();
+    port.exited().await;
+    port.released().await;
+    sentinel[0]
+}
+
+/// Forks this process, which has `fork.c` loaded. Returns whether this is the copy.
+fn fork() -> bool {
+    fs::remove_dir("/ostler/fork").is_err()
+}
+
+/// P30: a copy that the host forked drops the pool's program. The host's sentinel stays, and still
+/// ends with the program in the host.
+#[test]
+fn a_forked_copy_does_not_end_the_sentinel() {
+    if env::var_os(ROLE).is_none() {
+        let Some(library) = compiled("fork.c", &["-shared", "-fPIC"]) else {
+            return;
+        };
+        let test = "forks::a_forked_copy_does_not_end_the_sentinel";
+        let mut host = Command::new(env::current_exe().unwrap());
+        host.args([test, "--exact", "--nocapture"])
+            .env(ROLE, path_of("sleep"))
+            .env("LD_PRELOAD", &library);
+        let output = host.output().unwrap();
+        fs::remove_file(library).unwrap();
+        assert!(output.status.success(), "{output:?}");
+        return;
+    }
+    let runtime = runtime();
+    let before = Resources::snapshot();
+    let program = immortal();
+    runtime.block_on(async {
+        let sentinel = run_worker(&program, &[]).await;
+        if fork() {
+            drop(program);
+            process::exit(0);
+        }
+        let copy = Pid::from_raw(children(&[sentinel])[0].cast_signed());
+        let (_, status) = waitpid(copy, WaitOptions::empty()).unwrap().unwrap();
+        assert_eq!(status.exit_status(), Some(0));
+        // If the copy had told the sentinel to end, it would end before another one that starts
+        // now.
+        let other = immortal();
+        let second = run_worker(&other, &[sentinel]).await;
+        drop(other);
+        until("the second sentinel's end", || !is_alive(second));
+        assert!(is_alive(sentinel));
+        program.close().await;
+    });
+    before.assert_no_leaks(&[]);
+}
+
+/// P31: a copy that the host forked holds the host's end of the socket. The sentinel notices the
+/// host's end nevertheless.
+#[test]
+fn a_forked_copy_does_not_hide_the_end_of_the_host() {
+    let copy = || {
+        if fork() {
+            loop {
+                thread::park();
+            }
+        }
+    };
+    if ran_as_host(copy) {
+        return;
+    }
+    if Command::new("setpriv").arg("--version").output().is_err() {
+        eprintln!("skipped: there is no `setpriv`");
+        return;
+    }
+    let Some(library) = compiled("fork.c", &["-shared", "-fPIC"]) else {
+        return;
+    };
+    let mut host = Host::start(
+        "forks::a_forked_copy_does_not_hide_the_end_of_the_host",
+        |host| {
+            host.env("LD_PRELOAD", &library);
+        },
+    );
+    fs::remove_file(library).unwrap();
+    host.kill();
+    until("the worker's end", || !is_alive(host.worker));
+    assert!(is_alive(host.copy));
+    signal(host.copy, Signal::KILL);
+    until("the sentinel's end", || !is_alive(host.sentinel));
+}
