@@ -82,6 +82,11 @@ pub enum OpenError {
         /// The program.
         program: &'static str,
     },
+    /// The operating system refused to start the thread that releases the pool's workers.
+    Thread {
+        /// What the operating system answered.
+        source: Arc<io::Error>,
+    },
     /// The operating system refused to start the sentinel.
     Sentinel {
         /// What the operating system said.
@@ -168,6 +173,13 @@ impl fmt::Display for OpenError {
                 "the sentinel needs `{program}`, which is not in PATH: install it, or set \
                  `sentinel(false)`"
             ),
+            Self::Thread { source } => {
+                let advice = advice(source).unwrap_or("the operating system refused it");
+                write!(
+                    f,
+                    "the thread that releases the pool's workers could not be started: {advice}"
+                )
+            }
             Self::Sentinel { source } => {
                 let advice = advice(source).unwrap_or("set `sentinel(false)` to do without");
                 write!(f, "the sentinel could not be started: {advice}")
@@ -208,6 +220,7 @@ impl Error for OpenError {
             Self::Cgroup { source, .. }
             | Self::Limit { source, .. }
             | Self::Sentinel { source }
+            | Self::Thread { source }
             | Self::Spawn { source, .. } => Some(&**source),
             Self::NotFound { .. }
             | Self::NotExecutable { .. }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use rustix::process::Signal;
 use tokio::net::unix::pipe;
 use tokio::select;
-use tokio::task::JoinHandle;
 
 use super::leader::Leader;
 use super::pipes::PipeShare;
 use super::proc::memory;
+use super::release::{self, Releasing};
 use super::scope::Scope;
 use super::stderr::Stderr;
-use crate::port::{BoxFuture, Exit, Pipe, Port, Release};
+use crate::port::{BoxFuture, Exit, Pipe, Port, Release, Survivor};
 
 /// The host's ends of the pipes of a worker that speaks frames.
 pub(super) struct Frames {
@@ -41,9 +41,8 @@ pub(super) struct Child {
     /// `None` once the port is released.
     stderr: Option<Stderr>,
     exit: Option<Exit>,
-    /// The end of the process tree, once it has begun. A task of its own, so that it goes on when
-    /// `released` is dropped, and each escaped process is counted exactly once.
-    ending: Option<JoinHandle<Release>>,
+    releasing: Option<Releasing>,
+    released: Option<Release>,
     /// `None` if it speaks no frames.
     _share: Option<PipeShare>,
     /// Dropped last: the drop of the last one ends the sentinel, which kills what is left.
@@ -70,7 +69,8 @@ impl Child {
             pid,
             leader,
             exit: None,
-            ending: None,
+            releasing: None,
+            released: None,
             _share: share,
             _scope: scope,
         })
@@ -96,20 +96,19 @@ impl Child {
     }
 
     async fn release(&mut self) -> Release {
-        self.leader.kill_and_reap().await;
-        let tree = Arc::clone(self.leader.tree());
-        let end = || tokio::spawn(async move { tree.end().await });
-        // An error means that the runtime is shutting down, and no task reads the report.
-        let release = self
-            .ending
-            .get_or_insert_with(end)
-            .await
-            .unwrap_or_default();
-        self.ending = None;
-        self.leader.close();
+        if let Some(released) = self.released {
+            return released;
+        }
+        if let Some(releasing) = self.leader.release() {
+            self.releasing = Some(releasing);
+        }
+        let Some(releasing) = &mut self.releasing else {
+            unreachable!("the release has begun");
+        };
+        let release = releasing.released().await;
         self.pipe = None;
         self.stderr = None;
-        release
+        *self.released.insert(release)
     }
 }
 
@@ -144,5 +143,12 @@ impl Port for Child {
 
     fn released(&mut self) -> BoxFuture<'_, Release> {
         Box::pin(self.release())
+    }
+
+    fn survivors(&self) -> Vec<Survivor> {
+        match &self.releasing {
+            Some(releasing) => releasing.survivors(),
+            None => release::survivor(self.leader.id()).into_iter().collect(),
+        }
     }
 }

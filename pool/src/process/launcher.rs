@@ -8,10 +8,11 @@ use tokio::runtime::Handle;
 
 use super::child::{Child, Frames};
 use super::find;
-use super::leader::{Leader, Parent};
+use super::leader::Leader;
 use super::proc::fds;
 use super::proc::signals;
 use super::program::Program;
+use super::release::Parent;
 use super::scope::Scope;
 use super::spawn::Spawner;
 use super::system::IS_LINUX;
@@ -83,7 +84,8 @@ impl Launcher {
             return Ok(None);
         };
         let parent = Parent::Other(Box::new(forked?));
-        let leader = Leader::new(parent, Some(tag.clone()), cgroup.take())?;
+        let releaser = scope.releaser.clone();
+        let leader = Leader::new(parent, Some(tag.clone()), cgroup.take(), releaser)?;
         let frames = Frames {
             stdin: stdin.into(),
             stdout: stdout.into(),

@@ -4,7 +4,7 @@
 //! neither phases nor frames. Its files depend on one another in one direction:
 //!
 //! ```text
-//! launcher ─► zygote ─► spawn ─► child ─► leader ─► tree ─► proc, system
+//! launcher ─► zygote ─► spawn ─► child ─► leader ─► release ─► tree ─► proc, system
 //!                         └────► program, scope ─► sentinel
 //! ```
 
@@ -16,6 +16,7 @@ mod limits;
 mod pipes;
 mod proc;
 mod program;
+mod release;
 mod scope;
 mod sentinel;
 mod spawn;

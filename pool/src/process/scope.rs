@@ -3,12 +3,17 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
+use super::release::Releaser;
 use super::sentinel::{Sentinel, Watch};
-use super::tree::{Cgroup, EnvTag, Swept};
-use crate::port::OpenError;
+use super::tree::{Cgroup, EnvTag};
+use crate::port::{OpenError, Release};
+
+/// How long the end of a pool waits for processes that it has killed.
+const SWEEP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One pool's program, tag, control groups and sentinel. Each of the pool's processes holds it, so
 /// the sentinel ends after the last of them.
@@ -17,6 +22,7 @@ pub(super) struct Scope {
     /// The program, as it was found.
     pub(super) path: PathBuf,
     pub(super) tag: EnvTag,
+    pub(super) releaser: Releaser,
     /// The directory in which each worker gets a control group.
     cgroups: Option<PathBuf>,
     /// `None` if the pool has none, and after `close`.
@@ -37,11 +43,15 @@ impl Scope {
                 source: Arc::new(error),
             })?;
         }
+        let releaser = Releaser::start(tag.clone()).map_err(|error| OpenError::Thread {
+            source: Arc::new(error),
+        })?;
         let watch = sentinel.then(|| Watch::prepare(tag.clone(), cgroups.as_deref()));
         let watch = watch.transpose()?;
         Ok(Self {
             path,
             tag,
+            releaser,
             cgroups,
             sentinel: Mutex::new(watch.map(Sentinel::new)),
         })
@@ -66,15 +76,17 @@ impl Scope {
 
     /// Kills every process that carries the pool's tag.
     pub(super) async fn sweep(&self) {
-        let tag = self.tag.clone();
-        let swept = spawn_blocking(move || tag.sweep()).await;
-        if let Ok(Swept { killed, .. }) = swept
-            && killed > 0
-        {
-            tracing::warn!(
-                target: "ostler::pool", killed,
+        let mut sweep = self.releaser.sweep(self.tag.clone());
+        match timeout(SWEEP_TIMEOUT, sweep.released()).await {
+            Ok(Release { escaped: 0, .. }) => {}
+            Ok(Release { escaped, .. }) => tracing::warn!(
+                target: "ostler::pool", escaped,
                 "killed processes that workers had left behind"
-            );
+            ),
+            Err(_) => tracing::error!(
+                target: "ostler::pool", survivors = ?sweep.survivors(),
+                "processes that workers have left behind survive SIGKILL"
+            ),
         }
     }
 

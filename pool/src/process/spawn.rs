@@ -7,12 +7,13 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
+use std::process::{self, Command, Stdio};
 use std::sync::Arc;
 
 use super::child::{Child, Frames};
-use super::leader::{Leader, Parent};
+use super::leader::Leader;
 use super::program::Program;
+use super::release::Parent;
 use super::scope::Scope;
 use super::tree::{self, Cgroup, EnvTag};
 use crate::port::OpenError;
@@ -46,7 +47,7 @@ impl Spawner {
         let mut child = command.spawn().map_err(refused)?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         // From here on, an error drops the leader, which kills the process.
-        let leader = Leader::new(Parent::Host(child), Some(tag), cgroup).map_err(refused)?;
+        let leader = self.lead(child, Some(tag), cgroup)?;
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(refused(io::Error::other("a pipe is missing")));
         };
@@ -71,12 +72,23 @@ impl Spawner {
         let mut child = command.spawn().map_err(refused)?;
         let stderr = child.stderr.take();
         // Without the tag, because its workers carry it too, and outlive it.
-        let leader = Leader::new(Parent::Host(child), None, cgroup).map_err(refused)?;
+        let leader = self.lead(child, None, cgroup)?;
         let missing = || refused(io::Error::other("a pipe is missing"));
         let stderr = stderr.ok_or_else(missing)?.into();
         self.program.limits.apply(leader.id())?;
         let scope = Arc::clone(&self.scope);
         Child::new("zygote".to_owned(), leader, scope, stderr, None).map_err(refused)
+    }
+
+    fn lead(
+        &self,
+        child: process::Child,
+        tag: Option<EnvTag>,
+        cgroup: Option<Cgroup>,
+    ) -> Result<Leader, OpenError> {
+        let releaser = self.scope.releaser.clone();
+        let leader = Leader::new(Parent::Host(child), tag, cgroup, releaser);
+        leader.map_err(|error| self.scope.refused(error))
     }
 
     pub(super) fn preamble(&self) -> &[u8] {

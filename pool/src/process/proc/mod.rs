@@ -5,3 +5,4 @@ pub(super) mod memory;
 pub(super) mod pipes;
 pub(super) mod signals;
 pub(super) mod stat;
+pub(super) mod table;

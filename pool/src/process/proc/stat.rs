@@ -26,7 +26,7 @@ impl Stat {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    fn parse(line: &str) -> Option<Self> {
+    pub(in crate::process) fn parse(line: &str) -> Option<Self> {
         // The process chooses its name, which may contain spaces and parentheses. The fields are
         // therefore counted from the last parenthesis. `proc(5)` counts from 1, and the first one
         // here, the state, is its third.

@@ -3,11 +3,12 @@
 use std::io;
 use std::os::fd::AsFd;
 
+use rustix::io::Errno;
 use rustix::net::SendFlags;
-use rustix::process::{Pid, Resource, WaitId, waitid};
+use rustix::process::{Pid, Resource, Signal, WaitId, kill_process, waitid};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{PEEK, is_child, status_of};
+use super::{PEEK, is_child, reap, status_of};
 use crate::port::ExitStatus;
 
 /// Watches a child of this process by its id, which is not reused before the reap.
@@ -40,6 +41,16 @@ impl Watched {
         is_child(WaitId::Pid(self.0))
     }
 
+    /// Kills it. False if it is gone, its zombie included: then its id may be another's.
+    pub(in crate::process) fn kill(&self) -> bool {
+        self.is_child() && kill_process(self.0, Signal::KILL) != Err(Errno::SRCH)
+    }
+
+    /// Reaps it. False if it has not exited, or a debugger has not yet let go of it.
+    pub(in crate::process) fn reap(&self) -> bool {
+        reap(WaitId::Pid(self.0))
+    }
+
     /// How it ended. Leaves it a zombie.
     pub(in crate::process) fn status(&self) -> ExitStatus {
         status_of(WaitId::Pid(self.0)).unwrap_or(ExitStatus::Unknown)
@@ -63,7 +74,21 @@ pub(in crate::process) fn limit(_: Pid, _: Resource, _: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Kills nothing: between the check of a process and the signal, its id could become another's.
-pub(in crate::process) fn kill_if(_: Pid, _: impl Fn(Pid) -> bool) -> bool {
-    false
+/// No process can be held: between the check of a process and the signal, its id could become
+/// another's.
+#[derive(Debug)]
+pub(in crate::process) enum Held {}
+
+impl Held {
+    pub(in crate::process) fn open(_: Pid) -> Result<Self, Errno> {
+        Err(Errno::NOSYS)
+    }
+
+    pub(in crate::process) fn kill(&self) -> Result<(), Errno> {
+        match *self {}
+    }
+
+    pub(in crate::process) fn reap(&self) {
+        match *self {}
+    }
 }

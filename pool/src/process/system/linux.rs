@@ -5,15 +5,17 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::SendFlags;
 use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, pidfd_open, pidfd_send_signal, prlimit,
+    waitid,
 };
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::{is_child, status_of};
+use super::{REAP, is_child, reap, status_of};
 use crate::port::ExitStatus;
 use crate::process::proc::pipes;
 use crate::process::proc::stat::Stat;
@@ -50,6 +52,16 @@ impl Watched {
     /// is not reused.
     pub(in crate::process) fn is_child(&self) -> bool {
         is_child(WaitId::PidFd(self.pidfd.as_fd()))
+    }
+
+    /// Kills it. False if it is gone, its zombie included: then its id may be another's.
+    pub(in crate::process) fn kill(&self) -> bool {
+        pidfd_send_signal(&self.pidfd, Signal::KILL) != Err(Errno::SRCH)
+    }
+
+    /// Reaps it. False if it has not exited, or a debugger has not yet let go of it.
+    pub(in crate::process) fn reap(&self) -> bool {
+        reap(WaitId::PidFd(self.pidfd.as_fd()))
     }
 
     /// How it ended, if it is a child of this process. Leaves it a zombie.
@@ -108,15 +120,23 @@ pub(in crate::process) fn limit(process: Pid, resource: Resource, limit: u64) ->
     Ok(())
 }
 
-/// Kills a process that may exit at any time, if `is_meant` holds for it. Returns whether it was
-/// killed.
-pub(in crate::process) fn kill_if(process: Pid, is_meant: impl Fn(Pid) -> bool) -> bool {
-    let held = || {
-        is_meant(process).then_some(())?;
-        let pidfd = pidfd_open(process, PidfdFlags::empty()).ok()?;
-        // Checked again, because the id may have become another's before the pidfd was opened.
-        is_meant(process).then_some(pidfd)
-    };
-    // An error means that it has exited.
-    held().is_some_and(|pidfd| pidfd_send_signal(pidfd, Signal::KILL).is_ok())
+/// A process, held by a descriptor: whatever its id means later, this is the same process.
+#[derive(Debug)]
+pub(in crate::process) struct Held(OwnedFd);
+
+impl Held {
+    pub(in crate::process) fn open(process: Pid) -> Result<Self, Errno> {
+        pidfd_open(process, PidfdFlags::empty()).map(Self)
+    }
+
+    /// `SRCH` if it is gone. A zombie is killed without effect.
+    pub(in crate::process) fn kill(&self) -> Result<(), Errno> {
+        pidfd_send_signal(&self.0, Signal::KILL)
+    }
+
+    /// Reaps it if it is a zombie of this process.
+    pub(in crate::process) fn reap(&self) {
+        // An error means that it is another process's child, or not even that.
+        let _ = waitid(WaitId::PidFd(self.0.as_fd()), REAP);
+    }
 }

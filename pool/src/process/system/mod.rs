@@ -9,12 +9,12 @@ compile_error!("ostler-pool needs Unix: process groups, and pipes that can be po
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub(super) use self::linux::{NO_SIGNAL, Watched, kill_if, limit, pipe_quota, resize_pipe};
+pub(super) use self::linux::{Held, NO_SIGNAL, Watched, limit, pipe_quota, resize_pipe};
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
 #[cfg(not(target_os = "linux"))]
-pub(super) use self::elsewhere::{NO_SIGNAL, Watched, kill_if, limit, pipe_quota, resize_pipe};
+pub(super) use self::elsewhere::{Held, NO_SIGNAL, Watched, limit, pipe_quota, resize_pipe};
 
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
@@ -28,6 +28,15 @@ pub(super) const IS_LINUX: bool = cfg!(target_os = "linux");
 const PEEK: WaitIdOptions = WaitIdOptions::EXITED
     .union(WaitIdOptions::NOWAIT)
     .union(WaitIdOptions::NOHANG);
+
+/// Reaps a child if it has exited.
+const REAP: WaitIdOptions = WaitIdOptions::EXITED.union(WaitIdOptions::NOHANG);
+
+/// Reaps a child. False if it has not exited. True also if other code in this process has reaped
+/// it.
+fn reap(child: WaitId<'_>) -> bool {
+    !matches!(waitid(child, REAP), Ok(None))
+}
 
 /// Whether a child exists, alive or as a zombie. False once it was reaped, also by other code in
 /// this process.

@@ -39,10 +39,17 @@ impl Cgroup {
         fs::write(self.0.join("cgroup.procs"), pid.to_string())
     }
 
-    /// How many processes are alive in it. Those in control groups that the worker may have created
+    /// The processes that are alive in it. Those in control groups that the worker may have created
     /// below do not count.
-    pub(in crate::process) fn members(&self) -> usize {
-        fs::read_to_string(self.0.join("cgroup.procs")).map_or(0, |pids| pids.lines().count())
+    pub(in crate::process) fn members(&self) -> io::Result<Vec<Pid>> {
+        match fs::read_to_string(self.0.join("cgroup.procs")) {
+            Ok(pids) => Ok(pids
+                .lines()
+                .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
+                .collect()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Kills every process in it and below.

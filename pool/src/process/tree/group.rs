@@ -1,11 +1,7 @@
 //! A process group: the worker's leader and every descendant that did not leave the group.
 
-use std::fs;
-
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
-
-use crate::process::proc::stat::Stat;
 
 /// A process group, by the id of its leader.
 #[derive(Clone, Copy, Debug)]
@@ -23,35 +19,23 @@ impl Group {
         self.0
     }
 
+    pub(in crate::process) fn number(self) -> u32 {
+        self.0.as_raw_nonzero().get().cast_unsigned()
+    }
+
     /// Signals every process of the group. Call this only before the leader is reaped: afterwards,
     /// the kernel may give the id to another group.
     pub(in crate::process) fn signal(self, signal: Signal) {
-        // An error means that the group is empty.
+        // An error means that the group is empty, or that this process may signal none of it. The
+        // release then does not find it empty.
         let _ = kill_process_group(self.0, signal);
     }
 
-    /// Whether no process of the group is alive. Zombies do not count: they hold no resources, and
-    /// their parent may never reap them, as the first process of a container often does not.
-    pub(in crate::process) fn is_empty(self) -> bool {
-        // Signal 0 delivers nothing, so this is safe after the reap too. A refused signal (EPERM)
-        // means that the group exists.
-        test_kill_process_group(self.0) == Err(Errno::SRCH) || !self.any_alive()
-    }
-
-    fn any_alive(self) -> bool {
-        let Ok(processes) = fs::read_dir("/proc") else {
-            // Without /proc, only the kernel's answer is left: the group exists.
-            return true;
-        };
-        let id = self.0.as_raw_nonzero().get().cast_unsigned();
-        processes.flatten().any(|process| {
-            let pid = process
-                .file_name()
-                .to_str()
-                .and_then(|pid| pid.parse().ok());
-            let stat = pid.and_then(Stat::read);
-            stat.is_some_and(|stat| stat.group == id && stat.is_alive())
-        })
+    /// Whether no process is in the group, not even a zombie. A process that may not be signalled
+    /// is in it.
+    pub(in crate::process) fn is_gone(self) -> bool {
+        // Signal 0 delivers nothing, so this is safe after the reap too.
+        test_kill_process_group(self.0) == Err(Errno::SRCH)
     }
 }
 

@@ -4,10 +4,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::process::Pid;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::port::{BoxFuture, ExitStatus};
-use crate::process::leader::Reaper;
+use crate::process::release::Reaper;
 use crate::process::tree::EnvTag;
 
 /// To the keeper. Unbounded, because each port has at most a few requests in it.
@@ -46,15 +47,8 @@ pub(super) struct ForkedId {
 pub(in crate::process) struct Forked {
     id: ForkedId,
     requests: Requests,
-    reap: Reap,
-}
-
-#[derive(Debug)]
-enum Reap {
-    NotRequested,
-    Requested(oneshot::Receiver<()>),
-    /// Whether the zygote has reaped it.
-    Done(bool),
+    /// The zygote's answer, once it was told to reap.
+    reaping: Option<oneshot::Receiver<()>>,
 }
 
 impl Forked {
@@ -62,7 +56,7 @@ impl Forked {
         Self {
             id,
             requests,
-            reap: Reap::NotRequested,
+            reaping: None,
         }
     }
 
@@ -93,22 +87,19 @@ impl Reaper for Forked {
         })
     }
 
-    fn kill_and_reap(&mut self) -> BoxFuture<'_, bool> {
-        Box::pin(async {
-            if let Reap::NotRequested = self.reap {
-                self.reap = Reap::Requested(self.request_reap());
-            }
-            if let Reap::Requested(reaped) = &mut self.reap {
-                self.reap = Reap::Done(reaped.await.is_ok());
-            }
-            matches!(self.reap, Reap::Done(true))
-        })
+    fn reap(&mut self) -> bool {
+        if self.reaping.is_none() {
+            self.reaping = Some(self.request_reap());
+        }
+        // A dropped reply means that its zygote is gone: init reaps it.
+        (self.reaping.as_mut())
+            .is_none_or(|reaped| !matches!(reaped.try_recv(), Err(TryRecvError::Empty)))
     }
 }
 
 impl Drop for Forked {
     fn drop(&mut self) {
-        if let Reap::NotRequested = self.reap {
+        if self.reaping.is_none() {
             self.request_reap();
         }
     }

@@ -1,0 +1,185 @@
+//! The list of all processes, for searches that must work in a host that is out of descriptors.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{self, AtFlags, CWD, Dir, Mode, OFlags};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, read};
+use rustix::process::Pid;
+
+use super::stat::Stat;
+
+/// The most bytes of an environment that are read. The kernel lets `execve` pass 6 MiB.
+const MAX_ENVIRON: usize = 8 * 1024 * 1024;
+
+/// More than `stat` ever has.
+const MAX_STAT: usize = 4096;
+
+/// The buffer that is kept between two searches, in bytes.
+const KEPT: usize = 64 * 1024;
+
+/// How many descriptors a check of one process opens at the same time: one that holds the process,
+/// and one to read about it.
+const SPARE: usize = 2;
+
+/// `/proc`, opened once.
+#[derive(Debug)]
+pub(in crate::process) struct Table {
+    directory: Dir,
+    /// Closed to make room when the host is out of descriptors, and opened again before the next
+    /// search.
+    spare: Vec<OwnedFd>,
+    buffer: Vec<u8>,
+}
+
+/// The environment of a process.
+#[derive(Debug)]
+pub(in crate::process) enum Environ<'a> {
+    Is(&'a [u8]),
+    /// This process may not read it.
+    Hidden,
+    /// The process has exited.
+    Gone,
+}
+
+impl Table {
+    pub(in crate::process) fn open() -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = fs::openat(CWD, "/proc", flags, Mode::empty())?;
+        let mut table = Self {
+            directory: Dir::new(directory)?,
+            spare: Vec::new(),
+            buffer: Vec::new(),
+        };
+        table.make_spare()?;
+        Ok(table)
+    }
+
+    /// Opens the spare descriptors that are missing.
+    fn make_spare(&mut self) -> io::Result<()> {
+        while self.spare.len() < SPARE {
+            let spare = fcntl_dupfd_cloexec(self.directory.fd()?, 0)?;
+            self.spare.push(spare);
+        }
+        Ok(())
+    }
+
+    /// The ids of all processes that this process can see.
+    pub(in crate::process) fn pids(&mut self) -> io::Result<Vec<Pid>> {
+        // Without them the search goes on, until it lacks a descriptor.
+        let _ = self.make_spare();
+        self.buffer.truncate(KEPT);
+        self.buffer.shrink_to(KEPT);
+        self.directory.rewind();
+        let mut pids = Vec::new();
+        while let Some(entry) = self.directory.read() {
+            let entry = entry?;
+            let name = entry.file_name().to_str().ok();
+            pids.extend(name.and_then(|name| Pid::from_raw(name.parse().ok()?)));
+        }
+        Ok(pids)
+    }
+
+    /// The effective user of a process. `None` if it is gone.
+    pub(in crate::process) fn user(&self, pid: Pid) -> io::Result<Option<u32>> {
+        let status = fs::statat(
+            self.directory.fd()?,
+            pid.to_string(),
+            AtFlags::SYMLINK_NOFOLLOW,
+        );
+        match status {
+            Ok(status) => Ok(Some(status.st_uid)),
+            Err(error) if is_shortage(error) => Err(error.into()),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// `None` if the process is gone, its zombie included.
+    pub(in crate::process) fn stat(&mut self, pid: Pid) -> io::Result<Option<Stat>> {
+        match self.read(pid, "stat", MAX_STAT) {
+            Ok(line) => Ok(Stat::parse(&String::from_utf8_lossy(line))),
+            Err(error) if is_shortage(error) => Err(error.into()),
+            // It is gone, or `/proc` is mounted with `hidepid` and it is another user's.
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The environment with which the process last executed a program. A zombie has none.
+    pub(in crate::process) fn environ(&mut self, pid: Pid) -> io::Result<Environ<'_>> {
+        let length = match self.read(pid, "environ", MAX_ENVIRON) {
+            // Also if its first thread has ended and others run.
+            Ok([]) => self.environ_of_threads(pid)?,
+            Ok(environ) => environ.len(),
+            Err(Errno::NOENT | Errno::SRCH) => return Ok(Environ::Gone),
+            Err(error) if is_shortage(error) => return Err(error.into()),
+            Err(_) => return Ok(Environ::Hidden),
+        };
+        Ok(Environ::Is(&self.buffer[..length]))
+    }
+
+    /// Reads the environment of a process whose first thread has ended, through another thread.
+    /// Returns its length, 0 for any other process.
+    fn environ_of_threads(&mut self, pid: Pid) -> io::Result<usize> {
+        let stat = self.stat(pid)?;
+        if !stat.is_some_and(|stat| stat.state == 'Z' && stat.is_alive()) {
+            return Ok(0);
+        }
+        let path = format!("{pid}/task");
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let open = |proc: &Dir| fs::openat(proc.fd()?, &path, flags, Mode::empty());
+        let threads = match self.descriptor(open) {
+            Ok(threads) => Dir::new(threads)?,
+            Err(error) if is_shortage(error) => return Err(error.into()),
+            Err(_) => return Ok(0),
+        };
+        for thread in threads.flatten() {
+            let name = format!("task/{}/environ", thread.file_name().to_string_lossy());
+            // An error means that this thread has ended, or is no thread but `.` or `..`.
+            if let Ok(environ @ [_, ..]) = self.read(pid, &name, MAX_ENVIRON) {
+                return Ok(environ.len());
+            }
+        }
+        Ok(0)
+    }
+
+    fn read(&mut self, pid: Pid, name: &str, most: usize) -> Result<&[u8], Errno> {
+        let path = format!("{pid}/{name}");
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let open = |proc: &Dir| fs::openat(proc.fd()?, &path, flags, Mode::empty());
+        let file = self.descriptor(open)?;
+        let mut length = 0;
+        loop {
+            if length == self.buffer.len() {
+                self.buffer.resize((2 * length).clamp(MAX_STAT, most), 0);
+            }
+            match read(&file, &mut self.buffer[length..]) {
+                Ok(0) => return Ok(&self.buffer[..length]),
+                Ok(count) => length += count,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+            if length >= most {
+                return Ok(&self.buffer[..length]);
+            }
+        }
+    }
+
+    /// Opens a descriptor, in place of a spare one if the host is out of them.
+    pub(in crate::process) fn descriptor<T>(
+        &mut self,
+        open: impl Fn(&Dir) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        match open(&self.directory) {
+            Err(Errno::MFILE | Errno::NFILE) if self.spare.pop().is_some() => open(&self.directory),
+            opened => opened,
+        }
+    }
+}
+
+/// Whether the host lacks what the call needed, so that the call says nothing about the process.
+fn is_shortage(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN | Errno::NOBUFS
+    )
+}

@@ -1,0 +1,184 @@
+//! Ends workers: kills, searches and reaps until nothing is left.
+//!
+//! One thread per pool does this for all workers of the pool that are ending. One search of `/proc`
+//! serves all of them, so the end of many workers costs little more than the end of one. It is a
+//! thread of the pool's own, and not one of the runtime's: reading an environment takes a lock of
+//! that process, and the runtime's threads may all be taken by the application. It is started with
+//! the pool, when the host still has a thread and the descriptors to give.
+
+mod ending;
+mod remains;
+mod search;
+
+use std::io;
+use std::sync::PoisonError;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use self::ending::Ending;
+use self::ending::Survivors;
+pub(super) use self::ending::survivor;
+pub(super) use self::remains::{Parent, Reaper, Remains};
+use super::proc::table::Table;
+use super::tree::EnvTag;
+use crate::port::{Release, Survivor};
+
+/// The stack of the thread. It needs a few KiB.
+const STACK: usize = 128 * 1024;
+
+/// The most that the thread rests between two searches, beside the pause that its releases ask for.
+const MAX_REST: Duration = Duration::from_millis(100);
+
+/// Gives work to the thread, which ends with the last of these and the last release.
+#[derive(Clone, Debug)]
+pub(super) struct Releaser(Sender<Ending>);
+
+/// A release that is under way.
+#[derive(Debug)]
+pub(super) struct Releasing {
+    released: oneshot::Receiver<Release>,
+    survivors: Survivors,
+}
+
+impl Releaser {
+    /// Starts the thread for the pool with this tag.
+    pub(super) fn start(pool: EnvTag) -> io::Result<Self> {
+        // Without it, a group is killed and awaited, and nothing is searched for.
+        let table = Table::open().ok();
+        let (sender, endings) = channel();
+        let thread = thread::Builder::new().name("ostler-release".to_owned());
+        let run = move || Thread::new(pool, table, endings).run();
+        thread.stack_size(STACK).spawn(run)?;
+        Ok(Self(sender))
+    }
+
+    /// Ends a worker.
+    pub(super) fn release(&self, remains: Remains) -> Releasing {
+        self.submit(Ending::of_worker(remains))
+    }
+
+    /// Ends every process that carries the tag of this pool.
+    pub(super) fn sweep(&self, pool: EnvTag) -> Releasing {
+        self.submit(Ending::of_pool(pool))
+    }
+
+    fn submit(&self, mut ending: Ending) -> Releasing {
+        let (released, survivors) = ending.reports();
+        // The thread outlives every sender. If it panicked, the release is never reported.
+        let _ = self.0.send(ending);
+        Releasing {
+            released,
+            survivors,
+        }
+    }
+}
+
+impl Releasing {
+    /// The processes that hold it up, as the last round found them.
+    pub(super) fn survivors(&self) -> Vec<Survivor> {
+        let survivors = self.survivors.lock();
+        survivors.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for the end. Cancel safe.
+    pub(super) async fn released(&mut self) -> Release {
+        match (&mut self.released).await {
+            Ok(release) => release,
+            // That there is no report does not mean that nothing is left.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+struct Thread {
+    pool: EnvTag,
+    table: Option<Table>,
+    endings: Receiver<Ending>,
+    open: Vec<Ending>,
+    /// Whether the last round failed, so that a failure that lasts is logged once.
+    has_failed: bool,
+}
+
+impl Thread {
+    fn new(pool: EnvTag, table: Option<Table>, endings: Receiver<Ending>) -> Self {
+        Self {
+            pool,
+            table,
+            endings,
+            open: Vec::new(),
+            has_failed: false,
+        }
+    }
+
+    fn run(mut self) {
+        let mut rest = Duration::ZERO;
+        while self.wait(rest) {
+            let begun = Instant::now();
+            self.round();
+            // At most half of a processor is spent on searches, and meanwhile others may arrive
+            // that the next search can serve too.
+            rest = begun.elapsed().min(MAX_REST);
+        }
+    }
+
+    /// Waits until a round is due, at least for `rest`. False once there is nothing more to do.
+    fn wait(&mut self, rest: Duration) -> bool {
+        let earliest = Instant::now() + rest;
+        loop {
+            let Some(due) = self.open.iter().map(|ending| ending.due).min() else {
+                match self.endings.recv() {
+                    Ok(ending) => self.open.push(ending),
+                    Err(_) => return false,
+                }
+                continue;
+            };
+            let pause = due.max(earliest).saturating_duration_since(Instant::now());
+            match self.endings.recv_timeout(pause) {
+                Ok(ending) => self.open.push(ending),
+                Err(RecvTimeoutError::Timeout) => return true,
+                Err(RecvTimeoutError::Disconnected) => {
+                    thread::sleep(pause);
+                    return true;
+                }
+            }
+        }
+    }
+
+    /// One round of every release.
+    fn round(&mut self) {
+        let mut table = self.table.as_mut();
+        let mut begin = |ending: &mut Ending| ending.begin_round(table.as_deref_mut());
+        let begun: Vec<_> = self.open.iter_mut().map(&mut begin).collect();
+        let searched = match &mut self.table {
+            Some(table) => search::search(table, &self.pool, &mut self.open),
+            None => Ok(()),
+        };
+        let is_complete = searched.is_ok();
+        self.report(
+            begun
+                .iter()
+                .chain([&searched])
+                .find_map(|done| done.as_ref().err()),
+        );
+        for (mut ending, begun) in std::mem::take(&mut self.open).into_iter().zip(begun) {
+            if ending.end_round(is_complete && begun.is_ok(), self.table.as_mut()) {
+                ending.finish();
+            } else {
+                self.open.push(ending);
+            }
+        }
+    }
+
+    fn report(&mut self, error: Option<&io::Error>) {
+        if let Some(error) = error.filter(|_| !self.has_failed) {
+            tracing::warn!(
+                target: "ostler::pool", %error,
+                "a search for processes that workers left behind failed and is repeated"
+            );
+        }
+        self.has_failed = error.is_some();
+    }
+}
