@@ -38,6 +38,7 @@ mod quiet;
 mod random_clients;
 mod reaped_elsewhere;
 mod recycling;
+mod releases;
 mod reports;
 mod resources;
 mod rig;

@@ -35,11 +35,10 @@ pub(in crate::process) struct Table {
 /// The environment of a process.
 #[derive(Debug)]
 pub(in crate::process) enum Environ<'a> {
+    /// Empty if the process has exited.
     Is(&'a [u8]),
     /// This process may not read it.
     Hidden,
-    /// The process has exited.
-    Gone,
 }
 
 impl Table {
@@ -107,10 +106,9 @@ impl Table {
     /// The environment with which the process last executed a program. A zombie has none.
     pub(in crate::process) fn environ(&mut self, pid: Pid) -> io::Result<Environ<'_>> {
         let length = match self.read(pid, "environ", MAX_ENVIRON) {
-            // Also if its first thread has ended and others run.
-            Ok([]) => self.environ_of_threads(pid)?,
-            Ok(environ) => environ.len(),
-            Err(Errno::NOENT | Errno::SRCH) => return Ok(Environ::Gone),
+            Ok(environ @ [_, ..]) => environ.len(),
+            // It is gone, or a zombie. Newer kernels answer `SRCH` for a zombie.
+            Ok([]) | Err(Errno::NOENT | Errno::SRCH) => self.environ_of_threads(pid)?,
             Err(error) if is_shortage(error) => return Err(error.into()),
             Err(_) => return Ok(Environ::Hidden),
         };

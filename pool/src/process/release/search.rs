@@ -55,7 +55,6 @@ pub(super) fn search(table: &mut Table, pool: &EnvTag, endings: &mut [Ending]) -
         match table.environ(pid)? {
             Environ::Is(environ) => parts.extend(pool.parts(environ).map(<[u8]>::to_vec)),
             Environ::Hidden => is_hidden = true,
-            Environ::Gone => continue,
         }
         if is_hidden && let Some(stat) = table.stat(pid)?.filter(Stat::is_alive) {
             endings

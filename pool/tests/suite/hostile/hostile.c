@@ -6,40 +6,15 @@
  * As hostile.py: the worker that creates MARKER starts as START says, and later ones are good. Each
  * request is a verb. */
 
-#include <arpa/inet.h>
+#include "../frames.h"
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <unistd.h>
-
-enum { HELLO = 1, CALL, SHUTDOWN, PING, READY = 128, REPLY, ERROR, PONG };
-
-static void read_all(void *into, size_t count) {
-    for (char *at = into; count > 0;) {
-        ssize_t piece = read(0, at, count);
-        if (piece <= 0) _exit(0);
-        at += piece;
-        count -= piece;
-    }
-}
-
-static void answer(uint8_t kind, uint32_t id, const void *body, uint32_t size) {
-    unsigned char frame[9 + 64];
-    uint32_t length = htonl(5 + size);
-    memcpy(frame, &length, 4);
-    frame[4] = kind;
-    memcpy(frame + 5, &id, 4); /* Unchanged, in network byte order. */
-    memcpy(frame + 9, body, size);
-    if (write(1, frame, 9 + size) < 0) _exit(1);
-}
 
 /* Forks a process of the same group that traces this one, and waits until it does. */
 static void be_traced_by_a_child(void) {
@@ -57,8 +32,6 @@ static void be_traced_by_a_child(void) {
     if (read(traced[0], &done, 1) < 1) _exit(77);
     close(traced[0]);
 }
-
-static void serve(void);
 
 static void *serve_on(void *unused) {
     (void)unused;
@@ -91,24 +64,6 @@ static void act(const char *verb, uint32_t id) {
         pthread_exit(NULL);
     } else {
         _exit(99);
-    }
-}
-
-static void serve(void) {
-    for (;;) {
-        struct { unsigned char length[4], kind, id[4]; } head;
-        char body[64] = "";
-        uint32_t length, id;
-        read_all(&head, sizeof head);
-        memcpy(&length, head.length, 4);
-        memcpy(&id, head.id, 4);
-        length = ntohl(length) - 5;
-        if (length >= sizeof body) _exit(98);
-        read_all(body, length);
-        if (head.kind == SHUTDOWN) exit(0);
-        else if (head.kind == PING) answer(PONG, id, "", 0);
-        else if (head.kind == HELLO) answer(READY, id, "\0\0\0\1", 4);
-        else act(body, id);
     }
 }
 
