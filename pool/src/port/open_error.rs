@@ -87,6 +87,11 @@ pub enum OpenError {
         /// What the operating system answered.
         source: Arc<io::Error>,
     },
+    /// The operating system refused to make this process a sub-reaper.
+    Subreaper {
+        /// What it answered.
+        source: Arc<io::Error>,
+    },
     /// The operating system refused to start the sentinel.
     Sentinel {
         /// What the operating system said.
@@ -188,6 +193,9 @@ impl fmt::Display for OpenError {
                 "a worker that dies during a write would end this process by SIGPIPE: ignore that \
                  signal, as with `signal(SIGPIPE, SIG_IGN)`, before the pool is built",
             ),
+            Self::Subreaper { .. } => {
+                f.write_str("this process could not become a sub-reaper: set `subreaper(false)`")
+            }
             Self::Spawn { program, source } => {
                 write!(f, "program `{program}` could not be started")?;
                 advice(source).map_or(Ok(()), |advice| write!(f, ": {advice}"))
@@ -220,6 +228,7 @@ impl Error for OpenError {
             Self::Cgroup { source, .. }
             | Self::Limit { source, .. }
             | Self::Sentinel { source }
+            | Self::Subreaper { source }
             | Self::Thread { source }
             | Self::Spawn { source, .. } => Some(&**source),
             Self::NotFound { .. }

@@ -42,8 +42,14 @@ impl Launcher {
         if program.zygote.is_some() && !IS_LINUX {
             return Err(OpenError::Unsupported { option: "zygote" });
         }
+        if program.subreaper && !IS_LINUX {
+            return Err(OpenError::Unsupported {
+                option: "subreaper",
+            });
+        }
         let sentinel = program.sentinel && IS_LINUX;
-        let scope = Arc::new(Scope::new(path, program.cgroup.clone(), sentinel)?);
+        let (cgroup, subreaper) = (program.cgroup.clone(), program.subreaper);
+        let scope = Arc::new(Scope::new(path, cgroup, sentinel, subreaper)?);
         let zygote = program.zygote.map(|argument| {
             let program = program.clone().arg(argument);
             Zygote::new(Spawner::new(program, Arc::clone(&scope)))

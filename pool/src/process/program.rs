@@ -39,6 +39,7 @@ pub struct Program {
     pub(super) limits: Limits,
     pub(super) cgroup: Option<PathBuf>,
     pub(super) sentinel: bool,
+    pub(super) subreaper: bool,
     /// If workers are to be forked: the last argument of the process that forks them.
     pub(super) zygote: Option<&'static str>,
     /// What opens the ports, once the pool is built. Type-erased, because the launcher depends on
@@ -69,6 +70,7 @@ impl Program {
             limits: Limits::default(),
             cgroup: None,
             sentinel: true,
+            subreaper: false,
             zygote: None,
             launcher: None,
         }
@@ -216,6 +218,26 @@ impl Program {
     /// ```
     pub fn sentinel(mut self, enabled: bool) -> Self {
         self.sentinel = enabled;
+        self
+    }
+
+    /// Whether this process becomes the sub-reaper of its descendants: the parent of those whose own
+    /// parent has ended. Default: false. Linux only: elsewhere, the build of the pool fails.
+    ///
+    /// Then a process that left its worker's group is found even if it hides its environment, or has
+    /// cleared it, and its zombie is reaped. If other workers could have started it too, it is ended
+    /// when the last of them has ended.
+    ///
+    /// **Every child of this process that no pool has started then counts as left behind by a
+    /// worker**, and is killed or reaped. Use it only in a program that starts no other processes,
+    /// such as the first process of a container. It stays in effect when the pool has ended.
+    ///
+    /// ```
+    /// # use ostler_pool::Program;
+    /// let program = Program::new("./worker").subreaper(true);
+    /// ```
+    pub fn subreaper(mut self, enabled: bool) -> Self {
+        self.subreaper = enabled;
         self
     }
 

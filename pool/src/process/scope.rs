@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::release::Releaser;
 use super::sentinel::{Sentinel, Watch};
+use super::system;
 use super::tree::{Cgroup, EnvTag};
 use crate::port::{OpenError, Release};
 
@@ -34,6 +35,7 @@ impl Scope {
         path: PathBuf,
         cgroups: Option<PathBuf>,
         sentinel: bool,
+        subreaper: bool,
     ) -> Result<Self, OpenError> {
         let tag = EnvTag::of_pool();
         if let Some(parent) = &cgroups {
@@ -43,9 +45,15 @@ impl Scope {
                 source: Arc::new(error),
             })?;
         }
-        let releaser = Releaser::start(tag.clone()).map_err(|error| OpenError::Thread {
-            source: Arc::new(error),
-        })?;
+        if subreaper {
+            system::become_subreaper().map_err(|error| OpenError::Subreaper {
+                source: Arc::new(error),
+            })?;
+        }
+        let releaser =
+            Releaser::start(tag.clone(), subreaper).map_err(|error| OpenError::Thread {
+                source: Arc::new(error),
+            })?;
         let watch = sentinel.then(|| Watch::prepare(tag.clone(), cgroups.as_deref()));
         let watch = watch.transpose()?;
         Ok(Self {

@@ -306,6 +306,62 @@ fn a_process_that_hides_is_reported() {
     });
 }
 
+/// P20: a host that is a sub-reaper finds a process that hides its environment, and reaps it.
+#[test]
+fn a_subreaper_finds_a_process_that_hides() {
+    let Some(program) = as_nobody("a_subreaper_finds_a_process_that_hides") else {
+        return;
+    };
+    run(program.subreaper(true), async |program| {
+        let (mut worker, other) = (Worker::start(&program).await, Worker::start(&program).await);
+        let hidden = worker.leave("hidden").await;
+        let tagged = worker.leave("daemon").await;
+        let release = worker.release().await;
+        assert_eq!((release.escaped, release.unchecked), (1, 1));
+        // The other worker could have started it.
+        assert_eq!([hidden, tagged].map(is_alive), [true, false]);
+        let release = other.release().await;
+        assert_eq!((release.escaped, release.unchecked), (1, 0));
+        assert!(!is_alive(hidden));
+    });
+}
+
+/// P15: the first process of a container gets the processes that it killed as its children, and
+/// reaps them.
+#[test]
+fn the_first_process_of_a_container_reaps_what_it_killed() {
+    const ROLE: &str = "OSTLER_TEST_RELEASES_FIRST";
+    let name = "the_first_process_of_a_container_reaps_what_it_killed";
+    if let Some(path) = env::var_os(ROLE) {
+        assert_eq!(std::process::id(), 1);
+        return run(Program::new(path), async |program| {
+            let mut worker = Worker::start(&program).await;
+            for _ in 0..20 {
+                worker.leave("daemon").await;
+            }
+            assert_eq!(worker.release().await, Release::new(20, None));
+        });
+    }
+    if !geteuid().is_root() {
+        eprintln!("skipped: only root can make a process the first one");
+        return;
+    }
+    let Some(path) = leftovers(name) else {
+        return;
+    };
+    let host = Command::new("unshare")
+        .args(["--pid", "--fork", "--mount-proc"])
+        .arg(env::current_exe().unwrap())
+        .args([&format!("releases::{name}"), "--exact", "--nocapture"])
+        .env(ROLE, &path)
+        .output()
+        .unwrap();
+    fs::remove_file(path).unwrap();
+    let text = String::from_utf8_lossy(&host.stdout);
+    let error = String::from_utf8_lossy(&host.stderr);
+    assert!(text.contains("1 passed"), "{}{text}{error}", host.status);
+}
+
 /// P32: a process of another user that carries the worker's tag is not killed.
 #[test]
 fn a_foreign_process_with_the_tag_is_spared() {

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{self, AtFlags, CWD, Dir, Mode, OFlags};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, read};
-use rustix::process::Pid;
+use rustix::process::{Pid, getpid};
 
 use super::stat::Stat;
 
@@ -77,6 +77,18 @@ impl Table {
             pids.extend(name.and_then(|name| Pid::from_raw(name.parse().ok()?)));
         }
         Ok(pids)
+    }
+
+    /// The children of this process, of all its threads, zombies included.
+    pub(in crate::process) fn children(&mut self) -> io::Result<Vec<Pid>> {
+        let me = getpid();
+        let mut children = Vec::new();
+        for pid in self.pids()? {
+            let stat = self.stat(pid)?;
+            let parent = stat.and_then(|stat| Pid::from_raw(stat.parent.cast_signed()));
+            children.extend((parent == Some(me)).then_some(pid));
+        }
+        Ok(children)
     }
 
     /// The effective user of a process. `None` if it is gone.

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::remains::Remains;
 use super::search::{Seen, members};
+use super::survivor::{number, reason};
 use crate::port::{Release, SurvivalReason, Survivor};
 use crate::process::proc::stat::Stat;
 use crate::process::proc::table::Table;
@@ -152,7 +153,16 @@ impl Ending {
         matches!(&self.what, What::Worker(remains) if remains.tree.cgroup.is_some())
     }
 
-    fn born(&self) -> u64 {
+    /// Its leader, until that is reaped.
+    pub(super) fn leader(&self) -> Option<Pid> {
+        match &self.what {
+            What::Worker(remains) => Some(remains.tree.group.id()),
+            What::Pool(_) => None,
+        }
+    }
+
+    /// No descendant is older.
+    pub(super) fn born(&self) -> u64 {
         match &self.what {
             What::Worker(remains) => remains.tree.born.unwrap_or(0),
             What::Pool(_) => 0,
@@ -193,7 +203,7 @@ impl Ending {
                     self.find(pid, reason(pid, &stat));
                     self.dying.push((pid, started));
                 }
-                (Some(stat), Ok(held)) if stat.parent == host() => held.reap(),
+                (Some(stat), Ok(held)) if stat.parent == number(getpid()) => held.reap(),
                 _ => {}
             }
         }
@@ -230,21 +240,28 @@ impl Ending {
 
     /// A process carries the tag.
     pub(super) fn tagged(&mut self, seen: &Seen) {
-        let Seen { pid, stat, .. } = seen;
+        let stat = &seen.stat;
         // A worker's environment may be copied by a process that it did not start. One that is
         // older, or runs as another user, is certainly not its descendant.
         if stat.started < self.born() || !self.users.contains(&seen.user) {
             return;
         }
-        let is_member = match &mut self.what {
-            What::Worker(remains) => {
-                stat.group == remains.tree.group.number() && remains.holds_id()
-            }
+        let is_member = match &self.what {
+            What::Worker(remains) => stat.group == remains.tree.group.number(),
             What::Pool(_) => false,
         };
-        if self.kill(seen) && !is_member && self.killed.insert((*pid, stat.started)) {
+        if is_member {
+            self.kill(seen);
+        } else {
+            self.escaped(seen);
+        }
+    }
+
+    /// A process is outside the group, and a descendant of the worker.
+    pub(super) fn escaped(&mut self, seen: &Seen) {
+        if self.kill(seen) && self.killed.insert((seen.pid, seen.stat.started)) {
             self.release.escaped += 1;
-            self.dying.push((*pid, stat.started));
+            self.dying.push((seen.pid, seen.stat.started));
             self.found_outside = true;
         }
     }
@@ -361,32 +378,5 @@ impl Ending {
             // An error means that the port was dropped.
             let _ = done.send(release);
         }
-    }
-}
-
-fn number(pid: Pid) -> u32 {
-    pid.as_raw_nonzero().get().cast_unsigned()
-}
-
-fn host() -> u32 {
-    number(getpid())
-}
-
-/// A process that was killed, if it is alive.
-pub(in crate::process) fn survivor(process: Pid) -> Option<Survivor> {
-    let pid = number(process);
-    let stat = Stat::read(pid).filter(Stat::is_alive)?;
-    let reason = reason(process, &stat);
-    Some(Survivor { pid, reason })
-}
-
-/// Why a process is alive that was to be killed.
-fn reason(pid: Pid, stat: &Stat) -> SurvivalReason {
-    match stat.state {
-        'D' => SurvivalReason::Uninterruptible,
-        't' => SurvivalReason::Traced,
-        // Signal 0 delivers nothing.
-        _ if test_kill_process(pid) == Err(Errno::PERM) => SurvivalReason::NotPermitted,
-        _ => SurvivalReason::Killed,
     }
 }

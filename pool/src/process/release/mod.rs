@@ -9,6 +9,7 @@
 mod ending;
 mod remains;
 mod search;
+mod survivor;
 
 use std::io;
 use std::sync::PoisonError;
@@ -20,8 +21,8 @@ use tokio::sync::oneshot;
 
 use self::ending::Ending;
 use self::ending::Survivors;
-pub(super) use self::ending::survivor;
 pub(super) use self::remains::{Parent, Reaper, Remains};
+pub(super) use self::survivor::survivor;
 use super::proc::table::Table;
 use super::tree::EnvTag;
 use crate::port::{Release, Survivor};
@@ -31,6 +32,9 @@ const STACK: usize = 128 * 1024;
 
 /// The most that the thread rests between two searches, beside the pause that its releases ask for.
 const MAX_REST: Duration = Duration::from_millis(100);
+
+/// How often a host that is a sub-reaper reaps what workers have left to it.
+const ZOMBIES: Duration = Duration::from_secs(10);
 
 /// Gives work to the thread, which ends with the last of these and the last release.
 #[derive(Clone, Debug)]
@@ -45,12 +49,14 @@ pub(super) struct Releasing {
 
 impl Releaser {
     /// Starts the thread for the pool with this tag.
-    pub(super) fn start(pool: EnvTag) -> io::Result<Self> {
+    ///
+    /// With `adopts`, it also ends the children of this process that no pool has started.
+    pub(super) fn start(pool: EnvTag, adopts: bool) -> io::Result<Self> {
         // Without it, a group is killed and awaited, and nothing is searched for.
         let table = Table::open().ok();
         let (sender, endings) = channel();
         let thread = thread::Builder::new().name("ostler-release".to_owned());
-        let run = move || Thread::new(pool, table, endings).run();
+        let run = move || Thread::new(pool, table, endings, adopts).run();
         thread.stack_size(STACK).spawn(run)?;
         Ok(Self(sender))
     }
@@ -98,16 +104,18 @@ struct Thread {
     table: Option<Table>,
     endings: Receiver<Ending>,
     open: Vec<Ending>,
+    adopts: bool,
     /// Whether the last round failed, so that a failure that lasts is logged once.
     has_failed: bool,
 }
 
 impl Thread {
-    fn new(pool: EnvTag, table: Option<Table>, endings: Receiver<Ending>) -> Self {
+    fn new(pool: EnvTag, table: Option<Table>, endings: Receiver<Ending>, adopts: bool) -> Self {
         Self {
             pool,
             table,
             endings,
+            adopts,
             open: Vec::new(),
             has_failed: false,
         }
@@ -129,9 +137,14 @@ impl Thread {
         let earliest = Instant::now() + rest;
         loop {
             let Some(due) = self.open.iter().map(|ending| ending.due).min() else {
-                match self.endings.recv() {
+                let first = match self.adopts {
+                    true => self.endings.recv_timeout(ZOMBIES),
+                    false => self.endings.recv().map_err(RecvTimeoutError::from),
+                };
+                match first {
                     Ok(ending) => self.open.push(ending),
-                    Err(_) => return false,
+                    Err(RecvTimeoutError::Timeout) => return true,
+                    Err(RecvTimeoutError::Disconnected) => return false,
                 }
                 continue;
             };
@@ -153,7 +166,10 @@ impl Thread {
         let mut begin = |ending: &mut Ending| ending.begin_round(table.as_deref_mut());
         let begun: Vec<_> = self.open.iter_mut().map(&mut begin).collect();
         let searched = match &mut self.table {
-            Some(table) => search::search(table, &self.pool, &mut self.open),
+            Some(table) => search::search(table, &self.pool, &mut self.open).and_then(|()| {
+                let adopted = self.adopts.then(|| search::adopt(table, &mut self.open));
+                adopted.unwrap_or(Ok(()))
+            }),
             None => Ok(()),
         };
         let is_complete = searched.is_ok();

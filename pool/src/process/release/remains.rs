@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal};
 
 use crate::port::{BoxFuture, ExitStatus};
 use crate::process::system::Watched;
-use crate::process::tree::{Group, ProcessTree, leaders};
+use crate::process::tree::{Group, ProcessTree, children};
 
 /// The parent of the leader: only a parent can reap its child.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ pub(in crate::process) struct Remains {
 
 impl Remains {
     pub(in crate::process) fn new(parent: Parent, tree: ProcessTree) -> Self {
-        leaders().insert(tree.group.id());
+        children().insert(tree.group.id(), tree.born.unwrap_or(0));
         Self {
             parent,
             tree,
@@ -109,6 +109,6 @@ impl Remains {
 
 impl Drop for Remains {
     fn drop(&mut self) {
-        leaders().remove(&self.tree.group.id());
+        children().remove(&self.tree.group.id());
     }
 }

@@ -74,6 +74,11 @@ pub(in crate::process) fn limit(_: Pid, _: Resource, _: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Refused: there is no such thing.
+pub(in crate::process) fn become_subreaper() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// No process can be held: between the check of a process and the signal, its id could become
 /// another's.
 #[derive(Debug)]

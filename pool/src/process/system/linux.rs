@@ -9,8 +9,8 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, pidfd_open, pidfd_send_signal, prlimit,
-    waitid,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, getpid, pidfd_open, pidfd_send_signal,
+    prlimit, set_child_subreaper, waitid,
 };
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -118,6 +118,12 @@ pub(in crate::process) fn limit(process: Pid, resource: Resource, limit: u64) ->
     };
     prlimit(Some(process), resource, limit)?;
     Ok(())
+}
+
+/// Makes this process the parent of descendants whose own parent has ended.
+pub(in crate::process) fn become_subreaper() -> io::Result<()> {
+    // Any process id means yes.
+    Ok(set_child_subreaper(Some(getpid()))?)
 }
 
 /// A process, held by a descriptor: whatever its id means later, this is the same process.

@@ -9,12 +9,16 @@ compile_error!("ostler-pool needs Unix: process groups, and pipes that can be po
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub(super) use self::linux::{Held, NO_SIGNAL, Watched, limit, pipe_quota, resize_pipe};
+pub(super) use self::linux::{
+    Held, NO_SIGNAL, Watched, become_subreaper, limit, pipe_quota, resize_pipe,
+};
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
 #[cfg(not(target_os = "linux"))]
-pub(super) use self::elsewhere::{Held, NO_SIGNAL, Watched, limit, pipe_quota, resize_pipe};
+pub(super) use self::elsewhere::{
+    Held, NO_SIGNAL, Watched, become_subreaper, limit, pipe_quota, resize_pipe,
+};
 
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, waitid};

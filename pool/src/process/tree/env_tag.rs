@@ -74,6 +74,18 @@ impl EnvTag {
         part.starts_with(ZYGOTE.as_bytes())
     }
 
+    /// Whether an environment contains the tag of any pool of this process.
+    pub(in crate::process) fn is_from_this_host(environ: &[u8]) -> bool {
+        let name = format!("{VARIABLE}=");
+        let values = environ.split(|&byte| byte == 0);
+        let value = values
+            .filter_map(|entry| entry.strip_prefix(name.as_bytes()))
+            .next();
+        let tags = value.unwrap_or_default().split(|&byte| byte == b';');
+        let host = format!("{}-", process::id());
+        tags.into_iter().any(|tag| tag.starts_with(host.as_bytes()))
+    }
+
     /// The parts of this pool's tags that an environment contains, each with its semicolon.
     pub(in crate::process) fn parts<'a>(
         &'a self,

@@ -4,7 +4,7 @@ mod cgroup;
 mod env_tag;
 mod group;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::Pid;
@@ -26,11 +26,13 @@ pub(super) struct ProcessTree {
     pub(super) born: Option<u64>,
 }
 
-/// The leaders of this process's workers and zygotes, of all pools, that were not reaped. A search
-/// for escaped processes need not look at them, so its cost does not grow with the workers that
-/// serve.
-static LEADERS: LazyLock<Mutex<HashSet<Pid>>> = LazyLock::new(Mutex::default);
+/// The children of this process that its pools started, of all pools, that were not reaped, each with
+/// the time of its start.
+///
+/// A search for escaped processes need not look at them, so its cost does not grow with the workers
+/// that serve.
+static CHILDREN: LazyLock<Mutex<HashMap<Pid, u64>>> = LazyLock::new(Mutex::default);
 
-pub(super) fn leaders() -> MutexGuard<'static, HashSet<Pid>> {
-    LEADERS.lock().unwrap_or_else(PoisonError::into_inner)
+pub(super) fn children() -> MutexGuard<'static, HashMap<Pid, u64>> {
+    CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
 }
