@@ -12,7 +12,7 @@ use super::leader::Leader;
 use super::pipes::PipeShare;
 use super::proc::memory;
 use super::release::{self, Releasing};
-use super::scope::Scope;
+use super::scope::{Member, Scope};
 use super::stderr::Stderr;
 use crate::port::{BoxFuture, Exit, Pipe, Port, Release, Survivor};
 
@@ -46,7 +46,7 @@ pub(super) struct Child {
     /// `None` if it speaks no frames.
     _share: Option<PipeShare>,
     /// Dropped last: the drop of the last one ends the sentinel, which kills what is left.
-    _scope: Arc<Scope>,
+    _scope: Member,
 }
 
 impl Child {
@@ -72,7 +72,7 @@ impl Child {
             releasing: None,
             released: None,
             _share: share,
-            _scope: scope,
+            _scope: Member::new(scope),
         })
     }
 

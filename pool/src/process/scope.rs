@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,25 @@ pub(super) struct Scope {
     cgroups: Option<PathBuf>,
     /// `None` if the pool has none, and after `close`.
     sentinel: Mutex<Option<Sentinel>>,
+    /// The number of open ports.
+    members: AtomicUsize,
+}
+
+/// Counts a port as open in its pool's scope.
+#[derive(Debug)]
+pub(super) struct Member(Arc<Scope>);
+
+impl Member {
+    pub(super) fn new(scope: Arc<Scope>) -> Self {
+        scope.members.fetch_add(1, Ordering::Relaxed);
+        Self(scope)
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.0.members.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Scope {
@@ -62,6 +82,7 @@ impl Scope {
             releaser,
             cgroups,
             sentinel: Mutex::new(watch.map(Sentinel::new)),
+            members: AtomicUsize::new(0),
         })
     }
 
@@ -98,8 +119,12 @@ impl Scope {
         }
     }
 
-    /// Ends the sentinel. Call this when no process of the pool is alive.
+    /// Ends the sentinel, unless ports are open that were abandoned: it then ends with the last of
+    /// them.
     pub(super) async fn close(&self) {
+        if self.members.load(Ordering::Relaxed) > 0 {
+            return;
+        }
         let sentinel = self.sentinel().take();
         if let Some(sentinel) = sentinel {
             sentinel.dismiss().await;

@@ -288,6 +288,29 @@ fn a_host_without_descriptors_and_threads_finds_a_daemon() {
     });
 }
 
+/// P18: a search that fails is not taken for an empty one, and is repeated until it succeeds.
+#[test]
+fn a_search_that_fails_is_repeated() {
+    on_one_thread("a_search_that_fails_is_repeated", async |program| {
+        let mut worker = Worker::start(&program).await;
+        let left = worker.leave("daemon").await;
+        worker.kill().await;
+        let before = getrlimit(Resource::Nofile);
+        let none = Rlimit {
+            current: Some(1),
+            maximum: before.maximum,
+        };
+        // Not even the descriptors that are kept for the search can be replaced.
+        setrlimit(Resource::Nofile, none).unwrap();
+        let released = timeout(Duration::from_millis(100), worker.port.released()).await;
+        setrlimit(Resource::Nofile, before).unwrap();
+        assert!(released.is_err(), "{released:?}");
+        assert!(is_alive(left));
+        assert_eq!(worker.release().await, Release::new(1, None));
+        assert!(!is_alive(left));
+    });
+}
+
 /// P20: a process that hides its environment is not found, and the release says that it could not
 /// be checked.
 #[test]
@@ -362,7 +385,7 @@ fn the_first_process_of_a_container_reaps_what_it_killed() {
     assert!(text.contains("1 passed"), "{}{text}{error}", host.status);
 }
 
-/// P32: a process of another user that carries the worker's tag is not killed.
+/// P33: a process of another user that carries the worker's tag is not killed.
 #[test]
 fn a_foreign_process_with_the_tag_is_spared() {
     on_one_thread(
@@ -398,7 +421,7 @@ fn a_foreign_process_with_the_tag_is_spared() {
     );
 }
 
-/// P33: a release needs none of the runtime's blocking threads.
+/// P34: a release needs none of the runtime's blocking threads.
 #[test]
 fn a_release_needs_no_blocking_thread() {
     if !isolated("releases::a_release_needs_no_blocking_thread") {

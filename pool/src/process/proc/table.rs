@@ -30,6 +30,9 @@ pub(in crate::process) struct Table {
     /// search.
     spare: Vec<OwnedFd>,
     buffer: Vec<u8>,
+    /// The processes of which a file was read.
+    #[cfg(test)]
+    pub(in crate::process) read_about: Vec<Pid>,
 }
 
 /// The environment of a process.
@@ -49,6 +52,8 @@ impl Table {
             directory: Dir::new(directory)?,
             spare: Vec::new(),
             buffer: Vec::new(),
+            #[cfg(test)]
+            read_about: Vec::new(),
         };
         table.make_spare()?;
         Ok(table)
@@ -153,6 +158,8 @@ impl Table {
     }
 
     fn read(&mut self, pid: Pid, name: &str, most: usize) -> Result<&[u8], Errno> {
+        #[cfg(test)]
+        self.read_about.push(pid);
         let path = format!("{pid}/{name}");
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let open = |proc: &Dir| fs::openat(proc.fd()?, &path, flags, Mode::empty());

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, geteuid, getpid, test_kill_process};
+use rustix::process::{Pid, geteuid, getpid};
 use tokio::sync::oneshot;
 
 use super::remains::Remains;
