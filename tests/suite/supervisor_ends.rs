@@ -253,7 +253,10 @@ fn with_an_idle_session() -> (World, SessionId) {
 
 fn grace_of(world: &World) -> Option<Duration> {
     world.effects.iter().find_map(|effect| match *effect {
-        Effect::StartTimer { timer, after } if timer == Timer::SessionGrace => Some(after),
+        Effect::StartTimer {
+            timer: Timer::SessionGrace,
+            after,
+        } => Some(after),
         _ => None,
     })
 }

@@ -29,6 +29,9 @@ const EXIT_GRACE: Duration = Duration::from_secs(2);
 /// How long a killed process has to end before its reap is requested again.
 const REAP_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long the end of a zygote is waited for once it was killed.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Whether a zygote runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -248,8 +251,16 @@ fn number(answer: &str, word: &str) -> Option<i32> {
 /// groups.
 async fn end(mut child: Child) {
     child.kill();
-    child.exited().await;
-    child.released().await;
+    let ended = async {
+        child.exited().await;
+        child.released().await
+    };
+    if timeout(RELEASE_TIMEOUT, ended).await.is_err() {
+        // The drop of `child` goes on with its release.
+        tracing::error!(
+            target: "ostler::zygote", survivors = ?child.survivors(), "zygote survives SIGKILL"
+        );
+    }
 }
 
 /// Waits, and meanwhile declines every request by dropping it. `None` if the last sender of
