@@ -121,12 +121,16 @@ impl Running {
     fn new(mut child: Child, socket: UnixStream) -> io::Result<Self> {
         let pid = Pid::from_child(&child);
         match Watched::new(pid) {
-            Ok(watched) => Ok(Self {
-                child,
-                watched,
-                socket,
-                host: process::id(),
-            }),
+            Ok(watched) => {
+                // No worker's descendant is as young, so a sub-reaper takes it for none.
+                tree::children().insert(pid, u64::MAX);
+                Ok(Self {
+                    child,
+                    watched,
+                    socket,
+                    host: process::id(),
+                })
+            }
             Err(error) => {
                 // Without a tag, the sentinel exits at the end of its input. The errors mean that other
                 // code in this process has reaped it.
@@ -188,6 +192,12 @@ impl Running {
             // No thread can be started. Better to wait here for a moment than to leave a zombie.
             Err(_) => self.wait(),
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        tree::children().remove(&Pid::from_child(&self.child));
     }
 }
 
