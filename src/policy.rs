@@ -85,7 +85,8 @@ pub struct Policy {
     pub term_grace: Duration,
     /// Time for a worker to exit after `SIGKILL`, and for its port to be released after the exit.
     /// Then the port is abandoned and its slot is free. At most `size` ports are abandoned at a
-    /// time; beyond that, a worker keeps its slot. Default: 5 s.
+    /// time; beyond that, a worker keeps its slot, and the time runs again. 10 ms to 7 days.
+    /// Default: 5 s.
     pub release_timeout: Duration,
 }
 
@@ -174,7 +175,7 @@ impl Policy {
         }
         timeout("ask_grace", self.ask_grace, Duration::ZERO)?;
         timeout("term_grace", self.term_grace, Duration::ZERO)?;
-        timeout("release_timeout", self.release_timeout, least)
+        timeout("release_timeout", self.release_timeout, MIN_INTERVAL)
     }
 
     /// Checks a new `size` for a running pool.

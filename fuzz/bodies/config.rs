@@ -160,7 +160,7 @@ async fn check(data: &[u8]) -> Option<&'static str> {
     builder = builder.call_timeout(values.time(MIN));
     builder = builder.cancel_grace(values.time(MIN));
     builder = builder.session_grace(values.time(Duration::ZERO));
-    builder = builder.release_timeout(values.time(MIN));
+    builder = builder.release_timeout(values.time(MILLIS_10));
     let pool = match builder.build() {
         Ok(pool) => pool,
         Err(BuildError::InvalidOption(error)) => {

@@ -129,7 +129,7 @@ pub struct Config {
     /// Time for a worker to exit after `SIGKILL`, and again for the release of what it leaves. Then
     /// its port is abandoned: its slot is free, and the pool goes on with the release in the
     /// background. At most `size` ports are abandoned at a time; beyond that, a worker keeps its
-    /// slot. Default: 5 s.
+    /// slot. 10 ms or more. Default: 5 s.
     ///
     /// A process cannot be killed while it sleeps uninterruptibly, for example on a network file
     /// system that does not answer, or if it runs as another user.

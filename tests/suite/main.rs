@@ -49,3 +49,4 @@ mod trace_tampered;
 mod words;
 mod world;
 mod world_checks;
+mod world_port;

@@ -16,7 +16,7 @@ use ostler::worker::{self, Phase, Rejected};
 use ostler::{LeaseId, Policy, SessionId, WaiterId, WorkerId};
 
 use crate::derived_table::{State, Table, Verdict};
-use crate::world::PortState;
+use crate::world_port::PortState;
 
 static TABLE: LazyLock<Table> = LazyLock::new(Table::derive);
 

@@ -7,7 +7,7 @@ use ostler::worker::{self, Phase, Rung};
 use ostler::{SessionId, WorkerId};
 
 use crate::model::{Home, Model};
-use crate::world::PortState;
+use crate::world_port::PortState;
 
 impl Model {
     /// Completes an effect of a worker's machine with durations, generations and reasons.

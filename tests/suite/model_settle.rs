@@ -9,7 +9,7 @@ use ostler::worker::{self, Phase, Worker as Machine};
 use ostler::{SessionId, WorkerId};
 
 use crate::model::{Holder, Home, Intake, Lease, Model, Replacement, Stage, Vacancy, Worker};
-use crate::world::PortState;
+use crate::world_port::PortState;
 
 impl Model {
     /// In the order of `Supervisor::settle`, which says what depends on it.

@@ -75,7 +75,7 @@ fn the_ends_of_each_range_are_in_it() {
         |p| p.term_grace = MAX_TIMEOUT,
         |p| p.session_grace = Duration::ZERO,
         |p| p.session_grace = MAX_TIMEOUT,
-        |p| p.release_timeout = NANO,
+        |p| p.release_timeout = Duration::from_millis(10),
         |p| p.release_timeout = MAX_TIMEOUT,
     ];
     for (number, change) in ends.iter().enumerate() {
@@ -180,8 +180,8 @@ fn values_out_of_range_are_refused() {
             "`session_grace` is 604800.000000001s; it must be 0ns to 604800s",
         ),
         (
-            |p| p.release_timeout = Duration::ZERO,
-            "`release_timeout` is 0ns; it must be 1ns to 604800s",
+            |p| p.release_timeout = Duration::from_millis(10) - NANO,
+            "`release_timeout` is 9.999999ms; it must be 10ms to 604800s",
         ),
     ];
     for (change, text) in beyond {

@@ -69,10 +69,6 @@ async fn options_are_checked_when_the_pool_is_built() {
             build(|b| b.health_check_timeout(Duration::ZERO)),
         ),
         ("restart_reset", build(|b| b.restart_reset(Duration::ZERO))),
-        (
-            "release_timeout",
-            build(|b| b.release_timeout(Duration::ZERO)),
-        ),
     ] {
         assert_eq!(
             text,
@@ -83,6 +79,10 @@ async fn options_are_checked_when_the_pool_is_built() {
         (
             "session_idle_timeout",
             build(|b| b.session_idle_timeout(Duration::ZERO)),
+        ),
+        (
+            "release_timeout",
+            build(|b| b.release_timeout(Duration::ZERO)),
         ),
         (
             "health_check_interval",

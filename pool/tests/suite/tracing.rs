@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use ostler_pool::Program;
 use ostler_pool::port::Opener as _;
-use ostler_pool::testing::Sim;
+use ostler_pool::testing::{Script, Sim};
 use rustix::io::{FdFlags, fcntl_setfd};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -230,6 +230,35 @@ async fn a_worker_keeps_no_span_open() {
     }
     end(&pool, &sim).await;
     assert_eq!(spans.open(), [""; 0]);
+}
+
+/// P16: an abandoned port is an error in the log, with what holds it up, and its release is told.
+#[tokio::test(start_paused = true)]
+async fn an_abandoned_port_is_logged() {
+    let log = Log::default();
+    let _kept = set_default(log.clone());
+    let sim = Sim::new([Script::NeverReleased]);
+    let pool = pool(&sim, 1).build().unwrap();
+    pool.call(b"exit").await.unwrap_err();
+    until(&pool, |status| status.abandoned.len() == 1).await;
+    sim.let_go();
+    until(&pool, |status| status.abandoned.is_empty()).await;
+    end(&pool, &sim).await;
+    let lines = log.0.lock().unwrap().clone();
+    let of = |message: &str| {
+        let name = format!("ostler::worker {message}");
+        let found = lines.iter().filter(|(found, _)| *found == name);
+        let mut fields = found.map(|(_, fields)| fields.clone());
+        (fields.next(), fields.count())
+    };
+    let (abandoned, more) =
+        of("not released within `release_timeout`; abandoned, and released in the background");
+    let abandoned = abandoned.expect("it is logged");
+    assert_eq!((&*abandoned["worker"], more), ("0.1", 0));
+    let survivors = "\"process 4711: in an uninterruptible sleep\"";
+    assert_eq!(abandoned["survivors"], survivors);
+    let (released, more) = of("released after it was abandoned");
+    assert_eq!((released.is_some(), more), (true, 0));
 }
 
 /// P7: building a pool logs each descriptor that every worker would inherit, and no other
