@@ -234,7 +234,8 @@ impl Client {
         let status = self.pool.status();
         let counters = status.counters;
         let open = usize::try_from(counters.opened - counters.released).expect("the count fits");
-        assert_eq!(open, status.workers.len(), "{status}");
+        let shown = status.workers.len() + status.abandoned.len();
+        assert_eq!(open, shown, "{status}");
         assert!(open <= self.plan.max_open(), "{status}");
     }
 

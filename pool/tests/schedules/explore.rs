@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ostler_pool::{Event, Events, Phase, Pool, RecvError, Transition};
-use shuttle::future::{block_on, spawn};
+use shuttle::future::{block_on, spawn, yield_now};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
@@ -91,6 +91,7 @@ async fn schedule(plan: &Arc<Plan>) {
         .surge(plan.surge)
         .cancel_grace(plan.cancel_grace())
         .ask_grace(plan.ask_grace())
+        .release_timeout(plan.release_timeout())
         .enable_health_monitoring(plan.has_health_checks)
         // Disabled: no client is refused however many starts fail.
         .crash_loop(u32::MAX)
@@ -155,6 +156,10 @@ async fn check_end(client: &Client) {
         }
     }
     let report = pool.shutdown().await;
+    // The pool ends without the abandoned ports. They are released in the background.
+    while !pool.status().abandoned.is_empty() {
+        yield_now().await;
+    }
     let status = pool.status();
     let (counters, stats) = (status.counters, world.stats());
     assert_eq!(report.unreleased, []);

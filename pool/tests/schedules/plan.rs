@@ -38,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) surge: usize,
     /// Whether the pool has a `cancel_grace`.
     pub(crate) has_grace: bool,
+    /// Whether a port may be abandoned before it is released.
+    pub(crate) may_abandon: bool,
     /// Whether `cancel_grace` never elapses, and `ask_grace` only if a worker ignores the stop. A
     /// lost order is then a deadlock; otherwise, the next deadline makes up for it.
     is_patient: bool,
@@ -177,6 +179,7 @@ impl Plan {
         Self {
             workers: vec![random.pick(&[WorkerScript::Good, WorkerScript::IgnoresStop])],
             has_grace: random.one_in(2),
+            may_abandon: random.one_in(2),
             has_reader: random.one_in(2),
             ..Self::of(random, step)
         }
@@ -187,6 +190,7 @@ impl Plan {
             size: 1 + usize::from(random.one_in(2)),
             surge: 1 + usize::from(random.one_in(2)),
             has_grace: false,
+            may_abandon: false,
             is_patient: random.one_in(2),
             has_health_checks: false,
             has_reader: false,
@@ -245,7 +249,14 @@ impl Plan {
             Step::Resize(size) => *size,
             _ => self.size,
         });
-        self.surge + sizes.max().unwrap_or(self.size).max(self.size)
+        let size = sizes.max().unwrap_or(self.size).max(self.size);
+        let abandoned = if self.may_abandon { size } else { 0 };
+        size + self.surge + abandoned
+    }
+
+    /// The time after which a port is abandoned.
+    pub(crate) fn release_timeout(&self) -> Duration {
+        if self.may_abandon { SHORT } else { LONG }
     }
 
     fn steps(&self) -> impl Iterator<Item = &Step> {
