@@ -78,7 +78,7 @@ pub(crate) struct Transport {
 impl Transport {
     /// A transport without pipes yet.
     pub(crate) fn new(max_frame: u32) -> Self {
-        let wakers = Arc::new(Wakers::default());
+        let wakers = Arc::new(Wakers::new());
         Self {
             exchange: Mutex::new(Exchange::new(max_frame)),
             waker: Waker::from(Arc::clone(&wakers)),

@@ -9,7 +9,6 @@ use crate::rt::{Mutex, MutexGuard};
 /// they pin no caller's task, and dropping what they hold runs no foreign code.
 ///
 /// Each method returns the wakers that it displaces. They are dropped or woken without a lock.
-#[derive(Default)]
 pub(super) struct Wakers {
     waiting: Mutex<Waiting>,
 }
@@ -25,6 +24,12 @@ struct Waiting {
 }
 
 impl Wakers {
+    pub(super) fn new() -> Self {
+        Self {
+            waiting: Mutex::new(Waiting::default()),
+        }
+    }
+
     pub(super) fn begin(&self) {
         self.lock().in_exchange = true;
     }
