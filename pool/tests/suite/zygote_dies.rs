@@ -218,8 +218,8 @@ async fn an_orphaned_worker_runs_its_exit_handlers() {
     fs::remove_file(file).expect("the exit handler has created it");
 }
 
-/// P14, P26: a zygote and its workers notice that their host was killed although another process holds
-/// the other ends of their sockets and pipes, as a fork of the host does.
+/// P14, P26: a zygote and its workers notice that their host was killed although another process
+/// holds the other ends of their sockets and pipes, as a fork of the host does.
 #[test]
 fn a_copy_of_the_host_does_not_replace_it() {
     const ROLE: &str = "OSTLER_TEST_COPIED_HOST";
