@@ -8,7 +8,7 @@ use std::process::{Command, id};
 use ostler_pool::{CallError, ExitStatus, Program};
 use rustix::process::Signal;
 
-use crate::resources::{is_alive, isolated, leaks_nothing, modules, scratch, until};
+use crate::resources::{Resources, is_alive, isolated, leaks_nothing, modules, scratch, until};
 use crate::rig::{self, interpreter, signal};
 use crate::zygote::{ask, built, zygote, zygote_of};
 
@@ -148,10 +148,13 @@ fn an_abandoned_start_is_settled_before_the_next_fork() {
         let pool = built(zygote("counts_forks:run")).size(1).build().unwrap();
         assert_eq!(ask(&pool, "forks").await, "1 1");
         let zygote_pid = zygote_of(&pool).await;
+        let descriptors = || Resources::snapshot().descriptors.len();
         signal(zygote_pid, Signal::STOP);
         for abandoned in 1..=3 {
+            let before = descriptors();
             pool.resize(2).unwrap();
-            rig::until(&pool, |status| status.counters.opened == 1 + abandoned).await;
+            // Both ends of three pipes. Those for the worker stay with its request to the zygote.
+            until("the request to fork", || descriptors() == before + 6);
             pool.resize(1).unwrap();
             rig::until(&pool, |status| status.counters.released == abandoned).await;
         }
