@@ -5,7 +5,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::hash::{BuildHasher as _, DefaultHasher, Hasher as _, RandomState};
 use std::process;
 
 use ostler::WorkerId;
@@ -48,12 +48,18 @@ impl EnvTag {
         &self.0
     }
 
-    /// The tag as a file name.
+    /// A file name for what belongs to this tag. That of a worker begins with that of its pool.
+    /// Every user can read it, and no user can compute the tag from it.
     pub(in crate::process) fn file_name(&self) -> String {
-        format!(
-            "ostler-{}",
-            self.0.replace([':', ';'], "-").trim_end_matches(['-', '.'])
-        )
+        let (pool, worker) = self
+            .0
+            .split_once(':')
+            .expect("a tag begins with its pool's");
+        let mut hash = DefaultHasher::new();
+        hash.write(pool.as_bytes());
+        let worker = worker.trim_end_matches([';', '.']);
+        let name = format!("ostler-{:016x}-{worker}", hash.finish());
+        name.trim_end_matches('-').to_owned()
     }
 
     /// The variable's value for a process that is to carry this tag.
@@ -119,6 +125,20 @@ mod tests {
         let zygote = pool.of_zygote().0;
         assert_eq!(zygote.len(), tag(&pool, usize::MAX, u64::MAX).len());
         assert!(zygote.starts_with(&format!("{}zygote.", pool.as_str())) && zygote.ends_with(".;"));
+    }
+
+    /// P29: the names of control groups, which every user can read, do not contain the tag.
+    #[test]
+    fn a_file_name_does_not_reveal_the_tag() {
+        let pool = EnvTag::of_pool();
+        let worker = pool.of_worker(WorkerId {
+            slot: 3,
+            generation: 7,
+        });
+        let (_, random) = pool.as_str().trim_end_matches(':').split_once('-').unwrap();
+        assert!(!worker.file_name().contains(random));
+        assert_eq!(worker.file_name(), format!("{}-3.7", pool.file_name()));
+        assert_ne!(pool.file_name(), EnvTag::of_pool().file_name());
     }
 
     /// P3: the parts of a pool's tags are found wherever they are in an environment, also beside
