@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! launcher ─► zygote ─► spawn ─► child ─► leader ─► release ─► tree ─► proc, system
+//!                         │        └────► pipes
 //!                         └────► program, scope ─► sentinel
 //! ```
 

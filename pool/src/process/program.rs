@@ -212,6 +212,10 @@ impl Program {
     /// process, it kills every process of the pool that is still there. Workers that exit when
     /// their input ends, as they should, do not need it; their descendants may.
     ///
+    /// It needs `sh`, `grep`, `sleep` and `rmdir` in the `PATH` of this process, without which the
+    /// build of the pool fails. If this process forks itself without `exec`, the sentinel needs
+    /// `setpriv` too, to notice the end of this process before that of the copy.
+    ///
     /// ```
     /// # use ostler_pool::Program;
     /// let program = Program::new("./worker").sentinel(false);
