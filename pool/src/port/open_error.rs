@@ -119,7 +119,8 @@ impl OpenError {
     /// let error = OpenError::spawn("/opt/worker", std::io::Error::from_raw_os_error(24));
     /// assert_eq!(
     ///     error.to_string(),
-    ///     "program `/opt/worker` could not be started: raise the limit of open files (`ulimit -n`)"
+    ///     "program `/opt/worker` could not be started: raise the limit of open files \
+    ///      (`ulimit -n`)"
     /// );
     /// ```
     #[must_use]

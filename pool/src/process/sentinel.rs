@@ -84,7 +84,7 @@ impl Watch {
             .stderr(Stdio::null())
             .current_dir("/");
         // The environment of this process may take all the space that the kernel has for arguments.
-        // What remains is the tag of a pool whose worker this process is: it must find the sentinel.
+        // If this process is itself a worker, its pool must find the sentinel by its tag.
         command.env_clear();
         command.envs(env::var_os(tree::VARIABLE).map(|value| (tree::VARIABLE, value)));
         // A group of its own: a signal to the host's group, as a terminal sends it, must not reach
@@ -132,8 +132,8 @@ impl Running {
                 })
             }
             Err(error) => {
-                // Without a tag, the sentinel exits at the end of its input. The errors mean that other
-                // code in this process has reaped it.
+                // Without a tag, the sentinel exits at the end of its input. The errors mean that
+                // other code in this process has reaped it.
                 drop(socket);
                 let _ = child.kill();
                 let _ = child.wait();

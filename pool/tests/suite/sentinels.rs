@@ -195,7 +195,7 @@ impl Drop for Tools {
     }
 }
 
-/// The tag in the environment of a worker, of which the tag of its pool is the part up to the colon.
+/// The tag in the environment of a worker. The tag of its pool is the part up to the colon.
 fn tag_of(worker: u32) -> String {
     let environment = fs::read(format!("/proc/{worker}/environ")).unwrap();
     let environment = String::from_utf8(environment).unwrap();
