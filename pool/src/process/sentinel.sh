@@ -27,10 +27,11 @@ host_lives() {
     [ "$now" = "${first=$now}" ]
 }
 
-# Sets `tagged` to those of these files that contain the tag. A search that failed must not pass for
-# an empty one, so the list has an end. Without it this shell exits, and `on_failure` takes over.
+# Sets `tagged` to those of these files that contain the tag. `-z`: their lines end with NUL, beyond
+# which the grep of busybox does not read otherwise. A search that failed must not pass for an empty
+# one, so the list has an end. Without it this shell exits, and `on_failure` takes over.
 search() {
-    tagged=$(echo "$tag" | "$grep" -lsF -f - "$@"; [ $? -le 2 ] && echo end)
+    tagged=$(echo "$tag" | "$grep" -lszF -f - "$@"; [ $? -le 2 ] && echo end)
     [ "${tagged%end}" != "$tagged" ] || exit
     tagged=${tagged%end}
 }

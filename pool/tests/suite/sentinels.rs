@@ -197,11 +197,16 @@ impl Drop for Tools {
 
 /// The tag in the environment of a worker. The tag of its pool is the part up to the colon.
 fn tag_of(worker: u32) -> String {
-    let environment = fs::read(format!("/proc/{worker}/environ")).unwrap();
-    let environment = String::from_utf8(environment).unwrap();
-    let mut variables = environment.split('\0');
-    let tag = variables.find_map(|variable| variable.strip_prefix("OSTLER_TAG="));
-    tag.expect("the worker carries a tag").to_owned()
+    let read = || {
+        let environment = fs::read(format!("/proc/{worker}/environ")).unwrap();
+        let environment = String::from_utf8(environment).unwrap();
+        let mut variables = environment.split('\0');
+        let tag = variables.find_map(|variable| variable.strip_prefix("OSTLER_TAG="));
+        tag.map(str::to_owned)
+    };
+    // It appears only once `execve` is done.
+    until("a tag", || read().is_some());
+    read().unwrap()
 }
 
 /// P14: a program that is dropped when its runtime is gone ends its sentinel, which first kills
@@ -259,6 +264,37 @@ fn a_failed_search_is_no_empty_one() {
     let host = Host::start("sentinels::a_failed_search_is_no_empty_one", |host| {
         host.env("PATH", &tools.0);
     });
+    host.ends_cleanly();
+}
+
+/// P21: the search also works with a `grep` that reads an environment up to the end of the first
+/// variable unless it is told what ends a variable, as that of busybox does.
+#[test]
+fn each_variable_is_searched() {
+    if ran_as_host(|| ()) {
+        return;
+    }
+    let grep = "case $1 in *z*) exec $real \"$@\" ;; *) exit 1 ;; esac";
+    let tools = Tools::new("first-grep", grep);
+    let host = Host::start("sentinels::each_variable_is_searched", |host| {
+        host.env("PATH", &tools.0);
+    });
+    host.ends_cleanly();
+}
+
+/// P21: of the host's environment, a sentinel inherits only the tag of a pool whose worker the host
+/// is. That pool finds the sentinel by it.
+#[test]
+fn a_sentinel_belongs_to_the_pool_above() {
+    if ran_as_host(|| ()) {
+        return;
+    }
+    let host = Host::start("sentinels::a_sentinel_belongs_to_the_pool_above", |host| {
+        host.env("OSTLER_TAG", "7-above:0.1;").env("OTHER", "no");
+    });
+    assert_eq!(tag_of(host.sentinel), "7-above:0.1;");
+    let environment = fs::read(format!("/proc/{}/environ", host.sentinel)).unwrap();
+    assert!(!String::from_utf8(environment).unwrap().contains("OTHER"));
     host.ends_cleanly();
 }
 
