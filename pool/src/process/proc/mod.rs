@@ -2,6 +2,7 @@
 
 pub(super) mod fds;
 pub(super) mod memory;
+#[cfg(target_os = "linux")]
 pub(super) mod pipes;
 pub(super) mod signals;
 pub(super) mod stat;
