@@ -189,7 +189,7 @@ fn of_workers(node: &Node, all: &mut Vec<Happening>) {
                 fact(PortFact::StartFailed),
                 fact(PortFact::Exited),
             ]),
-            ("open", phase) if phase != Phase::Stopping => {
+            ("open", phase) if !matches!(phase, Phase::Stopping | Phase::Terminated) => {
                 all.extend([fact(PortFact::Exited), fact(PortFact::Broke)]);
             }
             ("opening" | "open" | "broken", _) => all.push(fact(PortFact::Exited)),

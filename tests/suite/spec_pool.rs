@@ -20,7 +20,7 @@ pub(crate) const SLICES: [(&str, usize); 11] = [
     ("PoolReplacing", 1998),
     ("PoolCrashLoop", 1583),
     ("PoolSessions", 4866),
-    ("PoolLosses", 2572),
+    ("PoolLosses", 4610),
     ("PoolCancels", 2351),
     ("PoolStuck", 791),
     ("PoolResized", 2701),
@@ -28,7 +28,7 @@ pub(crate) const SLICES: [(&str, usize); 11] = [
 ];
 
 /// The number of states of `WorkerPoolLives`.
-pub(crate) const LIVES: usize = 3635;
+pub(crate) const LIVES: usize = 4943;
 
 /// Every property holds while workers fail to start, crash, fault and are replaced.
 #[test]

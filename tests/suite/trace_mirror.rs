@@ -295,7 +295,10 @@ impl Mirror {
         let (is_late, port) = match fact {
             PortFact::Started => (known.phase != Phase::Initializing, "open"),
             PortFact::StartFailed => (known.phase != Phase::Initializing, "broken"),
-            PortFact::Broke => (known.phase == Phase::Stopping, "broken"),
+            PortFact::Broke => (
+                matches!(known.phase, Phase::Stopping | Phase::Terminated),
+                "broken",
+            ),
             PortFact::Exited => (known.port == "exited", "exited"),
             PortFact::Released => (false, "released"),
         };
