@@ -48,6 +48,7 @@ read_all() {
 
 # Notes in `found` whether any of these processes carries the tag.
 look() {
+    [ ! "$found" ] || return
     search "$@"
     [ ! "$tagged" ] || found=yes
 }
@@ -68,17 +69,24 @@ kill_some() {
 }
 
 # Runs $1, with what follows as its first arguments, for all processes, 100 at a time: the arguments
-# of a command are limited. True if any process carries the tag.
+# of a command are limited. Those of this user first, because most workers are, and others may have
+# so large environments that the search takes seconds. True if any process carries the tag.
 for_all() {
     found= action=$*
     set --
-    for process in /proc/[0-9]*; do
-        set -- "$@" "$process/environ"
-        [ $# -lt 100 ] && continue
-        $action "$@"
+    for owner in this another; do
+        for process in /proc/[0-9]*; do
+            user=this
+            [ -O "$process" ] || user=another
+            [ $user = $owner ] || continue
+            set -- "$@" "$process/environ"
+            [ $# -lt 100 ] && continue
+            $action "$@"
+            set --
+        done
+        [ $# -eq 0 ] || $action "$@"
         set --
     done
-    [ $# -eq 0 ] || $action "$@"
     [ "$found" ]
 }
 
