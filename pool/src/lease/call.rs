@@ -4,7 +4,7 @@ use std::future::{Future as _, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use ostler::supervisor::Fault;
+use ostler::supervisor::{Fault, Reason};
 
 use crate::driver::Grant;
 use crate::error::{CallError, ProtocolError};
@@ -126,16 +126,21 @@ impl Call<'_> {
             };
             self.pipe_ended(problem);
         }
-        if let Poll::Ready(reason) = self.grant.transport().poll_closed(cx) {
-            return Poll::Ready(Err(TransportError::Closed(reason)));
-        }
-        match &mut self.pipe_end {
-            Some((problem, grace)) => {
-                ready!(grace.as_mut().poll(cx));
-                Poll::Ready(Err(TransportError::Protocol(problem.clone())))
+        let closed = self.grant.transport().poll_closed(cx);
+        let Some((problem, grace)) = &mut self.pipe_end else {
+            return Poll::Pending;
+        };
+        Poll::Ready(Err(match closed {
+            // The worker's task found the same.
+            Poll::Ready(Closed::Stopped(Reason::Fault(Fault::ProtocolBroken))) => {
+                TransportError::Protocol(problem.clone())
             }
-            None => Poll::Pending,
-        }
+            Poll::Ready(reason) => TransportError::Closed(reason),
+            Poll::Pending => {
+                ready!(grace.as_mut().poll(cx));
+                TransportError::Protocol(problem.clone())
+            }
+        }))
     }
 
     /// From now on, only the worker's exit is waited for.

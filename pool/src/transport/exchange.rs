@@ -34,6 +34,8 @@ pub(super) struct Exchange {
     current: Option<Request>,
     /// Whether the outgoing frame is a `CANCEL`.
     cancels: bool,
+    /// Whether the worker's output was found to have ended between two exchanges.
+    has_ended: bool,
     ids: Ids,
 }
 
@@ -55,6 +57,7 @@ impl Exchange {
             preamble: Vec::new(),
             current: None,
             cancels: false,
+            has_ended: false,
             ids: Ids::default(),
         }
     }
@@ -222,12 +225,13 @@ impl Exchange {
             return Poll::Pending;
         }
         if self.decoder.is_empty() {
-            let count = ready!(self.at_once(cx, Self::poll_read));
-            if count == 0 {
-                return Poll::Ready(ProtocolError::OutputClosed);
-            }
+            self.has_ended = self.has_ended || ready!(self.at_once(cx, Self::poll_read)) == 0;
         }
-        Poll::Ready(ProtocolError::Unsolicited)
+        Poll::Ready(if self.has_ended {
+            ProtocolError::OutputClosed
+        } else {
+            ProtocolError::Unsolicited
+        })
     }
 
     /// Ready once the rest of a `CANCEL` is sent after the answer, or cannot be.

@@ -173,3 +173,40 @@ fn closes_its_output_while_idle() {
         assert_eq!(pool.call("silence_after").await.unwrap(), b"the last");
     });
 }
+
+/// C6: the next call on a lease whose worker has closed its output and was stopped says so, and that
+/// its request was not written.
+#[test]
+fn closes_its_output_between_two_calls() {
+    let name = "closes_its_output_between_two_calls";
+    is_replaced(name, "good", unchecked, async |pool| {
+        let mut lease = pool.lease().await;
+        assert_eq!(lease.call("silence_after").await.unwrap(), b"the last");
+        until(&pool.inner, |status| status.counters.faulted == 1).await;
+        let call = lease.call("many 3").await;
+        assert!(call.as_ref().is_err_and(|error| !error.request_written()));
+        finds_the_end(call);
+    });
+}
+
+/// C6: so does a call that is made before the pool has given up on the worker, whether or not its
+/// request was written by then.
+#[test]
+fn closes_its_output_right_before_a_call() {
+    let name = "closes_its_output_right_before_a_call";
+    is_replaced(name, "good", unchecked, async |pool| {
+        let mut lease = pool.lease().await;
+        assert_eq!(lease.call("silence_after").await.unwrap(), b"the last");
+        finds_the_end(lease.call("many 3").await);
+    });
+}
+
+fn finds_the_end(call: Result<Vec<u8>, CallError>) {
+    match call {
+        Err(CallError::Protocol {
+            source: ProtocolError::OutputClosed,
+            ..
+        }) => {}
+        other => panic!("{other:?}"),
+    }
+}
