@@ -26,7 +26,8 @@ pub struct PoolStatus {
     /// Every worker whose port is neither released nor abandoned.
     pub workers: Vec<WorkerStatus>,
     /// Ports that were not released within `release_timeout` and are not released yet, the
-    /// longest-abandoned first. At most `size`, or more after the pool was resized to a smaller one.
+    /// longest-abandoned first. At most `size`, or more after the pool was resized to a smaller
+    /// one.
     pub abandoned: Vec<AbandonedPort>,
     /// What has happened since the pool was built.
     pub counters: Counters,

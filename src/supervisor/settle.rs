@@ -19,8 +19,8 @@ impl Supervisor {
         self.retire_surplus();
         // Before `refuse`: otherwise a client that an idle worker can serve is refused.
         self.grant();
-        // Before `end_drains`: a worker that held on only for an idle session is stopped by the input
-        // that takes the session from it.
+        // Before `end_drains`: a worker that held on only for an idle session is stopped by the
+        // input that takes the session from it.
         self.lose_idle_sessions();
         // After both retirements: an idle worker without sessions is stopped by the input that
         // retired it. Otherwise it lingers until the next input.

@@ -261,8 +261,8 @@ fn grace_of(world: &World) -> Option<Duration> {
     })
 }
 
-/// O3: an idle session holds a shutdown for `session_grace`. Then it is lost, and its next client is
-/// told.
+/// O3: an idle session holds a shutdown for `session_grace`. Then it is lost, and its next client
+/// is told.
 #[test]
 fn an_idle_session_holds_a_shutdown_for_its_grace() {
     let (mut world, session) = with_an_idle_session();

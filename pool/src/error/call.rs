@@ -29,8 +29,8 @@ pub enum CallError {
         /// The exception.
         source: RemoteError,
     },
-    /// The worker's process exited during the call, or before the request was written. The worker is
-    /// replaced.
+    /// The worker's process exited during the call, or before the request was written. The worker
+    /// is replaced.
     #[error("worker {worker} exited {}: {}", when(*.request_written), .exit.status)]
     WorkerExited {
         /// The worker.

@@ -179,8 +179,8 @@ async fn the_report_says_in_which_phase_a_worker_ended() {
     assert_eq!(report.workers[0].rung, None, "{report}");
 }
 
-/// O3: an idle session holds a shutdown only for `session_grace`, and is then lost. A session with a
-/// call under way is served, and ends as soon as it is idle.
+/// O3: an idle session holds a shutdown only for `session_grace`, and is then lost. A session with
+/// a call under way is served, and ends as soon as it is idle.
 #[tokio::test(start_paused = true)]
 async fn an_idle_session_holds_a_shutdown_only_for_its_grace() {
     let sim = Sim::default();
