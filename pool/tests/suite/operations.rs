@@ -129,6 +129,7 @@ async fn a_starting_worker_is_no_crash_in_the_report() {
     let sim = Sim::new([Script::NoHandshake]);
     let pool = pool(&sim, 1).build().unwrap();
     begin(&mut pin!(pool.checkout())).await;
+    until(&pool, |_| sim.stats().opened == 1).await;
     let report = pool.shutdown().await;
     let worker = &report.workers[0];
     assert_eq!(
