@@ -28,6 +28,8 @@ mod model_settle;
 mod world;
 #[path = "../../tests/suite/world_checks.rs"]
 mod world_checks;
+#[path = "../../tests/suite/world_port.rs"]
+mod world_port;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     supervisor_events::run(data);

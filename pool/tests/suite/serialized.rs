@@ -74,3 +74,20 @@ async fn a_status_and_a_report_can_be_written() {
     assert_eq!(report["unreleased"], json!([]));
     end(&pool, &sim).await;
 }
+
+/// P16: an abandoned port serializes with what holds it up.
+#[tokio::test(start_paused = true)]
+async fn an_abandoned_port_can_be_written() {
+    let sim = Sim::new([Script::NeverReleased]);
+    let pool = Pool::builder(sim.clone()).size(1).build().unwrap();
+    pool.call(b"exit").await.unwrap_err();
+    until(&pool, |status| status.abandoned.len() == 1).await;
+    let written = to_value(&pool.status().abandoned[0]).unwrap();
+    assert_eq!(written["worker"], json!({ "slot": 0, "generation": 1 }));
+    let survivors = json!([{ "pid": 4711, "reason": "Uninterruptible" }]);
+    assert_eq!(written["survivors"], survivors);
+    assert!(written["ago"].is_number(), "{written}");
+    sim.let_go();
+    until(&pool, |status| status.abandoned.is_empty()).await;
+    end(&pool, &sim).await;
+}
