@@ -148,7 +148,7 @@ fn the_code_takes_the_steps_of_the_specification() {
 
 /// The same, with two things going wrong in one history of a pool where everything may.
 #[test]
-#[ignore = "takes minutes: 327,526 states of the code"]
+#[ignore = "takes minutes"]
 fn the_code_takes_the_steps_of_the_specification_in_a_larger_pool() {
     let [(_, everything), ..] = worlds();
     let world = World {

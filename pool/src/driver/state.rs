@@ -69,7 +69,7 @@ pub(super) struct WorkerEntry {
 pub(super) struct ShutdownProgress {
     pub(super) since: Instant,
     pub(super) drained: Option<Instant>,
-    /// At most one per slot.
+    /// At most one per slot, and one per abandoned port.
     pub(super) ended: Vec<WorkerEnd>,
 }
 

@@ -68,6 +68,8 @@ pub(crate) fn hostile() -> Builder {
     Pool::builder(Python::function("hostile:run").path(modules()))
         .restart_backoff(Duration::from_millis(1))
         .restart_backoff_max(Duration::from_millis(20))
+        // On a busy machine, a release may take longer than the default.
+        .release_timeout(Duration::from_secs(60))
         .checkout_timeout(Duration::from_secs(60))
         .call_timeout(Duration::from_secs(60))
 }
