@@ -308,7 +308,15 @@ fn every_promise_has_a_mutation() {
     };
     let (promises, tests) = (values("promise"), values("test"));
     // T2 and T3 are ways to work, and P10 goes with P1.
-    let rows = [("L", 20), ("C", 5), ("P", 14), ("T", 4), ("R", 22)];
+    let rows = [
+        ("L", 20),
+        ("C", 11),
+        ("P", 34),
+        ("M", 2),
+        ("O", 6),
+        ("T", 4),
+        ("R", 27),
+    ];
     let all = rows.map(|(row, count)| (1..=count).map(move |n| format!("{row}{n}")));
     let all = all
         .into_iter()

@@ -70,6 +70,48 @@ fn a_forked_copy_does_not_end_the_sentinel() {
     before.assert_no_leaks(&[]);
 }
 
+/// P30: a copy that the host forked drops an open port. The worker lives on, and ends with the port
+/// in the host.
+#[test]
+fn a_forked_copy_does_not_end_the_workers() {
+    if env::var_os(ROLE).is_none() {
+        let Some(library) = compiled("fork.c", &["-shared", "-fPIC"]) else {
+            return;
+        };
+        let test = "forks::a_forked_copy_does_not_end_the_workers";
+        let mut host = Command::new(env::current_exe().unwrap());
+        host.args([test, "--exact", "--nocapture"])
+            .env(ROLE, path_of("sleep"))
+            .env("LD_PRELOAD", &library);
+        let output = host.output().unwrap();
+        fs::remove_file(library).unwrap();
+        assert!(output.status.success(), "{output:?}");
+        return;
+    }
+    let runtime = runtime();
+    let before = Resources::snapshot();
+    let mut program = immortal().sentinel(false);
+    program.prepare().unwrap();
+    runtime.block_on(async {
+        let port = open(&program).await;
+        let worker = port.pid().unwrap();
+        if fork() {
+            drop(port);
+            process::exit(0);
+        }
+        let copy = Pid::from_raw(children(&[worker])[0].cast_signed());
+        let (_, status) = waitpid(copy, WaitOptions::empty()).unwrap().unwrap();
+        assert_eq!(status.exit_status(), Some(0));
+        assert!(is_alive(worker));
+        // Not by way of the runtime: the copy has unregistered the worker from the host's, which
+        // no runtime can prevent.
+        drop(port);
+        until("the worker's end", || !is_alive(worker));
+    });
+    drop(program);
+    before.assert_no_leaks(&[]);
+}
+
 /// P31: a copy that the host forked holds the host's end of the socket. The sentinel notices the
 /// host's end nevertheless.
 #[test]
