@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ostler::supervisor::{Effect, Input, Milestone, PortFact, Refusal, Supervisor, Timer};
+use ostler::supervisor::{Effect, Fault, Input, Milestone, PortFact, Refusal, Supervisor, Timer};
 use ostler::worker::Phase;
 use ostler::{Policy, WorkerId};
 
@@ -59,6 +59,26 @@ fn a_second_crash_backs_off() {
     });
     crash(&mut world, third);
     assert_eq!((world.phases().len(), backoffs(&world)), (1, 0));
+}
+
+/// C6: a worker that breaks the protocol between two calls is stopped and replaced. If its
+/// replacement does the same, the next one backs off, as after a crash. A fault in a call does not
+/// count.
+#[test]
+fn a_worker_that_breaks_the_protocol_repeatedly_backs_off() {
+    let mut world = World::new(Policy::new(1));
+    world.start_all();
+    world.checkout();
+    world.fault(world.leases[0], Fault::ProtocolBroken);
+    crash(&mut world, worker(0, 1));
+    for (faulted, backing_off) in [(2, 0), (3, 1)] {
+        world.start_all();
+        let broken = world.supervisor.workers().next().unwrap().worker;
+        assert!(world.port(broken, PortFact::Broke));
+        crash(&mut world, broken);
+        assert_eq!(world.supervisor.counters().faulted, faulted);
+        assert_eq!(backoffs(&world), backing_off);
+    }
 }
 
 /// L13: a backoff delays one worker, not the replacement of another.
