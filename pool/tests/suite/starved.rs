@@ -90,6 +90,7 @@ fn a_spawn_beyond_the_process_limit_leaks_nothing() {
     for (sentinel, refuses) in [(false, "worker"), (true, "sentinel")] {
         let mut program = Program::new("sleep").arg("1000").sentinel(sentinel);
         program.prepare().unwrap();
+        let prepared = Resources::snapshot();
         let open = || runtime.block_on(async { program.open(WORKER).await });
         let limit = getrlimit(Resource::Nproc);
         let none = Rlimit {
@@ -100,7 +101,7 @@ fn a_spawn_beyond_the_process_limit_leaks_nothing() {
         let error = open().map(drop).unwrap_err();
         setrlimit(Resource::Nproc, limit).unwrap();
         assert_eq!(refused(&error, Errno::AGAIN), Some(refuses));
-        before.assert_no_leaks(&[]);
+        prepared.assert_no_leaks(&[]);
         let mut port = open().unwrap();
         runtime.block_on(async {
             port.kill();
@@ -108,7 +109,7 @@ fn a_spawn_beyond_the_process_limit_leaks_nothing() {
             port.released().await;
             program.close().await;
         });
-        drop(port);
+        drop((port, program));
         before.assert_no_leaks(&[]);
     }
 }
