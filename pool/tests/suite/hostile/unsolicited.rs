@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use ostler_pool::{Builder, CallError, Event, Events, Fault, Pool, ProtocolError, Reason};
+use tokio::time::timeout;
 
 use super::{HostilePool, with_hostile_worker};
 use crate::rig::until;
@@ -14,10 +15,17 @@ fn unchecked(builder: Builder) -> Builder {
     builder.enable_health_monitoring(false)
 }
 
+/// Waits until the pool has counted the worker that broke the protocol.
+async fn is_noticed(pool: &Pool) {
+    let noticed = until(pool, |status| status.counters.faulted == 1);
+    let minute = Duration::from_secs(60);
+    timeout(minute, noticed).await.expect("it is noticed");
+}
+
 /// Waits until the pool has stopped the one worker that broke the protocol, and for no other
 /// reason.
 async fn is_stopped(pool: &Pool, events: &mut Events) {
-    until(pool, |status| status.counters.faulted == 1).await;
+    is_noticed(pool).await;
     while let Ok(event) = events.try_recv() {
         if let Event::Moved(transition) = event
             && let Some(reason) = transition.reason
@@ -119,7 +127,7 @@ fn replies_between_two_calls_of_a_lease() {
     is_replaced(name, "good", unchecked, async |pool| {
         let mut lease = pool.lease().await;
         assert_eq!(lease.call("extra").await.unwrap(), b"answered");
-        until(&pool.inner, |status| status.counters.faulted == 1).await;
+        is_noticed(&pool.inner).await;
         finds_unsolicited(lease.call("many 3").await);
         let over = lease.call("many 3").await;
         assert!(matches!(over, Err(CallError::LeaseOver { .. })), "{over:?}");
@@ -132,7 +140,7 @@ fn prints_after_its_reply() {
     is_replaced("prints_after_its_reply", "good", unchecked, async |pool| {
         let mut lease = pool.lease().await;
         assert_eq!(lease.call("print_after").await.unwrap(), b"done");
-        until(&pool.inner, |status| status.counters.faulted == 1).await;
+        is_noticed(&pool.inner).await;
         finds_unsolicited(lease.call("many 3").await);
     });
 }
@@ -182,7 +190,7 @@ fn closes_its_output_between_two_calls() {
     is_replaced(name, "good", unchecked, async |pool| {
         let mut lease = pool.lease().await;
         assert_eq!(lease.call("silence_after").await.unwrap(), b"the last");
-        until(&pool.inner, |status| status.counters.faulted == 1).await;
+        is_noticed(&pool.inner).await;
         let call = lease.call("many 3").await;
         assert!(call.as_ref().is_err_and(|error| !error.request_written()));
         finds_the_end(call);
