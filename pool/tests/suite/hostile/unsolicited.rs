@@ -182,8 +182,8 @@ fn closes_its_output_while_idle() {
     });
 }
 
-/// C6: the next call on a lease whose worker has closed its output and was stopped says so, and that
-/// its request was not written.
+/// C6: the next call on a lease whose worker has closed its output and was stopped says so, and
+/// that its request was not written.
 #[test]
 fn closes_its_output_between_two_calls() {
     let name = "closes_its_output_between_two_calls";
