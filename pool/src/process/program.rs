@@ -225,12 +225,12 @@ impl Program {
         self
     }
 
-    /// Whether this process becomes the sub-reaper of its descendants: the parent of those whose own
-    /// parent has ended. Default: false. Linux only: elsewhere, the build of the pool fails.
+    /// Whether this process becomes the sub-reaper of its descendants: the parent of those whose
+    /// own parent has ended. Default: false. Linux only: elsewhere, the build of the pool fails.
     ///
-    /// Then a process that left its worker's group is found even if it hides its environment, or has
-    /// cleared it, and its zombie is reaped. If other workers could have started it too, it is ended
-    /// when the last of them has ended.
+    /// Then a process that left its worker's group is found even if it hides its environment, or
+    /// has cleared it, and its zombie is reaped. If other workers could have started it too, it is
+    /// ended when the last of them has ended.
     ///
     /// **Every child of this process that no pool has started then counts as left behind by a
     /// worker**, and is killed or reaped. Use it only in a program that starts no other processes,

@@ -24,6 +24,7 @@ mod hosts_die;
 mod intake;
 mod interrupts;
 mod languages;
+mod leftovers;
 mod monitoring;
 mod operations;
 mod options;

@@ -1,174 +1,21 @@
 //! Does every release end, and with nothing left, whatever a worker has left behind?
 
-use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 use std::{env, fs, iter, thread};
 
-use ostler_pool::port::{Opener as _, Port, Release, SurvivalReason};
-use ostler_pool::{Pool, Program, WorkerId};
+use ostler_pool::port::{Release, SurvivalReason};
+use ostler_pool::testing::Process;
+use ostler_pool::{Pool, Program};
 use rustix::process::{Resource, Rlimit, Signal, geteuid, getrlimit, setrlimit};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime;
 use tokio::time::timeout;
 
-use crate::resources::{Resources, is_alive, isolated, modules, scratch, until};
+use crate::leftovers::{DEADLINE, KILL, NOBODY, Worker, as_nobody, leftovers, on_one_thread, run};
+use crate::resources::{is_alive, isolated, until};
 use crate::rig::signal;
-
-/// A user with few rights.
-const NOBODY: u32 = 65534;
-
-/// What an unprivileged test prints to have the test that started it kill a process.
-const KILL: &str = "kill ";
-
-/// How long a release may take before a test takes it for endless.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// The path of a binary of `leftovers.c`, below a directory that every user may read. `None` if
-/// there is no compiler, which fails the test if `OSTLER_REQUIRE_TOOLS` is set.
-fn leftovers(name: &str) -> Option<PathBuf> {
-    let path = scratch(name);
-    let compiled = Command::new("cc")
-        .args(["-O1", "-pthread", "-Wall", "-Werror", "-o"])
-        .arg(&path)
-        .arg(modules().join("leftovers.c"))
-        .status();
-    if compiled.is_err() {
-        assert!(env::var_os("OSTLER_REQUIRE_TOOLS").is_none(), "no `cc`");
-        eprintln!("skipped: there is no `cc` to build the worker with");
-        return None;
-    }
-    assert!(compiled.unwrap().success());
-    Some(path)
-}
-
-/// A worker of `leftovers.c` whose handshake is done.
-struct Worker {
-    port: Box<dyn Port>,
-    pid: u32,
-    pipe: ostler_pool::port::Pipe,
-}
-
-impl Worker {
-    async fn start(program: &Program) -> Self {
-        let worker = WorkerId {
-            slot: 0,
-            generation: 1,
-        };
-        let mut port = program.open(worker).await.unwrap();
-        let (pid, pipe) = (port.pid().unwrap(), port.take_pipe());
-        let mut worker = Self { port, pid, pipe };
-        worker.ask(1, b"").await;
-        worker
-    }
-
-    /// Sends a frame and returns the body of its answer.
-    async fn ask(&mut self, kind: u8, body: &[u8]) -> Vec<u8> {
-        let mut frame = u32::try_from(5 + body.len())
-            .unwrap()
-            .to_be_bytes()
-            .to_vec();
-        frame.extend([kind, 0, 0, 0, 0]);
-        frame.extend(body);
-        self.pipe.writer.write_all(&frame).await.unwrap();
-        let length = self.pipe.reader.read_u32().await.unwrap();
-        let mut answer = vec![0; length as usize];
-        self.pipe.reader.read_exact(&mut answer).await.unwrap();
-        answer.split_off(5)
-    }
-
-    /// Has the worker leave a process behind, and returns its id.
-    async fn leave(&mut self, verb: &str) -> u32 {
-        let pid = self.ask(2, verb.as_bytes()).await;
-        let pid = String::from_utf8(pid).unwrap().parse().unwrap();
-        assert!(is_alive(pid), "{verb}");
-        pid
-    }
-
-    async fn kill(&mut self) {
-        self.port.kill();
-        self.port.exited().await;
-    }
-
-    async fn release(mut self) -> Release {
-        self.kill().await;
-        let released = timeout(DEADLINE, self.port.released()).await;
-        released.unwrap_or_else(|_| panic!("held up by {:?}", self.port.survivors()))
-    }
-}
-
-/// Runs `test` in a process of its own, on one thread of a runtime, and checks that nothing is
-/// left.
-fn on_one_thread(name: &str, test: impl AsyncFnOnce(Program)) {
-    if !isolated(&format!("releases::{name}")) {
-        return;
-    }
-    let Some(path) = leftovers("leftovers") else {
-        return;
-    };
-    run(Program::new(&path), test);
-    fs::remove_file(path).unwrap();
-}
-
-fn run(program: Program, test: impl AsyncFnOnce(Program)) {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.unwrap();
-    let before = Resources::snapshot();
-    runtime.block_on(async {
-        let mut program = program.sentinel(false);
-        program.prepare().unwrap();
-        test(program).await;
-    });
-    before.assert_no_leaks(&[]);
-}
-
-/// Runs a test as an unprivileged user: see [`isolated`]. `None` if the test was run in another
-/// process, or cannot be. In that process, returns the worker's program.
-fn as_nobody(name: &str) -> Option<Program> {
-    const ROLE: &str = "OSTLER_TEST_RELEASES_WORKER";
-    if let Some(path) = env::var_os(ROLE) {
-        return Some(Program::new(path));
-    }
-    if !geteuid().is_root() {
-        eprintln!("skipped: only root can become another user");
-        return None;
-    }
-    let worker = leftovers(name)?;
-    let root = scratch(&format!("{name}-root"));
-    fs::copy(&worker, &root).unwrap();
-    fs::set_permissions(&root, fs::Permissions::from_mode(0o4755)).unwrap();
-    let suite = scratch(&format!("{name}-suite"));
-    fs::copy(env::current_exe().unwrap(), &suite).unwrap();
-    let mut host = Command::new("setpriv")
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-        .arg(&suite)
-        .args([&format!("releases::{name}"), "--exact", "--nocapture"])
-        .env(ROLE, &worker)
-        .env("OSTLER_TEST_ISOLATED", name)
-        .env("SETUID_PROGRAM", &root)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut has_passed = false;
-    for line in BufReader::new(host.stdout.take().unwrap()).lines() {
-        let line = line.unwrap();
-        println!("{line}");
-        if let Some((_, pid)) = line.split_once(KILL) {
-            signal(pid.parse().unwrap(), Signal::KILL);
-        }
-        has_passed |= line.contains("1 passed");
-    }
-    let status = host.wait().unwrap();
-    for path in [worker, root, suite] {
-        fs::remove_file(path).unwrap();
-    }
-    assert!(has_passed, "{status}");
-    None
-}
 
 /// P15: a process that left the group and traces the leader is killed, and the leader is reaped.
 #[test]
@@ -201,7 +48,7 @@ fn a_process_that_joins_the_group_again_is_killed() {
 
 /// The process group of a process.
 fn group(pid: u32) -> Option<u32> {
-    ostler_pool::testing::Process::read(pid).map(|process| process.group)
+    Process::read(pid).map(|process| process.group)
 }
 
 /// P15: a process whose first thread has ended is found as any other.

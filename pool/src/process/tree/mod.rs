@@ -26,8 +26,8 @@ pub(super) struct ProcessTree {
     pub(super) born: Option<u64>,
 }
 
-/// The children of this process that its pools started, of all pools, that were not reaped, each with
-/// the time of its start.
+/// The children of this process that its pools started, of all pools, that were not reaped, each
+/// with the time of its start.
 ///
 /// A search for escaped processes need not look at them, so its cost does not grow with the workers
 /// that serve.
