@@ -192,22 +192,39 @@ impl Ending {
         self.end_cgroup(table)
     }
 
-    /// Reaps killed processes that became children of this host, as they do if it is the first
-    /// process of a container.
+    /// Forgets killed processes that are dead.
     fn reap_killed(&mut self, table: &mut Table) -> io::Result<()> {
-        for (pid, started) in std::mem::take(&mut self.dying) {
-            let held = table.descriptor(|_| Held::open(pid));
-            let stat = table.stat(pid)?.filter(|stat| stat.started == started);
-            match (stat, held) {
-                (Some(stat), _) if stat.is_alive() => {
-                    self.find(pid, reason(pid, &stat));
-                    self.dying.push((pid, started));
+        let mut done = Ok(());
+        for process in std::mem::take(&mut self.dying) {
+            match self.is_dying(process, table) {
+                Ok(true) => self.dying.push(process),
+                Ok(false) => {}
+                Err(error) => {
+                    self.dying.push(process);
+                    done = Err(error);
                 }
-                (Some(stat), Ok(held)) if stat.parent == number(getpid()) => held.reap(),
-                _ => {}
             }
         }
-        Ok(())
+        done
+    }
+
+    /// Whether a killed process is still alive. Reaps it if it became a child of this host, as it
+    /// does if the host is the first process of a container.
+    fn is_dying(&mut self, (pid, started): (Pid, u64), table: &mut Table) -> io::Result<bool> {
+        let Some(held) = Held::find(table, pid)? else {
+            return Ok(false);
+        };
+        let Some(stat) = table.stat(pid)?.filter(|stat| stat.started == started) else {
+            return Ok(false);
+        };
+        if stat.is_alive() {
+            self.find(pid, reason(pid, &stat));
+            return Ok(true);
+        }
+        if stat.parent == number(getpid()) {
+            held.reap();
+        }
+        Ok(false)
     }
 
     /// Kills the control group, and removes it once it is empty.

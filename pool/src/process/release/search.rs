@@ -163,7 +163,7 @@ pub(super) fn adopt(table: &mut Table, endings: &mut [Ending]) -> io::Result<()>
 
 impl Held {
     /// `None` if the process is gone.
-    fn find(table: &mut Table, pid: Pid) -> io::Result<Option<Self>> {
+    pub(super) fn find(table: &mut Table, pid: Pid) -> io::Result<Option<Self>> {
         match table.descriptor(|_| Self::open(pid)) {
             Ok(held) => Ok(Some(held)),
             Err(Errno::SRCH) => Ok(None),
