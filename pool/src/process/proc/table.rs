@@ -45,9 +45,17 @@ pub(in crate::process) enum Environ<'a> {
 }
 
 impl Table {
-    pub(in crate::process) fn open() -> io::Result<Self> {
+    /// `None` if there is no `/proc`, or an empty directory in its place.
+    pub(in crate::process) fn open() -> io::Result<Option<Self>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = fs::openat(CWD, "/proc", flags, Mode::empty())?;
+        let directory = match fs::openat(CWD, "/proc", flags, Mode::empty()) {
+            Ok(directory) => directory,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if fs::statat(&directory, "self/stat", AtFlags::empty()).is_err() {
+            return Ok(None);
+        }
         let mut table = Self {
             directory: Dir::new(directory)?,
             spare: Vec::new(),
@@ -56,7 +64,7 @@ impl Table {
             read_about: Vec::new(),
         };
         table.make_spare()?;
-        Ok(table)
+        Ok(Some(table))
     }
 
     /// Opens the spare descriptors that are missing.

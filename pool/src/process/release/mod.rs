@@ -19,16 +19,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use self::ending::Ending;
-use self::ending::Survivors;
+use self::ending::{Ending, Survivors};
 pub(super) use self::remains::{Parent, Reaper, Remains};
 pub(super) use self::survivor::survivor;
 use super::proc::table::Table;
+use super::system::IS_LINUX;
 use super::tree::EnvTag;
 use crate::port::{Release, Survivor};
-
-/// The stack of the thread. It needs a few KiB.
-const STACK: usize = 128 * 1024;
 
 /// The most that the thread rests between two searches, beside the pause that its releases ask for.
 const MAX_REST: Duration = Duration::from_millis(100);
@@ -52,12 +49,17 @@ impl Releaser {
     ///
     /// With `adopts`, it also ends the children of this process that no pool has started.
     pub(super) fn start(pool: EnvTag, adopts: bool) -> io::Result<Self> {
-        // Without it, a group is killed and awaited, and nothing is searched for.
-        let table = Table::open().ok();
+        let table = Table::open()?;
+        if table.is_none() && IS_LINUX {
+            tracing::warn!(
+                target: "ostler::pool",
+                "there is no `/proc`: processes that leave their worker's group are not found"
+            );
+        }
         let (sender, endings) = channel();
         let thread = thread::Builder::new().name("ostler-release".to_owned());
         let run = move || Thread::new(pool, table, endings, adopts).run();
-        thread.stack_size(STACK).spawn(run)?;
+        thread.spawn(run)?;
         Ok(Self(sender))
     }
 
@@ -101,6 +103,7 @@ impl Releasing {
 
 struct Thread {
     pool: EnvTag,
+    /// Without it, a group is killed and awaited, and nothing is searched for.
     table: Option<Table>,
     endings: Receiver<Ending>,
     open: Vec<Ending>,
@@ -251,7 +254,7 @@ mod tests {
             )
         });
         let (_, endings) = channel();
-        let mut releaser = Thread::new(pool.clone(), Table::open().ok(), endings, false);
+        let mut releaser = Thread::new(pool.clone(), Table::open().unwrap(), endings, false);
         for slot in 0..5 {
             let (pid, remains) = worker(slot);
             remains.kill();
