@@ -119,8 +119,8 @@ impl Scope {
         }
     }
 
-    /// Ends the sentinel, unless ports are open that were abandoned: it then ends with the last of
-    /// them.
+    /// Ends the sentinel and the searches, unless ports are open that were abandoned: they then end
+    /// with the last of those.
     pub(super) async fn close(&self) {
         if self.members.load(Ordering::Relaxed) > 0 {
             return;
@@ -129,6 +129,7 @@ impl Scope {
         if let Some(sentinel) = sentinel {
             sentinel.dismiss().await;
         }
+        self.releaser.close().await;
     }
 
     fn sentinel(&self) -> MutexGuard<'_, Option<Sentinel>> {

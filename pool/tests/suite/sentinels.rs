@@ -216,8 +216,10 @@ fn a_dropped_program_ends_its_sentinel() {
     if !isolated("sentinels::a_dropped_program_ends_its_sentinel") {
         return;
     }
+    // Before the snapshot: the first runtime opens descriptors that stay open.
+    let runtime = runtime();
     let before = Resources::snapshot();
-    let (program, runtime) = (immortal(), runtime());
+    let program = immortal();
     let port = runtime.block_on(open(&program));
     let tag = tag_of(port.pid().unwrap());
     let (pool, _) = tag.split_once(':').unwrap();

@@ -64,7 +64,7 @@ pub(super) struct Ending {
 }
 
 enum What {
-    Worker(Box<Remains>),
+    Worker(Remains),
     /// Every process that carries the tag of a pool.
     Pool(EnvTag),
 }
@@ -85,7 +85,7 @@ enum Stage {
 impl Ending {
     /// The end of a worker. Its leader has exited, or is to be killed.
     pub(super) fn of_worker(remains: Remains) -> Self {
-        Self::new(What::Worker(Box::new(remains)))
+        Self::new(What::Worker(remains))
     }
 
     /// The end of everything that carries the tag of this pool.

@@ -35,7 +35,13 @@ const ZOMBIES: Duration = Duration::from_secs(10);
 
 /// Gives work to the thread, which ends with the last of these and the last release.
 #[derive(Clone, Debug)]
-pub(super) struct Releaser(Sender<Ending>);
+pub(super) struct Releaser(Sender<Job>);
+
+enum Job {
+    End(Box<Ending>),
+    /// Nothing more is to be searched for.
+    Close(oneshot::Sender<()>),
+}
 
 /// A release that is under way.
 #[derive(Debug)]
@@ -56,9 +62,9 @@ impl Releaser {
                 "there is no `/proc`: processes that leave their worker's group are not found"
             );
         }
-        let (sender, endings) = channel();
+        let (sender, jobs) = channel();
         let thread = thread::Builder::new().name("ostler-release".to_owned());
-        let run = move || Thread::new(pool, table, endings, adopts).run();
+        let run = move || Thread::new(pool, table, jobs, adopts).run();
         thread.spawn(run)?;
         Ok(Self(sender))
     }
@@ -73,10 +79,18 @@ impl Releaser {
         self.submit(Ending::of_pool(pool))
     }
 
+    /// Closes the descriptors that are kept for searches. Call this at the end of the pool.
+    pub(super) async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        let _ = self.0.send(Job::Close(done));
+        // An error means that the thread is gone, and its descriptors with it.
+        let _ = closed.await;
+    }
+
     fn submit(&self, mut ending: Ending) -> Releasing {
         let (released, survivors) = ending.reports();
         // The thread outlives every sender. If it panicked, the release is never reported.
-        let _ = self.0.send(ending);
+        let _ = self.0.send(Job::End(Box::new(ending)));
         Releasing {
             released,
             survivors,
@@ -105,7 +119,7 @@ struct Thread {
     pool: EnvTag,
     /// Without it, a group is killed and awaited, and nothing is searched for.
     table: Option<Table>,
-    endings: Receiver<Ending>,
+    jobs: Receiver<Job>,
     open: Vec<Ending>,
     adopts: bool,
     /// Whether the last round failed, so that a failure that lasts is logged once.
@@ -113,11 +127,11 @@ struct Thread {
 }
 
 impl Thread {
-    fn new(pool: EnvTag, table: Option<Table>, endings: Receiver<Ending>, adopts: bool) -> Self {
+    fn new(pool: EnvTag, table: Option<Table>, jobs: Receiver<Job>, adopts: bool) -> Self {
         Self {
             pool,
             table,
-            endings,
+            jobs,
             adopts,
             open: Vec::new(),
             has_failed: false,
@@ -141,24 +155,37 @@ impl Thread {
         loop {
             let Some(due) = self.open.iter().map(|ending| ending.due).min() else {
                 let first = match self.adopts {
-                    true => self.endings.recv_timeout(ZOMBIES),
-                    false => self.endings.recv().map_err(RecvTimeoutError::from),
+                    true => self.jobs.recv_timeout(ZOMBIES),
+                    false => self.jobs.recv().map_err(RecvTimeoutError::from),
                 };
                 match first {
-                    Ok(ending) => self.open.push(ending),
+                    Ok(job) => self.take(job),
                     Err(RecvTimeoutError::Timeout) => return true,
                     Err(RecvTimeoutError::Disconnected) => return false,
                 }
                 continue;
             };
             let pause = due.max(earliest).saturating_duration_since(Instant::now());
-            match self.endings.recv_timeout(pause) {
-                Ok(ending) => self.open.push(ending),
+            match self.jobs.recv_timeout(pause) {
+                Ok(job) => self.take(job),
                 Err(RecvTimeoutError::Timeout) => return true,
                 Err(RecvTimeoutError::Disconnected) => {
                     thread::sleep(pause);
                     return true;
                 }
+            }
+        }
+    }
+
+    fn take(&mut self, job: Job) {
+        match job {
+            Job::End(ending) => self.open.push(*ending),
+            Job::Close(done) => {
+                // Otherwise a port was abandoned, or dropped, and still needs them.
+                if self.open.is_empty() {
+                    self.table = None;
+                }
+                let _ = done.send(());
             }
         }
     }
@@ -253,8 +280,8 @@ mod tests {
                 65534,
             )
         });
-        let (_, endings) = channel();
-        let mut releaser = Thread::new(pool.clone(), Table::open().unwrap(), endings, false);
+        let (_, jobs) = channel();
+        let mut releaser = Thread::new(pool.clone(), Table::open().unwrap(), jobs, false);
         for slot in 0..5 {
             let (pid, remains) = worker(slot);
             remains.kill();
