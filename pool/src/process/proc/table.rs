@@ -143,11 +143,17 @@ impl Table {
     /// Reads the environment of a process whose first thread has ended, through another thread.
     /// Returns its length, 0 for any other process.
     fn environ_of_threads(&mut self, pid: Pid) -> io::Result<usize> {
+        let path = format!("{pid}/task");
+        // The number of links is that of an empty directory, 2, and one for each thread. This is
+        // asked first, because it costs less, and a host that is root sees many kernel threads.
+        let status = fs::statat(self.directory.fd()?, &path, AtFlags::empty());
+        if !status.is_ok_and(|status| status.st_nlink > 3) {
+            return Ok(0);
+        }
         let stat = self.stat(pid)?;
         if !stat.is_some_and(|stat| stat.state == 'Z' && stat.is_alive()) {
             return Ok(0);
         }
-        let path = format!("{pid}/task");
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = |proc: &Dir| fs::openat(proc.fd()?, &path, flags, Mode::empty());
         let threads = match self.descriptor(open) {

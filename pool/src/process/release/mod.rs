@@ -141,11 +141,15 @@ impl Thread {
     fn run(mut self) {
         let mut rest = Duration::ZERO;
         while self.wait(rest) {
-            let begun = Instant::now();
+            let (begun, before) = (Instant::now(), self.open.len());
             self.round();
-            // At most half of a processor is spent on searches, and meanwhile others may arrive
-            // that the next search can serve too.
-            rest = begun.elapsed().min(MAX_REST);
+            // While releases end one after the other, half of the time goes into searches, and
+            // meanwhile others may arrive that the next search can serve too.
+            rest = if self.open.len() < before {
+                begun.elapsed().min(MAX_REST)
+            } else {
+                Duration::ZERO
+            };
         }
     }
 
