@@ -236,7 +236,7 @@ impl Thread {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::os::unix::process::CommandExt as _;
-    use std::process::{Child, Command};
+    use std::process::{Child, Command, Stdio};
 
     use ostler::WorkerId;
     use rustix::process::{Pid, WaitId, WaitIdOptions, geteuid, waitid};
@@ -246,8 +246,11 @@ mod tests {
 
     fn sleeper(tag: &EnvTag, user: u32) -> (Child, Pid) {
         let mut command = Command::new("sleep");
-        let command = command.arg("1000").env(VARIABLE, tag.value());
-        let child = command.process_group(0).uid(user).spawn().unwrap();
+        // Not for long, and without the output of this test: it is left if the test fails.
+        let command = command.arg("60").env(VARIABLE, tag.value());
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null());
+        let command = command.stderr(Stdio::null()).process_group(0).uid(user);
+        let child = command.spawn().unwrap();
         let pid = Pid::from_child(&child);
         (child, pid)
     }
