@@ -389,7 +389,8 @@ Crashes(w, i, p) == /\ Bearable(w)
 
 Crashed(w) == "Crashes" \in Happens /\ Crashes(w, "Exited", "exited")
 
-\* So has one that breaks the protocol between two calls. A lease that is out stays out.
+\* A worker that breaks the protocol between two calls has crashed too. Its lease, if any, stays
+\* with its client.
 Broke(w) == "Breaks" \in Happens /\ Crashes(w, "Fault", "broken")
 
 \* The exit and the release of an abandoned port are late for its worker.
@@ -812,7 +813,7 @@ ReplacingKeepsTheSize ==
     [][\A w \in replacing : (phase'[w] \in Draining /\ stage' = "Open" /\ ~ProbeUnhealthy(w))
         => Count(In(Serving)') >= size]_vars
 
-\* A worker whose lease ended with a fault serves no client again, nor does one that broke the
+\* A worker serves no client again after its lease ended with a fault, or after it broke the
 \* protocol between two calls.
 FaultedNeverServes ==
     [][\A c \in Clients \cup {Monitor}, w \in Workers : Fault(c, w) \/ Broke(w) => phase'[w] \in Ending]_vars

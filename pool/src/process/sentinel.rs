@@ -142,7 +142,7 @@ impl Running {
         }
     }
 
-    /// Whether this process started it, and is no forked copy of the one that did.
+    /// Whether this process started it. False in a forked copy of the host.
     fn is_ours(&self) -> bool {
         self.host == process::id()
     }

@@ -271,7 +271,7 @@ class Host:
         self.started = self.start_time()
 
     def forked(self):
-        """Call this in a process that was forked from the one that called `Host()`."""
+        """Call this in a process forked after `Host()` was called."""
         self.parent = os.getppid()
 
     def is_alive(self):

@@ -7,7 +7,7 @@ use ostler_pool::Program;
 use ostler_pool::port::Opener as _;
 use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 
-use crate::resources::{Resources, compiled, is_alive, until};
+use crate::resources::{Resources, compiled, compiled_as, is_alive, until};
 use crate::rig::signal;
 use crate::sentinels::{Host, ROLE, children, immortal, open, path_of, ran_as_host, runtime};
 
@@ -28,22 +28,35 @@ fn fork() -> bool {
     fs::remove_dir("/ostler/fork").is_err()
 }
 
-/// P30: a copy that the host forked drops the pool's program. The host's sentinel stays, and still
-/// ends with the program in the host.
-#[test]
-fn a_forked_copy_does_not_end_the_sentinel() {
-    if env::var_os(ROLE).is_none() {
-        let Some(library) = compiled("fork.c", &["-shared", "-fPIC"]) else {
-            return;
-        };
-        let test = "forks::a_forked_copy_does_not_end_the_sentinel";
+/// Runs a test in a process that can fork itself. Returns whether this is that process.
+fn in_host_that_forks(name: &str) -> bool {
+    if env::var_os(ROLE).is_some() {
+        return true;
+    }
+    if let Some(library) = compiled_as(name, "fork.c", &["-shared", "-fPIC"]) {
         let mut host = Command::new(env::current_exe().unwrap());
-        host.args([test, "--exact", "--nocapture"])
+        host.args([&format!("forks::{name}"), "--exact", "--nocapture"])
             .env(ROLE, path_of("sleep"))
             .env("LD_PRELOAD", &library);
         let output = host.output().unwrap();
         fs::remove_file(library).unwrap();
         assert!(output.status.success(), "{output:?}");
+    }
+    false
+}
+
+/// Waits until the copy has ended, which is the only child of this process apart from `known`.
+fn wait_for_copy(known: u32) {
+    let copy = Pid::from_raw(children(&[known])[0].cast_signed());
+    let (_, status) = waitpid(copy, WaitOptions::empty()).unwrap().unwrap();
+    assert_eq!(status.exit_status(), Some(0));
+}
+
+/// P30: a copy that the host forked drops the pool's program. The host's sentinel stays, and still
+/// ends with the program in the host.
+#[test]
+fn a_forked_copy_does_not_end_the_sentinel() {
+    if !in_host_that_forks("a_forked_copy_does_not_end_the_sentinel") {
         return;
     }
     let runtime = runtime();
@@ -55,11 +68,8 @@ fn a_forked_copy_does_not_end_the_sentinel() {
             drop(program);
             process::exit(0);
         }
-        let copy = Pid::from_raw(children(&[sentinel])[0].cast_signed());
-        let (_, status) = waitpid(copy, WaitOptions::empty()).unwrap().unwrap();
-        assert_eq!(status.exit_status(), Some(0));
-        // If the copy had told the sentinel to end, it would end before another one that starts
-        // now.
+        wait_for_copy(sentinel);
+        // Had the copy told the sentinel to end, it would end before a sentinel that starts now.
         let other = immortal();
         let second = run_worker(&other, &[sentinel]).await;
         drop(other);
@@ -74,18 +84,7 @@ fn a_forked_copy_does_not_end_the_sentinel() {
 /// in the host.
 #[test]
 fn a_forked_copy_does_not_end_the_workers() {
-    if env::var_os(ROLE).is_none() {
-        let Some(library) = compiled("fork.c", &["-shared", "-fPIC"]) else {
-            return;
-        };
-        let test = "forks::a_forked_copy_does_not_end_the_workers";
-        let mut host = Command::new(env::current_exe().unwrap());
-        host.args([test, "--exact", "--nocapture"])
-            .env(ROLE, path_of("sleep"))
-            .env("LD_PRELOAD", &library);
-        let output = host.output().unwrap();
-        fs::remove_file(library).unwrap();
-        assert!(output.status.success(), "{output:?}");
+    if !in_host_that_forks("a_forked_copy_does_not_end_the_workers") {
         return;
     }
     let runtime = runtime();
@@ -99,9 +98,7 @@ fn a_forked_copy_does_not_end_the_workers() {
             drop(port);
             process::exit(0);
         }
-        let copy = Pid::from_raw(children(&[worker])[0].cast_signed());
-        let (_, status) = waitpid(copy, WaitOptions::empty()).unwrap().unwrap();
-        assert_eq!(status.exit_status(), Some(0));
+        wait_for_copy(worker);
         assert!(is_alive(worker));
         // Not by way of the runtime: the copy has unregistered the worker from the host's, which
         // no runtime can prevent.

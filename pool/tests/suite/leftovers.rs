@@ -14,11 +14,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime;
 use tokio::time::timeout;
 
-use crate::resources::{Resources, is_alive, isolated, modules, scratch};
+use crate::resources::{Resources, compiled_as, is_alive, isolated, scratch};
 use crate::rig::signal;
 
 /// A user with few rights.
-pub(crate) const NOBODY: u32 = 65534;
+pub(crate) const OTHER_USER: u32 = 65534;
 
 /// What an unprivileged test prints to have the test that started it kill a process.
 pub(crate) const KILL: &str = "kill ";
@@ -26,22 +26,9 @@ pub(crate) const KILL: &str = "kill ";
 /// How long a release may take before a test takes it for endless.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The path of a binary of `leftovers.c`, below a directory that every user may read. `None` if
-/// there is no compiler, which fails the test if `OSTLER_REQUIRE_TOOLS` is set.
+/// The path of a binary of `leftovers.c`, as [`compiled_as`] returns it.
 pub(crate) fn leftovers(name: &str) -> Option<PathBuf> {
-    let path = scratch(name);
-    let compiled = Command::new("cc")
-        .args(["-O1", "-pthread", "-Wall", "-Werror", "-o"])
-        .arg(&path)
-        .arg(modules().join("leftovers.c"))
-        .status();
-    if compiled.is_err() {
-        assert!(env::var_os("OSTLER_REQUIRE_TOOLS").is_none(), "no `cc`");
-        eprintln!("skipped: there is no `cc` to build the worker with");
-        return None;
-    }
-    assert!(compiled.unwrap().success());
-    Some(path)
+    compiled_as(name, "leftovers.c", &["-O1", "-pthread"])
 }
 
 /// A worker of `leftovers.c` whose handshake is done.
@@ -126,7 +113,7 @@ pub(crate) fn run(program: Program, test: impl AsyncFnOnce(Program)) {
 
 /// Runs a test as an unprivileged user: see [`isolated`]. `None` if the test was run in another
 /// process, or cannot be. In that process, returns the worker's program.
-pub(crate) fn as_nobody(name: &str) -> Option<Program> {
+pub(crate) fn as_other_user(name: &str) -> Option<Program> {
     const ROLE: &str = "OSTLER_TEST_RELEASES_WORKER";
     if let Some(path) = env::var_os(ROLE) {
         return Some(Program::new(path));

@@ -13,7 +13,9 @@ use rustix::process::{Resource, Rlimit, Signal, geteuid, getrlimit, setrlimit};
 use tokio::runtime;
 use tokio::time::timeout;
 
-use crate::leftovers::{DEADLINE, KILL, NOBODY, Worker, as_nobody, leftovers, on_one_thread, run};
+use crate::leftovers::{
+    DEADLINE, KILL, OTHER_USER, Worker, as_other_user, leftovers, on_one_thread, run,
+};
 use crate::resources::{is_alive, isolated, until};
 use crate::rig::signal;
 
@@ -86,7 +88,7 @@ fn a_dropped_release_is_completed() {
 /// P16: a process of the group that may not be signalled holds up the release, which names it.
 #[test]
 fn a_process_that_may_not_be_signalled_is_named() {
-    let Some(program) = as_nobody("a_process_that_may_not_be_signalled_is_named") else {
+    let Some(program) = as_other_user("a_process_that_may_not_be_signalled_is_named") else {
         return;
     };
     run(program, async |program| {
@@ -111,7 +113,8 @@ fn a_process_that_may_not_be_signalled_is_named() {
 /// P18: a host that has neither a descriptor nor a thread to spare finds what its worker left.
 #[test]
 fn a_host_without_descriptors_and_threads_finds_a_daemon() {
-    let Some(program) = as_nobody("a_host_without_descriptors_and_threads_finds_a_daemon") else {
+    let Some(program) = as_other_user("a_host_without_descriptors_and_threads_finds_a_daemon")
+    else {
         return;
     };
     run(program, async |program| {
@@ -162,7 +165,7 @@ fn a_search_that_fails_is_repeated() {
 /// be checked.
 #[test]
 fn a_process_that_hides_is_reported() {
-    let Some(program) = as_nobody("a_process_that_hides_is_reported") else {
+    let Some(program) = as_other_user("a_process_that_hides_is_reported") else {
         return;
     };
     run(program, async |program| {
@@ -179,7 +182,7 @@ fn a_process_that_hides_is_reported() {
 /// P20: a host that is a sub-reaper finds a process that hides its environment, and reaps it.
 #[test]
 fn a_subreaper_finds_a_process_that_hides() {
-    let Some(program) = as_nobody("a_subreaper_finds_a_process_that_hides") else {
+    let Some(program) = as_other_user("a_subreaper_finds_a_process_that_hides") else {
         return;
     };
     run(program.subreaper(true), async |program| {
@@ -257,7 +260,7 @@ fn a_foreign_process_with_the_tag_is_spared() {
                     .uid(user);
                 command.spawn().unwrap()
             };
-            let (mut foreign, mut own) = (carrying(NOBODY), carrying(0));
+            let (mut foreign, mut own) = (carrying(OTHER_USER), carrying(0));
             assert_eq!(worker.release().await, Release::new(2, None));
             assert!(!is_alive(left));
             assert!(foreign.try_wait().unwrap().is_none());

@@ -106,7 +106,7 @@ async fn a_starting_worker_is_recycled() {
     end(&pool, &sim).await;
 }
 
-/// R24: a worker that exited before the call is not reported as one that exited during it.
+/// R24: an exit before the call is not reported as an exit during the call.
 #[tokio::test(start_paused = true)]
 async fn an_exit_before_the_call_is_no_exit_during_it() {
     let sim = Sim::default();
@@ -157,7 +157,7 @@ impl Opener for NeverOpen {
 }
 
 /// R25: the report of a shutdown says of each worker in which phase it ended, and what was done to
-/// it: a worker without a process was not asked to exit, and neither was one that exited before.
+/// it: a worker that has no process, or has already exited, is not asked to exit.
 #[tokio::test(start_paused = true)]
 async fn the_report_says_in_which_phase_a_worker_ended() {
     let sim = Sim::new([Script::NoHandshake]);

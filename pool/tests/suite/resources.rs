@@ -46,7 +46,12 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
 /// Compiles a source file of `hostile/`. Without a compiler, prints that the test is skipped and
 /// returns `None`, or panics if `OSTLER_REQUIRE_TOOLS` is set.
 pub(crate) fn compiled(source: &str, flags: &[&str]) -> Option<PathBuf> {
-    let path = scratch(source);
+    compiled_as(source, source, flags)
+}
+
+/// As [`compiled`], to a file of this name, for tests that share a process.
+pub(crate) fn compiled_as(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
+    let path = scratch(name);
     let status = Command::new("cc")
         .args(["-Wall", "-Werror"])
         .args(flags)

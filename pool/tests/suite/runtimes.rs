@@ -1,4 +1,4 @@
-//! Does a pool end with its runtime, whatever state both are in, and refuse one that cannot run it?
+//! Does a pool end with its runtime in every state, and refuse a runtime that cannot run it?
 
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};

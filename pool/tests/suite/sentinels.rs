@@ -256,7 +256,7 @@ fn a_full_environment_stops_no_sentinel() {
     host.ends_cleanly();
 }
 
-/// P21: a search that cannot run is not taken for one that found nothing.
+/// P21: a failed search does not count as an empty one.
 #[test]
 fn a_failed_search_is_no_empty_one() {
     if ran_as_host(|| ()) {

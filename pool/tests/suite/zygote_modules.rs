@@ -60,8 +60,7 @@ fn a_module_that_reaps_costs_no_zygote() {
     }
 }
 
-/// P24: a zygote signals no process but its own children, and does not wait for one that cannot
-/// end yet.
+/// P24: a zygote signals only its own children, and does not wait for a child that cannot end yet.
 #[test]
 fn a_zygote_signals_only_its_children() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/python");

@@ -35,7 +35,7 @@ try:
 finally:
     os.kill(stranger, 9)
 
-# A child that has exited, and one that runs.
+# An exited child, then a running child.
 for script, status in (("exit 3", "code 3"), ("sleep 1000", "unknown")):
     child = subprocess.Popen(["sh", "-c", script], start_new_session=True)
     while status != "unknown" and Zygote._status(None, child.pid) == "unknown":

@@ -18,8 +18,8 @@ const MAX_STAT: usize = 4096;
 /// The buffer that is kept between two searches, in bytes.
 const KEPT: usize = 64 * 1024;
 
-/// How many descriptors a check of one process opens at the same time: one that holds the process,
-/// and one to read about it.
+/// How many descriptors a check of one process opens at the same time: its pidfd, and the file that
+/// is read.
 const SPARE: usize = 2;
 
 /// `/proc`, opened once.

@@ -246,9 +246,8 @@ impl Ending {
             self.release.confirmed = Some(true);
         }
         for (pid, stat) in inside {
-            if stat.group != group && self.killed.insert((pid, stat.started)) {
-                self.release.escaped += 1;
-                self.dying.push((pid, stat.started));
+            if stat.group != group {
+                self.count_escaped((pid, stat.started));
             }
             self.find(pid, reason(pid, &stat));
         }
@@ -276,11 +275,20 @@ impl Ending {
 
     /// A process is outside the group, and a descendant of the worker.
     pub(super) fn escaped(&mut self, seen: &Seen) {
-        if self.kill(seen) && self.killed.insert((seen.pid, seen.stat.started)) {
-            self.release.escaped += 1;
-            self.dying.push((seen.pid, seen.stat.started));
+        if self.kill(seen) && self.count_escaped((seen.pid, seen.stat.started)) {
             self.found_outside = true;
         }
+    }
+
+    /// Counts a killed process once, however often it is found before it is dead. False if it was
+    /// counted already.
+    fn count_escaped(&mut self, process: (Pid, u64)) -> bool {
+        let is_new = self.killed.insert(process);
+        if is_new {
+            self.release.escaped += 1;
+            self.dying.push(process);
+        }
+        is_new
     }
 
     /// A process is in the [group](Self::searched_group). `from_zygote`: it carries the tag of the

@@ -22,8 +22,8 @@ pub(super) struct Seen {
     /// The user that it runs as.
     pub(super) user: u32,
     pub(super) stat: Stat,
-    /// Taken before `stat` was read, so it holds the process that `stat` describes, or one that is
-    /// gone.
+    /// Opened before `stat` was read. If it still refers to a live process, `stat` describes that
+    /// process.
     pub(super) held: Held,
 }
 

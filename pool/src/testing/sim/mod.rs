@@ -158,8 +158,8 @@ impl Sim {
         }
     }
 
-    /// Lets go of the ports that are [`NeverReleased`](Script::NeverReleased) and of the workers that
-    /// are [`Unkillable`](Script::Unkillable), of now and of later.
+    /// Releases the ports that are [`NeverReleased`](Script::NeverReleased) and ends the workers
+    /// that are [`Unkillable`](Script::Unkillable), present and future.
     pub fn let_go(&self) {
         self.let_go.send_replace(true);
     }

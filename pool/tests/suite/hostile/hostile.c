@@ -6,7 +6,7 @@
  * As hostile.py: the worker that creates MARKER starts as START says, and later ones are good. Each
  * request is a verb. */
 
-#include "../frames.h"
+#include "frames.h"
 
 #include <fcntl.h>
 #include <pthread.h>
