@@ -209,7 +209,8 @@ impl Driver {
             () = self.sleep(timeout.saturating_sub(begun.elapsed())) => {}
         }
         let (status, shutdown) = (self.status(), self.shutdown_progress());
-        let took = begun.elapsed();
+        let ended = shutdown.closed.unwrap_or_else(Instant::now);
+        let took = ended.duration_since(begun);
         let drained_in = shutdown.drained.map(|at| at.duration_since(begun));
         ShutdownReport {
             workers: shutdown.ended,

@@ -69,6 +69,8 @@ pub(super) struct WorkerEntry {
 pub(super) struct ShutdownProgress {
     pub(super) since: Instant,
     pub(super) drained: Option<Instant>,
+    /// When the pool had ended: its report may be asked for much later.
+    pub(super) closed: Option<Instant>,
     /// At most one per slot, and one per abandoned port.
     pub(super) ended: Vec<WorkerEnd>,
 }
@@ -78,6 +80,7 @@ impl ShutdownProgress {
         Self {
             since: Instant::now(),
             drained: None,
+            closed: None,
             ended: Vec::new(),
         }
     }

@@ -4,9 +4,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use ostler_pool::testing::{Script, Sim};
-use ostler_pool::{DrainEnd, Event, Phase, Reason, RollingError, TryRecvError};
-use tokio::time::{sleep, timeout};
+use ostler_pool::{DrainEnd, Event, Phase, Reason, RollingError, Rung, TryRecvError};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::rig::{begin, end, pool, until};
 
@@ -82,17 +83,113 @@ async fn a_drain_of_a_closed_pool_is_over() {
     assert_eq!(pool.drain().await, DrainEnd::Drained);
 }
 
+/// A drain and a rolling restart answer every caller that began or joined them.
+#[tokio::test(start_paused = true)]
+async fn every_caller_of_an_operation_is_answered() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let held = pool.checkout().await.unwrap();
+    let drains = [pool.drain(), pool.drain(), pool.drain()].map(IntoFuture::into_future);
+    drop(held);
+    let minute = Duration::from_secs(60);
+    let drained = timeout(minute, join_all(drains)).await;
+    assert_eq!(drained.expect("they resolve"), [DrainEnd::Drained; 3]);
+    pool.resume();
+    let restarts = [(); 3].map(|()| pool.recycle_all().into_future());
+    let replaced = timeout(minute, join_all(restarts)).await;
+    let replaced: Vec<usize> = (replaced.expect("they resolve").into_iter())
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(replaced, [1; 3]);
+    end(&pool, &sim).await;
+}
+
+/// The report of a shutdown that is asked for much later says how long the shutdown took, not how
+/// long ago it began.
+#[tokio::test(start_paused = true)]
+async fn a_late_report_says_how_long_the_shutdown_took() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let held = pool.checkout().await.unwrap();
+    let shutdown = pool.shutdown();
+    sleep(Duration::from_secs(2)).await;
+    drop(held);
+    sleep(Duration::from_secs(3600)).await;
+    for report in [shutdown.await, pool.shutdown().await] {
+        let (took, drained) = (report.took, report.drained_in);
+        assert_eq!((took.as_secs(), drained.as_secs()), (2, 2), "{report}");
+        assert!(took >= drained, "{report}");
+    }
+}
+
+/// A report says how much of the shutdown was spent on calls and how much on the workers, and a
+/// shutdown that is joined later keeps both.
+#[tokio::test(start_paused = true)]
+async fn a_report_tells_draining_from_stopping() {
+    let sim = Sim::new([Script::IgnoresStop]);
+    let pool = pool(&sim, 1)
+        .ask_grace(Duration::from_secs(3))
+        .term_grace(Duration::from_secs(4))
+        .build()
+        .unwrap();
+    let held = pool.checkout().await.unwrap();
+    let first = pool.shutdown();
+    sleep(Duration::from_secs(5)).await;
+    drop(held);
+    sleep(Duration::from_secs(1)).await;
+    let second = pool.shutdown();
+    let (first, second) = tokio::join!(first.into_future(), second.into_future());
+    for report in [first, second] {
+        assert_eq!(report.drained_in, Duration::from_secs(5), "{report}");
+        assert_eq!(report.took.as_secs(), 5 + 3 + 4, "{report}");
+        assert_eq!(report.workers[0].rung, Some(Rung::Kill), "{report}");
+    }
+    assert_eq!(sim.stats().open, 0);
+}
+
+/// L17: the report comes at the deadline of the first shutdown, however late it is asked for.
+#[tokio::test(start_paused = true)]
+async fn a_report_comes_at_the_deadline_of_the_first_shutdown() {
+    let sim = Sim::new([Script::NeverReleased]);
+    let limit = Duration::from_secs(30);
+    let pool = pool(&sim, 1)
+        .shutdown_timeout(limit)
+        .release_timeout(Duration::from_secs(3600))
+        .build()
+        .unwrap();
+    let worker = pool.checkout().await.unwrap().worker();
+    let since = Instant::now();
+    pool.shutdown();
+    sleep(Duration::from_secs(20)).await;
+    let report = pool.shutdown().await;
+    let took = since.elapsed();
+    assert!(
+        took >= limit && took < limit + Duration::from_secs(1),
+        "{took:?}"
+    );
+    assert_eq!(
+        (report.unreleased.as_slice(), report.took),
+        (&[worker][..], took)
+    );
+    // Later still, it comes at once, and says that the shutdown goes on.
+    sleep(limit).await;
+    let again = pool.shutdown().await;
+    assert_eq!((again.took, since.elapsed()), (took + limit, took + limit));
+    sim.let_go();
+    until(&pool, |status| status.workers.is_empty()).await;
+    end(&pool, &sim).await;
+}
+
 /// A second shutdown joins the first: it keeps its start, and the ends that were recorded.
 #[tokio::test(start_paused = true)]
 async fn a_second_shutdown_joins_the_first() {
     let sim = Sim::default();
     let pool = pool(&sim, 1).build().unwrap();
-    let session = pool.session("a").unwrap();
-    session.call(b"hello").await.unwrap();
+    let held = pool.checkout().await.unwrap();
     let first = pool.shutdown();
     sleep(Duration::from_secs(2)).await;
     let second = pool.shutdown();
-    session.end();
+    drop(held);
     let (first, second) = tokio::join!(first.into_future(), second.into_future());
     assert!(first.took >= Duration::from_secs(2), "{first}");
     assert!(second.took >= Duration::from_secs(2), "{second}");
