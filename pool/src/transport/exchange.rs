@@ -157,6 +157,12 @@ impl Exchange {
         self.outgoing.capacity() + self.decoder.memory()
     }
 
+    /// The id of the request that is under way.
+    #[cfg(test)]
+    pub(super) fn current_id(&self) -> u32 {
+        self.current.expect("a request is under way").id
+    }
+
     /// Closes, as [`Transport::close`](super::Transport::close) describes. The caller drops the
     /// pipe after it has released the lock.
     pub(super) fn close(
@@ -193,14 +199,15 @@ impl Exchange {
         // read everything and this host could wait for each other.
         let sending = self.poll_send(cx);
         if let Poll::Ready(answer) = self.poll_receive(cx) {
-            // An answer may well come before a `CANCEL` is out.
-            if answer.is_ok() && sending.is_pending() && !self.cancels {
+            // An answer may well come before a `CANCEL` is out. Whether the rest of the request waits
+            // for room or found the input closed makes no difference: it was not read.
+            if answer.is_ok() && !self.is_sent() && !self.cancels {
                 return Poll::Ready(Err(ProtocolError::EarlyAnswer.into()));
             }
-            match (&answer, sending) {
-                (Ok(Answer::Done(_) | Answer::Error(_)), Poll::Ready(())) => self.end(),
-                // The rest of the `CANCEL` follows the answer.
-                (Ok(Answer::Done(_) | Answer::Error(_)), Poll::Pending) => self.current = None,
+            match &answer {
+                Ok(Answer::Done(_) | Answer::Error(_)) if self.is_sent() => self.end(),
+                // The rest of the `CANCEL` follows the answer, unless the input is closed.
+                Ok(Answer::Done(_) | Answer::Error(_)) => self.current = None,
                 _ => {}
             }
             return Poll::Ready(answer);

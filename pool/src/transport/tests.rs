@@ -1,5 +1,7 @@
 //! The transport on an in-memory pipe, whose other end is the worker.
 
+mod moments;
+
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -286,23 +288,31 @@ fn closing_does_not_wait_for_a_fast_writer() {
     }
 }
 
-/// A caller's task. When its last waker is dropped, it looks at the transport, as a task would that
-/// holds a lease.
+/// A caller's task. When it is woken and when its last waker is dropped, it looks at the transport,
+/// as a task would that holds a lease.
 struct Caller(Arc<Transport>);
 
+impl Caller {
+    fn look(&self) {
+        assert!(self.0.exchange.try_lock().is_ok(), "under the lock");
+        assert!(self.0.wakers.is_unlocked(), "under the lock");
+    }
+}
+
 impl Wake for Caller {
-    fn wake(self: Arc<Self>) {}
+    fn wake(self: Arc<Self>) {
+        self.look();
+    }
 }
 
 impl Drop for Caller {
     fn drop(&mut self) {
-        assert!(self.0.exchange.try_lock().is_ok(), "dropped under the lock");
-        assert!(self.0.wakers.is_unlocked(), "dropped under the lock");
+        self.look();
     }
 }
 
-/// P22: a transport keeps no waker of a call that has ended or was given up, and drops each without
-/// a lock.
+/// P22: a transport keeps no waker of a call that has ended or was given up, and wakes and drops
+/// each without a lock.
 #[tokio::test]
 async fn wakers_are_dropped_without_a_lock() {
     let (transport, mut worker) = transport();
@@ -330,6 +340,27 @@ async fn wakers_are_dropped_without_a_lock() {
     let (fourth, _) = poll();
     transport.forget_caller();
     assert_eq!(fourth.strong_count(), 0);
+    assert!(
+        transport
+            .poll_answer(&mut Context::from_waker(Waker::noop()))
+            .is_pending()
+    );
+    let id = id_of_request(&mut worker).await;
+    worker
+        .write_all(&frame_of(kind::REPLY, id, b""))
+        .await
+        .unwrap();
+    transport.answer().await.unwrap();
+    transport.begin(kind::STREAM, b"").unwrap();
+    let (part, _) = poll();
+    let id = id_of_request(&mut worker).await;
+    worker
+        .write_all(&frame_of(kind::PART, id, b""))
+        .await
+        .unwrap();
+    let (more, polled) = poll();
+    assert!(polled.is_ready());
+    assert_eq!((part.strong_count(), more.strong_count()), (0, 0));
     let (fifth, _) = poll();
     transport.close(Closed::Stopped(Reason::Shutdown), false);
     assert_eq!(fifth.strong_count(), 0);

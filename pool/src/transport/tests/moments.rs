@@ -1,0 +1,321 @@
+//! What the transport does with what happens in the middle of its own step.
+
+use std::collections::VecDeque;
+use std::sync::Mutex as StdMutex;
+
+use tokio::io::AsyncWrite;
+use tokio::task::coop::consume_budget;
+
+use super::*;
+
+/// A pipe whose bytes come while it is polled: it wakes its reader and is not ready yet, once for
+/// each piece and once before the first.
+struct Eager {
+    pieces: Arc<StdMutex<VecDeque<Vec<u8>>>>,
+    has_woken: bool,
+}
+
+impl AsyncRead for Eager {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.has_woken = !self.has_woken;
+        if self.has_woken {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let Some(piece) = self.pieces.lock().unwrap().pop_front() else {
+            return Poll::Pending;
+        };
+        buffer.put_slice(&piece);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A transport on such a pipe, and what it will read.
+fn eager() -> (Transport, Arc<StdMutex<VecDeque<Vec<u8>>>>) {
+    let pieces = Arc::<StdMutex<VecDeque<_>>>::default();
+    let reader = Eager {
+        pieces: Arc::clone(&pieces),
+        has_woken: false,
+    };
+    let transport = Transport::new(1024);
+    transport.connect(Pipe::new(reader, tokio::io::sink()));
+    (transport, pieces)
+}
+
+/// A waker, and how often it was woken.
+fn counting() -> (Waker, Arc<Count>) {
+    let count = Arc::new(Count::default());
+    (Waker::from(Arc::clone(&count)), count)
+}
+
+/// The caller is woken for what comes while the transport polls for it, and so is the worker's task
+/// for what comes while the pipe is looked at for it, also right after an exchange.
+#[test]
+fn what_comes_during_a_poll_wakes_the_task() {
+    let (transport, pieces) = eager();
+    let ((watcher, watched), (caller, called)) = (counting(), counting());
+    let times = |count: &Count| count.0.load(Ordering::Relaxed);
+    let mut watch = Box::pin(transport.unsolicited());
+    let mut watch = |waker: &Waker| watch.as_mut().poll(&mut Context::from_waker(waker));
+    assert!(watch(&watcher).is_pending());
+    assert_eq!(times(&watched), 1);
+    assert!(watch(&watcher).is_pending());
+    // Each of the two looks at the pipe: the request's, and the first one for the answer.
+    transport.begin(kind::CALL, b"").unwrap();
+    assert!(
+        transport
+            .poll_answer(&mut Context::from_waker(&caller))
+            .is_pending()
+    );
+    let id = transport.lock().current_id();
+    pieces
+        .lock()
+        .unwrap()
+        .push_back(frame_of(kind::REPLY, id, b""));
+    while times(&called) == 0 {
+        assert!(
+            transport
+                .poll_answer(&mut Context::from_waker(&caller))
+                .is_pending()
+        );
+    }
+    assert!(watch(&watcher).is_pending());
+    let before = times(&watched);
+    assert!(
+        transport
+            .poll_answer(&mut Context::from_waker(&caller))
+            .is_ready()
+    );
+    assert_eq!((times(&called), times(&watched)), (1, before + 1));
+}
+
+/// Uses up what tokio lets a task do before it must yield.
+fn exhaust_budget() {
+    while consume_budget().now_or_never().is_some() {}
+}
+
+/// C6: a task that has used up its budget still sees what the worker has sent.
+#[tokio::test]
+async fn an_exhausted_task_sees_what_was_sent() {
+    let (transport, mut worker) = transport();
+    worker.write_u8(7).await.unwrap();
+    exhaust_budget();
+    assert!(transport.is_broken());
+    assert!(transport.begin(kind::CALL, b"").is_err());
+}
+
+/// C4: a task that has used up its budget still reads an answer out of the pipe that it closes.
+#[tokio::test]
+async fn an_exhausted_task_reads_the_last_words() {
+    for asks in [kind::CALL, kind::STREAM] {
+        let (transport, mut worker) = transport();
+        transport.begin(asks, b"").unwrap();
+        transport.send_at_once();
+        let id = id_of_request(&mut worker).await;
+        // A stream's last words are all of its frames, a call's one.
+        let mut words = frame_of(kind::REPLY, id, b"");
+        if asks == kind::STREAM {
+            words = [frame_of(kind::PART, id, &[1; 500]), words].concat();
+        }
+        worker.write_all(&words).await.unwrap();
+        exhaust_budget();
+        transport.close(Closed::Stopped(Reason::Shutdown), false);
+        tokio::task::yield_now().await;
+        if asks == kind::STREAM {
+            let part = transport.answer().await.unwrap();
+            assert_eq!(part, Answer::Part(vec![1; 500]));
+        }
+        assert_eq!(transport.answer().await.unwrap(), Answer::Done(vec![]));
+    }
+}
+
+/// The first reason for which a transport was closed is the one that callers are told.
+#[test]
+fn the_first_reason_is_kept() {
+    let (transport, _worker) = transport();
+    transport.close(Closed::Stopped(Reason::Recycled), false);
+    transport.close(Closed::Stopped(Reason::Shutdown), false);
+    let told = transport.poll_closed(&Context::from_waker(Waker::noop()));
+    assert!(
+        matches!(told, Poll::Ready(Closed::Stopped(Reason::Recycled))),
+        "{told:?}"
+    );
+}
+
+/// A pipe whose first read finds its end, and whose later reads wait.
+struct EndsOnce(bool);
+
+impl AsyncRead for EndsOnce {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match std::mem::replace(&mut self.0, true) {
+            false => Poll::Ready(Ok(())),
+            true => Poll::Pending,
+        }
+    }
+}
+
+/// An end of output that was noticed between two exchanges stays noticed. It is no breach yet.
+#[test]
+fn an_end_of_output_is_remembered() {
+    let transport = Transport::new(1024);
+    transport.connect(Pipe::new(EndsOnce(false), tokio::io::sink()));
+    for _ in 0..3 {
+        let polled = transport
+            .lock()
+            .poll_unsolicited(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(polled, Poll::Ready(ProtocolError::OutputClosed));
+        assert!(!transport.is_broken());
+    }
+}
+
+/// C1: a call that follows a cancelled one must not be answered before it was read, as any other.
+#[tokio::test]
+async fn a_cancelled_call_excuses_no_later_one() {
+    let (transport, mut worker) = transport();
+    transport.begin(kind::CALL, b"").unwrap();
+    transport.send_at_once();
+    let id = id_of_request(&mut worker).await;
+    let answer = async {
+        id_of_request(&mut worker).await;
+        worker
+            .write_all(&frame_of(kind::REPLY, id, b"late"))
+            .await
+            .unwrap();
+    };
+    assert_eq!(tokio::join!(transport.cancel(), answer).0, Some(true));
+    transport.begin(kind::CALL, &[b'x'; 1019]).unwrap();
+    transport.send_at_once();
+    let id = transport.lock().current_id();
+    let early = frame_of(kind::REPLY, id, b"early");
+    let (got, ()) = tokio::join!(transport.answer(), async {
+        worker.write_all(&early).await.unwrap();
+    });
+    assert!(
+        matches!(
+            got,
+            Err(TransportError::Protocol(ProtocolError::EarlyAnswer))
+        ),
+        "{got:?}"
+    );
+}
+
+/// A pipe that takes this many bytes and then is closed.
+struct Closes(usize);
+
+impl AsyncWrite for Closes {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let count = bytes.len().min(self.0);
+        self.0 -= count;
+        Poll::Ready(match count {
+            0 => Err(io::ErrorKind::BrokenPipe.into()),
+            _ => Ok(count),
+        })
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// C1, C5: a worker that has read a request and then closed its input may still answer it, although
+/// the `CANCEL` does not reach it. It is not clean afterwards. One that closed its input before it
+/// had read the request has broken the protocol, whether or not it answers.
+#[tokio::test]
+async fn a_closed_input_ends_only_what_it_has_not_taken() {
+    for (room, answers) in [(9, true), (8, true), (8, false)] {
+        let reads_all = room == 9;
+        let (reader, mut worker) = tokio::io::duplex(1024);
+        let transport = Transport::new(1024);
+        transport.connect(Pipe::new(reader, Closes(room)));
+        transport.begin(kind::CALL, b"").unwrap();
+        transport.send_at_once();
+        assert_eq!(transport.can_cancel(), reads_all);
+        if reads_all {
+            let mut cancel = Box::pin(transport.cancel());
+            assert!(cancel.as_mut().now_or_never().is_none());
+            let id = transport.lock().current_id();
+            worker
+                .write_all(&frame_of(kind::REPLY, id, b""))
+                .await
+                .unwrap();
+            assert_eq!(cancel.await, Some(false));
+        } else {
+            if answers {
+                let id = transport.lock().current_id();
+                let early = frame_of(kind::REPLY, id, b"");
+                worker.write_all(&early).await.unwrap();
+            }
+            match transport.answer().await {
+                Err(TransportError::PipeClosed(ProtocolError::InputClosed)) if !answers => {}
+                Err(TransportError::Protocol(ProtocolError::EarlyAnswer)) if answers => {}
+                other => panic!("{other:?}"),
+            }
+            assert!(!transport.request_written());
+        }
+    }
+}
+
+/// The preamble is sent before the first frame, and once.
+#[tokio::test]
+async fn the_preamble_comes_once() {
+    let (host, mut worker) = tokio::io::duplex(1024);
+    let (reader, writer) = tokio::io::split(host);
+    let transport = Transport::new(1024);
+    transport.connect(Pipe::new(reader, writer).preamble(*b"once"));
+    for round in 0..2 {
+        let asks = async {
+            if round == 0 {
+                let mut preamble = [0; 4];
+                worker.read_exact(&mut preamble).await.unwrap();
+                assert_eq!(&preamble, b"once");
+            }
+            answer(&mut worker, kind::PONG, b"").await
+        };
+        let (got, (asked, _)) = tokio::join!(transport.ping(), asks);
+        assert_eq!((got.unwrap(), asked), (Answer::Done(vec![]), kind::PING));
+    }
+}
+
+/// M1: the `CANCEL` of a large request holds no large buffer while its answer is awaited.
+#[tokio::test]
+async fn a_cancelled_large_call_holds_no_large_buffer() {
+    let (reader, _worker) = tokio::io::duplex(1024);
+    let transport = Transport::new(u32::MAX);
+    transport.connect(Pipe::new(reader, tokio::io::sink()));
+    transport.begin(kind::CALL, &vec![7; 10 << 20]).unwrap();
+    transport.send_at_once();
+    let mut cancel = Box::pin(transport.cancel());
+    assert!(cancel.as_mut().now_or_never().is_none());
+    let memory = transport.lock().memory();
+    assert!(memory <= 2 * frame::KEPT, "{memory} bytes");
+}
+
+/// `HELLO` announces cancels only if the pool may send them.
+#[tokio::test]
+async fn the_greeting_announces_cancels() {
+    for may_cancel in [false, true] {
+        let (transport, mut worker) = transport();
+        assert!(transport.handshake(may_cancel).now_or_never().is_none());
+        let mut frame = [0; 21];
+        worker.read_exact(&mut frame).await.unwrap();
+        let words = [frame::VERSION, 1024, u32::from(may_cancel)].map(u32::to_be_bytes);
+        assert_eq!(frame[..9], [0, 0, 0, 17, kind::HELLO, 0, 0, 0, 0]);
+        assert_eq!(frame[9..], *words.as_flattened());
+    }
+}
