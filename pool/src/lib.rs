@@ -161,7 +161,10 @@ pub mod port;
 mod process;
 mod python;
 mod recorder;
+#[cfg(not(shuttle))]
 mod rt;
+#[cfg(shuttle)]
+pub mod rt;
 #[cfg(feature = "serde")]
 mod seconds;
 mod status;

@@ -52,9 +52,11 @@ pub(crate) fn module_texts(path: &Path) -> Result<Vec<(String, String)>, String>
     Ok(texts)
 }
 
-/// The directory of the specification.
+/// The directory of the specification. The simulation of the pool uses this file too.
 pub(crate) fn spec_dir() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("spec")
+    let mut above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let root = above.find(|directory| directory.join("spec").exists());
+    root.expect("the repository has a spec/").join("spec")
 }
 
 /// Copies the module at `path` and the specification's modules into a directory of its own.

@@ -339,7 +339,7 @@ fn every_promise_has_a_mutation() {
 /// T4: every test that the guide to the suites names is there.
 #[test]
 fn every_test_that_is_named_is_there() {
-    let code: String = rust_files(&["tests", "pool/tests", "pool/src"])
+    let code: String = rust_files(&["tests", "pool/tests", "pool/simulation", "pool/src"])
         .iter()
         .map(|file| read(file))
         .collect();

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::io::{self, BufWriter, Write};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
-use std::thread::Builder;
 
 use ostler::policy::Policy;
 use ostler::trace::{Head, Step, VERSION};
 use tokio::sync::oneshot;
+
+use crate::rt::{Receiver, SyncSender, ThreadBuilder, sync_channel};
 
 /// The most steps that may wait to be written, a few megabytes. When the queue is full, the trace
 /// ends: the pool does not wait for the file.
@@ -61,7 +61,7 @@ impl Recorder {
                 );
             }
         };
-        Builder::new()
+        ThreadBuilder::new()
             .name("ostler-recorder".to_owned())
             .spawn(write)?;
         Ok(Self {

@@ -1,12 +1,12 @@
-//! The locks, tasks and timers that the pool uses.
+//! The locks, tasks, threads and timers that the pool uses.
 //!
 //! Normally these are the types of std and tokio. Under `cfg(shuttle)` they are simulated: one
-//! thread runs all tasks in an order that follows from a seed. See `pool/tests/schedules/`.
+//! thread runs all tasks in an order that follows from a seed. See `pool/simulation/`.
 
 #[cfg(not(shuttle))]
 mod real;
 #[cfg(shuttle)]
-mod simulated;
+pub mod simulated;
 
 #[cfg(not(shuttle))]
 use self::real as chosen;
@@ -16,3 +16,5 @@ use self::simulated as chosen;
 pub(crate) use self::chosen::{
     Handle, Instant, Keys, Mutex, MutexGuard, Sleep, lacks, point, seed, sleep,
 };
+#[cfg(feature = "record")]
+pub(crate) use self::chosen::{Receiver, SyncSender, ThreadBuilder, sync_channel};

@@ -2,7 +2,11 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::panic::catch_unwind;
+#[cfg(feature = "record")]
+pub(crate) use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 pub(crate) use std::sync::{Mutex, MutexGuard};
+#[cfg(feature = "record")]
+pub(crate) use std::thread::Builder as ThreadBuilder;
 use std::time::Duration;
 
 pub(crate) use tokio::runtime::Handle;

@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Plants each bug of `planted.toml` into a copy of the sources, and checks that the simulation finds it.
+
+    pool/simulation/planted.py [WORD ...]     all bugs, or those whose text contains one of the words
+
+Prints the seed of the first history that fails, and how long the histories took. A bug that is not found within a
+minute, or whose edit no longer fits the sources, fails the run.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+COPIED = ["Cargo.toml", "Cargo.lock", "README.md", "src", "docs", "spec", "tests", "pool", "examples", "fuzz"]
+
+
+def copy():
+    """A copy of the workspace, beside its target directory."""
+    to = ROOT / "target/planted"
+    shutil.rmtree(to, ignore_errors=True)
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("target", "__pycache__"))
+        else:
+            to.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, to / name)
+    return to
+
+
+def is_found(root, planted):
+    originals = {}
+    try:
+        for file, old, new in planted["edits"]:
+            path = root / "pool/src" / file
+            text = path.read_text()
+            originals.setdefault(path, text)
+            if text.count(old) != 1:
+                return f"{file} contains the text to replace {text.count(old)} times, not once"
+            path.write_text(text.replace(old, new))
+        command = ["cargo", "test", "--locked", "--package", "ostler-simulation"]
+        environment = os.environ | {
+            "CARGO_TARGET_DIR": str(ROOT / "target/planted-build"),
+            "OSTLER_TEST_SEED": str(planted["seed"]),
+            "OSTLER_SIMULATION_MINUTES": "1",
+            "RUST_BACKTRACE": "0",
+        }
+        built = subprocess.run([*command, "--no-run"], cwd=root, env=environment, capture_output=True, text=True)
+        if built.returncode != 0:
+            return "it does not compile:\n" + built.stderr[-2000:]
+        since = time.monotonic()
+        ran = subprocess.run(
+            [*command, "long_run", "--", "--ignored"], cwd=root, env=environment, capture_output=True, text=True
+        )
+        took = time.monotonic() - since
+    finally:
+        for path, text in originals.items():
+            path.write_text(text)
+    found = re.search(r"seed (\d+) failed: (.*)", ran.stdout)
+    if ran.returncode == 0 or not found:
+        return "not found"
+    if not any(says in found[2] for says in planted["says"]):
+        return f"found by seed {found[1]}, but it says: {found[2]}"
+    print(f"{planted['bug']}: seed {found[1]}, {took:.1f} s", flush=True)
+    return None
+
+
+def main(words):
+    root, missed = copy(), 0
+    for planted in tomllib.loads((HERE / "planted.toml").read_text())["planted"]:
+        if words and not any(word in planted["bug"] for word in words):
+            continue
+        if problem := is_found(root, planted):
+            missed += 1
+            print(f"{planted['bug']}: {problem}", flush=True)
+    sys.exit(missed > 0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,185 @@
+//! What happened in the simulated world, as the workers and the clients saw it. It knows nothing of
+//! the pool's own books.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use ostler_pool::rt::simulated;
+use ostler_pool::{ExitStatus, ShutdownReport, WorkerId};
+
+use crate::plan::{Fault, Operation, Request};
+
+/// Orders what happened: each entry gets the next number.
+pub(crate) type Stamp = u64;
+
+/// Why a worker's process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// By itself.
+    Own,
+    /// Another process killed it.
+    Outside,
+    /// It was told to: by `SHUTDOWN`, the end of its input, a signal of the pool, or the drop of
+    /// its port.
+    Told,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Reply,
+    NotJson,
+    Raised(&'static str),
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) request: Request,
+    /// When the pipe had taken all of it, and that of which worker.
+    pub(crate) written: Option<(WorkerId, Stamp)>,
+    /// When the worker had read all of it.
+    pub(crate) read: Option<(WorkerId, Stamp)>,
+    /// The first answer that was written in full.
+    pub(crate) answer: Option<Answer>,
+    pub(crate) parts: usize,
+    /// Whether its caller was told that it was not written.
+    pub(crate) is_unwritten: bool,
+}
+
+/// One worker.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Worker {
+    pub(crate) is_open: bool,
+    /// How its process ended.
+    pub(crate) exit: Option<(ExitStatus, Cause)>,
+    /// The faults that it has shown.
+    pub(crate) shown: BTreeSet<Fault>,
+    pub(crate) tenures: Vec<Tenure>,
+}
+
+/// How long a client held a worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tenure {
+    /// When its end began.
+    pub(crate) ended: Option<Stamp>,
+    /// Whether another client got the worker before that. Then the lease was over, or its holder
+    /// was dropped in the middle of a call.
+    pub(crate) is_over: bool,
+}
+
+/// A checkout, and bounds of when it was granted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wait {
+    pub(crate) asked: Stamp,
+    /// When it was in the queue for certain.
+    pub(crate) waited: Option<Stamp>,
+    /// The worker was not free before.
+    pub(crate) earliest: Stamp,
+    /// Its client had the lease.
+    pub(crate) latest: Stamp,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    stamp: Stamp,
+    /// The log of a history that is replayed.
+    pub(crate) log: Option<Vec<String>>,
+    pub(crate) requests: BTreeMap<u64, Entry>,
+    pub(crate) workers: BTreeMap<WorkerId, Worker>,
+    /// Calls of `open`, and those that opened a port.
+    pub(crate) attempts: u64,
+    pub(crate) opened: u64,
+    pub(crate) peak_open: usize,
+    /// Whether a start has failed, in the eyes of the worker or of its opener.
+    pub(crate) starts_failed: bool,
+    pub(crate) has_drained: bool,
+    /// Whether the pool was told to end, by a client, the drop of its last handle or of its
+    /// runtime.
+    pub(crate) is_closing: bool,
+    /// Whether a session was ended by a client, or its loss was told, and whether a client found
+    /// one ended.
+    pub(crate) sessions_ended: bool,
+    pub(crate) found_ended: bool,
+    pub(crate) opener_dropped: bool,
+    /// How often each operation is under way.
+    under_way: BTreeMap<Operation, usize>,
+    /// How often each fault met each operation.
+    pub(crate) met: BTreeMap<(Fault, Operation), u64>,
+    pub(crate) answered: u64,
+    /// Leases that clients got, also those of single calls.
+    pub(crate) granted: u64,
+    /// Checkouts that were refused before their deadline.
+    pub(crate) refused: u64,
+    /// Checkouts without a session that got a lease.
+    pub(crate) waits: Vec<Wait>,
+    /// Rolling restarts under way.
+    pub(crate) rolling: usize,
+    /// The first complete report of the pool's shutdown.
+    pub(crate) report: Option<ShutdownReport>,
+}
+
+impl Ledger {
+    pub(crate) fn stamp(&mut self) -> Stamp {
+        self.stamp += 1;
+        self.stamp
+    }
+
+    pub(crate) fn note(&mut self, line: fmt::Arguments<'_>) {
+        if let Some(log) = &mut self.log {
+            let now = simulated::now();
+            log.push(format!("{:>10.3} ms  {line}", now.as_secs_f64() * 1e3));
+        }
+    }
+
+    pub(crate) fn worker(&mut self, worker: WorkerId) -> &mut Worker {
+        self.workers.entry(worker).or_default()
+    }
+
+    /// A worker shows a fault.
+    pub(crate) fn shows(&mut self, worker: WorkerId, fault: Fault) {
+        self.note(format_args!("worker {worker}: {fault:?}"));
+        self.worker(worker).shown.insert(fault);
+        self.meets(fault);
+    }
+
+    pub(crate) fn meets(&mut self, fault: Fault) {
+        for (operation, _) in self.under_way.iter().filter(|(_, count)| **count > 0) {
+            *self.met.entry((fault, *operation)).or_default() += 1;
+        }
+    }
+
+    pub(crate) fn begins(&mut self, operation: Operation) {
+        *self.under_way.entry(operation).or_default() += 1;
+        let faults: BTreeSet<Fault> = self
+            .workers
+            .values()
+            .filter(|worker| worker.is_open)
+            .flat_map(|worker| worker.shown.iter().copied())
+            .collect();
+        for fault in faults {
+            *self.met.entry((fault, operation)).or_default() += 1;
+        }
+    }
+
+    pub(crate) fn ends(&mut self, operation: Operation) {
+        *self.under_way.entry(operation).or_default() -= 1;
+    }
+
+    /// No client that asked later was served earlier.
+    pub(crate) fn judge_order(&self) {
+        for first in &self.waits {
+            let overtakes = |later: &&Wait| {
+                first.waited.is_some_and(|waited| waited < later.asked)
+                    && later.latest < first.earliest
+            };
+            if let Some(later) = self.waits.iter().find(overtakes) {
+                panic!("{later:?} was served before {first:?}");
+            }
+        }
+    }
+
+    pub(crate) fn exits(&mut self, worker: WorkerId, status: ExitStatus, cause: Cause) {
+        self.note(format_args!("worker {worker}: exits, {status}, {cause:?}"));
+        self.worker(worker).exit.get_or_insert((status, cause));
+    }
+}

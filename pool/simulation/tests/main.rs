@@ -1,0 +1,51 @@
+//! Runs the real pool in a simulated world. Threads, time, processes, pipes, clients and operators
+//! follow from one seed, and so does each failure.
+//!
+//! | file | what |
+//! |---|---|
+//! | `plan`, `draw` | what happens: options, faults, clients, operators; drawn from a seed |
+//! | `scheduler` | the order of all steps, and the passing of time |
+//! | `world`, `process`, `pipe`, `scanner` | opener, ports, workers and pipes |
+//! | `ledger` | what workers and clients saw |
+//! | `client`, `oracle`, `reports` | clients, operators, and the judgement of what they are told |
+//! | `spec` | the judgement of the pool's record by the specification |
+//! | `history` | one history, from the build of the pool to its last trace |
+//! | `shrink` | a smaller plan that fails in the same way |
+//! | `runs` | the tests |
+
+mod client;
+mod draw;
+mod history;
+mod ledger;
+mod oracle;
+mod pipe;
+mod plan;
+mod process;
+mod random;
+mod reports;
+mod runs;
+mod scanner;
+mod scheduler;
+mod shrink;
+mod spec;
+#[allow(dead_code)]
+#[path = "../../../tests/suite/spec_files.rs"]
+mod spec_files;
+#[path = "../../../tests/suite/spec_model.rs"]
+mod spec_model;
+#[allow(dead_code)]
+#[path = "../../../tests/suite/spec_support.rs"]
+mod spec_support;
+#[allow(dead_code)]
+#[path = "../../../tests/suite/trace_check.rs"]
+mod trace_check;
+#[path = "../../../tests/suite/trace_claims.rs"]
+mod trace_claims;
+#[path = "../../../tests/suite/trace_effects.rs"]
+mod trace_effects;
+#[allow(dead_code)]
+#[path = "../../../tests/suite/trace_mirror.rs"]
+mod trace_mirror;
+#[path = "../../../tests/suite/trace_names.rs"]
+mod trace_names;
+mod world;

@@ -1,0 +1,306 @@
+//! Judges what clients are told, by what the workers did. It knows nothing of the pool's own books.
+
+use std::time::Duration;
+
+use ostler_pool::rt::simulated::now;
+use ostler_pool::{
+    CallError, CheckoutError, JsonPart, ProtocolError, Reason, RollingError, SessionError, WorkerId,
+};
+
+use crate::ledger::{Answer, Cause, Entry, Ledger};
+use crate::plan::{Fault, NEVER, Time};
+use crate::scanner::number;
+use crate::world::World;
+
+/// One call, from the moment at which its caller began to wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    pub(crate) number: u64,
+    /// The worker, if the caller holds it already. Then the call began at once.
+    pub(crate) worker: Option<WorkerId>,
+    pub(crate) begun: Duration,
+}
+
+pub(crate) type Outcome = Result<Vec<u8>, CallError>;
+
+impl World {
+    fn entry(&self, number: u64) -> Entry {
+        self.ledger().requests[&number].clone()
+    }
+
+    /// Judges the outcome of a call. Returns whether its lease is over.
+    pub(crate) fn judge(&self, call: Call, outcome: &Outcome) -> bool {
+        self.note(format_args!("request {}: {}", call.number, shown(outcome)));
+        match outcome {
+            Ok(reply) => {
+                self.judge_reply(call, reply);
+                false
+            }
+            Err(error) => self.judge_error(call, error),
+        }
+    }
+
+    /// Counts the lease of a single call.
+    pub(crate) fn count(&self, outcome: &Outcome) {
+        if !matches!(outcome, Err(CallError::Checkout(_) | CallError::Session(_))) {
+            self.ledger().granted += 1;
+        }
+    }
+
+    fn judge_reply(&self, call: Call, reply: &[u8]) {
+        let Entry {
+            written,
+            read,
+            answer,
+            request,
+            ..
+        } = self.entry(call.number);
+        let early = request.fault == Some(Fault::Early);
+        let read = read.or(written.filter(|_| early));
+        let (worker, _) = read.expect("no worker has read the answered request");
+        assert!(
+            call.worker.is_none_or(|leased| leased == worker),
+            "{call:?}: {worker} answered"
+        );
+        if answer == Some(Answer::NotJson) {
+            assert_eq!(reply, b"?", "{call:?}");
+        } else {
+            assert!(
+                answer == Some(Answer::Reply) || early,
+                "{call:?}: {answer:?}"
+            );
+            let expected = crate::world::body(call.number, &worker.to_string(), request.size);
+            assert!(
+                reply == expected,
+                "{call:?}: the reply to request {:?}",
+                number(reply)
+            );
+        }
+        self.ledger().answered += 1;
+    }
+
+    /// Returns whether the lease is over.
+    fn judge_error(&self, call: Call, error: &CallError) -> bool {
+        self.judge_written(call, error);
+        let entry = self.entry(call.number);
+        match error {
+            CallError::Checkout(refusal) => {
+                self.judge_refusal(refusal, call.begun);
+                return true;
+            }
+            CallError::Session(refusal) => {
+                self.judge_session_refusal(refusal, call.begun);
+                return true;
+            }
+            CallError::Raised { worker, source } => {
+                self.ledger().answered += 1;
+                assert_eq!(
+                    entry.read.map(|(worker, _)| worker),
+                    Some(*worker),
+                    "{call:?}"
+                );
+                let kind = Answer::Raised(match &*source.kind {
+                    "ValueError" => "ValueError",
+                    "Cancelled" => "Cancelled",
+                    other => panic!("{call:?}: an error of type {other}"),
+                });
+                assert_eq!(entry.answer, Some(kind), "{call:?}");
+                return false;
+            }
+            CallError::Json { part, .. } => {
+                assert_eq!(*part, JsonPart::Reply);
+                assert_eq!(entry.answer, Some(Answer::NotJson), "{call:?}");
+                self.ledger().answered += 1;
+                return false;
+            }
+            CallError::WorkerExited { worker, exit, .. } => {
+                let known = self.ledger().worker(*worker).exit;
+                let Some((status, cause)) = known else {
+                    panic!("{call:?}: worker {worker} has not exited: {error:?}");
+                };
+                assert_eq!(status, exit.status, "{call:?}: worker {worker}");
+                assert_ne!(cause, Cause::Told, "{call:?}: worker {worker}: {error:?}");
+            }
+            CallError::TimedOut { after, .. } => {
+                let timeout = self.plan().config.call_timeout;
+                assert_eq!(*after, timeout, "{call:?}");
+                self.judge_deadline(call.begun, timeout, call.worker.is_some());
+            }
+            CallError::Stopped { reason, .. } => self.judge_reason(*reason),
+            CallError::Protocol { worker, source, .. } => self.judge_violation(*worker, source),
+            CallError::RequestTooLarge { .. } | CallError::LeaseOver { .. } => {
+                panic!("{call:?}: {error:?}")
+            }
+            _ => panic!("{call:?}: an unknown error, {error:?}"),
+        }
+        true
+    }
+
+    /// Whether the error says the truth about the request.
+    fn judge_written(&self, call: Call, error: &CallError) {
+        let entry = self.entry(call.number);
+        if error.request_written() {
+            assert!(entry.written.is_some(), "{call:?}: not written: {error:?}");
+        } else {
+            assert_eq!(entry.read, None, "{call:?}: {error:?}");
+            assert_eq!(entry.written, None, "{call:?}: {error:?}");
+            let mut ledger = self.ledger();
+            let entry = ledger.requests.get_mut(&call.number).expect("it is known");
+            entry.is_unwritten = true;
+        }
+    }
+
+    /// Whether a wait ended at its deadline: not earlier, and not later if the host is fast.
+    fn judge_deadline(&self, begun: Duration, timeout: Duration, is_exact: bool) {
+        let waited = now().saturating_sub(begun);
+        assert!(timeout < NEVER, "a timeout that never passes has passed");
+        assert!(
+            waited >= timeout,
+            "timed out after {waited:?} instead of {timeout:?}"
+        );
+        if is_exact && self.plan().time == Time::Punctual {
+            assert_eq!(waited, timeout, "timed out late");
+        }
+    }
+
+    fn judge_violation(&self, worker: WorkerId, source: &ProtocolError) {
+        use Fault::*;
+        let shown = self.ledger().worker(worker).shown.clone();
+        let exited = self.ledger().worker(worker).exit.is_some();
+        let has = |faults: &[Fault]| faults.iter().any(|fault| shown.contains(fault));
+        let stray = [
+            OldId,
+            Twice,
+            Unsolicited,
+            CancelStray,
+            CancelTwice,
+            PingTwice,
+            WrongKind,
+            Early,
+            PingWrong,
+            PingLate,
+            CloseInput,
+        ];
+        let is_explained = match source {
+            ProtocolError::FrameTooLong { .. } => has(&[Garbage]),
+            ProtocolError::UnexpectedId { .. } | ProtocolError::Unsolicited => has(&stray),
+            ProtocolError::UnexpectedKind { .. } => has(&[WrongKind, PingWrong]),
+            ProtocolError::EarlyAnswer => has(&[Early]),
+            ProtocolError::StreamEndedWithBody => has(&[NotJson]),
+            // The exit follows within a second, unless the host is slow.
+            ProtocolError::OutputClosed => {
+                let is_slow = self.plan().time != Time::Punctual;
+                has(&[CloseOutput]) || is_slow && (exited || has(&[LateExit]))
+            }
+            ProtocolError::InputClosed => {
+                let is_slow = self.plan().time != Time::Punctual;
+                has(&[CloseInput]) || is_slow && (exited || has(&[LateExit]))
+            }
+            _ => false,
+        };
+        assert!(
+            is_explained,
+            "worker {worker} showed only {shown:?}: {source:?}"
+        );
+    }
+
+    /// Whether there is a cause in this world for which a worker is stopped.
+    fn judge_reason(&self, reason: Reason) {
+        let config = &self.plan().config;
+        let is_possible = match reason {
+            Reason::Shutdown => self.ledger().is_closing,
+            Reason::Exited => self.plan().has(Fault::OpenPanic),
+            Reason::Unhealthy => config.enable_health_monitoring,
+            Reason::Limit(_) | Reason::Recycled | Reason::Surplus | Reason::Fault(_) => true,
+            _ => false,
+        };
+        assert!(is_possible, "a worker was stopped for {reason:?}");
+    }
+
+    pub(crate) fn judge_refusal(&self, refusal: &CheckoutError, begun: Duration) {
+        let may_fail = |ledger: &Ledger| self.may_fail(ledger);
+        let (config, mut ledger) = (&self.plan().config, self.ledger());
+        ledger.refused += u64::from(!refusal.is_timeout());
+        ledger.note(format_args!("refused: {refusal}"));
+        let is_possible = match refusal {
+            CheckoutError::Closed => ledger.is_closing,
+            CheckoutError::Draining { .. } => ledger.has_drained,
+            CheckoutError::QueueFull { max_waiting, pool } => {
+                *max_waiting == config.max_waiting && pool.waiting >= *max_waiting
+            }
+            CheckoutError::CrashLoop { .. } => config.crash_loop < u32::MAX && may_fail(&ledger),
+            CheckoutError::NoneIdle { .. } => false,
+            CheckoutError::TimedOut { after, .. } => {
+                drop(ledger);
+                assert_eq!(*after, config.checkout_timeout);
+                return self.judge_deadline(begun, *after, true);
+            }
+            _ => false,
+        };
+        assert!(is_possible, "refused: {refusal}");
+    }
+
+    pub(crate) fn judge_session_refusal(&self, refusal: &SessionError, begun: Duration) {
+        let may_fail = |ledger: &Ledger| self.may_fail(ledger);
+        let (config, mut ledger) = (&self.plan().config, self.ledger());
+        ledger.refused += u64::from(!refusal.is_timeout());
+        ledger.note(format_args!("refused: {refusal}"));
+        let is_possible = match refusal {
+            SessionError::Closed => ledger.is_closing,
+            SessionError::Draining { .. } => ledger.has_drained,
+            SessionError::QueueFull { max_waiting, pool } => {
+                *max_waiting == config.max_waiting && pool.waiting >= *max_waiting
+            }
+            SessionError::CrashLoop { .. } => config.crash_loop < u32::MAX && may_fail(&ledger),
+            SessionError::TooMany { max_sessions } => *max_sessions == config.max_sessions,
+            SessionError::Ended => {
+                ledger.found_ended = true;
+                true
+            }
+            SessionError::Lost { reason } => {
+                // The next call on it finds it ended.
+                ledger.sessions_ended = true;
+                drop(ledger);
+                return match reason {
+                    Reason::Exited => {
+                        assert!(self.ledger().workers.values().any(|w| w.exit.is_some()))
+                    }
+                    reason => self.judge_reason(*reason),
+                };
+            }
+            SessionError::TimedOut { after, .. } => {
+                drop(ledger);
+                assert_eq!(*after, config.checkout_timeout);
+                return self.judge_deadline(begun, *after, true);
+            }
+            _ => false,
+        };
+        assert!(is_possible, "refused: {refusal}");
+    }
+
+    /// Whether a start may have failed.
+    fn may_fail(&self, ledger: &Ledger) -> bool {
+        let is_slow = self.plan().time != Time::Punctual;
+        ledger.starts_failed || is_slow && self.plan().config.start_timeout < NEVER
+    }
+
+    pub(crate) fn judge_rolling(&self, outcome: &Result<usize, RollingError>) {
+        let may_fail = |ledger: &Ledger| self.may_fail(ledger);
+        let mut ledger = self.ledger();
+        ledger.note(format_args!("rolling restart: {outcome:?}"));
+        let is_possible = match outcome {
+            Ok(_) => true,
+            Err(RollingError::Closed { .. }) => ledger.is_closing,
+            Err(RollingError::StartFailed { .. }) => may_fail(&ledger),
+            Err(_) => false,
+        };
+        assert!(is_possible, "a rolling restart ended with {outcome:?}");
+    }
+}
+
+fn shown(outcome: &Outcome) -> String {
+    match outcome {
+        Ok(_) => "answered".to_owned(),
+        Err(error) => format!("{error:?}"),
+    }
+}

@@ -1,0 +1,478 @@
+//! A worker's process: it reads frames and answers them, with the faults of its plan and of each
+//! request.
+
+use std::future::{pending, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ostler_pool::{ExitStatus, WorkerId};
+use shuttle::rand::{Rng as _, thread_rng};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::select;
+
+use crate::ledger::{Answer, Cause};
+use crate::pipe::{Reader, Writer};
+use crate::plan::{Fault, Request, WorkerPlan};
+use crate::scanner::{Frame, number};
+use crate::world::{Ended, World, body, end, pause};
+
+const CALL: u8 = 2;
+const SHUTDOWN: u8 = 3;
+const PING: u8 = 4;
+const STREAM: u8 = 5;
+const CANCEL: u8 = 6;
+const READY: u8 = 128;
+const REPLY: u8 = 129;
+const ERROR: u8 = 130;
+const PONG: u8 = 131;
+const PART: u8 = 132;
+
+struct Process {
+    world: World,
+    worker: WorkerId,
+    plan: Arc<WorkerPlan>,
+    input: Option<Reader>,
+    output: Option<Writer>,
+    unread: Vec<u8>,
+    /// The bytes that it moves before it crashes.
+    crash_after: Option<u64>,
+    /// The id of the previous request.
+    previous: [u8; 4],
+    /// The request that it answered before it had read all of it.
+    early: Option<u64>,
+}
+
+/// Why a process stops serving.
+enum Stop {
+    /// It was told to: its input ended, or a `SHUTDOWN` came.
+    Told,
+    Exits(ExitStatus),
+}
+
+/// How the work on a request went.
+#[derive(PartialEq, Eq)]
+enum Work {
+    Done,
+    Cancelled,
+}
+
+/// Runs a process until it exits by itself or is killed.
+pub(crate) async fn run(
+    world: World,
+    worker: WorkerId,
+    plan: Arc<WorkerPlan>,
+    (input, output): (Reader, Writer),
+    ended: Ended,
+) {
+    world.process_count().fetch_add(1, Ordering::Relaxed);
+    let mut killed = ended.subscribe();
+    let crashes = plan.faults.contains(&Fault::Crash);
+    let mut process = Process {
+        world: world.clone(),
+        worker,
+        crash_after: crashes.then_some(plan.crash_after),
+        plan,
+        input: Some(input),
+        output: Some(output),
+        unread: Vec::new(),
+        previous: [9; 4],
+        early: None,
+    };
+    let exit = select! {
+        biased;
+        _ = killed.wait_for(Option::is_some) => None,
+        exit = process.live() => Some(exit),
+    };
+    if let Some((status, cause)) = exit {
+        // The end of the pipes and the exit are two events, in any order.
+        if process.has(Fault::LateExit) {
+            world.ledger().shows(worker, Fault::LateExit);
+            let delay = process.plan.delay.min(Duration::from_millis(500));
+            drop(process);
+            world.delay(delay).await;
+            end(&world, worker, &ended, status, cause);
+        } else {
+            end(&world, worker, &ended, status, cause);
+            drop(process);
+        }
+    } else {
+        drop(process);
+    }
+    world.process_count().fetch_sub(1, Ordering::Relaxed);
+}
+
+impl Process {
+    async fn live(&mut self) -> (ExitStatus, Cause) {
+        match self.serve().await {
+            Stop::Exits(status) => (status, Cause::Own),
+            Stop::Told if self.has(Fault::IgnoresAsk) || self.has(Fault::Unkillable) => {
+                self.world.ledger().shows(self.worker, Fault::IgnoresAsk);
+                pending().await
+            }
+            Stop::Told => (ExitStatus::Code(0), Cause::Told),
+        }
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.plan.faults.contains(&fault) && !self.world.is_healed()
+    }
+
+    /// Whether the worker shows this fault now.
+    fn shows(&self, fault: Fault) -> bool {
+        let is_shown = self.has(fault);
+        if is_shown {
+            self.world.ledger().shows(self.worker, fault);
+        }
+        is_shown
+    }
+
+    async fn serve(&mut self) -> Stop {
+        loop {
+            if let Err(stop) = self.next().await {
+                return stop;
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Result<(), Stop> {
+        let frame = self.read().await?;
+        match frame.kind {
+            1 => self.start(&frame).await,
+            CALL | STREAM => self.answer(frame).await,
+            PING => self.pong(&frame).await,
+            SHUTDOWN => Err(Stop::Told),
+            // Its call had ended by then.
+            CANCEL => Ok(()),
+            kind => panic!("worker {}: a frame of kind {kind}", self.worker),
+        }
+    }
+
+    async fn start(&mut self, hello: &Frame) -> Result<(), Stop> {
+        let fails = |process: &Self, fault| {
+            let shows = process.shows(fault);
+            process.world.ledger().starts_failed |= shows;
+            shows
+        };
+        if fails(self, Fault::ExitAtStart) {
+            return Err(Stop::Exits(ExitStatus::Code(6)));
+        }
+        if fails(self, Fault::NoHandshake) {
+            return Ok(());
+        }
+        if fails(self, Fault::SlowHandshake) {
+            self.work(hello.id, Some(self.plan.delay)).await?;
+        }
+        if fails(self, Fault::HandshakeError) {
+            return self.send(ERROR, hello.id, &error("RuntimeError")).await;
+        }
+        self.send(READY, hello.id, &[0, 0, 0, 1]).await
+    }
+
+    async fn pong(&mut self, ping: &Frame) -> Result<(), Stop> {
+        if self.shows(Fault::PingMissed) {
+            return Ok(());
+        }
+        if self.shows(Fault::PingLate)
+            && self.work(ping.id, Some(self.plan.delay)).await? == Work::Cancelled
+        {
+            return Ok(());
+        }
+        if self.shows(Fault::PingError) {
+            return self.send(ERROR, ping.id, &error("RuntimeError")).await;
+        }
+        if self.shows(Fault::PingWrong) {
+            return self.send(REPLY, ping.id, b"").await;
+        }
+        if self.shows(Fault::PingTwice) {
+            self.send(PONG, ping.id, b"").await?;
+        }
+        self.send(PONG, ping.id, b"").await
+    }
+
+    async fn answer(&mut self, frame: Frame) -> Result<(), Stop> {
+        let number = frame.request().expect("a request");
+        let request = self.received(number);
+        if self.early.take() == Some(number) {
+            return Ok(());
+        }
+        let is_stream = frame.kind == STREAM;
+        let shows = |fault| {
+            let is_shown = request.fault == Some(fault);
+            if is_shown {
+                self.world.ledger().shows(self.worker, fault);
+            }
+            is_shown
+        };
+        shows(Fault::Slow);
+        let hangs = shows(Fault::Hang);
+        for _ in 0..request.parts {
+            if self.work(frame.id, Some(request.work)).await? == Work::Cancelled {
+                return self.cancelled(&frame, number, request, None).await;
+            }
+            self.world
+                .ledger()
+                .requests
+                .get_mut(&number)
+                .expect("it is known")
+                .parts += 1;
+            let part = body(number, &self.worker.to_string(), request.size);
+            self.send(PART, frame.id, &part).await?;
+        }
+        let work = (!hangs).then_some(request.work);
+        if self.work(frame.id, work).await? == Work::Cancelled {
+            return self.cancelled(&frame, number, request, work).await;
+        }
+        let id = frame.id;
+        let previous = std::mem::replace(&mut self.previous, id);
+        if let Some(fault) = request.fault.filter(|fault| *fault != Fault::Slow) {
+            self.world.ledger().shows(self.worker, fault);
+        }
+        match request.fault {
+            Some(Fault::Exit) => Err(Stop::Exits(ExitStatus::Code(3))),
+            Some(Fault::ReplyAndExit) => {
+                self.reply(id, number, request, is_stream).await?;
+                Err(Stop::Exits(ExitStatus::Code(4)))
+            }
+            Some(Fault::PartialReply) => {
+                let reply = Frame::encode(REPLY, id, &self.reply_body(number, request, is_stream));
+                let some = thread_rng().gen_range(1..reply.len());
+                self.write(&reply[..some]).await?;
+                Err(Stop::Exits(ExitStatus::Code(5)))
+            }
+            Some(Fault::Garbage) => self.write(&[0xff; 16]).await,
+            Some(Fault::Twice) => {
+                self.reply(id, number, request, is_stream).await?;
+                self.reply(id, number, request, is_stream).await
+            }
+            Some(Fault::OldId) => self.send(REPLY, previous, b"").await,
+            Some(Fault::WrongKind) => self.send(PONG, id, b"").await,
+            Some(Fault::Unsolicited) => {
+                self.reply(id, number, request, is_stream).await?;
+                pause(request.work).await;
+                self.send(PART, id, b"").await
+            }
+            Some(Fault::CloseOutput) => {
+                self.output = None;
+                Ok(())
+            }
+            Some(Fault::CloseInput) => {
+                self.input = None;
+                self.reply(id, number, request, is_stream).await
+            }
+            Some(Fault::Raise) => self.raise(id, number, "ValueError").await,
+            Some(Fault::NotJson) => {
+                self.answers(number, Answer::NotJson);
+                self.send(REPLY, id, b"?").await
+            }
+            _ => self.reply(id, number, request, is_stream).await,
+        }
+    }
+
+    /// What the worker does once the call is cancelled.
+    async fn cancelled(
+        &mut self,
+        frame: &Frame,
+        number: u64,
+        request: Request,
+        work: Option<Duration>,
+    ) -> Result<(), Stop> {
+        let id = frame.id;
+        if let Some(fault) = request.on_cancel {
+            self.world.ledger().shows(self.worker, fault);
+        }
+        match request.on_cancel {
+            Some(Fault::CancelIgnored) => {
+                self.work(id, work).await?;
+                self.reply(id, number, request, frame.kind == STREAM).await
+            }
+            Some(Fault::CancelFinish) => {
+                self.reply(id, number, request, frame.kind == STREAM).await
+            }
+            Some(Fault::CancelStray) => self.send(REPLY, self.previous, b"").await,
+            Some(Fault::CancelExit) => Err(Stop::Exits(ExitStatus::Code(7))),
+            Some(Fault::CancelTwice) => {
+                self.raise(id, number, "Cancelled").await?;
+                self.raise(id, number, "Cancelled").await
+            }
+            _ => self.raise(id, number, "Cancelled").await,
+        }
+    }
+
+    /// Notes that a request was read in full, and checks that it is the first time.
+    fn received(&self, number: u64) -> Request {
+        let mut ledger = self.world.ledger();
+        let (stamp, worker) = (ledger.stamp(), self.worker);
+        ledger.note(format_args!("worker {worker}: reads request {number}"));
+        let entry = ledger
+            .requests
+            .get_mut(&number)
+            .expect("the request is known");
+        assert_eq!(
+            entry.read, None,
+            "request {number} is seen twice, now by {worker}"
+        );
+        let written = entry.written.expect("it was written").0;
+        assert_eq!(written, worker, "request {number} reached another worker");
+        entry.read = Some((worker, stamp));
+        entry.request
+    }
+
+    fn answers(&self, number: u64, answer: Answer) {
+        let mut ledger = self.world.ledger();
+        let entry = ledger
+            .requests
+            .get_mut(&number)
+            .expect("the request is known");
+        entry.answer.get_or_insert(answer);
+    }
+
+    fn reply_body(&self, number: u64, request: Request, is_stream: bool) -> Vec<u8> {
+        if is_stream {
+            Vec::new()
+        } else {
+            body(number, &self.worker.to_string(), request.size)
+        }
+    }
+
+    async fn reply(
+        &mut self,
+        id: [u8; 4],
+        number: u64,
+        request: Request,
+        is_stream: bool,
+    ) -> Result<(), Stop> {
+        self.answers(number, Answer::Reply);
+        self.send(REPLY, id, &self.reply_body(number, request, is_stream))
+            .await
+    }
+
+    async fn raise(&mut self, id: [u8; 4], number: u64, kind: &'static str) -> Result<(), Stop> {
+        self.answers(number, Answer::Raised(kind));
+        self.send(ERROR, id, &error(kind)).await
+    }
+
+    /// Works for so long, or for ever, until the work is cancelled.
+    async fn work(&mut self, id: [u8; 4], time: Option<Duration>) -> Result<Work, Stop> {
+        let mut work = Box::pin(async move {
+            match time {
+                Some(time) => pause(time).await,
+                None => pending().await,
+            }
+        });
+        loop {
+            let frame = select! {
+                biased;
+                frame = self.read() => frame?,
+                () = &mut work => return Ok(Work::Done),
+            };
+            match frame.kind {
+                CANCEL => {
+                    assert_eq!(frame.id, id, "another call is cancelled");
+                    return Ok(Work::Cancelled);
+                }
+                SHUTDOWN => return Err(Stop::Told),
+                kind => panic!(
+                    "worker {}: a frame of kind {kind} during a call",
+                    self.worker
+                ),
+            }
+        }
+    }
+
+    /// The next frame. Cancel safe.
+    async fn read(&mut self) -> Result<Frame, Stop> {
+        loop {
+            if let Some(frame) = Frame::take(&mut self.unread) {
+                return Ok(frame);
+            }
+            self.answer_early().await?;
+            let mut bytes = [0; 256];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match &mut self.input {
+                Some(input) => poll_fn(|cx| Pin::new(&mut *input).poll_read(cx, &mut buffer))
+                    .await
+                    .expect("a simulated pipe has no errors"),
+                None => pending().await,
+            }
+            if buffer.filled().is_empty() {
+                return Err(Stop::Told);
+            }
+            self.unread.extend(buffer.filled());
+            let count = buffer.filled().len();
+            self.moved(count)?;
+        }
+    }
+
+    /// Answers a request of which only a part has come, if it asks for that.
+    async fn answer_early(&mut self) -> Result<(), Stop> {
+        let Some([CALL, a, b, c, d, body @ ..]) = self.unread.get(4..) else {
+            return Ok(());
+        };
+        let (id, Some(number)) = ([*a, *b, *c, *d], number(body)) else {
+            return Ok(());
+        };
+        let known = self
+            .world
+            .ledger()
+            .requests
+            .get(&number)
+            .map(|entry| entry.request.fault);
+        if self.early == Some(number) || known != Some(Some(Fault::Early)) {
+            return Ok(());
+        }
+        self.early = Some(number);
+        self.world.ledger().shows(self.worker, Fault::Early);
+        let reply = self.reply_body(number, self.world.ledger().requests[&number].request, false);
+        self.send(REPLY, id, &reply).await
+    }
+
+    /// Counts bytes. The process crashes when the plan says so.
+    fn moved(&mut self, bytes: usize) -> Result<(), Stop> {
+        if let Some(left) = &mut self.crash_after {
+            if *left <= bytes as u64 {
+                let mut ledger = self.world.ledger();
+                ledger.starts_failed = true;
+                ledger.shows(self.worker, Fault::Crash);
+                return Err(Stop::Exits(ExitStatus::Signal(11)));
+            }
+            *left -= bytes as u64;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, kind: u8, id: [u8; 4], body: &[u8]) -> Result<(), Stop> {
+        self.write(&Frame::encode(kind, id, body)).await
+    }
+
+    /// Not cancel safe.
+    async fn write(&mut self, mut bytes: &[u8]) -> Result<(), Stop> {
+        while !bytes.is_empty() {
+            let most = self.crash_after.map_or(bytes.len(), |left| {
+                bytes
+                    .len()
+                    .min(usize::try_from(left).expect("a size fits"))
+                    .max(1)
+            });
+            let Some(output) = &mut self.output else {
+                return Ok(());
+            };
+            let written = poll_fn(|cx| Pin::new(&mut *output).poll_write(cx, &bytes[..most])).await;
+            let Ok(count) = written else {
+                return Err(Stop::Told);
+            };
+            bytes = &bytes[count..];
+            self.moved(count)?;
+        }
+        Ok(())
+    }
+}
+
+fn error(kind: &str) -> Vec<u8> {
+    let string = |text: &str| {
+        let length = u32::try_from(text.len()).expect("a text is short");
+        [&length.to_be_bytes(), text.as_bytes()].concat()
+    };
+    [string(kind), string("scripted"), string("")].concat()
+}

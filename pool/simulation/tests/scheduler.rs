@@ -1,0 +1,130 @@
+//! The scheduler of a history: it chooses the next task from a seed, and lets time pass.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ostler_pool::rt::simulated;
+use shuttle::current;
+use shuttle::future::yield_now;
+use shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};
+
+use crate::plan::{Order, Plan, Time};
+use crate::random::Random;
+
+/// The farthest that time jumps while tasks can run.
+const JUMP: Duration = Duration::from_secs(5);
+
+thread_local! {
+    static CLOCK: Cell<Option<TaskId>> = const { Cell::new(None) };
+    static IS_CALM: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on, time passes only while no task can run.
+pub(crate) fn calm() {
+    IS_CALM.set(true);
+    simulated::set_pauses(None);
+}
+
+/// The task that lets time pass. The scheduler knows it from its first step on.
+pub(crate) async fn clock() {
+    CLOCK.set(Some(current::me()));
+    yield_now().await;
+    simulated::advance().await;
+}
+
+pub(crate) struct HistoryScheduler {
+    random: Random,
+    time: Time,
+    order: Order,
+    seed: u64,
+    has_run: bool,
+    priorities: HashMap<TaskId, u64>,
+}
+
+impl HistoryScheduler {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        CLOCK.set(None);
+        IS_CALM.set(false);
+        Self {
+            random: Random::new(plan.seed ^ 0x5eed),
+            time: plan.time,
+            order: plan.order,
+            seed: plan.seed,
+            has_run: false,
+            priorities: HashMap::new(),
+        }
+    }
+
+    /// Whether time passes although tasks can run.
+    fn jumps(&mut self) -> bool {
+        let Time::Jumps(of) = self.time else {
+            return false;
+        };
+        let is_near = |at: Duration| at.saturating_sub(simulated::now()) <= JUMP;
+        !IS_CALM.get()
+            && self.random.one_in(of.into())
+            && simulated::next_deadline().is_some_and(is_near)
+    }
+
+    fn choose(&mut self, tasks: &[TaskId], current: Option<TaskId>, is_yielding: bool) -> TaskId {
+        let current = current.filter(|task| tasks.contains(task));
+        match self.order {
+            Order::Uniform => self.random.pick(tasks),
+            Order::Sticky(of) => match current {
+                Some(current) if !is_yielding && !self.random.one_in(of.into()) => current,
+                _ => self.random.pick(tasks),
+            },
+            Order::Priorities(of) => {
+                if let Some(current) = current
+                    && (is_yielding || self.random.one_in(of.into()))
+                {
+                    // Below all others.
+                    let lowest = self.priorities.values().min().copied().unwrap_or(1 << 40);
+                    self.priorities.insert(current, lowest - 1);
+                }
+                for task in tasks {
+                    let random = &mut self.random;
+                    self.priorities
+                        .entry(*task)
+                        .or_insert_with(|| (1 << 50) + random.below(1 << 50));
+                }
+                let highest = tasks.iter().max_by_key(|task| self.priorities[task]);
+                *highest.expect("a task can run")
+            }
+        }
+    }
+}
+
+impl Scheduler for HistoryScheduler {
+    fn new_execution(&mut self) -> Option<Schedule> {
+        // One history per seed.
+        let has_run = std::mem::replace(&mut self.has_run, true);
+        (!has_run).then(|| Schedule::new(self.seed))
+    }
+
+    fn next_task(
+        &mut self,
+        runnable: &[&Task],
+        current: Option<TaskId>,
+        is_yielding: bool,
+    ) -> Option<TaskId> {
+        let clock = CLOCK.get();
+        // Parked threads, which may wake for no reason, are among them.
+        let ready = runnable.iter().filter(|task| task.runnable());
+        let ready: Vec<TaskId> = ready.map(|task| task.id()).collect();
+        let can_pass = clock.is_some_and(|clock| ready.contains(&clock));
+        let tasks: Vec<TaskId> = ready
+            .into_iter()
+            .filter(|task| Some(*task) != clock)
+            .collect();
+        if can_pass && (tasks.is_empty() || self.jumps()) {
+            return clock;
+        }
+        Some(self.choose(&tasks, current, is_yielding))
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.random.next()
+    }
+}

@@ -1,0 +1,511 @@
+//! The simulated world: the opener of the pool's workers and their ports.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::pending;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ostler_pool::port::{BoxFuture, Opener, Pipe, Port, Release};
+use ostler_pool::rt::simulated::wait;
+use ostler_pool::{Exit, ExitStatus, OpenError, SurvivalReason, Survivor, WorkerId};
+use shuttle::future::spawn;
+use tokio::select;
+use tokio::sync::watch;
+
+use crate::ledger::{Cause, Entry, Ledger, Stamp, Tenure, Wait};
+use crate::pipe::{self, Ends, Reader, Writer};
+use crate::plan::{Fault, Operation, Plan, Request, WorkerPlan};
+use crate::process;
+use crate::scanner::HostWriter;
+use crate::scheduler;
+
+/// Clones share one world.
+#[derive(Clone)]
+pub(crate) struct World(Arc<Shared>);
+
+struct Shared {
+    plan: Arc<Plan>,
+    ledger: Mutex<Ledger>,
+    /// Whether the faults are over: what was stuck goes on, and all later workers are good.
+    healed: watch::Sender<bool>,
+    ends: Ends,
+    /// Running processes, and how to kill each.
+    processes: AtomicUsize,
+    kills: Mutex<BTreeMap<WorkerId, Ended>>,
+}
+
+/// How a process ended, once it has.
+pub(crate) type Ended = watch::Sender<Option<ExitStatus>>;
+
+impl World {
+    pub(crate) fn new(plan: &Arc<Plan>, has_log: bool) -> Self {
+        let mut ledger = Ledger::default();
+        ledger.log = has_log.then(Vec::new);
+        Self(Arc::new(Shared {
+            plan: Arc::clone(plan),
+            ledger: Mutex::new(ledger),
+            healed: watch::Sender::new(false),
+            ends: Arc::default(),
+            processes: AtomicUsize::new(0),
+            kills: Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.0.plan
+    }
+
+    /// Never held across a step of the scheduler.
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.0.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn note(&self, line: fmt::Arguments<'_>) {
+        self.ledger().note(line);
+    }
+
+    /// Ends all faults.
+    pub(crate) fn heal(&self) {
+        self.note(format_args!("all faults are over"));
+        scheduler::calm();
+        self.0.healed.send_replace(true);
+    }
+
+    pub(crate) fn is_healed(&self) -> bool {
+        *self.0.healed.borrow()
+    }
+
+    pub(crate) async fn healed(&self) {
+        let mut healed = self.0.healed.subscribe();
+        // The world holds the sender.
+        let _ = healed.wait_for(|healed| *healed).await;
+    }
+
+    /// Kills a worker's process, as another process may.
+    pub(crate) fn kill(&self, worker: WorkerId) {
+        let kills = self.0.kills.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = kills.get(&worker).cloned();
+        drop(kills);
+        if let Some(ended) = ended.filter(|ended| ended.borrow().is_none()) {
+            self.ledger().shows(worker, Fault::Killed);
+            end(self, worker, &ended, ExitStatus::Signal(9), Cause::Outside);
+        }
+    }
+
+    /// What of the world is open: pipe ends, and running processes.
+    pub(crate) fn open(&self) -> (usize, usize) {
+        let Shared {
+            ends, processes, ..
+        } = &*self.0;
+        (
+            ends.load(Ordering::Relaxed),
+            processes.load(Ordering::Relaxed),
+        )
+    }
+
+    pub(crate) fn process_count(&self) -> &AtomicUsize {
+        &self.0.processes
+    }
+
+    /// A delay by a fault. It ends with the faults.
+    pub(crate) async fn delay(&self, duration: Duration) {
+        select! {
+            biased;
+            () = self.healed() => {}
+            () = pause(duration) => {}
+        }
+    }
+
+    /// A new request with an id of its own, and its bytes, which are JSON.
+    pub(crate) fn request(&self, request: Request) -> (u64, Vec<u8>) {
+        let mut ledger = self.ledger();
+        let id = ledger.requests.len() as u64 + 1;
+        ledger.requests.insert(
+            id,
+            Entry {
+                request,
+                written: None,
+                read: None,
+                answer: None,
+                parts: 0,
+                is_unwritten: false,
+            },
+        );
+        (id, body(id, "", request.size))
+    }
+
+    /// Registers that a client holds a lease on the worker, until the result is dropped.
+    ///
+    /// `asked`: when its checkout began, and when it was in the queue.
+    pub(crate) fn hold(&self, worker: WorkerId, asked: Option<(Stamp, Option<Stamp>)>) -> Held {
+        let mut ledger = self.ledger();
+        let stamp = ledger.stamp();
+        if let Some((asked, waited)) = asked {
+            let last = ledger.worker(worker).tenures.last();
+            let earliest = last.and_then(|tenure| tenure.ended).unwrap_or(0);
+            ledger.waits.push(Wait {
+                asked,
+                waited,
+                earliest,
+                latest: stamp,
+            });
+        }
+        let tenures = &mut ledger.worker(worker).tenures;
+        for earlier in tenures.iter_mut().filter(|tenure| tenure.ended.is_none()) {
+            earlier.is_over = true;
+        }
+        tenures.push(Tenure {
+            ended: None,
+            is_over: false,
+        });
+        let tenure = tenures.len() - 1;
+        ledger.granted += 1;
+        Held {
+            world: self.clone(),
+            worker,
+            tenure,
+        }
+    }
+
+    /// Registers an operation, until the result is dropped.
+    pub(crate) fn begin(&self, operation: Operation) -> UnderWay {
+        self.ledger().begins(operation);
+        UnderWay(self.clone(), operation)
+    }
+}
+
+/// The bytes of a request or of a reply.
+pub(crate) fn body(id: u64, worker: &str, size: usize) -> Vec<u8> {
+    format!("[{id},\"{worker}\",\"{}\"]", "x".repeat(size)).into_bytes()
+}
+
+pub(crate) struct UnderWay(World, Operation);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.ledger().ends(self.1);
+    }
+}
+
+/// Dropped before the lease: the next client may get the worker at once.
+pub(crate) struct Held {
+    world: World,
+    worker: WorkerId,
+    tenure: usize,
+}
+
+impl Held {
+    /// Checks that no other client has the worker.
+    pub(crate) fn check(&self) {
+        let Self { worker, tenure, .. } = *self;
+        let is_over = self.world.ledger().worker(worker).tenures[tenure].is_over;
+        assert!(!is_over, "worker {worker} is leased twice");
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut ledger = self.world.ledger();
+        let stamp = ledger.stamp();
+        ledger.worker(self.worker).tenures[self.tenure].ended = Some(stamp);
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").finish_non_exhaustive()
+    }
+}
+
+/// The opener. Its drop is noted: the pool drops it when it has ended.
+#[derive(Debug)]
+pub(crate) struct Starter(pub(crate) World);
+
+impl Drop for Starter {
+    fn drop(&mut self) {
+        self.0.ledger().opener_dropped = true;
+    }
+}
+
+impl Opener for Starter {
+    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+        let world = self.0.clone();
+        Box::pin(async move { world.start(worker).await })
+    }
+}
+
+impl World {
+    async fn start(self, worker: WorkerId) -> Result<Box<dyn Port>, OpenError> {
+        let plan = {
+            let mut ledger = self.ledger();
+            let index = usize::try_from(ledger.attempts).expect("an index fits");
+            ledger.attempts += 1;
+            let planned = self.plan().workers.get(index).cloned();
+            planned.filter(|_| !self.is_healed()).unwrap_or_default()
+        };
+        let shows = |fault| {
+            let is_shown = plan.faults.contains(&fault);
+            if is_shown {
+                self.ledger().shows(worker, fault);
+            }
+            is_shown
+        };
+        if shows(Fault::SlowOpen) {
+            self.ledger().starts_failed = true;
+            self.delay(plan.delay).await;
+        }
+        if shows(Fault::OpenHang) {
+            self.ledger().starts_failed = true;
+            self.healed().await;
+        }
+        if shows(Fault::OpenPanic) {
+            self.ledger().starts_failed = true;
+            std::panic::resume_unwind(Box::new(SCRIPTED));
+        }
+        if shows(Fault::OpenError) {
+            self.ledger().starts_failed = true;
+            let error = std::io::Error::other(SCRIPTED);
+            return Err(OpenError::spawn("simulated", error));
+        }
+        let ends = &self.0.ends;
+        let (input, to_worker) = pipe::pipe(self.plan().pipe, ends);
+        let (from_worker, output) = pipe::pipe(self.plan().pipe, ends);
+        let held_pipe = shows(Fault::PipeHeld).then(|| (input.clone(), output.clone()));
+        {
+            let mut ledger = self.ledger();
+            ledger.note(format_args!("worker {worker}: opened, {:?}", plan.faults));
+            ledger.opened += 1;
+            let entry = ledger.worker(worker);
+            assert!(!entry.is_open, "worker {worker} is opened twice");
+            entry.is_open = true;
+            let open = ledger
+                .workers
+                .values()
+                .filter(|worker| worker.is_open)
+                .count();
+            ledger.peak_open = ledger.peak_open.max(open);
+        }
+        let ended = watch::Sender::new(None);
+        let mut kills = self.0.kills.lock().unwrap_or_else(PoisonError::into_inner);
+        kills.insert(worker, ended.clone());
+        drop(kills);
+        let plan = Arc::new(plan);
+        drop(spawn(process::run(
+            self.clone(),
+            worker,
+            Arc::clone(&plan),
+            (input, output),
+            ended.clone(),
+        )));
+        let host_pipe = Some((
+            from_worker,
+            HostWriter::new(to_worker, self.clone(), worker),
+        ));
+        Ok(Box::new(SimPort {
+            world: self,
+            worker,
+            plan,
+            host_pipe,
+            _held_pipe: held_pipe,
+            ended,
+            stage: Stage::Alive,
+            release: None,
+        }))
+    }
+}
+
+/// The message of a panic that a plan asks for.
+pub(crate) const SCRIPTED: &str = "scripted";
+
+/// The stages of a port. It only moves forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Alive,
+    Terminated,
+    Killed,
+    Releasing,
+}
+
+struct SimPort {
+    world: World,
+    worker: WorkerId,
+    plan: Arc<WorkerPlan>,
+    host_pipe: Option<(Reader, HostWriter)>,
+    /// The worker's ends in a descendant that outlives it.
+    _held_pipe: Option<(Reader, Writer)>,
+    ended: Ended,
+    stage: Stage,
+    /// The release under way.
+    release: Option<BoxFuture<'static, Release>>,
+}
+
+impl SimPort {
+    fn advance(&mut self, stage: Stage) {
+        let Self { worker, world, .. } = self;
+        world.note(format_args!("worker {worker}: port {stage:?}"));
+        assert!(
+            self.stage <= stage,
+            "worker {worker}: {stage:?} ordered after {:?}",
+            self.stage
+        );
+        self.stage = stage;
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.plan.faults.contains(&fault) && !self.world.is_healed()
+    }
+
+    fn end(&self, signal: i32) {
+        end(
+            &self.world,
+            self.worker,
+            &self.ended,
+            ExitStatus::Signal(signal),
+            Cause::Told,
+        );
+    }
+
+    fn is_stuck(&self) -> bool {
+        self.has(Fault::StuckRelease) || self.has(Fault::Unkillable)
+    }
+}
+
+impl fmt::Debug for SimPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimPort")
+            .field("worker", &self.worker)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Port for SimPort {
+    fn pid(&self) -> Option<u32> {
+        Some(pid(self.worker))
+    }
+
+    fn memory(&self) -> Option<u64> {
+        let mib = if self.has(Fault::LargeMemory) {
+            self.world.ledger().shows(self.worker, Fault::LargeMemory);
+            self.plan.memory
+        } else {
+            10
+        };
+        Some(mib << 20)
+    }
+
+    fn take_pipe(&mut self) -> Pipe {
+        let (reader, writer) = self.host_pipe.take().expect("the pipe is taken once");
+        Pipe::new(reader, writer)
+    }
+
+    fn terminate(&mut self) {
+        self.advance(Stage::Terminated);
+        if self.has(Fault::IgnoresTerm) || self.has(Fault::Unkillable) {
+            self.world.ledger().shows(self.worker, Fault::IgnoresTerm);
+        } else {
+            self.end(15);
+        }
+    }
+
+    fn kill(&mut self) {
+        self.advance(Stage::Killed);
+        if self.has(Fault::Unkillable) {
+            self.world.ledger().shows(self.worker, Fault::Unkillable);
+        } else {
+            self.end(9);
+        }
+    }
+
+    fn exited(&mut self) -> BoxFuture<'_, Exit> {
+        assert!(self.stage < Stage::Releasing, "`exited` after `released`");
+        let mut ended = self.ended.subscribe();
+        Box::pin(async move {
+            if self.stage == Stage::Killed && self.plan.faults.contains(&Fault::Unkillable) {
+                self.world.healed().await;
+                self.end(9);
+            }
+            let status = ended
+                .wait_for(Option::is_some)
+                .await
+                .expect("the port holds the sender");
+            Exit::new(status.expect("the status is set"), "")
+        })
+    }
+
+    fn released(&mut self) -> BoxFuture<'_, Release> {
+        if self.stage != Stage::Releasing {
+            self.advance(Stage::Releasing);
+        }
+        assert!(self.ended.borrow().is_some(), "released before the exit");
+        if self.release.is_none() {
+            let (world, worker, plan) = (self.world.clone(), self.worker, Arc::clone(&self.plan));
+            let is_slow = self.has(Fault::SlowRelease);
+            let (is_stuck, escapes) = (self.has(Fault::StuckRelease), self.has(Fault::Escapes));
+            self.release = Some(Box::pin(async move {
+                if is_slow {
+                    world.ledger().shows(worker, Fault::SlowRelease);
+                    world.delay(plan.delay).await;
+                }
+                if is_stuck {
+                    world.ledger().shows(worker, Fault::StuckRelease);
+                    world.healed().await;
+                }
+                if escapes {
+                    world.ledger().shows(worker, Fault::Escapes);
+                }
+                Release::new(usize::from(escapes), None)
+            }));
+        }
+        Box::pin(async {
+            match &mut self.release {
+                Some(release) => release.await,
+                None => pending().await,
+            }
+        })
+    }
+
+    fn survivors(&self) -> Vec<Survivor> {
+        let survivor = Survivor::new(pid(self.worker), SurvivalReason::Uninterruptible);
+        Vec::from_iter(self.is_stuck().then_some(survivor))
+    }
+}
+
+impl Drop for SimPort {
+    fn drop(&mut self) {
+        self.end(9);
+        self.world
+            .note(format_args!("worker {}: port dropped", self.worker));
+        self.world.ledger().worker(self.worker).is_open = false;
+    }
+}
+
+fn pid(worker: WorkerId) -> u32 {
+    1_000 + u32::try_from(worker.slot).expect("a slot fits")
+}
+
+/// Reports the end of a process. Only the first one counts.
+pub(crate) fn end(
+    world: &World,
+    worker: WorkerId,
+    ended: &Ended,
+    status: ExitStatus,
+    cause: Cause,
+) {
+    let first = ended.send_if_modified(|ended| {
+        let first = ended.is_none();
+        ended.get_or_insert(status);
+        first
+    });
+    if first {
+        world.ledger().exits(worker, status, cause);
+    }
+}
+
+/// A delay that a plan may leave out.
+pub(crate) async fn pause(duration: Duration) {
+    if duration > Duration::ZERO {
+        wait(duration).await;
+    }
+}
