@@ -149,6 +149,12 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+// Gives every test a time limit, and is `tokio` otherwise. The package does not contain it: there,
+// unlike in the repository, the tests do not turn the feature on.
+#[cfg(all(test, feature = "testing"))]
+#[macro_use(test)]
+extern crate ostler_time_limit as tokio;
+
 mod builder;
 mod config;
 mod driver;

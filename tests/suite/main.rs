@@ -1,5 +1,9 @@
 //! The verification suite of the core: one module per question.
 
+// Gives every test a time limit, and is `tokio` otherwise.
+#[macro_use(test)]
+extern crate ostler_time_limit as tokio;
+
 mod beside;
 mod derived_table;
 mod fuzz;

@@ -184,13 +184,14 @@ impl fmt::Display for Leaks {
 /// If the test fails in the new process, or if no test has this name.
 #[must_use]
 pub fn isolated(name: &str) -> bool {
+    // The time limit of ostler's own tests finds the processes of a test by this variable.
     const ISOLATED: &str = "OSTLER_TEST_ISOLATED";
     if std::env::var_os(ISOLATED).is_some() {
         return true;
     }
     let mut child = Command::new(std::env::current_exe().expect("the test binary has a path"))
         .args([name, "--exact", "--nocapture", "--include-ignored"])
-        .env(ISOLATED, name)
+        .env(ISOLATED, format!("{name} {}", std::process::id()))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

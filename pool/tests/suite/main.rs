@@ -1,5 +1,9 @@
 //! The test suite of the pool: one module per question.
 
+// Gives every test a time limit, and is `tokio` otherwise.
+#[macro_use(test)]
+extern crate ostler_time_limit as tokio;
+
 mod abandoned;
 mod calls;
 mod cancels;
@@ -55,6 +59,7 @@ mod spawning;
 mod starts;
 mod starved;
 mod streams;
+mod time_limits;
 mod timeline;
 mod tracing;
 mod waiting;
