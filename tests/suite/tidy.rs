@@ -2,8 +2,8 @@
 //! tool checks.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, iter};
 
 /// Dependencies point inward only: no file uses a module that its row in `ARCHITECTURE.md` does not
 /// name.
@@ -176,6 +176,41 @@ fn every_test_says_what_it_shows() {
     assert_eq!(silent, [""; 0]);
 }
 
+/// T5: every test has a time limit, because its binary replaces `#[test]` and `#[tokio::test]`.
+#[test]
+fn every_test_has_a_time_limit() {
+    let limited = [
+        ("pool/src/", "pool/src/lib.rs"),
+        ("pool/tests/suite/", "pool/tests/suite/main.rs"),
+        ("tests/suite/", "tests/suite/main.rs"),
+    ];
+    let mut faults = Vec::new();
+    for file in rust_files(&["src", "pool", "tests", "fuzz", "examples"]) {
+        let text = read(&file);
+        let lines = text.lines().map(|line| line.trim_start());
+        let attributes = lines.filter_map(|line| line.strip_prefix("#["));
+        let names = attributes.map(|line| line.split(['(', ']', ' ']).next().unwrap_or_default());
+        let mut tests = names.filter(|name| name.rsplit("::").next() == Some("test"));
+        // The schedules end after so many steps.
+        let Some(test) = tests.next().filter(|_| !file.contains("/schedules/")) else {
+            continue;
+        };
+        for other in iter::once(test).chain(tests) {
+            if !["test", "tokio::test"].contains(&other) {
+                faults.push(format!("{file}: `#[{other}]` has no time limit"));
+            }
+        }
+        let root = limited.iter().find(|(folder, _)| file.starts_with(folder));
+        let is_limited = |(_, root): &&(&str, &str)| {
+            read(root).contains("#[macro_use(test)]\nextern crate ostler_time_limit as tokio;\n")
+        };
+        if root.filter(is_limited).is_none() {
+            faults.push(format!("{file}: its binary gives tests no time limit"));
+        }
+    }
+    assert_eq!(faults, [""; 0]);
+}
+
 /// P1, P10: nothing runs between fork and exec, which would cost a copy of the host's page tables,
 /// and no death signal is tied to the thread that happened to spawn a worker.
 #[test]
@@ -314,7 +349,7 @@ fn every_promise_has_a_mutation() {
         ("P", 34),
         ("M", 2),
         ("O", 6),
-        ("T", 4),
+        ("T", 5),
         ("R", 27),
     ];
     let all = rows.map(|(row, count)| (1..=count).map(move |n| format!("{row}{n}")));
