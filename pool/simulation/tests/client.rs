@@ -11,13 +11,12 @@ use ostler_pool::{
     CallError, CheckoutError, DrainEnd, Lease, Phase, PhaseSummary, Pool, PoolStatus, RecvError,
     WorkerId, WorkerStatus,
 };
-use shuttle::future::{spawn, yield_now};
 use tokio::select;
-use tokio::sync::oneshot;
 
 use crate::ledger::Answer;
 use crate::oracle::Call;
-use crate::plan::{Act, Operation, Patience, Plan, Request, Step};
+use crate::patience::patient;
+use crate::plan::{Act, Operation, Plan, Request, Step};
 use crate::scanner::number;
 use crate::world::{Held, World, pause};
 
@@ -388,31 +387,4 @@ impl Drop for Resumes<'_> {
 
 fn part_of(body: &[u8]) -> Option<u64> {
     number(body)
-}
-
-/// Drops the future if it is still pending when patience ends. The future is polled only when it is
-/// woken.
-async fn patient<T>(patience: Option<Patience>, future: impl Future<Output = T>) -> Option<T> {
-    let Some(patience) = patience else {
-        return Some(future.await);
-    };
-    let (over_sender, over) = oneshot::channel();
-    drop(spawn(async move {
-        match patience {
-            Patience::Time(time) => wait(time).await,
-            Patience::Turns(turns) => {
-                for _ in 0..turns {
-                    yield_now().await;
-                }
-            }
-        }
-        let _ = over_sender.send(());
-    }));
-    select! {
-        biased;
-        // Polled first: in the other order, a lease granted at the last moment would never be
-        // dropped.
-        _ = over => None,
-        outcome = future => Some(outcome),
-    }
 }

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `plan`, `draw` | what happens: options, faults, clients, operators; drawn from a seed |
 //! | `scheduler` | the order of all steps, and the passing of time |
-//! | `world`, `process`, `pipe`, `scanner` | opener, ports, workers and pipes |
+//! | `world`, `port`, `process`, `calls`, `pipe`, `scanner` | opener, ports, workers, pipes |
 //! | `ledger` | what workers and clients saw |
 //! | `client`, `oracle`, `reports` | clients, operators, and the judgement of what they are told |
 //! | `spec` | the judgement of the pool's record by the specification |
@@ -13,13 +13,20 @@
 //! | `shrink` | a smaller plan that fails in the same way |
 //! | `runs` | the tests |
 
+// Gives every test a time limit, and is `tokio` otherwise.
+#[macro_use(test)]
+extern crate ostler_time_limit as tokio;
+
+mod calls;
 mod client;
 mod draw;
 mod history;
 mod ledger;
 mod oracle;
+mod patience;
 mod pipe;
 mod plan;
+mod port;
 mod process;
 mod random;
 mod reports;

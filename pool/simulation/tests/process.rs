@@ -8,44 +8,43 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ostler_pool::{ExitStatus, WorkerId};
-use shuttle::rand::{Rng as _, thread_rng};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::select;
 
-use crate::ledger::{Answer, Cause};
+use crate::ledger::Cause;
 use crate::pipe::{Reader, Writer};
-use crate::plan::{Fault, Request, WorkerPlan};
+use crate::plan::{Fault, WorkerPlan};
 use crate::scanner::{Frame, number};
-use crate::world::{Ended, World, body, end, pause};
+use crate::world::{Ended, World, end, pause};
 
 const CALL: u8 = 2;
 const SHUTDOWN: u8 = 3;
 const PING: u8 = 4;
-const STREAM: u8 = 5;
+pub(crate) const STREAM: u8 = 5;
 const CANCEL: u8 = 6;
 const READY: u8 = 128;
-const REPLY: u8 = 129;
-const ERROR: u8 = 130;
-const PONG: u8 = 131;
-const PART: u8 = 132;
+pub(crate) const REPLY: u8 = 129;
+pub(crate) const ERROR: u8 = 130;
+pub(crate) const PONG: u8 = 131;
+pub(crate) const PART: u8 = 132;
 
-struct Process {
-    world: World,
-    worker: WorkerId,
-    plan: Arc<WorkerPlan>,
-    input: Option<Reader>,
-    output: Option<Writer>,
+pub(crate) struct Process {
+    pub(crate) world: World,
+    pub(crate) worker: WorkerId,
+    pub(crate) plan: Arc<WorkerPlan>,
+    pub(crate) input: Option<Reader>,
+    pub(crate) output: Option<Writer>,
     unread: Vec<u8>,
     /// The bytes that it moves before it crashes.
     crash_after: Option<u64>,
     /// The id of the previous request.
-    previous: [u8; 4],
+    pub(crate) previous: [u8; 4],
     /// The request that it answered before it had read all of it.
-    early: Option<u64>,
+    pub(crate) early: Option<u64>,
 }
 
 /// Why a process stops serving.
-enum Stop {
+pub(crate) enum Stop {
     /// It was told to: its input ended, or a `SHUTDOWN` came.
     Told,
     Exits(ExitStatus),
@@ -53,7 +52,7 @@ enum Stop {
 
 /// How the work on a request went.
 #[derive(PartialEq, Eq)]
-enum Work {
+pub(crate) enum Work {
     Done,
     Cancelled,
 }
@@ -191,193 +190,29 @@ impl Process {
         self.send(PONG, ping.id, b"").await
     }
 
-    async fn answer(&mut self, frame: Frame) -> Result<(), Stop> {
-        let number = frame.request().expect("a request");
-        let request = self.received(number);
-        if self.early.take() == Some(number) {
-            return Ok(());
-        }
-        let is_stream = frame.kind == STREAM;
-        let shows = |fault| {
-            let is_shown = request.fault == Some(fault);
-            if is_shown {
-                self.world.ledger().shows(self.worker, fault);
-            }
-            is_shown
-        };
-        shows(Fault::Slow);
-        let hangs = shows(Fault::Hang);
-        for _ in 0..request.parts {
-            if self.work(frame.id, Some(request.work)).await? == Work::Cancelled {
-                return self.cancelled(&frame, number, request, None).await;
-            }
-            self.world
-                .ledger()
-                .requests
-                .get_mut(&number)
-                .expect("it is known")
-                .parts += 1;
-            let part = body(number, &self.worker.to_string(), request.size);
-            self.send(PART, frame.id, &part).await?;
-        }
-        let work = (!hangs).then_some(request.work);
-        if self.work(frame.id, work).await? == Work::Cancelled {
-            return self.cancelled(&frame, number, request, work).await;
-        }
-        let id = frame.id;
-        let previous = std::mem::replace(&mut self.previous, id);
-        if let Some(fault) = request.fault.filter(|fault| *fault != Fault::Slow) {
-            self.world.ledger().shows(self.worker, fault);
-        }
-        match request.fault {
-            Some(Fault::Exit) => Err(Stop::Exits(ExitStatus::Code(3))),
-            Some(Fault::ReplyAndExit) => {
-                self.reply(id, number, request, is_stream).await?;
-                Err(Stop::Exits(ExitStatus::Code(4)))
-            }
-            Some(Fault::PartialReply) => {
-                let reply = Frame::encode(REPLY, id, &self.reply_body(number, request, is_stream));
-                let some = thread_rng().gen_range(1..reply.len());
-                self.write(&reply[..some]).await?;
-                Err(Stop::Exits(ExitStatus::Code(5)))
-            }
-            Some(Fault::Garbage) => self.write(&[0xff; 16]).await,
-            Some(Fault::Twice) => {
-                self.reply(id, number, request, is_stream).await?;
-                self.reply(id, number, request, is_stream).await
-            }
-            Some(Fault::OldId) => self.send(REPLY, previous, b"").await,
-            Some(Fault::WrongKind) => self.send(PONG, id, b"").await,
-            Some(Fault::Unsolicited) => {
-                self.reply(id, number, request, is_stream).await?;
-                pause(request.work).await;
-                self.send(PART, id, b"").await
-            }
-            Some(Fault::CloseOutput) => {
-                self.output = None;
-                Ok(())
-            }
-            Some(Fault::CloseInput) => {
-                self.input = None;
-                self.reply(id, number, request, is_stream).await
-            }
-            Some(Fault::Raise) => self.raise(id, number, "ValueError").await,
-            Some(Fault::NotJson) => {
-                self.answers(number, Answer::NotJson);
-                self.send(REPLY, id, b"?").await
-            }
-            _ => self.reply(id, number, request, is_stream).await,
-        }
-    }
-
-    /// What the worker does once the call is cancelled.
-    async fn cancelled(
-        &mut self,
-        frame: &Frame,
-        number: u64,
-        request: Request,
-        work: Option<Duration>,
-    ) -> Result<(), Stop> {
-        let id = frame.id;
-        if let Some(fault) = request.on_cancel {
-            self.world.ledger().shows(self.worker, fault);
-        }
-        match request.on_cancel {
-            Some(Fault::CancelIgnored) => {
-                self.work(id, work).await?;
-                self.reply(id, number, request, frame.kind == STREAM).await
-            }
-            Some(Fault::CancelFinish) => {
-                self.reply(id, number, request, frame.kind == STREAM).await
-            }
-            Some(Fault::CancelStray) => self.send(REPLY, self.previous, b"").await,
-            Some(Fault::CancelExit) => Err(Stop::Exits(ExitStatus::Code(7))),
-            Some(Fault::CancelTwice) => {
-                self.raise(id, number, "Cancelled").await?;
-                self.raise(id, number, "Cancelled").await
-            }
-            _ => self.raise(id, number, "Cancelled").await,
-        }
-    }
-
-    /// Notes that a request was read in full, and checks that it is the first time.
-    fn received(&self, number: u64) -> Request {
-        let mut ledger = self.world.ledger();
-        let (stamp, worker) = (ledger.stamp(), self.worker);
-        ledger.note(format_args!("worker {worker}: reads request {number}"));
-        let entry = ledger
-            .requests
-            .get_mut(&number)
-            .expect("the request is known");
-        assert_eq!(
-            entry.read, None,
-            "request {number} is seen twice, now by {worker}"
-        );
-        let written = entry.written.expect("it was written").0;
-        assert_eq!(written, worker, "request {number} reached another worker");
-        entry.read = Some((worker, stamp));
-        entry.request
-    }
-
-    fn answers(&self, number: u64, answer: Answer) {
-        let mut ledger = self.world.ledger();
-        let entry = ledger
-            .requests
-            .get_mut(&number)
-            .expect("the request is known");
-        entry.answer.get_or_insert(answer);
-    }
-
-    fn reply_body(&self, number: u64, request: Request, is_stream: bool) -> Vec<u8> {
-        if is_stream {
-            Vec::new()
-        } else {
-            body(number, &self.worker.to_string(), request.size)
-        }
-    }
-
-    async fn reply(
-        &mut self,
-        id: [u8; 4],
-        number: u64,
-        request: Request,
-        is_stream: bool,
-    ) -> Result<(), Stop> {
-        self.answers(number, Answer::Reply);
-        self.send(REPLY, id, &self.reply_body(number, request, is_stream))
-            .await
-    }
-
-    async fn raise(&mut self, id: [u8; 4], number: u64, kind: &'static str) -> Result<(), Stop> {
-        self.answers(number, Answer::Raised(kind));
-        self.send(ERROR, id, &error(kind)).await
-    }
-
     /// Works for so long, or for ever, until the work is cancelled.
-    async fn work(&mut self, id: [u8; 4], time: Option<Duration>) -> Result<Work, Stop> {
-        let mut work = Box::pin(async move {
+    pub(crate) async fn work(&mut self, id: [u8; 4], time: Option<Duration>) -> Result<Work, Stop> {
+        let mut work = Box::pin(async {
             match time {
                 Some(time) => pause(time).await,
                 None => pending().await,
             }
         });
-        loop {
-            let frame = select! {
-                biased;
-                frame = self.read() => frame?,
-                () = &mut work => return Ok(Work::Done),
-            };
-            match frame.kind {
-                CANCEL => {
-                    assert_eq!(frame.id, id, "another call is cancelled");
-                    return Ok(Work::Cancelled);
-                }
-                SHUTDOWN => return Err(Stop::Told),
-                kind => panic!(
-                    "worker {}: a frame of kind {kind} during a call",
-                    self.worker
-                ),
+        let frame = select! {
+            biased;
+            frame = self.read() => frame?,
+            () = &mut work => return Ok(Work::Done),
+        };
+        match frame.kind {
+            CANCEL => {
+                assert_eq!(frame.id, id, "another call is cancelled");
+                Ok(Work::Cancelled)
             }
+            SHUTDOWN => Err(Stop::Told),
+            kind => panic!(
+                "worker {}: a frame of kind {kind} during a call",
+                self.worker
+            ),
         }
     }
 
@@ -442,12 +277,12 @@ impl Process {
         Ok(())
     }
 
-    async fn send(&mut self, kind: u8, id: [u8; 4], body: &[u8]) -> Result<(), Stop> {
+    pub(crate) async fn send(&mut self, kind: u8, id: [u8; 4], body: &[u8]) -> Result<(), Stop> {
         self.write(&Frame::encode(kind, id, body)).await
     }
 
     /// Not cancel safe.
-    async fn write(&mut self, mut bytes: &[u8]) -> Result<(), Stop> {
+    pub(crate) async fn write(&mut self, mut bytes: &[u8]) -> Result<(), Stop> {
         while !bytes.is_empty() {
             let most = self.crash_after.map_or(bytes.len(), |left| {
                 bytes
@@ -469,7 +304,7 @@ impl Process {
     }
 }
 
-fn error(kind: &str) -> Vec<u8> {
+pub(crate) fn error(kind: &str) -> Vec<u8> {
     let string = |text: &str| {
         let length = u32::try_from(text.len()).expect("a text is short");
         [&length.to_be_bytes(), text.as_bytes()].concat()
