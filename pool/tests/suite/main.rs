@@ -5,6 +5,7 @@
 extern crate ostler_time_limit as tokio;
 
 mod abandoned;
+mod acts;
 mod calls;
 mod cancels;
 mod contract;

@@ -7,6 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The most bytes of a request, and one. */
+#ifndef MOST
+#define MOST 64
+#endif
+
 enum { HELLO = 1, CALL, SHUTDOWN, PING, READY = 128, REPLY, ERROR, PONG };
 
 static void read_all(void *into, size_t count) {
@@ -34,7 +39,7 @@ static void act(const char *verb, uint32_t id);
 static void serve(void) {
     for (;;) {
         struct { unsigned char length[4], kind, id[4]; } head;
-        char body[64] = "";
+        char body[MOST] = "";
         uint32_t length, id;
         read_all(&head, sizeof head);
         memcpy(&length, head.length, 4);
