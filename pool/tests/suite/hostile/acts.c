@@ -147,7 +147,7 @@ static void perform(const char *word, size_t count) {
     else if (IS("scribble")) scribble();
     else if (IS("exec")) again(rest);
     else if (IS("sleep")) execute("/bin/sleep", (char *[]){"sleep", "1000", NULL});
-    else if (IS("user")) { if (setresuid(65534, 65534, 65534) != 0) return; }
+    else if (IS("user")) { if (setresuid(65533, 65533, 65533) != 0) return; }
     else if (IS("undump")) prctl(PR_SET_DUMPABLE, 0);
     else if (IS("trace")) { if (ptrace(PTRACE_SEIZE, leader, 0, 0) != 0) return; }
     else if (IS("thread")) { pthread_t other; pthread_create(&other, NULL, wait_for_ever, NULL); pthread_exit(NULL); }
