@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{env, fs};
 
-use ostler_pool::port::{Opener as _, Pipe, Port, Release};
+use ostler_pool::port::{ExitStatus, Opener as _, Pipe, Port, Release};
 use ostler_pool::{Program, WorkerId};
 use rustix::process::{Signal, geteuid};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -51,8 +51,7 @@ impl Worker {
         worker
     }
 
-    /// Sends a frame and returns the body of its answer.
-    async fn ask(&mut self, kind: u8, body: &[u8]) -> Vec<u8> {
+    async fn send(&mut self, kind: u8, body: &[u8]) {
         let mut frame = u32::try_from(5 + body.len())
             .unwrap()
             .to_be_bytes()
@@ -60,6 +59,11 @@ impl Worker {
         frame.extend([kind, 0, 0, 0, 0]);
         frame.extend(body);
         self.pipe.writer.write_all(&frame).await.unwrap();
+    }
+
+    /// Sends a frame and returns the body of its answer.
+    async fn ask(&mut self, kind: u8, body: &[u8]) -> Vec<u8> {
+        self.send(kind, body).await;
         let length = self.pipe.reader.read_u32().await.unwrap();
         let mut answer = vec![0; length as usize];
         self.pipe.reader.read_exact(&mut answer).await.unwrap();
@@ -74,6 +78,22 @@ impl Worker {
         pid
     }
 
+    /// The value of its `OSTLER_TAG`.
+    pub(crate) fn tag(&self) -> String {
+        let environ = fs::read(format!("/proc/{}/environ", self.pid)).unwrap();
+        let environ = String::from_utf8(environ).unwrap();
+        let mut lines = environ.split('\0');
+        let tag = lines.find_map(|line| line.strip_prefix("OSTLER_TAG="));
+        tag.unwrap().to_owned()
+    }
+
+    /// Has it exit by itself.
+    pub(crate) async fn exit(&mut self) {
+        self.send(3, b"").await;
+        let exit = self.port.exited().await;
+        assert_eq!(exit.status, ExitStatus::Code(0));
+    }
+
     pub(crate) async fn kill(&mut self) {
         self.port.kill();
         self.port.exited().await;
@@ -81,6 +101,11 @@ impl Worker {
 
     pub(crate) async fn release(mut self) -> Release {
         self.kill().await;
+        self.released().await
+    }
+
+    /// What is left of it when it has exited.
+    pub(crate) async fn released(&mut self) -> Release {
         let released = timeout(DEADLINE, self.port.released()).await;
         released.unwrap_or_else(|_| panic!("held up by {:?}", self.port.survivors()))
     }
@@ -88,8 +113,10 @@ impl Worker {
 
 /// Runs `test` in a process of its own, on one thread of a runtime, and checks that nothing is
 /// left.
+///
+/// `name` is the test's path, as `cargo test` prints it.
 pub(crate) fn on_one_thread(name: &str, test: impl AsyncFnOnce(Program)) {
-    if !isolated(&format!("releases::{name}")) {
+    if !isolated(name) {
         return;
     }
     let Some(path) = leftovers("leftovers") else {
@@ -128,8 +155,11 @@ pub(crate) fn as_other_user(name: &str) -> Option<Program> {
     fs::set_permissions(&root, fs::Permissions::from_mode(0o4755)).unwrap();
     let suite = scratch(&format!("{name}-suite"));
     fs::copy(env::current_exe().unwrap(), &suite).unwrap();
+    // A user of its own: a release counts what other processes of its user hide.
+    let user = 60_000 + name.bytes().map(u32::from).sum::<u32>() % 5_000;
     let mut host = Command::new("setpriv")
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .args([format!("--reuid={user}"), format!("--regid={user}")])
+        .arg("--clear-groups")
         .arg(&suite)
         .args([&format!("releases::{name}"), "--exact", "--nocapture"])
         .env(ROLE, &worker)

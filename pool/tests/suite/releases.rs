@@ -1,7 +1,8 @@
 //! Does every release end, and with nothing left, whatever a worker has left behind?
 
+use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 use std::{env, fs, iter, thread};
@@ -22,7 +23,7 @@ use crate::rig::signal;
 /// P15: a process that left the group and traces the leader is killed, and the leader is reaped.
 #[test]
 fn a_tracer_outside_the_group_does_not_hold_up_a_release() {
-    let name = "a_tracer_outside_the_group_does_not_hold_up_a_release";
+    let name = "releases::a_tracer_outside_the_group_does_not_hold_up_a_release";
     on_one_thread(name, async |program| {
         let mut worker = Worker::start(&program).await;
         let tracer = worker.leave("tracer").await;
@@ -31,11 +32,51 @@ fn a_tracer_outside_the_group_does_not_hold_up_a_release() {
     });
 }
 
+/// P44: a tracer that is not the worker's holds up the release, which names the leader, until it
+/// lets go of it.
+#[test]
+fn a_foreign_tracer_holds_up_a_release() {
+    let name = "releases::a_foreign_tracer_holds_up_a_release";
+    on_one_thread(name, async |program| {
+        let mut worker = Worker::start(&program).await;
+        // From here on, it may be traced.
+        let left = worker.leave("daemon").await;
+        let itself = fs::read_link(format!("/proc/{}/exe", worker.pid)).unwrap();
+        let mut tracer = Command::new(itself)
+            .args(["trace", &worker.pid.to_string()])
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut traces = [0];
+        tracer
+            .stdout
+            .take()
+            .unwrap()
+            .read_exact(&mut traces)
+            .unwrap();
+        worker.kill().await;
+        let mut survivors = Vec::new();
+        while survivors.is_empty() {
+            let released = timeout(Duration::from_millis(5), worker.port.released()).await;
+            assert!(released.is_err(), "{released:?}");
+            survivors = worker.port.survivors();
+            survivors.retain(|survivor| survivor.reason == SurvivalReason::Traced);
+        }
+        assert_eq!(survivors.len(), 1);
+        assert_eq!(survivors[0].pid, worker.pid);
+        tracer.kill().unwrap();
+        tracer.wait().unwrap();
+        assert_eq!(worker.released().await, Release::new(1, None));
+        assert!(!is_alive(left));
+    });
+}
+
 /// P15: a process that joins the group again after it was killed is killed with it, although
 /// nothing tells whose it is.
 #[test]
 fn a_process_that_joins_the_group_again_is_killed() {
-    let name = "a_process_that_joins_the_group_again_is_killed";
+    let name = "releases::a_process_that_joins_the_group_again_is_killed";
     on_one_thread(name, async |program| {
         let mut worker = Worker::start(&program).await;
         let joiner = worker.leave("joiner").await;
@@ -48,6 +89,22 @@ fn a_process_that_joins_the_group_again_is_killed() {
     });
 }
 
+/// P36: the group of a leader that exits by itself is killed before the leader is reaped, while its
+/// id is certain to be the group's: nothing else tells whose the process is.
+#[test]
+fn the_group_of_a_leader_that_exits_is_killed() {
+    let name = "releases::the_group_of_a_leader_that_exits_is_killed";
+    on_one_thread(name, async |program| {
+        let mut worker = Worker::start(&program).await;
+        let left = worker.leave("nameless").await;
+        assert_eq!(group(left), Some(worker.pid));
+        worker.exit().await;
+        assert!(is_alive(left));
+        assert_eq!(worker.released().await, Release::new(0, None));
+        assert!(!is_alive(left));
+    });
+}
+
 /// The process group of a process.
 fn group(pid: u32) -> Option<u32> {
     Process::read(pid).map(|process| process.group)
@@ -56,7 +113,7 @@ fn group(pid: u32) -> Option<u32> {
 /// P15: a process whose first thread has ended is found as any other.
 #[test]
 fn a_process_without_its_first_thread_is_found() {
-    let name = "a_process_without_its_first_thread_is_found";
+    let name = "releases::a_process_without_its_first_thread_is_found";
     on_one_thread(name, async |program| {
         let mut worker = Worker::start(&program).await;
         let left = worker.leave("threadless").await;
@@ -68,21 +125,24 @@ fn a_process_without_its_first_thread_is_found() {
 /// P15: a release goes on when the port is dropped, however far it was.
 #[test]
 fn a_dropped_release_is_completed() {
-    on_one_thread("a_dropped_release_is_completed", async |program| {
-        for polls in 0..4 {
-            let mut worker = Worker::start(&program).await;
-            let left = worker.leave("tracer").await;
-            worker.kill().await;
-            for _ in 0..polls {
-                let _ = timeout(Duration::ZERO, worker.port.released()).await;
+    on_one_thread(
+        "releases::a_dropped_release_is_completed",
+        async |program| {
+            for polls in 0..4 {
+                let mut worker = Worker::start(&program).await;
+                let left = worker.leave("tracer").await;
+                worker.kill().await;
+                for _ in 0..polls {
+                    let _ = timeout(Duration::ZERO, worker.port.released()).await;
+                }
+                let pid = worker.pid;
+                drop(worker);
+                until("the end of both processes", || {
+                    !is_alive(left) && group(pid).is_none()
+                });
             }
-            let pid = worker.pid;
-            drop(worker);
-            until("the end of both processes", || {
-                !is_alive(left) && group(pid).is_none()
-            });
-        }
-    });
+        },
+    );
 }
 
 /// P16: a process of the group that may not be signalled holds up the release, which names it.
@@ -141,24 +201,27 @@ fn a_host_without_descriptors_and_threads_finds_a_daemon() {
 /// P18: a search that fails is not taken for an empty one, and is repeated until it succeeds.
 #[test]
 fn a_search_that_fails_is_repeated() {
-    on_one_thread("a_search_that_fails_is_repeated", async |program| {
-        let mut worker = Worker::start(&program).await;
-        let left = worker.leave("daemon").await;
-        worker.kill().await;
-        let before = getrlimit(Resource::Nofile);
-        let none = Rlimit {
-            current: Some(1),
-            maximum: before.maximum,
-        };
-        // Not even the descriptors that are kept for the search can be replaced.
-        setrlimit(Resource::Nofile, none).unwrap();
-        let released = timeout(Duration::from_millis(100), worker.port.released()).await;
-        setrlimit(Resource::Nofile, before).unwrap();
-        assert!(released.is_err(), "{released:?}");
-        assert!(is_alive(left));
-        assert_eq!(worker.release().await, Release::new(1, None));
-        assert!(!is_alive(left));
-    });
+    on_one_thread(
+        "releases::a_search_that_fails_is_repeated",
+        async |program| {
+            let mut worker = Worker::start(&program).await;
+            let left = worker.leave("daemon").await;
+            worker.kill().await;
+            let before = getrlimit(Resource::Nofile);
+            let none = Rlimit {
+                current: Some(1),
+                maximum: before.maximum,
+            };
+            // Not even the descriptors that are kept for the search can be replaced.
+            setrlimit(Resource::Nofile, none).unwrap();
+            let released = timeout(Duration::from_millis(100), worker.port.released()).await;
+            setrlimit(Resource::Nofile, before).unwrap();
+            assert!(released.is_err(), "{released:?}");
+            assert!(is_alive(left));
+            assert_eq!(worker.release().await, Release::new(1, None));
+            assert!(!is_alive(left));
+        },
+    );
 }
 
 /// P20: a process that hides its environment is not found, and the release says that it could not
@@ -239,7 +302,7 @@ fn the_first_process_of_a_container_reaps_what_it_killed() {
 #[test]
 fn a_foreign_process_with_the_tag_is_spared() {
     on_one_thread(
-        "a_foreign_process_with_the_tag_is_spared",
+        "releases::a_foreign_process_with_the_tag_is_spared",
         async |program| {
             if !geteuid().is_root() {
                 eprintln!("skipped: only root can start a process of another user");
@@ -247,17 +310,10 @@ fn a_foreign_process_with_the_tag_is_spared() {
             }
             let mut worker = Worker::start(&program).await;
             let left = worker.leave("daemon").await;
-            let environ = fs::read(format!("/proc/{}/environ", worker.pid)).unwrap();
-            let environ = String::from_utf8(environ).unwrap();
-            let tag = environ
-                .split('\0')
-                .find_map(|line| line.strip_prefix("OSTLER_TAG="));
+            let tag = worker.tag();
             let carrying = |user| {
                 let mut command = Command::new("sleep");
-                command
-                    .arg("1000")
-                    .env("OSTLER_TAG", tag.unwrap())
-                    .uid(user);
+                command.arg("1000").env("OSTLER_TAG", &tag).uid(user);
                 command.spawn().unwrap()
             };
             let (mut foreign, mut own) = (carrying(OTHER_USER), carrying(0));

@@ -249,6 +249,18 @@ async fn an_orphaned_worker_runs_its_exit_handlers() {
     fs::remove_file(file).expect("the exit handler has created it");
 }
 
+/// P40: a zygote runs its exit handlers at a shutdown.
+#[tokio::test]
+async fn a_zygote_runs_its_exit_handlers() {
+    let file = scratch("zygote-exit");
+    let interpreter = Program::new("python3").env("LEAVE", &file);
+    let python = zygote("leaves_at_exit:parent").interpreter(interpreter);
+    let pool = built(python).size(1).build().unwrap();
+    assert_ne!(zygote_of(&pool).await, std::process::id());
+    pool.shutdown().await;
+    fs::remove_file(file).expect("the exit handler has created it");
+}
+
 /// P14, P26: a zygote and its workers notice that their host was killed although another process
 /// holds the other ends of their sockets and pipes, as a fork of the host does.
 #[test]

@@ -255,6 +255,43 @@ mod tests {
         (child, pid)
     }
 
+    /// P37: a process that appears behind a search is found by the next one, so one empty search
+    /// does not end a release.
+    #[test]
+    fn one_empty_search_ends_no_release() {
+        let pool = EnvTag::of_pool();
+        let tag = pool.of_worker(WorkerId {
+            slot: 0,
+            generation: 1,
+        });
+        let (user, dead) = (geteuid().as_raw(), WaitIdOptions::EXITED);
+        let (child, pid) = sleeper(&tag, user);
+        let tree = ProcessTree {
+            group: Group::new(child.id()).unwrap(),
+            tag: Some(tag.clone()),
+            cgroup: None,
+            born: None,
+        };
+        let remains = Remains::new(Parent::Host(child), tree);
+        remains.kill();
+        waitid(WaitId::Pid(pid), dead | WaitIdOptions::NOWAIT).unwrap();
+        let (_, jobs) = channel();
+        let mut releaser = Thread::new(pool, Table::open().unwrap(), jobs, false);
+        let mut ending = Ending::of_worker(remains);
+        let (mut released, _) = ending.reports();
+        releaser.open.push(ending);
+        releaser.round();
+        assert_eq!(releaser.open.len(), 1);
+        let (_, late) = sleeper(&tag, user);
+        releaser.round();
+        let killed = waitid(WaitId::Pid(late), dead).unwrap().unwrap();
+        assert_eq!(killed.terminating_signal(), Some(9));
+        while !releaser.open.is_empty() {
+            releaser.round();
+        }
+        assert_eq!(released.try_recv().map(|release| release.escaped), Ok(1));
+    }
+
     /// P17: one search serves all releases, and reads nothing about live workers and the processes
     /// of other users.
     #[test]

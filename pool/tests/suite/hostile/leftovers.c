@@ -48,6 +48,11 @@ static void live(const char *verb, int ready) {
         snprintf(pipe_number, sizeof pipe_number, "%d", ready);
         execle(program, program, "join", number, pipe_number, NULL, nothing);
         _exit(77);
+    } else if (strcmp(verb, "nameless") == 0) {
+        char *nothing[] = {NULL};
+        snprintf(pipe_number, sizeof pipe_number, "%d", ready);
+        execle(program, program, "wait", "0", pipe_number, NULL, nothing);
+        _exit(77);
     } else if (strcmp(verb, "root") == 0) {
         snprintf(pipe_number, sizeof pipe_number, "%d", ready);
         execl(getenv("SETUID_PROGRAM"), "root", "root", "0", pipe_number, NULL);
@@ -61,7 +66,7 @@ static void act(const char *verb, uint32_t id) {
     int ready[2];
     check(pipe(ready) == 0);
     prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
-    int stays = strcmp(verb, "joiner") == 0 || strcmp(verb, "root") == 0;
+    int stays = strcmp(verb, "joiner") == 0 || strcmp(verb, "root") == 0 || strcmp(verb, "nameless") == 0;
     pid_t child = fork();
     if (child == 0) {
         close(ready[0]);
@@ -112,6 +117,13 @@ int main(int count, char **args) {
     sigprocmask(SIG_BLOCK, &child, NULL);
     if (count == 4 && strcmp(args[1], "join") == 0) {
         join(atoi(args[2]), atoi(args[3]));
+    } else if (count == 4 && strcmp(args[1], "wait") == 0) {
+        write_number(atoi(args[3]), getpid());
+        wait_for_ever(NULL);
+    } else if (count == 3 && strcmp(args[1], "trace") == 0) {
+        check(ptrace(PTRACE_SEIZE, atoi(args[2]), 0, 0) == 0);
+        write_number(1, getpid());
+        wait_for_ever(NULL);
     } else if (count == 4 && strcmp(args[1], "root") == 0) {
         check(setresuid(0, 0, 0) == 0);
         write_number(atoi(args[3]), getpid());
