@@ -45,6 +45,8 @@ fn a_foreign_tracer_holds_up_a_release() {
         let mut tracer = Command::new(itself)
             .args(["trace", &worker.pid.to_string()])
             .stdout(Stdio::piped())
+            // Not that of this test, which it would hold open if the test fails.
+            .stderr(Stdio::null())
             .process_group(0)
             .spawn()
             .unwrap();

@@ -19,7 +19,7 @@ fn an_older_process_with_the_tag_is_spared() {
         async |program| {
             // It takes the tag later, from its input.
             let mut older = Command::new("sh")
-                .args(["-c", "read tag; OSTLER_TAG=$tag exec sleep 1000"])
+                .args(["-c", "read tag; OSTLER_TAG=$tag exec sleep 60"])
                 .stdin(Stdio::piped())
                 .process_group(0)
                 .spawn()

@@ -11,7 +11,7 @@ mod program;
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
@@ -24,6 +24,9 @@ const PROGRAMS: usize = 20;
 
 /// How often a smaller program is tried. Whether it fails depends on the moment, too.
 const TRIES: usize = 5;
+
+/// How long a smaller program is looked for.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// P35: 100 random programs of process acts leave nothing behind.
 #[test]
@@ -89,8 +92,10 @@ fn run(name: &str, batches: u64, subreaper: bool) {
 
 /// The smallest batch that still fails, in words: one program, from which no act can be dropped.
 fn smallest(batch: &Batch, worker: &Path, numbers: &mut Numbers) -> String {
+    let since = Instant::now();
     let mut fails = |batch: &Batch| {
-        (0..TRIES).find_map(|_| {
+        let mut tries = (0..TRIES).take_while(|_| since.elapsed() < PATIENCE);
+        tries.find_map(|_| {
             let faults = batch.run(worker, numbers.next(batch.programs.len()));
             (!faults.is_empty()).then(|| faults.join("\n"))
         })
@@ -100,7 +105,7 @@ fn smallest(batch: &Batch, worker: &Path, numbers: &mut Numbers) -> String {
         fails(&alone).map(|faults| (alone, faults))
     });
     let Some((mut batch, mut faults)) = alone else {
-        return format!("no program fails alone; together: {batch:?}");
+        return format!("no program has failed alone; together: {batch:?}");
     };
     'smaller: loop {
         let (acts, end) = batch.programs[0].clone();
