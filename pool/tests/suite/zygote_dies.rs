@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Duration;
 use std::{env, fs};
 
 use ostler_pool::{CallError, ExitStatus, Program, Rung};
@@ -233,7 +234,10 @@ fn a_zygote_ends_with_its_host() {
 /// they take longer than a worker has that has lost its host.
 #[tokio::test]
 async fn an_orphaned_worker_runs_its_exit_handlers() {
-    let pool = built(zygote("hostile:run")).size(1).build().unwrap();
+    // On a busy machine, an exit may take longer than the default.
+    let minute = Duration::from_secs(60);
+    let builder = built(zygote("hostile:run")).size(1).ask_grace(minute);
+    let pool = builder.shutdown_timeout(10 * minute).build().unwrap();
     let zygote = zygote_of(&pool).await;
     let file = scratch("orphan");
     let request = format!("at_exit {}", file.display());
