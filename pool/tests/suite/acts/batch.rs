@@ -219,7 +219,7 @@ impl Batch {
             .unwrap()
     }
 
-    /// What the programs have left in the end. Polls, because a dropped pool ends in the background.
+    /// What the programs have left in the end. Polls: a dropped pool ends in the background.
     fn left_by(&self, trials: &[Trial]) -> Vec<String> {
         let is_patient = !matches!(self.end, PoolEnd::After | PoolEnd::Shutdown(_));
         let since = Instant::now();
