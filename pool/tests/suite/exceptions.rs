@@ -10,6 +10,8 @@ use crate::rig::until;
 fn built(target: &str) -> Builder {
     Pool::builder(Python::function(target).path(modules()).json())
         .size(1)
+        // On a busy machine, the errors may come later than `min_worker_life`.
+        .error_threshold(None)
         .restart_backoff(Duration::from_millis(1))
         .restart_backoff_max(Duration::from_millis(1))
         .checkout_timeout(Duration::from_secs(60))
