@@ -44,6 +44,8 @@ nor while it is suspended in a coroutine or generator. So a function that ends i
 handler and returns is interrupted once. An exception that an asyncio task, a callback or a
 `__del__` swallowed is raised again and again until the function ends.
 
+A process that the function forks has no access to the frames, and ends when it leaves the function.
+
 Needs only the standard library of Python 3.9 or later.
 """
 
@@ -200,7 +202,16 @@ class Channel:
         body = self._read_exactly(length - KIND_AND_ID)
         return None if body is None else (kind, request, body)
 
+    def close(self):
+        """Call this in a process forked from this one, whose frames are not its own."""
+        if self.output is not None:
+            os.close(self.input)
+            os.close(self.output)
+            self.input = self.output = None
+
     def write(self, kind, request, body):
+        if self.output is None:
+            fail_as_copy()
         frame = memoryview(HEADER.pack(KIND_AND_ID + len(body), kind, request) + body)
         while frame:
             frame = frame[os.write(self.output, frame) :]
@@ -295,9 +306,9 @@ class Watcher(threading.Thread):
     `cancellation`, this thread also checks for cancels.
     """
 
-    def __init__(self, descriptor, host):
+    def __init__(self, channel, host):
         super().__init__(name="ostler-watcher", daemon=True)
-        self.descriptor = descriptor
+        self.channel = channel
         self.host = host
         self.busy = False
         # Whether the host has sent a shutdown: it then ends this process itself, while it lives.
@@ -308,7 +319,12 @@ class Watcher(threading.Thread):
     def __enter__(self):
         self.busy = True
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, error, trace):
+        if self.channel.output is None:
+            # A copy of this process that the function has forked. It may exit as it likes.
+            if kind is None or not issubclass(kind, ENDINGS):
+                fail_as_copy(error, trace)
+            return
         self.busy = False
         if self.cancellation:
             self.cancellation.end()
@@ -317,7 +333,7 @@ class Watcher(threading.Thread):
         poll = select.poll()
         # No event is requested: a hang-up is reported anyway, and a frame does not wake this
         # thread.
-        poll.register(self.descriptor, 0)
+        poll.register(self.channel.input, 0)
         while not poll.poll(self.pause * 1000) and self.host.is_alive():
             if self.cancellation:
                 self.cancellation.check()
@@ -474,8 +490,21 @@ def is_held(error):
 
 
 def fail(problem):
-    print(f"ostler worker: {problem}", file=sys.stderr, flush=True)
+    say(f"ostler worker: {problem}\n".encode())
     os._exit(2)
+
+
+def fail_as_copy(error=None, trace=None):
+    """Ends a process that the function has forked, and that has left the function."""
+    if error is not None:
+        say(as_text(lambda: "".join(traceback.format_exception(type(error), error, trace)), ""))
+    fail("a process that the function had forked left the function: end it with os._exit()")
+
+
+def say(text):
+    """Writes to the descriptor of stderr, whatever `sys.stderr` is."""
+    with contextlib.suppress(OSError):
+        os.write(2, text)
 
 
 def load(target):
@@ -603,7 +632,9 @@ def main(target, *options):
 def work(target, speaks_json, host, loaded):
     """Runs a worker: the handshake, then serve(). Returns the exit code."""
     channel = Channel()
-    watcher = Watcher(channel.input, host)
+    # A copy that read or wrote frames would take them from this process.
+    os.register_at_fork(after_in_child=channel.close)
+    watcher = Watcher(channel, host)
     watcher.start()
     hello = channel.read()
     if hello is None:

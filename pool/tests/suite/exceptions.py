@@ -183,3 +183,10 @@ class Leaves(Exception):
 
     def __str__(self):
         raise SystemExit(7)
+
+
+class Interrupts(Exception):
+    """An exception whose text interrupts the worker."""
+
+    def __str__(self):
+        raise KeyboardInterrupt

@@ -1,0 +1,401 @@
+"""Do starts, calls, streams and cancels work as the runtime says? See `rig.py`.
+
+Each function whose name begins with `check_` is one question. Prints `ok` to stderr at the end.
+"""
+
+import contextlib
+import functools
+import gc
+import os
+import signal
+import struct
+import sys
+import threading
+import time
+import types
+
+from rig import Failed, Instead, Pipes, fail, frame, instead, raised, run_checks, texts, unread, worker
+
+HELLO, CALL, SHUTDOWN, PING, STREAM, CANCEL = 1, 2, 3, 4, 5, 6
+
+
+def hello(*fields):
+    return frame(HELLO, 0, struct.pack(f">{len(fields)}I", *fields))
+
+
+class Started(Exception):
+    """The worker serves."""
+
+
+def started(*frames, loaded=None):
+    """Starts a worker, and returns what it does then, what it has written, its pipes and its watcher."""
+    pipes = Pipes(worker.MAX_HELLO)
+    pipes.send(*frames)
+    made = []
+
+    class Watcher(worker.Watcher):
+        def start(self):
+            made.append(self)
+
+    def serve(channel, watcher, call, stream, health):
+        made.extend((call, stream, health))
+        raise Started
+
+    # Forks of this script keep their channels.
+    system = Instead(os, register_at_fork=lambda **_: None)
+    with instead(Channel=lambda: pipes.channel, Watcher=Watcher, serve=serve, fail=fail, os=system):
+        try:
+            end = worker.work("builtins:bytes", False, None, loaded)
+        except (Started, Failed) as error:
+            end = error
+    return end, pipes, made
+
+
+# Starts.
+
+
+def check_a_hello_is_answered():
+    for fields in ((1, 4096), (1, 4096, 0), (1, 4096, 0, 77)):
+        end, pipes, (watcher, call, _, _) = started(hello(*fields))
+        assert isinstance(end, Started)
+        assert pipes.received() == [(128, 0, struct.pack(">I", 1))]
+        assert pipes.channel.max_frame == 4096
+        assert (watcher.cancellation, watcher.pause) == (None, 1.0)
+        assert call(b"x" * 4091) == b"x" * 4091
+        said = raised(ValueError, call, b"x" * 4092)
+        assert said == "the reply has 4092 bytes, at most 4091 are allowed"
+
+
+def check_a_flag_says_that_cancels_may_come():
+    for flags in (1, 3):
+        _, pipes, (watcher, *_) = started(hello(1, 4096, flags))
+        assert watcher.cancellation.channel is pipes.channel
+        assert watcher.pause == 0.05
+        signal.signal(signal.SIGURG, signal.SIG_DFL)
+    _, _, (watcher, *_) = started(hello(1, 4096, 2))
+    assert watcher.cancellation is None
+
+
+def check_another_first_frame_is_refused():
+    refused = "the first frame of the host is not a hello"
+    for first in (frame(CALL, 0, bytes(12)), frame(HELLO, 0, bytes(7))):
+        end, pipes, _ = started(first)
+        assert str(end) == refused and pipes.received() == []
+    end, _, _ = started(hello(2, 4096))
+    assert str(end) == "the host speaks version 2 of the protocol, this worker version 1"
+    # The longest hello, and one that is longer.
+    end, _, _ = started(frame(HELLO, 0, struct.pack(">II", 1, 4096) + bytes(1024 - 5 - 8)))
+    assert isinstance(end, Started)
+    end, _, _ = started(frame(HELLO, 0, struct.pack(">II", 1, 4096) + bytes(1024 - 5 - 7)))
+    assert "1025 bytes" in str(end)
+
+
+def check_a_host_that_is_gone_ends_the_start():
+    pipes = Pipes()
+    pipes.end()
+    system = Instead(os, register_at_fork=lambda **_: None)
+    threads = Instead(worker.Watcher, start=lambda _: None)
+    with instead(Channel=lambda: pipes.channel, Watcher=lambda *_: types.SimpleNamespace(start=int), os=system):
+        assert worker.work("builtins:bytes", False, None, None) == 0
+    assert threads is not None and pipes.received() == []
+
+
+def check_a_failed_start_is_answered():
+    busy = []
+
+    class Module(types.ModuleType):
+        def setup(self):
+            busy.append([thread for thread in watchers if thread.busy])
+            raise GeneratorExit("no model")
+
+    watchers = []
+    before = worker.Watcher.__init__
+
+    def init(self, *arguments):
+        before(self, *arguments)
+        watchers.append(self)
+
+    sys.modules["of_test"] = module = Module("of_test")
+    module.function = bytes
+    worker.Watcher.__init__ = init
+    pipes = Pipes(worker.MAX_HELLO)
+    pipes.send(hello(1, 4096))
+    system = Instead(os, register_at_fork=lambda **_: None)
+    try:
+        with instead(Channel=lambda: pipes.channel, os=system, fail=fail):
+            worker.Watcher.start, start = (lambda _: None), worker.Watcher.start
+            assert worker.work("of_test:function", False, None, None) == 1
+    finally:
+        worker.Watcher.__init__, worker.Watcher.start = before, start
+    ((kind, request, body),) = pipes.received()
+    assert (kind, request, texts(body)[:2]) == (130, 0, ["GeneratorExit", "no model"])
+    # The watcher knows that the user's code runs.
+    assert busy == [watchers]
+
+
+def check_what_a_target_names():
+    ran = []
+    module = types.ModuleType("of_test")
+    module.Class = type("Class", (), {"method": staticmethod(bytes)})
+    module.setup = lambda: ran.append("setup")
+    module.health = lambda: None
+    sys.modules["of_test"] = module
+    assert worker.load("of_test:Class.method") == (bytes, module.health)
+    assert ran == ["setup"]
+    assert worker.load("of_test:health") == (module.health, worker.healthy)
+    module.setup, module.health = "no function", "no function"
+    assert worker.load("of_test:Class") == (module.Class, worker.healthy)
+    assert worker.healthy() is None
+
+
+# Calls and streams.
+
+
+def answers(function, is_json=False, most=10):
+    return worker.answers(function, is_json, most, worker.unguarded)
+
+
+def check_results_are_bytes():
+    call, _ = answers(lambda body: bytearray(body))
+    assert call(b"0123456789") == b"0123456789"
+    call, _ = answers(lambda body: memoryview(body))
+    assert call(b"ab") == b"ab"
+    call, _ = answers(lambda body: 5)
+    assert raised(TypeError, call, b"") == "the function returned int: it must return bytes"
+    call, _ = answers(iter)
+    assert raised(TypeError, call, b"") == "the function returned a bytes_iterator: use a stream"
+    call, _ = answers(lambda value: [value, "é\udc80"], is_json=True, most=20)
+    assert call(b'{"a": 1}') == '[{"a":1},"é'.encode() + b"\xed\xb2\x80" + b'"]'
+    # As read from a descriptor: the function gets bytes.
+    call, _ = answers(lambda body: str(type(body)).encode(), most=100)
+    assert call(b"") == b"<class 'bytes'>"
+
+
+def check_parts_are_sent():
+    sent, closed = [], []
+
+    class Parts:
+        def __init__(self, *items):
+            self.items = list(items)
+
+        def __next__(self):
+            if not self.items:
+                raise StopIteration
+            return self.items.pop(0)
+
+        def close(self):
+            closed.append(len(sent))
+
+    _, stream = answers(lambda _: Parts(b"one", b"", b"0123456789"))
+    stream(b"", sent.append)
+    assert (sent, closed) == ([b"one", b"", b"0123456789"], [3])
+    _, stream = answers(lambda _: Parts(b"one", b"0123456789x"))
+    said = raised(ValueError, stream, b"", sent.append)
+    assert said == "the part has 11 bytes, at most 10 are allowed" and closed == [3, 4]
+    _, stream = answers(lambda _: b"whole")
+    stream(b"", sent.append)
+    assert sent[4:] == [b"whole"] and closed == [3, 4]
+
+
+def served(*frames, call=None, stream=None, health=None, cancellation=None):
+    pipes = Pipes()
+    pipes.send(*frames)
+    pipes.end()
+    watcher = worker.Watcher(pipes.channel, None)
+    watcher.cancellation = cancellation
+    with instead(fail=fail):
+        worker.serve(pipes.channel, watcher, call, stream, health)
+    return pipes.received(), watcher, pipes
+
+
+def check_requests_are_served():
+    busy = []
+
+    def stream(body, send):
+        send(body + b"1")
+        send(body + b"2")
+
+    received, watcher, _ = served(
+        frame(CALL, 7, b"body"),
+        frame(CANCEL, 7, b""),
+        frame(STREAM, 8, b"part"),
+        frame(PING, 9, b""),
+        call=lambda body: body * 2,
+        stream=stream,
+        health=lambda: busy.append(1),
+    )
+    assert received == [(129, 7, b"bodybody"), (132, 8, b"part1"), (132, 8, b"part2"), (129, 8, b""), (131, 9, b"")]
+    assert busy == [1] and not watcher.dismissed
+    # After a shutdown, it reads no more.
+    received, watcher, pipes = served(frame(SHUTDOWN, 0, b""), frame(CALL, 7, b""))
+    assert received == [] and watcher.dismissed and unread(pipes.channel.input) == 9
+    for kind in (HELLO, 0, 7, 129):
+        said = raised(Failed, served, frame(kind, 7, b""))
+        assert said == f"the host sent a frame of kind {kind} instead of a call, a stream or a ping"
+
+
+def check_errors_are_served():
+    def fails(*_):
+        raise GeneratorExit("words")
+
+    frames = [frame(kind, 7 + kind, b"") for kind in (CALL, STREAM, PING)]
+    received, _, _ = served(*frames, call=fails, stream=fails, health=fails)
+    assert [(kind, request) for kind, request, _ in received] == [(130, 9), (130, 12), (130, 11)]
+    for _, _, body in received:
+        assert texts(body)[:2] == ["GeneratorExit", "words"]
+        # The traceback begins with the function.
+        assert texts(body)[2].count("  File ") == 1, texts(body)[2]
+
+    def exits(_):
+        raise SystemExit(3)
+
+    assert raised(SystemExit, functools.partial(served, call=exits), frame(CALL, 1, b"")) == "3"
+
+
+def check_requests_are_running_while_they_are_served():
+    ran = []
+    cancellation = types.SimpleNamespace(running=None, end=lambda: ran.append("end"))
+    served(frame(CALL, 7, b""), call=lambda _: ran.append(cancellation.running) or b"", cancellation=cancellation)
+    assert ran == [7, "end"]
+
+
+# Cancels.
+
+
+def cancelling(*frames, running=7, seen=7, armed=True):
+    """A cancellation at a moment, its pipes, and the signals that it sends."""
+    pipes = Pipes()
+    pipes.send(*frames)
+    cancellation = worker.Cancellation(pipes.channel)
+    cancellation.running, cancellation.seen, cancellation.armed = running, seen, armed
+    sent = []
+
+    def pthread_kill(thread, number):
+        assert (thread, number) == (threading.main_thread().ident, signal.SIGURG)
+        # Whoever sends it holds the lock.
+        assert cancellation.lock.locked()
+        sent.append(number)
+
+    def check():
+        with instead(signal=Instead(signal, pthread_kill=pthread_kill), fail=fail):
+            cancellation.check()
+
+    return cancellation, check, sent, pipes
+
+
+def check_a_cancel_is_sent():
+    cancellation, check, sent, pipes = cancelling(frame(CANCEL, 7, b""), frame(CALL, 8, b""))
+    check()
+    assert cancellation.cancelled == 7 and len(sent) == 1
+    # It is repeated until it is raised, and reads no more.
+    check()
+    assert len(sent) == 2 and unread(pipes.channel.input) == 9
+    cancellation.armed = False
+    check()
+    cancellation.armed, cancellation.due = True, time.monotonic() + 1000
+    check()
+    assert len(sent) == 2
+    cancellation.due = time.monotonic()
+    check()
+    assert len(sent) == 3
+    assert signal.getsignal(signal.SIGURG) == cancellation.interrupt
+
+
+def check_no_other_frame_is_taken():
+    # No request runs, or it is new since the last check.
+    for running, seen in ((None, None), (None, 7), (7, None), (7, 6)):
+        cancellation, check, sent, pipes = cancelling(frame(CANCEL, 7, b""), running=running, seen=seen)
+        check()
+        assert (cancellation.seen, cancellation.cancelled, sent) == (running, None, [])
+        assert unread(pipes.channel.input) == 9
+    # A late cancel of the last request.
+    cancellation, check, sent, _ = cancelling(frame(CANCEL, 6, b""))
+    check()
+    assert (cancellation.cancelled, sent) == (None, [])
+    # No frame, and the end of the input.
+    cancellation, check, sent, pipes = cancelling()
+    check()
+    pipes.end()
+    check()
+    assert (cancellation.cancelled, sent) == (None, [])
+    _, check, _, _ = cancelling(frame(CALL, 8, b""))
+    assert raised(Failed, check) == "the host sent a frame of kind 2 during request 7"
+
+
+def check_the_end_of_a_request_forgets_its_cancel():
+    cancellation, *_ = cancelling()
+    cancellation.cancelled, cancellation.due, cancellation.raised = 7, 5.0, lambda: None
+    cancellation.end()
+    state = (cancellation.running, cancellation.cancelled, cancellation.armed, cancellation.due, cancellation.raised)
+    assert state == (None, None, False, 0.0, None)
+
+
+def check_a_function_is_guarded():
+    cancellation, *_ = cancelling(armed=False)
+    guarded = cancellation.guard(lambda one, other: (one, other, cancellation.armed))
+    assert guarded(1, 2) == (1, 2, True) and not cancellation.armed
+    raised(ZeroDivisionError, cancellation.guard(lambda: 1 / 0))
+    assert not cancellation.armed
+    # A cancel that came before the function was called.
+    cancellation.cancelled = 7
+    before = time.monotonic()
+    assert raised(worker.Cancelled, guarded, 1, 2) == "the host no longer needs the result"
+    assert before + 0.2 <= cancellation.due <= time.monotonic() + 0.2
+    assert cancellation.raised() is None and not cancellation.armed
+
+
+def check_only_a_cancelled_function_is_interrupted():
+    for armed, cancelled, due in ((False, 7, 0.0), (True, None, 0.0), (True, 7, time.monotonic() + 1000)):
+        cancellation, *_ = cancelling(armed=armed)
+        cancellation.cancelled, cancellation.due = cancelled, due
+        cancellation.interrupt()
+        assert cancellation.due == due
+    cancellation, *_ = cancelling()
+    cancellation.cancelled = 0
+    raised(worker.Cancelled, cancellation.interrupt, signal.SIGURG, None)
+    # Not twice in a short time.
+    cancellation.interrupt()
+
+
+def check_a_handler_is_not_interrupted():
+    cancellation, *_ = cancelling()
+    cancellation.cancelled = 7
+    assert not cancellation.is_handled()
+    try:
+        cancellation.throw()
+    except worker.Cancelled:
+        assert cancellation.is_handled()
+        cancellation.due = 0.0
+        before = time.monotonic()
+        cancellation.interrupt()
+        assert before + 0.2 <= cancellation.due <= time.monotonic() + 0.2
+        try:
+            raise KeyError
+        except KeyError:
+            assert cancellation.is_handled()
+    gc.collect()
+    assert cancellation.raised() is None and not cancellation.is_handled()
+
+
+def check_a_suspended_handler_holds_its_exception():
+    def handles():
+        with contextlib.suppress(worker.Cancelled):
+            try:
+                cancellation.throw()
+            except worker.Cancelled:
+                try:
+                    raise KeyError
+                except KeyError:
+                    yield
+
+    cancellation, *_ = cancelling()
+    generator = handles()
+    next(generator)
+    assert cancellation.is_handled()
+    kept = [cancellation.raised()]
+    generator.close()
+    # A list holds it, and does not handle it.
+    assert kept[0] is cancellation.raised() and not cancellation.is_handled()
+
+
+run_checks(globals())

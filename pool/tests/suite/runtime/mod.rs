@@ -1,0 +1,38 @@
+//! Does each part of the Python runtime do what it says?
+//!
+//! The scripts load the runtime from its files and call its parts, so that they reach what no host
+//! does at will: a frame in pieces, a signal at a certain moment, a host that is gone.
+
+use std::process::Command;
+
+use crate::resources::modules;
+use crate::rig::interpreter;
+
+/// Runs a script on the files of the runtime.
+fn check(script: &str) {
+    let runtime = concat!(env!("CARGO_MANIFEST_DIR"), "/src/python");
+    let output = Command::new(interpreter())
+        .arg(modules().join("runtime").join(script))
+        .arg(format!("{runtime}/worker.py"))
+        .arg(format!("{runtime}/zygote.py"))
+        // It would leave a directory in the sources.
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), said.trim()), (Some(0), "ok"));
+}
+
+/// C1, C8, C11, P14: frames in pieces are read and written whole, errors fit into theirs, and the
+/// watcher ends the process when its host is gone.
+#[test]
+fn frames_errors_and_the_watcher_work() {
+    check("parts.py");
+}
+
+/// C1, C8, C9: the handshake, calls, streams and health checks are answered as the protocol says,
+/// and a cancel interrupts the request that it is for, at the moments at which it may.
+#[test]
+fn calls_streams_and_cancels_work() {
+    check("calls.py");
+}

@@ -1,0 +1,120 @@
+"""Loads the Python runtime, whose files are the arguments, and replaces what surrounds it."""
+
+import contextlib
+import faulthandler
+import fcntl
+import importlib.util
+import os
+import struct
+import sys
+import termios
+import time
+
+# Nothing here takes long, unless it hangs.
+faulthandler.dump_traceback_later(60, exit=True)
+spec = importlib.util.spec_from_file_location("ostler_worker", sys.argv[1])
+worker = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(worker)
+
+
+class Failed(Exception):
+    """`fail` was called, which would end the process."""
+
+
+class Exited(BaseException):
+    """The process would have ended."""
+
+
+class Instead:
+    """A module with other values for some of its names."""
+
+    def __init__(self, module, **values):
+        self.module = module
+        self.__dict__.update(values)
+
+    def __getattr__(self, name):
+        return getattr(self.module, name)
+
+
+@contextlib.contextmanager
+def instead(**values):
+    """Other values for some names of the runtime."""
+    before = {name: getattr(worker, name) for name in values}
+    vars(worker).update(values)
+    try:
+        yield
+    finally:
+        vars(worker).update(before)
+
+
+def fail(problem):
+    raise Failed(problem)
+
+
+def raised(kind, function, *arguments):
+    try:
+        function(*arguments)
+    except kind as error:
+        return str(error)
+    raise AssertionError(f"it raises no {kind}")
+
+
+def frame(kind, request, body):
+    return struct.pack(">IBI", 5 + len(body), kind, request) + body
+
+
+def unread(fd):
+    count = bytearray(4)
+    fcntl.ioctl(fd, termios.FIONREAD, count)
+    return int.from_bytes(count, sys.byteorder)
+
+
+def until(is_so):
+    while not is_so():
+        time.sleep(0.001)
+
+
+class Pipes:
+    """A channel on pipes, and their other ends."""
+
+    def __init__(self, max_frame=1024):
+        self.channel = object.__new__(worker.Channel)
+        self.channel.input, self.host_out = os.pipe()
+        self.host_in, self.channel.output = os.pipe()
+        self.channel.max_frame = max_frame
+
+    def send(self, *frames):
+        os.write(self.host_out, b"".join(frames))
+
+    def end(self):
+        os.close(self.host_out)
+
+    def received(self):
+        """The frames that the channel has written."""
+        data = b""
+        while unread(self.host_in):
+            data += os.read(self.host_in, 1 << 20)
+        frames = []
+        while data:
+            length, kind, request = struct.unpack_from(">IBI", data)
+            frames.append((kind, request, data[9 : 4 + length]))
+            data = data[4 + length :]
+        return frames
+
+
+def texts(body):
+    """The three texts of an error."""
+    found = []
+    while body:
+        (length,) = struct.unpack_from(">I", body)
+        found.append(body[4 : 4 + length].decode())
+        body = body[4 + length :]
+    return found
+
+
+def run_checks(script):
+    """Calls each function of a script whose name begins with `check_`."""
+    for name, function in list(script.items()):
+        if name.startswith("check_"):
+            function()
+    print("ok", file=sys.stderr)
