@@ -292,14 +292,38 @@ async fn perform_some(count: u64) {
     join_all((0..KINDS).map(|lane| perform_all(seeds(lane), Kind::of(lane)))).await;
 }
 
-/// Y1: whatever a function does, each call has its one outcome, and the next two are answered. A
+/// Y1: a process that a function forks answers no call and reads none, whether it returns, raises or
+/// yields.
+#[tokio::test]
+async fn a_forked_child_answers_no_call() {
+    let named = |name: &&str| ACTS.iter().position(|act| act.0 == *name).unwrap();
+    let call = |is_stream, acts: &[&str]| Call {
+        is_stream,
+        acts: acts.iter().map(named).collect(),
+    };
+    let plan = Plan(vec![
+        call(false, &["fork returns", "fork fails"]),
+        call(true, &["fork returns"]),
+        call(true, &["child_yields"]),
+        call(false, &["fork leaves", "fork_and_forget stays"]),
+        call(false, &["fork returns", "raises ValueError"]),
+    ]);
+    for kind in (0..KINDS).map(Kind::of) {
+        let pool = kind.pool();
+        let performed = perform(&pool, &plan, kind, &mut Tally::default()).await;
+        assert_eq!(performed, Ok(()), "{kind:?}");
+        assert_eq!(pool.shutdown().await.unreleased, []);
+    }
+}
+
+/// Y2: whatever a function does, each call has its one outcome, and the next two are answered. A
 /// hundred random programs, on spawned and on forked workers, with and without a grace.
 #[tokio::test]
 async fn each_call_has_its_outcome() {
     perform_some(100).await;
 }
 
-/// Y1: the same, with thousands of programs.
+/// Y2: the same, with thousands of programs.
 #[tokio::test]
 #[ignore = "takes several minutes"]
 async fn each_call_of_thousands_has_its_outcome() {

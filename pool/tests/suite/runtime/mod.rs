@@ -36,3 +36,10 @@ fn frames_errors_and_the_watcher_work() {
 fn calls_streams_and_cancels_work() {
     check("calls.py");
 }
+
+/// P19, P24, P25: a zygote answers its host, keeps nothing of its workers, reaps them, and gives them
+/// their tag and what its module has set.
+#[test]
+fn zygotes_work() {
+    check("zygote.py");
+}

@@ -11,7 +11,7 @@ import termios
 import time
 
 # Nothing here takes long, unless it hangs.
-faulthandler.dump_traceback_later(60, exit=True)
+faulthandler.dump_traceback_later(20, exit=True)
 spec = importlib.util.spec_from_file_location("ostler_worker", sys.argv[1])
 worker = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(worker)

@@ -1,0 +1,251 @@
+"""Does a zygote answer its host as the runtime says? See `rig.py`.
+
+This script is the host. Each function whose name begins with `check_` is one question. Prints `ok`
+to stderr at the end.
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import types
+
+from rig import Exited, Instead, frame, run_checks, until
+
+TAG = "one;two:12345678"
+
+# A module of a zygote. Its setup waits for the host, if it was told to.
+MODULE = """
+import os, signal, sys, time
+sys.modules['of_test'] = sys.modules['__main__']
+def setup():
+    signal.signal(signal.SIGCHLD, reap)
+    if os.environ.get('WAITS'):
+        os.write(2, b'waits')
+        time.sleep(1000)
+def reap(*_): pass
+def function(body):
+    return repr(eval(body)).encode()
+runtime = {'__name__': 'ostler_worker', '__file__': '<ostler_worker>'}
+for path in sys.argv[1:]:
+    exec(compile(open(path).read(), path, 'exec'), runtime)
+sys.exit(runtime['main']('of_test:function', '--zygote'))
+"""
+
+
+class Zygote:
+    def __init__(self, **environment):
+        self.control, other = socket.socketpair()
+        command = [sys.executable, "-u", "-c", MODULE, *sys.argv[1:3]]
+        environment = {**os.environ, "OSTLER_TAG": TAG, **environment}
+        self.process = subprocess.Popen(
+            command, stdin=other, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        )
+        other.close()
+        self.lines = self.control.makefile("r")
+
+    def ask(self, line, descriptors=()):
+        socket.send_fds(self.control, [line.encode() + b"\n"], descriptors)
+        return self.lines.readline().strip()
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def end(self):
+        """Closes the control socket, and returns how the zygote has ended."""
+        self.lines.close()
+        self.control.close()
+        self.process.stdout.close()
+        said = self.process.stderr.read().decode()
+        self.process.stderr.close()
+        return self.process.wait(), said
+
+
+class Worker:
+    def __init__(self, zygote, tag="one;two:abcdefgh"):
+        to_worker, self.write = os.pipe()
+        self.read, from_worker = os.pipe()
+        self.stderr, stderr = os.pipe()
+        given = [to_worker, from_worker, stderr]
+        word, pid = zygote.ask(f"fork {tag}", given).split()
+        assert word == "forked"
+        self.pid = int(pid)
+        for fd in given:
+            os.close(fd)
+        os.write(self.write, frame(1, 0, struct.pack(">II", 1, 1 << 20)))
+        assert self.answer() == (128, struct.pack(">I", 1))
+
+    def answer(self):
+        head = os.read(self.read, 9)
+        if not head:
+            return None
+        length, kind, _ = struct.unpack(">IBI", head)
+        return kind, os.read(self.read, length - 5) if length > 5 else b""
+
+    def call(self, text):
+        os.write(self.write, frame(2, 7, text.encode()))
+        kind, reply = self.answer()
+        assert kind == 129, reply
+        return eval(reply)
+
+    def close(self):
+        for fd in (self.write, self.read, self.stderr):
+            os.close(fd)
+
+
+def check_workers_are_forked():
+    zygote = Zygote()
+    assert zygote.lines.readline() == "ready\n"
+    assert zygote.ask("fork one;two:x").startswith("failed [Errno 24]")
+    before = zygote.descriptors()
+    workers = [Worker(zygote), Worker(zygote, "one;two:short")]
+    # It keeps no descriptor of its workers.
+    assert zygote.descriptors() == before
+    for worker, tag, initial in ((workers[0], b"abcdefgh", b"abcdefgh"), (workers[1], b"short", b"short...")):
+        assert worker.pid == worker.call("os.getpid()") == worker.call("os.getpgid(0)")
+        assert worker.call("os.environb[b'OSTLER_TAG']") == b"one;two:" + tag
+        with open(f"/proc/{worker.pid}/environ", "rb") as file:
+            assert b"OSTLER_TAG=one;two:" + initial in file.read().split(b"\0")
+        # What the module has set.
+        assert worker.call("signal.getsignal(signal.SIGCHLD) is reap")
+        assert worker.call("os.getppid()") == zygote.process.pid
+        # Three standard streams, the frames, and what this call opens.
+        assert worker.call("len(os.listdir('/proc/self/fd'))") == 6
+        assert worker.call("os.read(0, 1)") == b""
+        worker.call("os.write(1, b'words')")
+        assert os.read(worker.stderr, 100) == b"words"
+    with open(f"/proc/{zygote.process.pid}/environ", "rb") as file:
+        assert b"OSTLER_TAG=" + TAG.encode() in file.read().split(b"\0")
+    for worker, status in ((workers[0], "code 0"), (workers[1], "signal 9")):
+        assert zygote.ask(f"status {worker.pid}") == "unknown"
+        if status == "code 0":
+            os.write(worker.write, frame(3, 0, b""))
+        else:
+            os.kill(worker.pid, signal.SIGKILL)
+        assert worker.answer() is None
+        until(lambda: zygote.ask(f"status {worker.pid}") != "unknown")
+        # Its status can be asked again until it is reaped.
+        assert zygote.ask(f"status {worker.pid}") == status
+        assert zygote.ask(f"reap {worker.pid}") == "reaped"
+        assert not os.path.exists(f"/proc/{worker.pid}")
+        assert zygote.ask(f"status {worker.pid}") == zygote.ask(f"reap {worker.pid}") == "unknown"
+        worker.close()
+    assert zygote.end() == (0, "")
+
+
+def check_a_running_worker_is_killed_and_reaped():
+    zygote = Zygote()
+    zygote.lines.readline()
+    workers = [Worker(zygote), Worker(zygote)]
+    # One joins the group of the other, in which there is a child.
+    child = workers[1].call("os.spawnlp(os.P_NOWAIT, 'sleep', 'sleep', '1000')")
+    workers[0].call(f"os.setpgid(0, {workers[1].pid})")
+    for worker in workers:
+        while (answer := zygote.ask(f"reap {worker.pid}")) == "alive":
+            pass
+        assert answer == "reaped"
+        worker.close()
+    # It was killed with the group.
+    until(lambda: not os.path.exists(f"/proc/{child}"))
+    assert zygote.end() == (0, "")
+
+
+def check_a_zygote_ends_while_it_loads():
+    zygote = Zygote(WAITS="yes")
+    assert os.read(zygote.process.stderr.fileno(), 100) == b"waits"
+    assert zygote.end() == (-signal.SIGIO, "")
+
+
+def check_the_control_socket_is_private():
+    zygote = Zygote()
+    zygote.lines.readline()
+    with open(f"/proc/{zygote.process.pid}/fdinfo/200") as info:
+        flags = int(info.read().split("flags:")[1].split()[0], 8)
+    assert not flags & os.O_NONBLOCK and flags & os.O_CLOEXEC
+    # A hang-up raises no signal any more.
+    assert not flags & fcntl.FASYNC
+    assert zygote.end() == (0, "")
+
+
+runtime = {"__name__": "ostler_worker", "__file__": "<ostler_worker>"}
+for path in sys.argv[1:3]:
+    with open(path) as file:
+        exec(compile(file.read(), path, "exec"), runtime)
+
+
+@contextlib.contextmanager
+def replaced(**values):
+    before = {name: runtime[name] for name in values}
+    runtime.update(values)
+    try:
+        yield
+    finally:
+        runtime.update(before)
+
+
+def fail(problem):
+    raise Exited(problem)
+
+
+def check_threads_are_counted():
+    # One is that of `faulthandler`, which Python does not know.
+    assert runtime["count_threads"]() == 2
+    with replaced(os=Instead(os, listdir=lambda _: os.stat("/no/such/path"))):
+        assert runtime["count_threads"]() == 1
+
+
+def refused(counts, forks=True):
+    """What refuse_threads() says, the kills and the pauses, when the threads are counted like this."""
+    counts = iter(counts)
+    done = []
+    system = Instead(
+        os,
+        fork=lambda: done.append("fork") or 4711,
+        waitpid=lambda child, flags: (child if forks else 0, 0),
+        kill=lambda child, number: done.append((child, number)),
+    )
+    pauses = []
+    clock = types.SimpleNamespace(sleep=pauses.append)
+    with replaced(os=system, time=clock, fail=fail, count_threads=lambda: next(counts)):
+        try:
+            runtime["refuse_threads"]()
+            return None, done, len(pauses)
+        except Exited as end:
+            return str(end), done, len(pauses)
+
+
+def check_threads_are_refused():
+    assert refused([1]) == (None, [], 0)
+    # They end at the fork, or a moment later.
+    assert refused([3, 1]) == (None, ["fork"], 0)
+    assert refused([3, 2, 2, 1]) == (None, ["fork"], 2)
+    said, done, pauses = refused([3] * 2000)
+    assert "1 that Python" not in said and "2 that Python does not know." in said, said
+    assert (done, pauses) == (["fork"], 1000)
+    said, done, pauses = refused([3] * 2000, forks=False)
+    assert (done, pauses) == (["fork", (4711, signal.SIGKILL)], 1000)
+
+
+def check_a_tag_that_cannot_be_replaced_is_told():
+    os.environ["OSTLER_TAG"] = "one;two:notthere"
+    tag = runtime["Tag"]()
+    assert (tag.pools, tag.own) == (b"one;two", b"notthere")
+    reader, writer = os.pipe()
+    before = os.dup(2)
+    os.dup2(writer, 2)
+    tag.find()
+    tag.replace("one;two:new")
+    os.dup2(before, 2)
+    for fd in (before, writer):
+        os.close(fd)
+    said = os.read(reader, 1000).decode()
+    assert said.startswith("ostler worker: cannot replace the zygote's OSTLER_TAG: it is not in /proc/self/environ.")
+    assert said.count("\n") == 1 and tag.places == []
+    assert os.environ["OSTLER_TAG"] == "one;two:new"
+
+
+run_checks(globals())
