@@ -351,6 +351,7 @@ fn every_promise_has_a_mutation() {
         ("O", 6),
         ("T", 5),
         ("R", 27),
+        ("Y", 10),
     ];
     let all = rows.map(|(row, count)| (1..=count).map(move |n| format!("{row}{n}")));
     let all = all

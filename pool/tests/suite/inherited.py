@@ -6,6 +6,8 @@ others. Prints `ok` to stderr at the end.
 
 import importlib.util
 import os
+import resource
+import socket
 import sys
 
 spec = importlib.util.spec_from_file_location("ostler_worker", sys.argv[1])
@@ -40,6 +42,10 @@ here = os.path.abspath(__file__)
 file, private, other, again = opened(here, True), opened(here, False), opened("/dev/zero", True), opened(here, True)
 os.read(again, 10)
 pipe, end = os.pipe()
+one, two = socket.socketpair()
+other_pipe, other_end = os.pipe()
+resource.setrlimit(resource.RLIMIT_NOFILE, (2048, max(2048, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
+high = os.dup2(file, 1500)
 child = os.fork()
 if child == 0:
     replace(other, here)
@@ -47,10 +53,18 @@ if child == 0:
     replace(again, here)
     # The parent's copy is close-on-exec: it was marked after the fork.
     os.set_inheritable(pipe, True)
-    fds = [0, 1, 2, file, private, other, again, pipe]
+    os.set_inheritable(one.fileno(), True)
+    fds = [0, 1, 2, file, private, other, again, pipe, one.fileno(), high]
     before = targets(fds)
+    # A pipe of its own, under a number that is another pipe of the parent, and a file that the parent has not.
+    own_pipe, own_end = os.pipe()
+    os.dup2(own_pipe, other_pipe)
+    os.close(own_pipe)
+    own = [other_pipe, opened(here, True)]
+    opened_here = targets(own)
     worker.take_descriptors()
-    assert targets(fds) == [*before[:3], "closed", here, here, here, "closed"], targets(fds)
+    assert targets(fds) == [*before[:3], "closed", here, here, here, "closed", "closed", "closed"], targets(fds)
+    assert targets(own) == opened_here, targets(own)
     # A parent that cannot be read.
     os.getppid = lambda: 0
     worker.take_descriptors()

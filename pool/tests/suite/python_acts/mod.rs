@@ -1,9 +1,9 @@
 //! Does a Python worker give each call its outcome, whatever the function does?
 //!
-//! A program is a few calls, each of which performs random acts: it raises exceptions, starts
-//! threads, handles signals, closes descriptors, forks, and so on. [`oracle`] predicts each outcome.
-//! After each call, two more must be answered: by the same worker, or by its replacement if the
-//! call has ended it.
+//! A plan is a few calls, each of which performs random acts: it raises exceptions, starts threads,
+//! handles signals, closes descriptors, forks, and so on. [`oracle`] predicts each outcome. After
+//! each call, two more must be answered: by the same worker, or by its replacement if the call has
+//! ended it.
 
 mod oracle;
 
@@ -18,8 +18,8 @@ use crate::resources::modules;
 use crate::rig::{self, Random, interpreter};
 use oracle::{ACTS, End, Oracle, Outcome};
 
-/// How the workers of a pool are made, and whether they are cancelled. From the seed, so that a seed
-/// repeats it.
+/// How the workers of a pool are made, and whether they are cancelled. The seed decides, so that a
+/// seed repeats it.
 #[derive(Clone, Copy, Debug)]
 struct Kind {
     zygote: bool,
@@ -58,7 +58,7 @@ impl Kind {
     }
 }
 
-/// A call of a program: its acts, by their index.
+/// A call of a plan: its acts, by their index.
 #[derive(Clone)]
 struct Call {
     is_stream: bool,
@@ -292,8 +292,8 @@ async fn perform_some(count: u64) {
     join_all((0..KINDS).map(|lane| perform_all(seeds(lane), Kind::of(lane)))).await;
 }
 
-/// Y1: a process that a function forks answers no call and reads none, whether it returns, raises or
-/// yields.
+/// Y1: a process that a function forks answers no call and reads none, whether it returns, raises
+/// or yields.
 #[tokio::test]
 async fn a_forked_child_answers_no_call() {
     let named = |name: &&str| ACTS.iter().position(|act| act.0 == *name).unwrap();
@@ -317,13 +317,13 @@ async fn a_forked_child_answers_no_call() {
 }
 
 /// Y2: whatever a function does, each call has its one outcome, and the next two are answered. A
-/// hundred random programs, on spawned and on forked workers, with and without a grace.
+/// hundred random plans, on spawned and on forked workers, with and without a grace.
 #[tokio::test]
 async fn each_call_has_its_outcome() {
     perform_some(100).await;
 }
 
-/// Y2: the same, with thousands of programs.
+/// Y2: the same, with thousands of plans.
 #[tokio::test]
 #[ignore = "takes several minutes"]
 async fn each_call_of_thousands_has_its_outcome() {

@@ -1,17 +1,13 @@
-"""Do starts, calls, streams and cancels work as the runtime says? See `rig.py`.
+"""Do starts, calls and streams work as the runtime says? See `rig.py`.
 
 Each function whose name begins with `check_` is one question. Prints `ok` to stderr at the end.
 """
 
-import contextlib
 import functools
-import gc
 import os
 import signal
 import struct
 import sys
-import threading
-import time
 import types
 
 from rig import Failed, Instead, Pipes, fail, frame, instead, raised, run_checks, texts, unread, worker
@@ -27,7 +23,7 @@ class Started(Exception):
     """The worker serves."""
 
 
-def started(*frames, loaded=None):
+def started(*frames, end=Started):
     """Starts a worker, and returns what it does then, what it has written, its pipes and its watcher."""
     pipes = Pipes(worker.MAX_HELLO)
     pipes.send(*frames)
@@ -39,16 +35,17 @@ def started(*frames, loaded=None):
 
     def serve(channel, watcher, call, stream, health):
         made.extend((call, stream, health))
-        raise Started
+        if end:
+            raise end
 
     # Forks of this script keep their channels.
     system = Instead(os, register_at_fork=lambda **_: None)
     with instead(Channel=lambda: pipes.channel, Watcher=Watcher, serve=serve, fail=fail, os=system):
         try:
-            end = worker.work("builtins:bytes", False, None, loaded)
+            returned = worker.work("builtins:bytes", False, None, None)
         except (Started, Failed) as error:
-            end = error
-    return end, pipes, made
+            returned = error
+    return returned, pipes, made
 
 
 # Starts.
@@ -90,14 +87,17 @@ def check_another_first_frame_is_refused():
     assert "1025 bytes" in str(end)
 
 
-def check_a_host_that_is_gone_ends_the_start():
+def check_a_host_that_is_gone_ends_the_worker():
     pipes = Pipes()
     pipes.end()
     system = Instead(os, register_at_fork=lambda **_: None)
-    threads = Instead(worker.Watcher, start=lambda _: None)
     with instead(Channel=lambda: pipes.channel, Watcher=lambda *_: types.SimpleNamespace(start=int), os=system):
         assert worker.work("builtins:bytes", False, None, None) == 0
-    assert threads is not None and pipes.received() == []
+    assert pipes.received() == []
+    # It may close its end during a reply.
+    assert started(hello(1, 4096), end=BrokenPipeError)[0] == 0
+    assert started(hello(1, 4096), end=None)[0] == 0
+    raised(BlockingIOError, lambda: started(hello(1, 4096), end=BlockingIOError))
 
 
 def check_a_failed_start_is_answered():
@@ -257,145 +257,6 @@ def check_requests_are_running_while_they_are_served():
     cancellation = types.SimpleNamespace(running=None, end=lambda: ran.append("end"))
     served(frame(CALL, 7, b""), call=lambda _: ran.append(cancellation.running) or b"", cancellation=cancellation)
     assert ran == [7, "end"]
-
-
-# Cancels.
-
-
-def cancelling(*frames, running=7, seen=7, armed=True):
-    """A cancellation at a moment, its pipes, and the signals that it sends."""
-    pipes = Pipes()
-    pipes.send(*frames)
-    cancellation = worker.Cancellation(pipes.channel)
-    cancellation.running, cancellation.seen, cancellation.armed = running, seen, armed
-    sent = []
-
-    def pthread_kill(thread, number):
-        assert (thread, number) == (threading.main_thread().ident, signal.SIGURG)
-        # Whoever sends it holds the lock.
-        assert cancellation.lock.locked()
-        sent.append(number)
-
-    def check():
-        with instead(signal=Instead(signal, pthread_kill=pthread_kill), fail=fail):
-            cancellation.check()
-
-    return cancellation, check, sent, pipes
-
-
-def check_a_cancel_is_sent():
-    cancellation, check, sent, pipes = cancelling(frame(CANCEL, 7, b""), frame(CALL, 8, b""))
-    check()
-    assert cancellation.cancelled == 7 and len(sent) == 1
-    # It is repeated until it is raised, and reads no more.
-    check()
-    assert len(sent) == 2 and unread(pipes.channel.input) == 9
-    cancellation.armed = False
-    check()
-    cancellation.armed, cancellation.due = True, time.monotonic() + 1000
-    check()
-    assert len(sent) == 2
-    cancellation.due = time.monotonic()
-    check()
-    assert len(sent) == 3
-    assert signal.getsignal(signal.SIGURG) == cancellation.interrupt
-
-
-def check_no_other_frame_is_taken():
-    # No request runs, or it is new since the last check.
-    for running, seen in ((None, None), (None, 7), (7, None), (7, 6)):
-        cancellation, check, sent, pipes = cancelling(frame(CANCEL, 7, b""), running=running, seen=seen)
-        check()
-        assert (cancellation.seen, cancellation.cancelled, sent) == (running, None, [])
-        assert unread(pipes.channel.input) == 9
-    # A late cancel of the last request.
-    cancellation, check, sent, _ = cancelling(frame(CANCEL, 6, b""))
-    check()
-    assert (cancellation.cancelled, sent) == (None, [])
-    # No frame, and the end of the input.
-    cancellation, check, sent, pipes = cancelling()
-    check()
-    pipes.end()
-    check()
-    assert (cancellation.cancelled, sent) == (None, [])
-    _, check, _, _ = cancelling(frame(CALL, 8, b""))
-    assert raised(Failed, check) == "the host sent a frame of kind 2 during request 7"
-
-
-def check_the_end_of_a_request_forgets_its_cancel():
-    cancellation, *_ = cancelling()
-    cancellation.cancelled, cancellation.due, cancellation.raised = 7, 5.0, lambda: None
-    cancellation.end()
-    state = (cancellation.running, cancellation.cancelled, cancellation.armed, cancellation.due, cancellation.raised)
-    assert state == (None, None, False, 0.0, None)
-
-
-def check_a_function_is_guarded():
-    cancellation, *_ = cancelling(armed=False)
-    guarded = cancellation.guard(lambda one, other: (one, other, cancellation.armed))
-    assert guarded(1, 2) == (1, 2, True) and not cancellation.armed
-    raised(ZeroDivisionError, cancellation.guard(lambda: 1 / 0))
-    assert not cancellation.armed
-    # A cancel that came before the function was called.
-    cancellation.cancelled = 7
-    before = time.monotonic()
-    assert raised(worker.Cancelled, guarded, 1, 2) == "the host no longer needs the result"
-    assert before + 0.2 <= cancellation.due <= time.monotonic() + 0.2
-    assert cancellation.raised() is None and not cancellation.armed
-
-
-def check_only_a_cancelled_function_is_interrupted():
-    for armed, cancelled, due in ((False, 7, 0.0), (True, None, 0.0), (True, 7, time.monotonic() + 1000)):
-        cancellation, *_ = cancelling(armed=armed)
-        cancellation.cancelled, cancellation.due = cancelled, due
-        cancellation.interrupt()
-        assert cancellation.due == due
-    cancellation, *_ = cancelling()
-    cancellation.cancelled = 0
-    raised(worker.Cancelled, cancellation.interrupt, signal.SIGURG, None)
-    # Not twice in a short time.
-    cancellation.interrupt()
-
-
-def check_a_handler_is_not_interrupted():
-    cancellation, *_ = cancelling()
-    cancellation.cancelled = 7
-    assert not cancellation.is_handled()
-    try:
-        cancellation.throw()
-    except worker.Cancelled:
-        assert cancellation.is_handled()
-        cancellation.due = 0.0
-        before = time.monotonic()
-        cancellation.interrupt()
-        assert before + 0.2 <= cancellation.due <= time.monotonic() + 0.2
-        try:
-            raise KeyError
-        except KeyError:
-            assert cancellation.is_handled()
-    gc.collect()
-    assert cancellation.raised() is None and not cancellation.is_handled()
-
-
-def check_a_suspended_handler_holds_its_exception():
-    def handles():
-        with contextlib.suppress(worker.Cancelled):
-            try:
-                cancellation.throw()
-            except worker.Cancelled:
-                try:
-                    raise KeyError
-                except KeyError:
-                    yield
-
-    cancellation, *_ = cancelling()
-    generator = handles()
-    next(generator)
-    assert cancellation.is_handled()
-    kept = [cancellation.raised()]
-    generator.close()
-    # A list holds it, and does not handle it.
-    assert kept[0] is cancellation.raised() and not cancellation.is_handled()
 
 
 run_checks(globals())

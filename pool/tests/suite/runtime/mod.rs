@@ -30,15 +30,20 @@ fn frames_errors_and_the_watcher_work() {
     check("parts.py");
 }
 
-/// C1, C8, C9: the handshake, calls, streams and health checks are answered as the protocol says,
-/// and a cancel interrupts the request that it is for, at the moments at which it may.
+/// C8: the handshake, calls, streams and health checks are answered as the protocol says.
 #[test]
-fn calls_streams_and_cancels_work() {
+fn calls_and_streams_work() {
     check("calls.py");
 }
 
-/// P19, P24, P25: a zygote answers its host, keeps nothing of its workers, reaps them, and gives them
-/// their tag and what its module has set.
+/// C1, C9: a cancel interrupts the request that it is for, at the moments at which it may.
+#[test]
+fn cancels_work() {
+    check("cancels.py");
+}
+
+/// P19, P24, P25: a zygote answers its host, keeps nothing of its workers, reaps them, and gives
+/// them their tag and what its module has set.
 #[test]
 fn zygotes_work() {
     check("zygote.py");

@@ -7,7 +7,9 @@ import contextlib
 import json
 import os
 import resource
+import select
 import signal
+import socket
 import struct
 import sys
 import threading
@@ -51,6 +53,22 @@ def check_frames_come_in_pieces():
     thread = threading.Thread(target=send)
     thread.start()
     assert pipes.channel.read() == (2, 9, bytes(range(100)))
+    thread.join()
+
+
+def check_a_read_takes_no_byte_of_the_next_frame():
+    whole, behind = frame(2, 9, bytes(100)), frame(4, 10, bytes(100))
+    pipes = Pipes()
+    pipes.send(whole[:30])
+
+    def send():
+        until(lambda: unread(pipes.channel.input) == 0)
+        pipes.send(whole[30:], behind)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    assert pipes.channel.read() == (2, 9, bytes(100))
+    assert pipes.channel.read() == (4, 10, bytes(100))
     thread.join()
 
 
@@ -105,6 +123,26 @@ def check_private_descriptors():
     os.close(fd)
 
 
+def check_only_pipes_are_copies():
+    reader, writer = os.pipe()
+    one, other = socket.socketpair()
+    first, second = (os.open(os.devnull, os.O_RDWR) for _ in range(2))
+    copies = [os.dup(reader), os.dup(one.fileno())]
+    assert worker.is_copy(copies[0], reader) and worker.is_copy(copies[1], one.fileno())
+    assert not worker.is_copy(one.fileno(), reader) and not worker.is_copy(one.fileno(), other.fileno())
+    assert not worker.is_copy(first, second)
+    for fd in (reader, writer, first, second, *copies):
+        os.close(fd)
+
+
+def check_an_unreadable_process_tells_nothing():
+    def stat(_):
+        raise PermissionError
+
+    with instead(os=Instead(os, stat=stat)):
+        assert worker.is_same_file(0, os.getppid()) is None
+
+
 # Errors.
 
 
@@ -137,7 +175,7 @@ def check_texts_fit_exactly():
     assert (name, message) == ("KeyError", "'" + "m" * 900 + "'")
     assert (size, len(trace)) == (room + 12, room - 8 - 902)
     (name, message, trace), size = error_of(fails_shortly, 1 << 20)
-    assert trace.startswith("Traceback") and trace.endswith(message + "\n")
+    assert trace.startswith("Traceback (most recent call last):\n  File ") and trace.endswith(message + "\n")
 
 
 def check_cuts_are_between_characters():
@@ -155,6 +193,7 @@ def check_texts_of_any_kind():
     assert worker.as_text(lambda: 5, "no") == b"no"
     raised(SystemExit, worker.as_text, sys.exit, "no")
     assert worker.qualified_name(KeyError) == "KeyError"
+    assert worker.qualified_name(worker.Cancelled) == "Cancelled"
     assert worker.qualified_name(json.JSONDecodeError) == "json.decoder.JSONDecodeError"
 
 
@@ -166,10 +205,20 @@ def check_a_host_is_told_from_others():
     assert host.is_alive() and host.started is not None
     # The process has another parent now, and was not forked by a zygote.
     host.parent = host.pid = os.getpid()
-    assert not host.is_alive()
+    host.started = host.start_time()
+    assert host.started and not host.is_alive()
+
+    def uptime():
+        with open("/proc/uptime") as file:
+            return float(file.read().split()[0]) * os.sysconf("SC_CLK_TCK")
+
+    before = uptime()
     child = os.fork()
     if child == 0:
         time.sleep(1000)
+    # The time of its start, and nothing else.
+    host.pid = child
+    assert before - 2 <= float(host.start_time()) <= uptime() + 2
     # The parent was a zygote, and is gone.
     host.parent, host.pid = 0, child
     host.started = host.start_time()
@@ -230,11 +279,34 @@ def check_the_watcher_ends_the_process():
     assert len(checked) == 3
 
 
+def check_the_watcher_waits_for_a_pause():
+    waits = []
+
+    class Poll:
+        def register(self, fd, events):
+            waits.append((fd, events))
+
+        def poll(self, milliseconds):
+            waits.append(milliseconds)
+            return len(waits) == 4
+
+    pipes = Pipes()
+    watcher = worker.Watcher(pipes.channel, Host(9))
+    watcher.busy = True
+
+    def leave(code):
+        raise Exited(code)
+
+    with instead(select=Instead(select, poll=Poll), os=Instead(os, _exit=leave)):
+        raised(Exited, watcher.run)
+    assert waits == [(pipes.channel.input, 0), 50.0, 50.0, 50.0]
+
+
 def check_the_watcher_knows_when_it_is_busy():
     pipes = Pipes()
     ended = []
     watcher = worker.Watcher(pipes.channel, Host(9))
-    assert not watcher.busy and watcher.daemon
+    assert not watcher.busy and watcher.daemon and watcher.name == "ostler-watcher"
     with watcher:
         assert watcher.busy
     assert not watcher.busy

@@ -115,7 +115,9 @@ def check_workers_are_forked():
         assert worker.call("os.getppid()") == zygote.process.pid
         # Three standard streams, the frames, and what this call opens.
         assert worker.call("len(os.listdir('/proc/self/fd'))") == 6
+        # Its input is empty, and that of its subprocesses.
         assert worker.call("os.read(0, 1)") == b""
+        assert worker.call("os.spawnlp(os.P_WAIT, 'cat', 'cat')") == 0
         worker.call("os.write(1, b'words')")
         assert os.read(worker.stderr, 100) == b"words"
     with open(f"/proc/{zygote.process.pid}/environ", "rb") as file:
