@@ -87,6 +87,19 @@ def check_another_first_frame_is_refused():
     assert "1025 bytes" in str(end)
 
 
+def check_arguments_are_options():
+    ran = []
+    before = sys.path[:]
+    parts = {"take_descriptors": lambda: ran.append("taken"), "work": lambda *given: ran.append(given) or 5}
+    with instead(Host=lambda: "host", **parts):
+        assert worker.main("of_test:f", "--json", "--path=/one", "--path=/two") == 5
+        assert sys.path == ["/one", "/two", *before]
+        sys.path[:] = before
+        assert worker.main("of_test:f") == 5
+    assert sys.path == before
+    assert ran == ["taken", ("of_test:f", True, "host", None), "taken", ("of_test:f", False, "host", None)]
+
+
 def check_a_host_that_is_gone_ends_the_worker():
     pipes = Pipes()
     pipes.end()

@@ -181,4 +181,32 @@ def check_a_suspended_handler_holds_its_exception():
     assert kept[0] is cancellation.raised() and not cancellation.is_handled()
 
 
+def check_what_was_raised_meanwhile_holds_it():
+    def handles(depth):
+        try:
+            if depth:
+                yield from handles(depth - 1)
+            else:
+                cancellation.throw()
+        except (worker.Cancelled, KeyError):
+            raise KeyError from None
+
+    def waits(depth):
+        with contextlib.suppress(KeyError):
+            try:
+                yield from handles(depth)
+            except KeyError:
+                yield
+
+    for depth in (0, 1):
+        cancellation, *_ = cancelling()
+        generator = waits(depth)
+        next(generator)
+        # Only the last exception refers to it, or one that the last refers to.
+        assert cancellation.is_handled(), depth
+        generator.close()
+        gc.collect()
+        assert not cancellation.is_handled()
+
+
 run_checks(globals())

@@ -108,7 +108,8 @@ def check_a_closed_channel_is_not_used():
         os.fstat(fd)
         os.close(fd)
     with instead(fail=fail):
-        assert "left the function" in raised(Failed, pipes.channel.write, 129, 1, b"")
+        said = raised(Failed, pipes.channel.write, 129, 1, b"")
+    assert said == "a process that the function had forked left the function: end it with os._exit()"
 
 
 def check_private_descriptors():
@@ -176,6 +177,29 @@ def check_texts_fit_exactly():
     assert (size, len(trace)) == (room + 12, room - 8 - 902)
     (name, message, trace), size = error_of(fails_shortly, 1 << 20)
     assert trace.startswith("Traceback (most recent call last):\n  File ") and trace.endswith(message + "\n")
+
+
+def untold():
+    """An exception whose type, message and traceback cannot be told."""
+
+    class Nameless(type):
+        def __getattribute__(cls, name):
+            raise KeyError
+
+    class Fails(Exception, metaclass=Nameless):
+        def __str__(self):
+            raise KeyError
+
+    return Fails()
+
+
+def check_an_exception_that_cannot_be_told():
+    def fails():
+        raise untold()
+
+    told, _ = error_of(fails)
+    missing = ("the name", "str()", "the traceback")
+    assert told == [f"<{what} of the exception failed>" for what in missing], told
 
 
 def check_cuts_are_between_characters():
@@ -333,7 +357,9 @@ def check_a_copy_ends_when_it_leaves_the_function():
 
     assert leaves(None) == (Failed, "")
     kind, said = leaves(KeyError("words"))
-    assert kind is Failed and said.startswith("Traceback") and said.endswith("KeyError: 'words'\n")
+    assert kind is Failed and said.endswith("KeyError: 'words'\n")
+    assert said.startswith("Traceback (most recent call last):\n  File ")
+    assert leaves(untold()) == (Failed, "")
     assert leaves(SystemExit(3)) == (SystemExit, "")
 
 
