@@ -181,12 +181,10 @@ impl Oracle {
 
     /// The status of a process that ends with `KeyboardInterrupt`.
     fn interrupted(&self) -> ExitStatus {
-        match self.exit_code {
-            Some(code) => ExitStatus::Code(code),
-            // The interpreter sends itself the signal, and exits if that is blocked.
-            None if self.blocked => ExitStatus::Code(128 + Int.number()),
-            None => ExitStatus::Signal(Int.number()),
-        }
+        // The interpreter sends the signal to itself. The main thread may block it; the thread of
+        // the watcher does not.
+        let signal = ExitStatus::Signal(Int.number());
+        self.exit_code.map_or(signal, ExitStatus::Code)
     }
 }
 

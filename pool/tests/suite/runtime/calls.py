@@ -3,6 +3,7 @@
 Each function whose name begins with `check_` is one question. Prints `ok` to stderr at the end.
 """
 
+import contextlib
 import functools
 import os
 import signal
@@ -144,6 +145,20 @@ def check_a_failed_start_is_answered():
     assert (kind, request, texts(body)[:2]) == (130, 0, ["GeneratorExit", "no model"])
     # The watcher knows that the user's code runs.
     assert busy == [watchers]
+
+
+def check_an_exit_of_the_setup_is_no_answer():
+    module = types.ModuleType("of_test")
+    module.setup = sys.exit
+    sys.modules["of_test"] = module
+    pipes = Pipes(worker.MAX_HELLO)
+    pipes.send(hello(1, 4096))
+    system = Instead(os, register_at_fork=lambda **_: None)
+    watcher = contextlib.nullcontext()
+    watcher.start = lambda: None
+    with instead(Channel=lambda: pipes.channel, Watcher=lambda *_: watcher, os=system):
+        raised(SystemExit, worker.work, "of_test:setup", False, None, None)
+    assert pipes.received() == []
 
 
 def check_what_a_target_names():

@@ -22,17 +22,24 @@ TAG = "one;two:12345678"
 MODULE = """
 import os, signal, sys, time
 sys.modules['of_test'] = sys.modules['__main__']
+setups = []
 def setup():
+    setups.append(os.getpid())
+    print('from setup')
     signal.signal(signal.SIGCHLD, reap)
     if os.environ.get('WAITS'):
         os.write(2, b'waits')
         time.sleep(1000)
-def reap(*_): pass
+def reap(*_):
+    # In the zygote, it would take the exits of the workers.
+    if os.getpid() == setups[0]:
+        os.waitpid(-1, os.WNOHANG)
 def function(body):
     return repr(eval(body)).encode()
 runtime = {'__name__': 'ostler_worker', '__file__': '<ostler_worker>'}
 for path in sys.argv[1:]:
     exec(compile(open(path).read(), path, 'exec'), runtime)
+runtime['PARENT_POLL'] = 0.01
 sys.exit(runtime['main']('of_test:function', '--zygote'))
 """
 
@@ -52,6 +59,16 @@ class Zygote:
         socket.send_fds(self.control, [line.encode() + b"\n"], descriptors)
         return self.lines.readline().strip()
 
+    def waits(self):
+        """Waits until the zygote has looked for its host several times."""
+
+        def pauses():
+            with open(f"/proc/{self.process.pid}/status") as file:
+                return int(file.read().split("\nvoluntary_ctxt_switches:")[1].split()[0])
+
+        before = pauses()
+        until(lambda: pauses() > before + 3)
+
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
@@ -59,6 +76,7 @@ class Zygote:
         """Closes the control socket, and returns how the zygote has ended."""
         self.lines.close()
         self.control.close()
+        assert self.process.stdout.read() == b""
         self.process.stdout.close()
         said = self.process.stderr.read().decode()
         self.process.stderr.close()
@@ -101,6 +119,7 @@ def check_workers_are_forked():
     zygote = Zygote()
     assert zygote.lines.readline() == "ready\n"
     assert zygote.ask("fork one;two:x").startswith("failed [Errno 24]")
+    zygote.waits()
     before = zygote.descriptors()
     workers = [Worker(zygote), Worker(zygote, "one;two:short")]
     # It keeps no descriptor of its workers.
@@ -110,7 +129,8 @@ def check_workers_are_forked():
         assert worker.call("os.environb[b'OSTLER_TAG']") == b"one;two:" + tag
         with open(f"/proc/{worker.pid}/environ", "rb") as file:
             assert b"OSTLER_TAG=one;two:" + initial in file.read().split(b"\0")
-        # What the module has set.
+        # What the module has set, once.
+        assert worker.call("setups") == [zygote.process.pid]
         assert worker.call("signal.getsignal(signal.SIGCHLD) is reap")
         assert worker.call("os.getppid()") == zygote.process.pid
         # Three standard streams, the frames, and what this call opens.
@@ -136,7 +156,7 @@ def check_workers_are_forked():
         assert not os.path.exists(f"/proc/{worker.pid}")
         assert zygote.ask(f"status {worker.pid}") == zygote.ask(f"reap {worker.pid}") == "unknown"
         worker.close()
-    assert zygote.end() == (0, "")
+    assert zygote.end() == (0, "from setup\n")
 
 
 def check_a_running_worker_is_killed_and_reaped():
@@ -153,12 +173,13 @@ def check_a_running_worker_is_killed_and_reaped():
         worker.close()
     # It was killed with the group.
     until(lambda: not os.path.exists(f"/proc/{child}"))
-    assert zygote.end() == (0, "")
+    assert zygote.end() == (0, "from setup\n")
 
 
 def check_a_zygote_ends_while_it_loads():
     zygote = Zygote(WAITS="yes")
-    assert os.read(zygote.process.stderr.fileno(), 100) == b"waits"
+    assert os.read(zygote.process.stderr.fileno(), 11) == b"from setup\n"
+    assert os.read(zygote.process.stderr.fileno(), 5) == b"waits"
     assert zygote.end() == (-signal.SIGIO, "")
 
 
@@ -170,7 +191,7 @@ def check_the_control_socket_is_private():
     assert not flags & os.O_NONBLOCK and flags & os.O_CLOEXEC
     # A hang-up raises no signal any more.
     assert not flags & fcntl.FASYNC
-    assert zygote.end() == (0, "")
+    assert zygote.end() == (0, "from setup\n")
 
 
 runtime = {"__name__": "ostler_worker", "__file__": "<ostler_worker>"}
