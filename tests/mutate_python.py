@@ -36,7 +36,7 @@ ORIGINALS = {file: (RUNTIME / file).read_text() for file in FILES}
 
 # The tests of each stage: names or parts of them, as the suite takes them. A mutant runs the next
 # stage if it has survived the last, so the quick ones come first.
-PARTS = ["python::only_inherited", "runtime::c", "runtime::f"]
+PARTS = ["python::only_inherited", "runtime::c", "runtime::f", "runtime::the_bootstrap"]
 POOL = [
     "environment::a_worker_holds",
     "exceptions::every_exception_ends",
@@ -301,10 +301,10 @@ def prepare(directory, mutant):
     for file in FILES:
         (directory / file).write_text(ORIGINALS[file])
     bootstrap = STAND_IN.format(directory=str(directory))
-    if mutant and mutant.file == "bootstrap.py":
-        bootstrap = mutant.text
-    elif mutant:
+    if mutant:
         (directory / mutant.file).write_text(mutant.text)
+        if mutant.file == "bootstrap.py":
+            bootstrap = mutant.text
     interpreter = directory / "python3"
     names = {"directory": directory, "runtime": RUNTIME, "python": sys.executable}
     interpreter.write_text(INTERPRETER.format(bootstrap=shlex.quote(bootstrap), **names))

@@ -30,6 +30,12 @@ fn frames_errors_and_the_watcher_work() {
     check("parts.py");
 }
 
+/// The start of a worker reads the runtime whole, and leaves the first frame to it.
+#[test]
+fn the_bootstrap_works() {
+    check("start.py");
+}
+
 /// C8: the handshake, calls, streams and health checks are answered as the protocol says.
 #[test]
 fn calls_and_streams_work() {

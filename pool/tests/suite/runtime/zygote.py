@@ -6,12 +6,14 @@ to stderr at the end.
 
 import contextlib
 import fcntl
+import itertools
 import os
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import threading
 import types
 
 from rig import Exited, Instead, frame, run_checks, until
@@ -27,6 +29,8 @@ def setup():
     setups.append(os.getpid())
     print('from setup')
     signal.signal(signal.SIGCHLD, reap)
+    if os.environ.get('CLOSES'):
+        os.closerange(0, 3)
     if os.environ.get('WAITS'):
         os.write(2, b'waits')
         time.sleep(1000)
@@ -169,17 +173,28 @@ def check_a_running_worker_is_killed_and_reaped():
     for worker in workers:
         while (answer := zygote.ask(f"reap {worker.pid}")) == "alive":
             pass
-        assert answer == "reaped"
+        assert answer == "reaped" and not os.path.exists(f"/proc/{worker.pid}")
         worker.close()
     # It was killed with the group.
     until(lambda: not os.path.exists(f"/proc/{child}"))
     assert zygote.end() == (0, "from setup\n")
 
 
+def check_a_module_may_close_the_standard_streams():
+    zygote = Zygote(CLOSES="yes")
+    zygote.lines.readline()
+    # It is sent descriptors, and gets the numbers 0 to 2.
+    worker = Worker(zygote)
+    worker.call("os.write(1, b'words')")
+    assert os.read(worker.stderr, 100) == b"words"
+    assert worker.call("len(os.listdir('/proc/self/fd'))") == 6
+    worker.close()
+    assert zygote.end() == (0, "from setup\n")
+
+
 def check_a_zygote_ends_while_it_loads():
     zygote = Zygote(WAITS="yes")
-    assert os.read(zygote.process.stderr.fileno(), 11) == b"from setup\n"
-    assert os.read(zygote.process.stderr.fileno(), 5) == b"waits"
+    assert zygote.process.stderr.read(16) == b"from setup\nwaits"
     assert zygote.end() == (-signal.SIGIO, "")
 
 
@@ -221,14 +236,24 @@ def check_threads_are_counted():
         assert runtime["count_threads"]() == 1
 
 
-def refused(counts, forks=True):
-    """What refuse_threads() says, the kills and the pauses, when the threads are counted like this."""
+def refused(counts, forks_after=0):
+    """What refuse_threads() says, what it does and how often it pauses, if the threads are counted like this.
+
+    The child of its fork ends after a number of checks.
+    """
     counts = iter(counts)
+    ends = itertools.chain([0] * forks_after, [4711])
     done = []
+
+    def waitpid(child, flags):
+        assert (child, flags) == (4711, os.WNOHANG)
+        # Like the real one, it tells an end once.
+        return next(ends), 0
+
     system = Instead(
         os,
         fork=lambda: done.append("fork") or 4711,
-        waitpid=lambda child, flags: (child if forks else 0, 0),
+        waitpid=waitpid,
         kill=lambda child, number: done.append((child, number)),
     )
     pauses = []
@@ -238,7 +263,7 @@ def refused(counts, forks=True):
             runtime["refuse_threads"]()
             return None, done, len(pauses)
         except Exited as end:
-            return str(end), done, len(pauses)
+            return str(end).partition("fork loses: ")[2].partition(". Start")[0], done, len(pauses)
 
 
 def check_threads_are_refused():
@@ -246,11 +271,18 @@ def check_threads_are_refused():
     # They end at the fork, or a moment later.
     assert refused([3, 1]) == (None, ["fork"], 0)
     assert refused([3, 2, 2, 1]) == (None, ["fork"], 2)
-    said, done, pauses = refused([3] * 2000)
-    assert "1 that Python" not in said and "2 that Python does not know." in said, said
-    assert (done, pauses) == (["fork"], 1000)
-    said, done, pauses = refused([3] * 2000, forks=False)
-    assert (done, pauses) == (["fork", (4711, signal.SIGKILL)], 1000)
+    # The child of the fork is reaped first.
+    assert refused([3, 1], forks_after=3) == (None, ["fork"], 3)
+    assert refused([3] * 2000) == ("2 that Python does not know", ["fork"], 1000)
+    killed = ["fork", (4711, signal.SIGKILL)]
+    assert refused([3] * 2000, forks_after=5000) == ("2 that Python does not know", killed, 1000)
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait, name="of Python")
+    thread.start()
+    assert refused([2] * 2000)[0] == "of Python"
+    assert refused([3] * 2000)[0] == "of Python, 1 that Python does not know"
+    done.set()
+    thread.join()
 
 
 def check_a_tag_that_cannot_be_replaced_is_told():
