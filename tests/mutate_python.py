@@ -57,12 +57,13 @@ REST = [
     "zygote_dies::",
 ]
 ZYGOTE = ["runtime::z"]
-ZYGOTE_POOL = ["zygote"]
+ZYGOTE_POOL = ["zygote::", "zygote_modules::"]
+ZYGOTE_REST = ["zygote_dies::"]
 
 
 def stages(mutant):
     if mutant.file == "zygote.py":
-        return ZYGOTE, ZYGOTE_POOL
+        return ZYGOTE, ZYGOTE_POOL, ZYGOTE_REST
     return PARTS, POOL, REST
 
 
@@ -371,7 +372,7 @@ def measure(suite):
     limits = {}
     with tempfile.TemporaryDirectory(prefix="mutant-", ignore_cleanup_errors=True) as directory:
         prepare(pathlib.Path(directory), None)
-        for tests in (PARTS, POOL, REST, ZYGOTE, ZYGOTE_POOL):
+        for tests in (PARTS, POOL, REST, ZYGOTE, ZYGOTE_POOL, ZYGOTE_REST):
             began = time.monotonic()
             failed = run(suite, tests, directory, 600)
             if failed:

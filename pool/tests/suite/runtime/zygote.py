@@ -277,7 +277,7 @@ def check_threads_are_refused():
     killed = ["fork", (4711, signal.SIGKILL)]
     assert refused([3] * 2000, forks_after=5000) == ("2 that Python does not know", killed, 1000)
     done = threading.Event()
-    thread = threading.Thread(target=done.wait, name="of Python")
+    thread = threading.Thread(target=done.wait, name="of Python", daemon=True)
     thread.start()
     assert refused([2] * 2000)[0] == "of Python"
     assert refused([3] * 2000)[0] == "of Python, 1 that Python does not know"
