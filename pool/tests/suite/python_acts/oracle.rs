@@ -31,7 +31,7 @@ pub(super) enum Effect {
     /// It raises a signal.
     Signals(Signal),
     Handle(Signal, Handler),
-    /// It blocks all signals.
+    /// It blocks all signals but SIGINT, and that of a cancel.
     Block,
     /// From now on, flushing stdout (0) or stderr (1) fails or succeeds.
     Flush(usize, bool),
@@ -147,7 +147,7 @@ impl Oracle {
                 Default => {}
                 handler => return self.handled(Int, handler),
             },
-            Signals(_) if self.blocked => {}
+            Signals(Term | Alarm) if self.blocked => {}
             Signals(signal) => return self.handled(signal, self.handlers[signal as usize]),
             Handle(signal, handler) => self.handlers[signal as usize] = handler,
             Block => self.blocked = true,
@@ -181,8 +181,6 @@ impl Oracle {
 
     /// The status of a process that ends with `KeyboardInterrupt`.
     fn interrupted(&self) -> ExitStatus {
-        // The interpreter sends the signal to itself. The main thread may block it; the thread of
-        // the watcher does not.
         let signal = ExitStatus::Signal(Int.number());
         self.exit_code.map_or(signal, ExitStatus::Code)
     }

@@ -69,7 +69,9 @@ def timer():
 
 
 def block_signals():
-    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - {signal.SIGURG})
+    # An interpreter that ends by KeyboardInterrupt sends SIGINT to itself. If the main thread blocks
+    # it, the status depends on whether another thread still runs.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - {signal.SIGINT, signal.SIGURG})
 
 
 def wakeup_fd():
