@@ -285,6 +285,16 @@ def check_threads_are_refused():
     thread.join()
 
 
+def check_the_child_that_tells_which_threads_end_exits():
+    with replaced(os=Instead(os, fork=lambda: 0, _exit=fail), count_threads=lambda: 3):
+        try:
+            runtime["refuse_threads"]()
+        except Exited as end:
+            assert str(end) == "0"
+        else:
+            raise AssertionError("it goes on")
+
+
 def check_a_tag_that_cannot_be_replaced_is_told():
     os.environ["OSTLER_TAG"] = "one;two:notthere"
     tag = runtime["Tag"]()
