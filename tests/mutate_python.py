@@ -374,7 +374,8 @@ def measure(suite):
         prepare(pathlib.Path(directory), None)
         for tests in (PARTS, POOL, REST, ZYGOTE, ZYGOTE_POOL, ZYGOTE_REST):
             began = time.monotonic()
-            failed = run(suite, tests, directory, 600)
+            # On a busy machine, a test may need a second try.
+            failed = run(suite, tests, directory, 600) and run(suite, tests, directory, 600)
             if failed:
                 sys.exit(f"without a mutant, {failed} fails")
             limits[tests[0]] = max(10, PATIENCE * (time.monotonic() - began))
