@@ -333,6 +333,31 @@ mod tests {
         assert!(decoder.is_empty());
     }
 
+    /// A frame of exactly the limit is accepted, with the largest body that fits; one byte more is
+    /// refused.
+    #[test]
+    fn the_limit_is_the_largest_frame() {
+        let largest = vec![7; max_body(300)];
+        let mut bytes = Vec::new();
+        encode(kind::REPLY, 1, &largest, &mut bytes);
+        assert_eq!(bytes.len(), LENGTH + 300);
+        let read = feed(&mut Decoder::new(300), &bytes);
+        assert_eq!(read, Ok(vec![(kind::REPLY, 1, largest)]));
+        let refused = feed(&mut Decoder::new(299), &bytes);
+        let (length, max_frame) = (300, 299);
+        assert_eq!(refused, Err(FrameError::TooLong { length, max_frame }));
+    }
+
+    /// An error has three strings, and nothing after them.
+    #[test]
+    fn an_error_has_three_strings() {
+        let bytes = b"\0\0\0\x01a\0\0\0\0\0\0\0\x02bc";
+        let read = strings(bytes);
+        assert_eq!(read, Some(["a".to_owned(), String::new(), "bc".to_owned()]));
+        assert_eq!(strings(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(strings(&[&bytes[..], b"?"].concat()), None);
+    }
+
     /// A frame without room for a kind and an id is refused.
     #[test]
     fn a_short_frame_is_refused() {

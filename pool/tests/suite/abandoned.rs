@@ -5,9 +5,12 @@
 use std::time::Duration;
 
 use ostler_pool::testing::{Script, Sim};
-use ostler_pool::{Event, Phase, Pool, ShutdownReport, SurvivalReason, WorkerId, WorkerInput};
+use ostler_pool::{
+    AbandonedPort, Event, Phase, Pool, ShutdownReport, SurvivalReason, WorkerId, WorkerInput,
+};
 use tokio::time::{Instant, sleep};
 
+use crate::puppets::Puppets;
 use crate::rig::{end, pool, until};
 
 const STUCK: [Script; 2] = [Script::NeverReleased, Script::Unkillable];
@@ -104,6 +107,48 @@ async fn the_number_of_abandoned_ports_is_bounded() {
         until(&pool, |status| status.abandoned.is_empty()).await;
         end(&pool, &sim).await;
     }
+}
+
+/// P16: abandoned ports are listed by age, each with its own worker, process id and time, and the
+/// one that is released leaves the list, whichever it is.
+#[tokio::test(start_paused = true)]
+async fn abandoned_ports_are_told_apart() {
+    let puppets = Puppets::default();
+    puppets.keep_ports();
+    let pool = Pool::builder(puppets.clone()).size(2).build().unwrap();
+    until(&pool, |status| status.serving() == 2).await;
+    let abandoned = || -> Vec<_> {
+        let ports = pool.status().abandoned;
+        let shown = |port: &AbandonedPort| (port.worker, port.pid, port.ago.as_secs());
+        ports.iter().map(shown).collect()
+    };
+    puppets.exit(1, 1);
+    until(&pool, |status| status.abandoned.len() == 1).await;
+    sleep(Duration::from_secs(10)).await;
+    puppets.exit(0, 1);
+    until(&pool, |status| status.abandoned.len() == 2).await;
+    until(&pool, |status| status.serving() == 2).await;
+    let (first, second) = ((worker(1, 1), Some(1001)), (worker(0, 1), Some(1000)));
+    // The first was abandoned 5 s after its exit, and the second as long after its own.
+    assert_eq!(
+        abandoned(),
+        [(first.0, first.1, 15), (second.0, second.1, 0)]
+    );
+    assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
+    puppets.release(0);
+    until(&pool, |status| status.abandoned.len() == 1).await;
+    assert_eq!(abandoned(), [(first.0, first.1, 15)]);
+    let serving: Vec<_> = (pool.status().workers.iter())
+        .map(|worker| worker.pid)
+        .collect();
+    assert_eq!(serving.len(), 2);
+    assert!(!serving.contains(&first.1) && !serving.contains(&second.1));
+    puppets.release(1);
+    until(&pool, |status| status.abandoned.is_empty()).await;
+    assert_eq!(pool.status().counters.released, 2);
+    puppets.release(2);
+    puppets.release(3);
+    assert!(pool.shutdown().await.is_clean());
 }
 
 /// P16: a shutdown ends although ports are abandoned, and its report lists them. The release goes

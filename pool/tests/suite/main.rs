@@ -35,6 +35,7 @@ mod leftovers;
 mod monitoring;
 mod operations;
 mod options;
+mod pipe_ends;
 mod ports;
 mod processes;
 mod product;

@@ -1,4 +1,4 @@
-//! Workers in memory whose output the test can write to at any moment.
+//! Workers in memory that do what the test tells them, at the moment at which it does.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,25 +8,102 @@ use ostler_pool::port::{BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Po
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::watch;
 
-type Output = Arc<tokio::sync::Mutex<WriteHalf<DuplexStream>>>;
+/// The kinds of frames, as `PROTOCOL.md` lists them.
+pub(crate) mod kind {
+    pub(crate) const HELLO: u8 = 1;
+    pub(crate) const CALL: u8 = 2;
+    pub(crate) const SHUTDOWN: u8 = 3;
+    pub(crate) const PING: u8 = 4;
+    pub(crate) const CANCEL: u8 = 6;
+    pub(crate) const READY: u8 = 128;
+    pub(crate) const REPLY: u8 = 129;
+    pub(crate) const PONG: u8 = 131;
+}
 
-/// Opens workers that answer each request with the request itself.
+/// Opens workers that answer each request with the request itself, except `hold`, and exit on a
+/// shutdown frame, on the end of their input and on every signal.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Puppets {
-    outputs: Arc<Mutex<Vec<Output>>>,
+    puppets: Arc<Mutex<Vec<Arc<Strings>>>>,
+    are_silent: Arc<watch::Sender<bool>>,
+    are_kept: Arc<watch::Sender<bool>>,
+}
+
+/// What the test, the worker and its port share.
+#[derive(Debug)]
+struct Strings {
+    output: tokio::sync::Mutex<WriteHalf<DuplexStream>>,
+    /// The frames that the worker has read.
+    read: Mutex<Vec<Vec<u8>>>,
+    exited: watch::Sender<Option<i32>>,
+    may_go: watch::Sender<bool>,
+    /// Its place, plus 1000.
+    pid: u32,
 }
 
 impl Puppets {
     /// Writes these bytes as the worker that was opened at this place, and waits for nothing.
     pub(crate) fn write(&self, worker: usize, bytes: &[u8]) {
-        let output = Arc::clone(&self.outputs.lock().unwrap()[worker]);
-        let mut output = output.try_lock().expect("the worker does not write");
+        let strings = self.strings(worker);
+        let mut output = strings
+            .output
+            .try_lock()
+            .expect("the worker does not write");
         let written = output.write_all(bytes).now_or_never();
         written.expect("there is room").expect("the pipe is open");
     }
 
+    /// Answers the last request that the worker has read but not answered.
+    pub(crate) fn answer(&self, worker: usize, kind: u8, body: &[u8]) {
+        let read = self.strings(worker).read.lock().unwrap().clone();
+        let mut requests = read.iter().rev().filter(|frame| frame[0] != kind::CANCEL);
+        let request = requests.next().expect("there is a request");
+        self.write(worker, &frame_of(kind, &request[1..5], body));
+    }
+
+    /// Closes the output of the worker, which runs on.
+    pub(crate) fn close_output(&self, worker: usize) {
+        let strings = self.strings(worker);
+        let mut output = strings
+            .output
+            .try_lock()
+            .expect("the worker does not write");
+        let closed = output.shutdown().now_or_never();
+        closed.expect("it does not wait").expect("the pipe is open");
+    }
+
+    /// Ends the worker with this exit code. Its output stays open.
+    pub(crate) fn exit(&self, worker: usize, code: i32) {
+        exit(&self.strings(worker).exited, code);
+    }
+
+    /// Whether workers answer nothing from now on.
+    pub(crate) fn silence(&self, are_silent: bool) {
+        self.are_silent.send_replace(are_silent);
+    }
+
+    /// The ports that are opened from now on are not released before [`release`](Self::release).
+    pub(crate) fn keep_ports(&self) {
+        self.are_kept.send_replace(true);
+    }
+
+    pub(crate) fn release(&self, worker: usize) {
+        self.strings(worker).may_go.send_replace(true);
+    }
+
     pub(crate) fn opened(&self) -> usize {
-        self.outputs.lock().unwrap().len()
+        self.puppets.lock().unwrap().len()
+    }
+
+    /// The kinds of the frames that the worker has read.
+    pub(crate) fn kinds(&self, worker: usize) -> Vec<u8> {
+        let strings = self.strings(worker);
+        let read = strings.read.lock().unwrap();
+        read.iter().map(|frame| frame[0]).collect()
+    }
+
+    fn strings(&self, worker: usize) -> Arc<Strings> {
+        Arc::clone(&self.puppets.lock().unwrap()[worker])
     }
 }
 
@@ -34,28 +111,34 @@ impl Opener for Puppets {
     fn open(&self, _: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
         let (host, worker) = tokio::io::duplex(64 * 1024);
         let (input, output) = tokio::io::split(worker);
-        let output = Arc::new(tokio::sync::Mutex::new(output));
-        self.outputs.lock().unwrap().push(Arc::clone(&output));
-        let exited = watch::Sender::new(false);
-        let ended = exited.clone();
+        let mut puppets = self.puppets.lock().unwrap();
+        let strings = Arc::new(Strings {
+            output: tokio::sync::Mutex::new(output),
+            read: Mutex::default(),
+            exited: watch::Sender::new(None),
+            may_go: watch::Sender::new(!*self.are_kept.borrow()),
+            pid: 1000 + u32::try_from(puppets.len()).unwrap(),
+        });
+        puppets.push(Arc::clone(&strings));
+        let (worker, are_silent) = (Arc::clone(&strings), Arc::clone(&self.are_silent));
         tokio::spawn(async move {
-            serve(input, output).await;
-            ended.send_replace(true);
+            serve(input, &worker, &are_silent).await;
+            exit(&worker.exited, 0);
         });
         let host = Some(host);
-        Box::pin(async { Ok(Box::new(Puppet { host, exited }) as Box<dyn Port>) })
+        Box::pin(async { Ok(Box::new(Puppet { host, strings }) as Box<dyn Port>) })
     }
 }
 
 #[derive(Debug)]
 struct Puppet {
     host: Option<DuplexStream>,
-    exited: watch::Sender<bool>,
+    strings: Arc<Strings>,
 }
 
 impl Port for Puppet {
     fn pid(&self) -> Option<u32> {
-        None
+        Some(self.strings.pid)
     }
 
     fn take_pipe(&mut self) -> Pipe {
@@ -64,48 +147,72 @@ impl Port for Puppet {
     }
 
     fn terminate(&mut self) {
-        self.exited.send_replace(true);
+        exit(&self.strings.exited, 0);
     }
 
     fn kill(&mut self) {
-        self.exited.send_replace(true);
+        exit(&self.strings.exited, 0);
     }
 
     fn exited(&mut self) -> BoxFuture<'_, Exit> {
-        let mut exited = self.exited.subscribe();
+        let mut exited = self.strings.exited.subscribe();
         Box::pin(async move {
-            let _ = exited.wait_for(|exited| *exited).await;
-            Exit::new(ExitStatus::Code(0), "")
+            let code = *exited.wait_for(Option::is_some).await.expect("it is kept");
+            Exit::new(ExitStatus::Code(code.expect("it has exited")), "")
         })
     }
 
     fn released(&mut self) -> BoxFuture<'_, Release> {
-        Box::pin(async { Release::new(0, None) })
+        let mut may_go = self.strings.may_go.subscribe();
+        Box::pin(async move {
+            let _ = may_go.wait_for(|may_go| *may_go).await;
+            Release::new(0, None)
+        })
     }
 }
 
+/// The first exit counts.
+fn exit(exited: &watch::Sender<Option<i32>>, code: i32) {
+    exited.send_if_modified(|exited| exited.replace(exited.unwrap_or(code)).is_none());
+}
+
 /// Answers until a shutdown frame or the end of the input.
-async fn serve(mut input: ReadHalf<DuplexStream>, output: Output) {
+async fn serve(
+    mut input: ReadHalf<DuplexStream>,
+    strings: &Strings,
+    are_silent: &watch::Sender<bool>,
+) {
     while let Ok(length) = input.read_u32().await {
         let mut frame = vec![0; length as usize];
         if input.read_exact(&mut frame).await.is_err() {
             return;
         }
-        let reply: &[u8] = match frame[0] {
-            1 => &[128, 0, 0, 0, 0, 0, 0, 0, 1],
-            2 => {
-                frame[0] = 129;
-                &frame
-            }
-            4 => {
-                frame[0] = 131;
-                &frame
-            }
-            _ => return,
+        strings.read.lock().unwrap().push(frame.clone());
+        let (head, body) = frame.split_at(5);
+        let id = &head[1..];
+        let answer = match (head[0], body) {
+            (kind::CALL, b"hold") | (kind::CANCEL, _) => continue,
+            (kind::SHUTDOWN, _) => return,
+            _ if *are_silent.borrow() => continue,
+            (kind::HELLO, _) => frame_of(kind::READY, id, &[0, 0, 0, 1]),
+            (kind::CALL, body) => frame_of(kind::REPLY, id, body),
+            (kind::PING, _) => frame_of(kind::PONG, id, b""),
+            (other, _) => panic!("no frame of kind {other} is expected"),
         };
-        let answer = [&(reply.len() as u32).to_be_bytes(), reply].concat();
-        if output.lock().await.write_all(&answer).await.is_err() {
+        if strings
+            .output
+            .lock()
+            .await
+            .write_all(&answer)
+            .await
+            .is_err()
+        {
             return;
         }
     }
+}
+
+fn frame_of(kind: u8, id: &[u8], body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(5 + body.len()).unwrap();
+    [&length.to_be_bytes()[..], &[kind], id, body].concat()
 }
