@@ -106,3 +106,118 @@ fn write_all(head: &Head, steps: &Receiver<Step>, sink: Sink) -> io::Result<()> 
     }
     out.flush()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::{Sender, channel};
+    use std::time::{Duration, Instant};
+
+    use ostler::WaiterId;
+    use ostler::supervisor::Input;
+
+    use super::*;
+
+    /// Hangs in its first write until it is told to go on.
+    struct Gated {
+        gate: Option<Receiver<()>>,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Gated {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if let Some(gate) = self.gate.take() {
+                let _ = gate.recv();
+            }
+            self.written.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn recorder() -> (Recorder, Sender<()>, Arc<Mutex<Vec<u8>>>) {
+        let (open, gate) = channel();
+        let (gate, written) = (Some(gate), Arc::<Mutex<Vec<u8>>>::default());
+        let to = Gated {
+            gate,
+            written: Arc::clone(&written),
+        };
+        let recorder = Recorder::start(Policy::new(1), Sink::new(to)).unwrap();
+        (recorder, open, written)
+    }
+
+    fn step(waiter: u64) -> Step {
+        let waiter = WaiterId(waiter);
+        Step {
+            input: Some(Input::GaveUp { waiter }),
+            effects: Vec::new(),
+        }
+    }
+
+    /// The steps that were written, after the head.
+    fn steps(written: &Mutex<Vec<u8>>) -> Vec<Step> {
+        let written = written.lock().unwrap();
+        let lines = std::str::from_utf8(&written).unwrap().lines().skip(1);
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// Polls until this holds. Panics after a time that no passing run takes.
+    fn until(holds: impl Fn() -> bool) {
+        let since = Instant::now();
+        while !holds() {
+            assert!(since.elapsed() < Duration::from_secs(60), "it never holds");
+            std::thread::yield_now();
+        }
+    }
+
+    /// The trace of an idle pool is complete, and every step that was queued is written when the
+    /// recorder has finished.
+    #[tokio::test]
+    async fn every_step_is_written() {
+        let (mut recorder, open, written) = recorder();
+        open.send(()).unwrap();
+        recorder.take(step(1));
+        until(|| steps(&written) == [step(1)]);
+        recorder.take(step(2));
+        recorder.take(step(3));
+        recorder.finish().await;
+        assert_eq!(steps(&written), [step(1), step(2), step(3)]);
+        let (mut recorder, open, written) = self::recorder();
+        recorder.take(step(1));
+        let mut finished = Box::pin(recorder.finish());
+        tokio::select! {
+            biased;
+            () = &mut finished => panic!("the writer hangs"),
+            () = std::future::ready(()) => {}
+        }
+        open.send(()).unwrap();
+        finished.await;
+        assert_eq!(steps(&written), [step(1)]);
+    }
+
+    /// L19: when the queue is full, the trace ends, and no step is written after one that is
+    /// missing. The pool waits for nothing.
+    #[tokio::test]
+    async fn a_full_queue_ends_the_trace() {
+        let (mut recorder, open, written) = recorder();
+        let queued = MAX_QUEUED as u64;
+        // The writer's own buffer takes a few hundred.
+        for waiter in 1..=queued + 10_000 {
+            recorder.take(step(waiter));
+        }
+        open.send(()).unwrap();
+        until(|| !written.lock().unwrap().is_empty());
+        recorder.take(step(0));
+        recorder.finish().await;
+        let steps = steps(&written);
+        assert!(steps.len() as u64 >= queued, "{}", steps.len());
+        assert!((steps.len() as u64) < queued + 10_000);
+        for (index, written) in (1..).zip(&steps) {
+            assert_eq!(*written, step(index));
+        }
+    }
+}

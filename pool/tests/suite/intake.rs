@@ -183,7 +183,7 @@ async fn a_waiting_reader_is_woken_at_the_end() {
 
 /// A [`Sim`] that takes a second to close.
 #[derive(Debug)]
-struct SlowClose(Sim);
+pub(crate) struct SlowClose(pub(crate) Sim);
 
 impl Opener for SlowClose {
     fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
@@ -207,6 +207,8 @@ async fn a_slow_reader_misses_events() {
         pool.call(b"hello").await.unwrap();
     }
     assert_eq!(events.try_recv(), Err(TryRecvError::Lagged(6000 - 4096)));
+    let newcomer = pool.events().try_recv();
+    assert_eq!(newcomer, Err(TryRecvError::Empty), "it sees what comes");
     let mut read = 0;
     while events.try_recv().is_ok() {
         read += 1;

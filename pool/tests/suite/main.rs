@@ -6,6 +6,7 @@ extern crate ostler_time_limit as tokio;
 
 mod abandoned;
 mod acts;
+mod callbacks;
 mod calls;
 mod cancels;
 mod contract;
@@ -33,6 +34,7 @@ mod ladder;
 mod languages;
 mod leftovers;
 mod monitoring;
+mod onlookers;
 mod operations;
 mod options;
 mod pipe_ends;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use ostler_pool::port::{BoxFuture, OpenError, Opener, Port};
 use ostler_pool::testing::{Script, Sim};
-use ostler_pool::{CallError, Event, Phase, Pool, Reason, StartError, WorkerId};
+use ostler_pool::{CallError, Event, Phase, Pool, Reason, Rung, StartError, WorkerId};
+use tokio::time::sleep;
 
 use crate::rig::{begin, end, pool, until};
 
@@ -141,6 +142,38 @@ async fn a_stop_before_the_call_is_no_stop_during_it() {
         error.to_string(),
         "worker 0.1 was stopped before the request was written: the pool is shutting down"
     );
+}
+
+/// A status says how long a worker lives and how long it is in its phase, which the rungs of the
+/// stop ladder do not change.
+#[tokio::test(start_paused = true)]
+async fn a_status_says_how_long_a_worker_is_in_its_phase() {
+    let sim = Sim::new([Script::IgnoresStop]);
+    let pool = pool(&sim, 1)
+        .enable_health_monitoring(false)
+        .ask_grace(Duration::from_secs(3))
+        .term_grace(Duration::from_secs(4))
+        .build()
+        .unwrap();
+    until(&pool, |status| status.serving() == 1).await;
+    let shown = || {
+        let worker = &pool.status().workers[0];
+        let times = (worker.age.as_secs(), worker.in_phase.as_secs());
+        (times, worker.phase, worker.rung)
+    };
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(shown(), ((10, 10), Phase::Ready, None));
+    let lease = pool.checkout().await.unwrap();
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(shown(), ((13, 3), Phase::Busy, None));
+    drop(lease);
+    pool.shutdown();
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(shown(), ((15, 2), Phase::Stopping, Some(Rung::Ask)));
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(shown(), ((18, 5), Phase::Stopping, Some(Rung::Term)));
+    let report = pool.shutdown().await;
+    assert_eq!(report.workers[0].phase, Phase::Lingering, "{report}");
 }
 
 /// An opener whose first port is never open.
