@@ -116,3 +116,26 @@ fn limits_follow_from_the_seed() {
         }
     }
 }
+
+/// L14: the memory limit is lowered likewise, by a number of its own.
+#[test]
+fn the_memory_limit_follows_from_the_seed() {
+    const MOST: u64 = 1 << 30;
+    let limit = MOST - NUMBERS[1] % (MOST / 10 + 1);
+    assert!((MOST - MOST / 10..MOST).contains(&limit));
+    for bytes in [limit - 1, limit] {
+        let (mut supervisor, _) = started(Policy {
+            max_worker_requests: Some(1_000),
+            max_worker_memory: Some(MOST),
+            min_worker_life: Duration::ZERO,
+            ..Policy::new(1)
+        });
+        let worker = WORKER;
+        let measured = Input::Measured { worker, bytes };
+        supervisor.feed(measured).expect("it serves");
+        let reason = Reason::Limit(Limit::Memory);
+        let replacing = Effect::Event(Event::Replacing { worker, reason });
+        let is_replaced = supervisor.take_effects().any(|effect| effect == replacing);
+        assert_eq!(is_replaced, bytes == limit, "{bytes} of {MOST}");
+    }
+}

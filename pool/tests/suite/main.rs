@@ -60,6 +60,7 @@ mod scenes;
 mod sentinels;
 mod serialized;
 mod sessions;
+mod shown;
 mod shutdown;
 mod signals;
 mod soak;

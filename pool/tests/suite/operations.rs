@@ -88,12 +88,17 @@ async fn a_drain_of_a_closed_pool_is_over() {
 async fn every_caller_of_an_operation_is_answered() {
     let sim = Sim::default();
     let pool = pool(&sim, 1).build().unwrap();
-    let held = pool.checkout().await.unwrap();
-    let drains = [pool.drain(), pool.drain(), pool.drain()].map(IntoFuture::into_future);
-    drop(held);
+    let mut held = Some(pool.checkout().await.unwrap());
     let minute = Duration::from_secs(60);
-    let drained = timeout(minute, join_all(drains)).await;
-    assert_eq!(drained.expect("they resolve"), [DrainEnd::Drained; 3]);
+    for end in [DrainEnd::Resumed, DrainEnd::Drained] {
+        let drains = [(); 3].map(|()| pool.drain().into_future());
+        match end {
+            DrainEnd::Resumed => pool.resume(),
+            _ => drop(held.take()),
+        }
+        let ends = timeout(minute, join_all(drains)).await;
+        assert_eq!(ends.expect("they resolve"), [end; 3]);
+    }
     pool.resume();
     let restarts = [(); 3].map(|()| pool.recycle_all().into_future());
     let replaced = timeout(minute, join_all(restarts)).await;

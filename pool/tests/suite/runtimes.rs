@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use ostler_pool::port::{BoxFuture, OpenError, Opener, Port};
 use ostler_pool::testing::{Script, Sim, SimStats};
 use ostler_pool::{BuildError, CallError, CheckoutError, Pool, RecvError, WorkerId};
@@ -237,4 +238,33 @@ fn a_hanging_recorder_holds_up_nothing() {
     });
     has_ended.recv_timeout(MINUTE).expect("the runtime ends");
     drop(let_go);
+}
+
+/// A shutdown waits for a slow writer of the trace, until the trace is written.
+#[test]
+fn a_slow_recorder_is_waited_for() {
+    let (began, has_begun) = channel();
+    let (let_go, go_on) = channel();
+    let writer = Hangs {
+        began,
+        go_on: Mutex::new(go_on),
+    };
+    single().block_on(async {
+        let pool = pool(&Sim::default(), 1).record(writer).build().unwrap();
+        pool.call(b"hello").await.unwrap();
+        let mut shutdown = Box::pin(pool.shutdown().into_future());
+        until(&pool, |status| status.workers.is_empty()).await;
+        has_begun.recv_timeout(MINUTE).unwrap();
+        // A turn for every other task, which could end the pool.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(
+            shutdown.as_mut().now_or_never().is_none(),
+            "it does not wait"
+        );
+        drop(let_go);
+        let report = timeout(MINUTE, shutdown).await.unwrap();
+        assert!(report.is_clean(), "{report}");
+    });
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ostler_pool::testing::{Script, Sim, SimStats};
 use ostler_pool::{CallError, CheckoutError, Lease, Pool, Reason, Rung};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
 use crate::rig::{begin, pool, until};
@@ -69,6 +70,19 @@ async fn shutdown_ends_in_time_while_a_call_hangs() {
         ..
     } = sim.stats();
     assert_eq!((open, terminated, killed), (0, 1, 1));
+}
+
+/// A pool that has ended leaves no task to its runtime, although a handle of it lives on.
+#[tokio::test(start_paused = true)]
+async fn an_ended_pool_leaves_no_task() {
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let sim = Sim::new([Script::Good, Script::IgnoresStop]);
+    let pool = pool(&sim, 2).build().unwrap();
+    until(&pool, |status| status.serving() == 2).await;
+    assert!(tasks() > 2, "{}", tasks());
+    assert!(pool.shutdown().await.is_clean());
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(tasks(), 0);
 }
 
 /// L17: a worker that the operating system does not release is named in the report, which still
