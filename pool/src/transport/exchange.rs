@@ -199,7 +199,7 @@ impl Exchange {
         // read everything and this host could wait for each other.
         let sending = self.poll_send(cx);
         if let Poll::Ready(answer) = self.poll_receive(cx) {
-            // An answer may well come before a `CANCEL` is out. Whether the rest of the request waits
+            // An answer may well come before a `CANCEL` is out. Whether the rest of a request waits
             // for room or found the input closed makes no difference: it was not read.
             if answer.is_ok() && !self.is_sent() && !self.cancels {
                 return Poll::Ready(Err(ProtocolError::EarlyAnswer.into()));

@@ -34,7 +34,7 @@ pub(crate) fn resolves(test: impl AsyncFnOnce() + Send + 'static) {
         sender.send(()).unwrap();
     });
     // No passing run takes that long. A run that panics drops its sender.
-    match done.recv_timeout(Duration::from_secs(120)) {
+    match done.recv_timeout(Duration::from_secs(60)) {
         Ok(()) => {}
         Err(RecvTimeoutError::Disconnected) => running.join().unwrap(),
         Err(RecvTimeoutError::Timeout) => panic!("the pool waits for itself"),

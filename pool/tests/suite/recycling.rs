@@ -104,6 +104,35 @@ async fn errors_in_a_row_are_a_limit() {
     end(&pool, &sim).await;
 }
 
+/// C3: errors in a row are counted within a lease and across leases, and a success within a lease
+/// resets the count.
+#[tokio::test(start_paused = true)]
+async fn errors_add_up_within_and_across_leases() {
+    let sim = Sim::default();
+    let pool = without_limits(&sim, 1).error_threshold(4).build().unwrap();
+    for (requests, errors) in [
+        (vec![&b"raise"[..], b"raise"], 2),
+        (vec![b"raise"], 3),
+        (vec![b"raise", b"hello"], 0),
+        (vec![b"hello", b"raise", b"hello", b"raise", b"raise"], 2),
+    ] {
+        let mut lease = pool.checkout().await.unwrap();
+        for request in requests {
+            let _ = lease.call(request).await;
+        }
+        drop(lease);
+        assert_eq!(pool.status().workers[0].errors, errors);
+    }
+    assert_eq!(pool.status().counters.recycled, 0);
+    let mut lease = pool.checkout().await.unwrap();
+    for _ in 0..2 {
+        lease.call(b"raise").await.unwrap_err();
+    }
+    drop(lease);
+    until(&pool, |status| status.counters.recycled == 1).await;
+    end(&pool, &sim).await;
+}
+
 /// Memory is measured at the start of a worker and at each health check, and is a limit.
 #[tokio::test(start_paused = true)]
 async fn memory_is_a_limit() {

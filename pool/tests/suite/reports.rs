@@ -212,6 +212,34 @@ async fn the_report_says_in_which_phase_a_worker_ended() {
     assert_eq!(report.workers[0].rung, None, "{report}");
 }
 
+/// R25: the report says why each worker left the pool, also one that left for another reason than
+/// the shutdown.
+#[tokio::test(start_paused = true)]
+async fn the_report_says_why_a_worker_left() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let lease = pool.checkout().await.unwrap();
+    let recycled = lease.worker();
+    pool.recycle(recycled);
+    until(&pool, |status| status.counters.started == 2).await;
+    let shutdown = pool.shutdown();
+    drop(lease);
+    let report = shutdown.await;
+    assert_eq!(report.workers.len(), 2, "{report}");
+    for end in &report.workers {
+        let reason = match end.worker == recycled {
+            true => Reason::Recycled,
+            false => Reason::Shutdown,
+        };
+        assert_eq!(
+            (end.reason, end.phase),
+            (reason, Phase::Lingering),
+            "{report}"
+        );
+    }
+    assert_eq!(sim.stats().open, 0);
+}
+
 /// O3: an idle session holds a shutdown only for `session_grace`, and is then lost. A session with
 /// a call under way is served, and ends as soon as it is idle.
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use ostler_pool::testing::Sim;
+use ostler_pool::testing::{Script, Sim};
 use ostler_pool::{CallError, Phase, Reason, SessionError};
 use tokio::time::{Instant, sleep};
 
@@ -183,6 +183,41 @@ async fn sessions_are_bounded_and_expire() {
     a.call(b"hello").await.unwrap();
     assert_session_ended(b.call(b"hello").await);
     pool.session("c").unwrap().call(b"hello").await.unwrap();
+    end(&pool, &sim).await;
+}
+
+/// L13, L19: a session that has no worker yet is refused as any client is: by a full queue, and in
+/// a crash loop with the last failure.
+#[tokio::test(start_paused = true)]
+async fn a_session_is_refused_as_any_client() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).max_waiting(0).build().unwrap();
+    until(&pool, |status| status.serving() == 1).await;
+    let session = pool.session("a").unwrap();
+    let held = pool.checkout().await.unwrap();
+    let full = session.checkout().await.unwrap_err();
+    assert_eq!(
+        full.to_string(),
+        "the queue is full (0 workers initializing, 0 ready, 1 busy, 0 draining, 0 clients waiting): \
+         raise `max_waiting`, which is 0, or `size`"
+    );
+    assert!(matches!(
+        full,
+        SessionError::QueueFull { max_waiting: 0, .. }
+    ));
+    drop(held);
+    end(&pool, &sim).await;
+
+    let sim = Sim::new([Script::StartFails; 9]);
+    let pool = crate::rig::pool(&sim, 1).build().unwrap();
+    let failed = pool.session("a").unwrap().checkout().await.unwrap_err();
+    let text = failed.report().to_string();
+    assert!(
+        text.starts_with("no worker can be started\n  caused by: worker "),
+        "{text}"
+    );
+    assert!(text.contains(" refused to start\n  caused by: RuntimeError: scripted"));
+    assert!(matches!(failed, SessionError::CrashLoop { .. }));
     end(&pool, &sim).await;
 }
 
