@@ -10,6 +10,7 @@ use ostler_pool::testing::{Script, Sim};
 use ostler_pool::{Builder, CallError, Phase, Pool};
 use tokio::time::{Instant, sleep};
 
+use crate::puppets::{Puppets, kind};
 use crate::rig::{begin, end, pool, until};
 
 const GRACE: Duration = Duration::from_secs(20);
@@ -276,6 +277,25 @@ fn a_dropped_runtime_settles_cancelled_calls() {
         // between.
         assert_eq!(status.counters.opened, status.counters.released);
         assert_eq!((status.counters.granted, status.counters.calls), (1, 0));
+    }
+}
+
+/// A worker learns at its start which frames the pool may send: how large, and whether cancels.
+#[tokio::test(start_paused = true)]
+async fn a_worker_is_told_what_may_come() {
+    for grace in [None, Some(GRACE)] {
+        let puppets = Puppets::default();
+        let pool = Pool::builder(puppets.clone())
+            .size(1)
+            .max_frame(4096)
+            .cancel_grace(grace)
+            .build()
+            .unwrap();
+        until(&pool, |status| status.serving() == 1).await;
+        let words = [1, 4096, u32::from(grace.is_some())].map(u32::to_be_bytes);
+        let hello = [&[kind::HELLO, 0, 0, 0, 0][..], words.as_flattened()].concat();
+        assert_eq!(puppets.frames(0), [hello]);
+        assert!(pool.shutdown().await.is_clean());
     }
 }
 

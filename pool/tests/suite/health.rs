@@ -95,7 +95,16 @@ async fn an_unhealthy_worker_is_replaced() {
         .health_failure_threshold(2)
         .build()
         .unwrap();
-    let (reason, took) = replacement_of_the_first(&pool).await;
+    let (shown, replaced) = tokio::join!(
+        async {
+            until(&pool, |status| status.workers[0].last_probe.is_some()).await;
+            let worker = pool.status().workers.remove(0);
+            (worker.last_probe.map(|probe| probe.healthy), worker.misses)
+        },
+        replacement_of_the_first(&pool),
+    );
+    assert_eq!(shown, (Some(false), 1));
+    let (reason, took) = replaced;
     assert_eq!(reason, Some(Reason::Unhealthy));
     assert!(took >= Duration::from_secs(54), "{took:?}");
     assert!(took <= Duration::from_secs(67), "{took:?}");

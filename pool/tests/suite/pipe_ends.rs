@@ -22,6 +22,9 @@ const EXIT_GRACE: Duration = Duration::from_secs(1);
 /// A moment within it.
 const SOON: Duration = Duration::from_millis(500);
 
+/// The body of an error of the type `E`.
+const ERROR: &[u8] = b"\0\0\0\x01E\0\0\0\x02no\0\0\0\0";
+
 fn builder(puppets: &Puppets) -> Builder {
     Pool::builder(puppets.clone())
         .size(1)
@@ -195,6 +198,31 @@ async fn an_exit_during_a_health_check_is_an_exit() {
     assert!(pool.shutdown().await.is_clean());
 }
 
+/// C6: an answer to a health check that is followed by more is a breach and no answer, whether it
+/// says that the worker is well or not.
+#[tokio::test(start_paused = true)]
+async fn more_than_the_answer_to_a_health_check_is_a_breach() {
+    for (kind, body) in [(kind::PONG, &b""[..]), (kind::ERROR, ERROR)] {
+        let puppets = Puppets::default();
+        let pool = builder(&puppets)
+            .enable_health_monitoring(true)
+            .build()
+            .unwrap();
+        until(&pool, |status| status.serving() == 1).await;
+        puppets.silence(true);
+        has_read(&pool, &puppets, kind::PING).await;
+        puppets.silence(false);
+        puppets.answer(0, kind, body);
+        puppets.write(0, b"?");
+        sleep(Duration::from_millis(1)).await;
+        let status = pool.status();
+        assert_eq!((ends(&pool), status.counters.missed_probes), ((0, 1), 0));
+        assert!(status.workers[0].last_probe.is_none(), "{status}");
+        is_replaced(&pool).await;
+        pool.shutdown().await;
+    }
+}
+
 /// C1: an answer that comes together with the exit counts: that to a cancelled call is a call, and
 /// that to the handshake is a start.
 #[tokio::test(start_paused = true)]
@@ -226,6 +254,44 @@ async fn an_answer_comes_before_the_exit() {
     assert_eq!((ends(&pool), status.counters.started), ((1, 0), 2));
     assert!(status.last_failure.is_none(), "{status:?}");
     assert!(pool.shutdown().await.is_clean());
+}
+
+/// C4: what a worker wrote just before its exit is read when the exit is seen: a reply, the answer
+/// to the handshake, and why it refuses to start.
+#[tokio::test(start_paused = true)]
+async fn last_words_are_read_at_the_exit() {
+    let (puppets, pool) = serving().await;
+    let mut lease = pool.checkout().await.unwrap();
+    let mut call = Box::pin(lease.call(b"hold"));
+    begin(&mut call.as_mut()).await;
+    has_read(&pool, &puppets, kind::CALL).await;
+    puppets.exit_with_last_words(0, 3, kind::REPLY, b"farewell");
+    until(&pool, |status| status.counters.exited == 1).await;
+    assert_eq!(call.await.unwrap(), b"farewell");
+    drop(lease);
+    pool.shutdown().await;
+
+    for (kind, body) in [(kind::READY, &[0, 0, 0, 1][..]), (kind::ERROR, ERROR)] {
+        let puppets = Puppets::default();
+        puppets.silence(true);
+        let pool = builder(&puppets).build().unwrap();
+        has_read(&pool, &puppets, kind::HELLO).await;
+        puppets.silence(false);
+        puppets.exit_with_last_words(0, 3, kind, body);
+        is_replaced(&pool).await;
+        let status = pool.status();
+        match (kind, status.last_failure) {
+            (kind::READY, None) => assert_eq!(status.counters.started, 2),
+            (kind::ERROR, Some(StartError::Refused { source, .. })) => {
+                assert_eq!(
+                    (source.to_string(), status.counters.started),
+                    ("E: no".to_owned(), 1)
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+        pool.shutdown().await;
+    }
 }
 
 /// L9: a worker that closes its output in the handshake has failed to start with its exit, and

@@ -17,8 +17,12 @@ pub(crate) mod kind {
     pub(crate) const CANCEL: u8 = 6;
     pub(crate) const READY: u8 = 128;
     pub(crate) const REPLY: u8 = 129;
+    pub(crate) const ERROR: u8 = 130;
     pub(crate) const PONG: u8 = 131;
 }
+
+/// Instead of an exit code.
+const PANICS: i32 = i32::MIN;
 
 /// Opens workers that answer each request with the request itself, except `hold`, and exit on a
 /// shutdown frame, on the end of their input and on every signal.
@@ -35,30 +39,45 @@ struct Strings {
     output: tokio::sync::Mutex<WriteHalf<DuplexStream>>,
     /// The frames that the worker has read.
     read: Mutex<Vec<Vec<u8>>>,
+    last_words: Mutex<Option<(u8, Vec<u8>)>>,
     exited: watch::Sender<Option<i32>>,
     may_go: watch::Sender<bool>,
     /// Its place, plus 1000.
     pid: u32,
 }
 
-impl Puppets {
-    /// Writes these bytes as the worker that was opened at this place, and waits for nothing.
-    pub(crate) fn write(&self, worker: usize, bytes: &[u8]) {
-        let strings = self.strings(worker);
-        let mut output = strings
-            .output
-            .try_lock()
-            .expect("the worker does not write");
+impl Strings {
+    fn write(&self, bytes: &[u8]) {
+        let mut output = self.output.try_lock().expect("the worker does not write");
         let written = output.write_all(bytes).now_or_never();
         written.expect("there is room").expect("the pipe is open");
     }
 
-    /// Answers the last request that the worker has read but not answered.
-    pub(crate) fn answer(&self, worker: usize, kind: u8, body: &[u8]) {
-        let read = self.strings(worker).read.lock().unwrap().clone();
+    fn answer(&self, kind: u8, body: &[u8]) {
+        let read = self.read.lock().unwrap().clone();
         let mut requests = read.iter().rev().filter(|frame| frame[0] != kind::CANCEL);
         let request = requests.next().expect("there is a request");
-        self.write(worker, &frame_of(kind, &request[1..5], body));
+        self.write(&frame_of(kind, &request[1..5], body));
+    }
+}
+
+impl Puppets {
+    /// Writes these bytes as the worker that was opened at this place, and waits for nothing.
+    pub(crate) fn write(&self, worker: usize, bytes: &[u8]) {
+        self.strings(worker).write(bytes);
+    }
+
+    /// Answers the last request that the worker has read.
+    pub(crate) fn answer(&self, worker: usize, kind: u8, body: &[u8]) {
+        self.strings(worker).answer(kind, body);
+    }
+
+    /// Ends the worker with this exit code. Its answer is in the pipe when the pool sees the exit,
+    /// and no earlier.
+    pub(crate) fn exit_with_last_words(&self, worker: usize, code: i32, kind: u8, body: &[u8]) {
+        let strings = self.strings(worker);
+        *strings.last_words.lock().unwrap() = Some((kind, body.to_vec()));
+        exit(&strings.exited, code);
     }
 
     /// Closes the output of the worker, which runs on.
@@ -75,6 +94,11 @@ impl Puppets {
     /// Ends the worker with this exit code. Its output stays open.
     pub(crate) fn exit(&self, worker: usize, code: i32) {
         exit(&self.strings(worker).exited, code);
+    }
+
+    /// Panics in the port of the worker.
+    pub(crate) fn panic(&self, worker: usize) {
+        exit(&self.strings(worker).exited, PANICS);
     }
 
     /// Whether workers answer nothing from now on.
@@ -95,11 +119,15 @@ impl Puppets {
         self.puppets.lock().unwrap().len()
     }
 
-    /// The kinds of the frames that the worker has read.
+    /// The frames that the worker has read, without their lengths.
+    pub(crate) fn frames(&self, worker: usize) -> Vec<Vec<u8>> {
+        self.strings(worker).read.lock().unwrap().clone()
+    }
+
+    /// The kinds of these frames.
     pub(crate) fn kinds(&self, worker: usize) -> Vec<u8> {
-        let strings = self.strings(worker);
-        let read = strings.read.lock().unwrap();
-        read.iter().map(|frame| frame[0]).collect()
+        let frames = self.frames(worker);
+        frames.iter().map(|frame| frame[0]).collect()
     }
 
     fn strings(&self, worker: usize) -> Arc<Strings> {
@@ -115,6 +143,7 @@ impl Opener for Puppets {
         let strings = Arc::new(Strings {
             output: tokio::sync::Mutex::new(output),
             read: Mutex::default(),
+            last_words: Mutex::default(),
             exited: watch::Sender::new(None),
             may_go: watch::Sender::new(!*self.are_kept.borrow()),
             pid: 1000 + u32::try_from(puppets.len()).unwrap(),
@@ -155,9 +184,14 @@ impl Port for Puppet {
     }
 
     fn exited(&mut self) -> BoxFuture<'_, Exit> {
-        let mut exited = self.strings.exited.subscribe();
+        let strings = Arc::clone(&self.strings);
         Box::pin(async move {
+            let mut exited = strings.exited.subscribe();
             let code = *exited.wait_for(Option::is_some).await.expect("it is kept");
+            assert_ne!(code, Some(PANICS), "a scripted panic");
+            if let Some((kind, body)) = strings.last_words.lock().unwrap().take() {
+                strings.answer(kind, &body);
+            }
             Exit::new(ExitStatus::Code(code.expect("it has exited")), "")
         })
     }

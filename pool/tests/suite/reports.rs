@@ -11,6 +11,7 @@ use ostler_pool::testing::{Script, Sim};
 use ostler_pool::{CallError, Event, Phase, Pool, Reason, Rung, StartError, WorkerId};
 use tokio::time::sleep;
 
+use crate::puppets::Puppets;
 use crate::rig::{begin, end, pool, until};
 
 /// O2: a worker that exited while it started is counted as exited, and is named by the most recent
@@ -126,6 +127,28 @@ async fn an_exit_before_the_call_is_no_exit_during_it() {
     assert!(error.request_written());
     assert!(error.to_string().contains(" exited during the call: "));
     end(&pool, &sim).await;
+}
+
+/// L5: a call on a worker whose port panics fails at once, and says that the worker is gone.
+#[tokio::test(start_paused = true)]
+async fn a_port_that_panics_fails_the_call_at_once() {
+    let puppets = Puppets::default();
+    let pool = Pool::builder(puppets.clone()).size(1).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    let mut call = Box::pin(lease.call(b"hold"));
+    begin(&mut call.as_mut()).await;
+    puppets.panic(0);
+    let error = ends_in(Duration::from_millis(1), call).await.unwrap_err();
+    assert!(error.request_written());
+    match error {
+        CallError::Stopped { reason, .. } => assert_eq!(reason, Reason::Exited),
+        other => panic!("{other:?}"),
+    }
+    drop(lease);
+    assert_eq!(pool.call(b"next").await.unwrap(), b"next");
+    let counters = pool.status().counters;
+    assert_eq!((counters.exited, counters.faulted), (1, 0));
+    assert!(pool.shutdown().await.is_clean());
 }
 
 /// R24: the same for a worker that the pool stopped before the call.
