@@ -192,11 +192,7 @@ struct Closing(Arc<Driver>);
 impl Drop for Closing {
     fn drop(&mut self) {
         self.0.drop_opener();
-        // Before the pool is closed, because a report is made as soon as it is.
-        if let Some(shutdown) = &mut self.0.lock().shutdown {
-            shutdown.closed = Some(Instant::now());
-        }
-        self.0.closed.send_replace(true);
+        self.0.closed.send_replace(Some(Instant::now()));
         // After the pool is closed: a reader that finds it open waits on.
         let readers = self.0.lock().log.waiting();
         readers.into_iter().for_each(Waker::wake);

@@ -67,8 +67,8 @@ pub(crate) struct Driver {
     opener: Mutex<Option<Arc<dyn Opener>>>,
     pub(crate) limits: Limits,
     runtime: Handle,
-    /// Turns true once, when every port is released or abandoned after a shutdown.
-    closed: watch::Sender<bool>,
+    /// When every port was released or abandoned after a shutdown. Set once.
+    closed: watch::Sender<Option<Instant>>,
     /// Notified when the earliest deadline changes, and when the pool ends.
     rearm: Notify,
 }
@@ -89,7 +89,7 @@ impl Driver {
             opener: Mutex::new(Some(Arc::from(opener))),
             limits,
             runtime,
-            closed: watch::Sender::new(false),
+            closed: watch::Sender::new(None),
             rearm: Notify::new(),
         });
         let opening = driver.dispatch(&mut driver.lock(), None, None);
@@ -209,7 +209,8 @@ impl Driver {
             () = self.sleep(timeout.saturating_sub(begun.elapsed())) => {}
         }
         let (status, shutdown) = (self.status(), self.shutdown_progress());
-        let ended = shutdown.closed.unwrap_or_else(Instant::now);
+        // Not the time until now: a report may be asked for long after the end.
+        let ended = self.closed.borrow().unwrap_or_else(Instant::now);
         let took = ended.duration_since(begun);
         let drained_in = shutdown.drained.map(|at| at.duration_since(begun));
         ShutdownReport {
@@ -230,7 +231,7 @@ impl Driver {
     /// Resolves when every port is released or abandoned after a shutdown.
     async fn closed(&self) {
         // The sender is this driver's own, so it cannot be gone.
-        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+        let _ = self.closed.subscribe().wait_for(Option::is_some).await;
     }
 
     /// Whether the pool is shutting down or has shut down.
@@ -356,7 +357,7 @@ impl Driver {
     }
 
     pub(crate) fn read_log(&self, next: u64) -> Read {
-        let closed = *self.closed.borrow();
+        let closed = self.closed.borrow().is_some();
         self.lock().log.read(next, closed)
     }
 

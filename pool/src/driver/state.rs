@@ -69,8 +69,6 @@ pub(super) struct WorkerEntry {
 pub(super) struct ShutdownProgress {
     pub(super) since: Instant,
     pub(super) drained: Option<Instant>,
-    /// When the pool had ended: its report may be asked for much later.
-    pub(super) closed: Option<Instant>,
     /// At most one per slot, and one per abandoned port.
     pub(super) ended: Vec<WorkerEnd>,
 }
@@ -80,7 +78,6 @@ impl ShutdownProgress {
         Self {
             since: Instant::now(),
             drained: None,
-            closed: None,
             ended: Vec::new(),
         }
     }
