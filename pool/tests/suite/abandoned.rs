@@ -182,6 +182,29 @@ async fn a_shutdown_ends_without_abandoned_ports() {
     }
 }
 
+/// P16: a port that is abandoned at the very deadline of the shutdown is reported as abandoned, not
+/// as one that the pool still waits for.
+#[tokio::test(start_paused = true)]
+async fn the_report_waits_for_the_last_stage() {
+    let ms = Duration::from_millis;
+    let sim = Sim::new([Script::Unkillable]);
+    // 500 ms to drain, twice 200 ms to stop, and 100 ms after the kill.
+    let pool = pool(&sim, 1)
+        .shutdown_timeout(ms(1000))
+        .ask_grace(ms(200))
+        .term_grace(ms(200))
+        .release_timeout(ms(100))
+        .build()
+        .unwrap();
+    let held = pool.checkout().await.unwrap();
+    let report = pool.shutdown().await;
+    assert_eq!(report.took.as_millis(), 1000, "{report}");
+    assert_eq!((report.unreleased.len(), report.abandoned.len()), (0, 1));
+    drop(held);
+    sim.let_go();
+    until(&pool, |status| status.abandoned.is_empty()).await;
+}
+
 /// P16: a lease on an abandoned worker can still be returned, and changes nothing.
 #[tokio::test(start_paused = true)]
 async fn a_lease_outlives_its_abandoned_worker() {

@@ -1,6 +1,7 @@
 //! Do errors follow the conventions of std: one line about one level, the next level as their
 //! source, and a report with all of them?
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
 use std::time::Duration;
@@ -118,6 +119,38 @@ async fn accessors_answer_what_callers_ask() {
     let (timeout, written, on) = asked(&broken);
     assert!(!timeout && written && on.is_some() && on != worker);
     session.end();
+    end(&pool, &sim).await;
+}
+
+/// An error in JSON says in which part of the call it is, and with it whether the worker has seen
+/// the request. The lease and the stream go on.
+#[tokio::test(start_paused = true)]
+async fn a_json_error_names_its_part() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    let unwritable = BTreeMap::from([(vec![1], 2)]);
+    let request = lease.call_json::<_, u8>(&unwritable).await.unwrap_err();
+    let reply = lease.call_json::<_, u8>("text").await.unwrap_err();
+    let mut parts = lease.stream(b"spell ?1").unwrap();
+    let part = parts.next_json::<u8>().await.unwrap().unwrap_err();
+    assert_eq!(parts.next_json::<u8>().await.unwrap().unwrap(), 1);
+    assert!(parts.next_json::<u8>().await.is_none());
+    drop(parts);
+    for (error, name, written) in [
+        (request, "request", false),
+        (reply, "reply", true),
+        (part, "part of the reply", true),
+    ] {
+        assert_eq!(
+            chain(&error)[0],
+            format!("the {name} is not the expected JSON")
+        );
+        let asked = (error.is_timeout(), error.request_written(), error.worker());
+        assert_eq!(asked, (false, written, None), "{error}");
+    }
+    drop(lease);
+    assert_eq!(pool.status().counters.calls, 2);
     end(&pool, &sim).await;
 }
 

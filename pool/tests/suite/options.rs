@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use ostler_pool::port::Pipe;
 use ostler_pool::testing::{Sim, SimStats};
 use ostler_pool::{Builder, CallError, Lease, Pool, StartError};
 
@@ -177,6 +178,8 @@ async fn public_types_implement_debug() {
     shows(format!("{lease:?}"), &["Lease", "WorkerId"]);
     shows(format!("{events:?}"), &["Events", "next"]);
     shows(format!("{session:?}"), &["Session", "SessionId"]);
+    let pipe = Pipe::new(tokio::io::empty(), tokio::io::sink());
+    assert_eq!(format!("{pipe:?}"), "Pipe { .. }");
     drop(lease);
     pool.shutdown().await;
 }

@@ -218,6 +218,7 @@ async fn a_session_is_refused_as_any_client() {
     );
     assert!(text.contains(" refused to start\n  caused by: RuntimeError: scripted"));
     assert!(matches!(failed, SessionError::CrashLoop { .. }));
+    assert!(!full.is_timeout() && !failed.is_timeout());
     end(&pool, &sim).await;
 }
 

@@ -306,3 +306,11 @@ async fn the_greeting_announces_cancels() {
         assert_eq!(frame[9..], *words.as_flattened());
     }
 }
+
+/// `Debug` shows nothing of what is sent.
+#[test]
+fn a_transport_shows_no_bytes() {
+    let (transport, _worker) = transport();
+    transport.begin(kind::CALL, b"secret").unwrap();
+    assert_eq!(format!("{transport:?}"), "Transport { .. }");
+}
