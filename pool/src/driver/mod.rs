@@ -26,6 +26,8 @@ mod waiters;
 mod worker;
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -41,6 +43,7 @@ pub(crate) use self::grant::Grant;
 pub(crate) use self::refused::Refused;
 use self::state::{ShutdownProgress, State};
 use self::timers::Clock;
+pub(crate) use self::timers::poll_timer;
 use crate::error::{Occupancy, RollingError, SessionError, StartError};
 use crate::port::{Opener, Release, Survivor};
 use crate::recorder::Recorder;
@@ -203,10 +206,11 @@ impl Driver {
     pub(crate) async fn report(&self) -> ShutdownReport {
         let begun = self.shutdown_progress().since;
         let timeout = self.lock().supervisor.policy().shutdown_timeout + REPORT_GRACE;
+        let mut deadline = pin!(self.sleep(timeout.saturating_sub(begun.elapsed())));
         select! {
             biased;
             () = self.closed() => {}
-            () = self.sleep(timeout.saturating_sub(begun.elapsed())) => {}
+            () = poll_fn(|cx| poll_timer(deadline.as_mut(), cx)) => {}
         }
         let (status, shutdown) = (self.status(), self.shutdown_progress());
         // Not the time until now: a report may be asked for long after the end.
@@ -316,7 +320,7 @@ impl Driver {
         }
     }
 
-    /// A timer of the pool's runtime. Any runtime may poll it.
+    /// A timer of the pool's runtime. Tasks of other runtimes poll it with [`poll_timer`].
     pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
         rt::sleep(&self.runtime, duration)
     }

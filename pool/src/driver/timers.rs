@@ -1,14 +1,18 @@
 //! The pool's deadlines, and the task that waits for the next one.
 
 use std::collections::{BTreeMap, HashMap};
+use std::future::Future as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use ostler::WorkerId;
 use ostler::supervisor::{Input, Timer};
 use tokio::select;
 
 use super::Driver;
-use crate::rt::Instant;
+use crate::rt::{Instant, Sleep};
 
 /// Every running timer of a pool. One task waits for the earliest.
 #[derive(Debug, Default)]
@@ -60,6 +64,15 @@ impl Timers {
         self.cancel(timer);
         Some(timer)
     }
+}
+
+/// Polls a timer of the pool's runtime from a client's task, which may run on another runtime.
+///
+/// Pending once the pool's runtime has ended, where tokio panics. By then the pool has settled
+/// whatever the client waits for beside the timer, and that has woken it. The panic hook runs, so
+/// what tokio says is printed.
+pub(crate) fn poll_timer(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
+    catch_unwind(AssertUnwindSafe(|| timer.poll(cx))).unwrap_or(Poll::Pending)
 }
 
 /// The task that feeds elapsed timers to the core. It lives as long as the pool.
@@ -136,6 +149,19 @@ mod tests {
         assert_eq!(timers.take_elapsed(now), None);
         assert_eq!(timers.take_elapsed(later), Some(backoff(1)));
         assert_eq!(timers.next_deadline(), None);
+    }
+
+    /// O5: a client that polls a timer of a runtime that has ended gets no panic.
+    #[test]
+    fn a_timer_of_an_ended_runtime_is_pending() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().unwrap();
+        let mut timer = Box::pin(crate::rt::sleep(runtime.handle(), Duration::ZERO));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let before = poll_timer(timer.as_mut(), &mut cx);
+        drop(runtime);
+        let after = poll_timer(timer.as_mut(), &mut cx);
+        assert_eq!((before, after), (Poll::Pending, Poll::Pending));
     }
 
     /// A cancelled timer does not elapse, and a worker's timers go with it, and no others.

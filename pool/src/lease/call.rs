@@ -1,12 +1,12 @@
 //! One call on a lease: a request, its deadline, and its answer.
 
-use std::future::{Future as _, poll_fn};
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use ostler::supervisor::{Fault, Reason};
 
-use crate::driver::Grant;
+use crate::driver::{Grant, poll_timer};
 use crate::error::{CallError, ProtocolError};
 use crate::rt::Sleep;
 use crate::transport::{Answer, Closed, EXIT_GRACE, TransportError};
@@ -95,7 +95,7 @@ impl Call<'_> {
     ) -> Poll<Result<Received, CallError>> {
         let worker = self.grant.worker();
         let Poll::Ready(answer) = self.poll_answer(cx) else {
-            ready!(deadline.poll(cx));
+            ready!(poll_timer(deadline, cx));
             self.fault = Some(Fault::TimedOut);
             return Poll::Ready(Err(CallError::TimedOut {
                 worker,
@@ -137,7 +137,7 @@ impl Call<'_> {
             }
             Poll::Ready(reason) => TransportError::Closed(reason),
             Poll::Pending => {
-                ready!(grace.as_mut().poll(cx));
+                ready!(poll_timer(grace.as_mut(), cx));
                 TransportError::Protocol(problem.clone())
             }
         }))

@@ -1,5 +1,6 @@
 //! A client that waits for a lease.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use tokio::select;
 use tokio::sync::oneshot;
 
 use super::Lease;
-use crate::driver::{Answer, Driver, Grant, Refused};
+use crate::driver::{Answer, Driver, Grant, Refused, poll_timer};
 use crate::error::{CheckoutError, SessionError};
 
 /// Leases a worker, waiting for `checkout_timeout` at most.
@@ -85,7 +86,7 @@ async fn wait(driver: &Arc<Driver>, session: Option<SessionId>) -> Waited {
                     answer => return answer.map_or(Waited::Closed, Waited::Answered),
                 }
             }
-            () = &mut deadline => {}
+            () = poll_fn(|cx| poll_timer(deadline.as_mut(), cx)) => {}
         }
         return client.leave().map_or(Waited::TimedOut, Waited::Answered);
     }

@@ -11,6 +11,7 @@ use ostler_pool::{
     CallError, CheckoutError, OpenError, Pool, Program, ProtocolError, RemoteError, SessionError,
     StartError,
 };
+use rustix::io::Errno;
 
 use crate::rig::{end, pool};
 
@@ -72,6 +73,34 @@ fn io_errors_stay_typed() {
         let kind = source.source().unwrap().downcast_ref::<io::Error>();
         assert_eq!(kind.unwrap().raw_os_error(), Some(errno));
         chain(&source);
+    }
+}
+
+/// Where the reason of a refusal tells it, the error says what to do. Otherwise, it leaves the rest
+/// to its source.
+#[test]
+fn a_refusal_says_what_to_do() {
+    for (errno, advice) in [
+        (
+            Errno::MFILE,
+            ": raise the limit of open files (`ulimit -n`)",
+        ),
+        (
+            Errno::NFILE,
+            ": raise the limit of open files of the system, or of pipes of the user",
+        ),
+        (
+            Errno::AGAIN,
+            ": raise the limit of processes of the user (`ulimit -u`) or of the control group \
+             (`pids.max`)",
+        ),
+        (Errno::TOOBIG, ": shorten its environment and arguments"),
+        (Errno::ACCESS, ""),
+    ] {
+        let error = OpenError::spawn("worker", errno.into());
+        let said = format!("program `worker` could not be started{advice}");
+        assert_eq!(error.to_string(), said);
+        assert_eq!(chain(&error).len(), 2);
     }
 }
 

@@ -134,7 +134,8 @@ fn clients_on_another_runtime_get_an_error() {
                 })
             })
         };
-        while pool.status().waiting == 0 {
+        // The first client waits as well, until the worker has started.
+        while pool.status().counters.granted == 0 || pool.status().waiting == 0 {
             thread::sleep(Duration::from_millis(1));
         }
         // Sooner or later after the clients began to wait.
