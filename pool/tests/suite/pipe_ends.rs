@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use ostler_pool::{
-    Builder, CallError, CheckoutError, Exit, ExitStatus, Fault, Pool, ProtocolError, Reason,
-    StartError,
+    Builder, CallError, CheckoutError, Event, Exit, ExitStatus, Fault, Phase, Pool, ProtocolError,
+    Reason, StartError,
 };
 use tokio::time::{Instant, sleep};
 
@@ -212,12 +212,18 @@ async fn more_than_the_answer_to_a_health_check_is_a_breach() {
         puppets.silence(true);
         has_read(&pool, &puppets, kind::PING).await;
         puppets.silence(false);
+        let mut events = pool.events();
         puppets.answer(0, kind, body);
         puppets.write(0, b"?");
-        sleep(Duration::from_millis(1)).await;
-        let status = pool.status();
-        assert_eq!((ends(&pool), status.counters.missed_probes), ((0, 1), 0));
-        assert!(status.workers[0].last_probe.is_none(), "{status}");
+        let Ok(Event::Moved(moved)) = events.recv().await else {
+            panic!("the worker moves first");
+        };
+        let reason = Some(Reason::Fault(Fault::ProtocolBroken));
+        assert_eq!((moved.to, moved.reason), (Phase::Stopping, reason));
+        assert_eq!(
+            (ends(&pool), pool.status().counters.missed_probes),
+            ((0, 1), 0)
+        );
         is_replaced(&pool).await;
         pool.shutdown().await;
     }
@@ -381,36 +387,4 @@ async fn only_a_worker_in_order_is_asked_to_exit() {
     assert!(report.is_clean(), "{report}");
     assert_eq!(puppets.kinds(0), [kind::HELLO]);
     assert_eq!(puppets.kinds(1), [kind::HELLO, kind::SHUTDOWN]);
-}
-
-/// The reason of a fault says whether the client gave up, ran out of time, or found a breach.
-#[tokio::test(start_paused = true)]
-async fn a_fault_has_its_reason() {
-    for (fault, limit) in [
-        (Fault::Abandoned, 60),
-        (Fault::TimedOut, 5),
-        (Fault::ProtocolBroken, 60),
-    ] {
-        let puppets = Puppets::default();
-        let pool = builder(&puppets)
-            .call_timeout(Duration::from_secs(limit))
-            .build()
-            .unwrap();
-        until(&pool, |status| status.serving() == 1).await;
-        let session = pool.session("kept").unwrap();
-        let mut call = Box::pin(session.call(b"hold"));
-        begin(&mut call.as_mut()).await;
-        has_read(&pool, &puppets, kind::CALL).await;
-        match fault {
-            Fault::Abandoned => drop(call),
-            Fault::TimedOut => drop(call.await.unwrap_err()),
-            _ => {
-                puppets.answer(0, kind::PONG, b"");
-                drop(call.await.unwrap_err());
-            }
-        }
-        let reason = crate::rig::lost(session.call(b"next").await);
-        assert_eq!(reason, Reason::Fault(fault));
-        assert!(pool.shutdown().await.is_clean());
-    }
 }

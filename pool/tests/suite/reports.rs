@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use ostler_pool::port::{BoxFuture, OpenError, Opener, Port};
 use ostler_pool::testing::{Script, Sim};
-use ostler_pool::{CallError, Event, Phase, Pool, Reason, Rung, StartError, WorkerId};
+use ostler_pool::{CallError, Event, Fault, Phase, Pool, Reason, Rung, StartError, WorkerId};
 use tokio::time::sleep;
 
-use crate::puppets::Puppets;
+use crate::puppets::{Puppets, kind};
 use crate::rig::{begin, end, pool, until};
 
 /// O2: a worker that exited while it started is counted as exited, and is named by the most recent
@@ -149,6 +149,39 @@ async fn a_port_that_panics_fails_the_call_at_once() {
     let counters = pool.status().counters;
     assert_eq!((counters.exited, counters.faulted), (1, 0));
     assert!(pool.shutdown().await.is_clean());
+}
+
+/// The reason of a fault says whether the client gave up, ran out of time, or found a breach.
+#[tokio::test(start_paused = true)]
+async fn a_fault_has_its_reason() {
+    for (fault, limit) in [
+        (Fault::Abandoned, 60),
+        (Fault::TimedOut, 5),
+        (Fault::ProtocolBroken, 60),
+    ] {
+        let puppets = Puppets::default();
+        let pool = Pool::builder(puppets.clone())
+            .size(1)
+            .call_timeout(Duration::from_secs(limit))
+            .build()
+            .unwrap();
+        until(&pool, |status| status.serving() == 1).await;
+        let session = pool.session("kept").unwrap();
+        let mut call = Box::pin(session.call(b"hold"));
+        begin(&mut call.as_mut()).await;
+        until(&pool, |_| puppets.kinds(0).last() == Some(&kind::CALL)).await;
+        match fault {
+            Fault::Abandoned => drop(call),
+            Fault::TimedOut => drop(call.await.unwrap_err()),
+            _ => {
+                puppets.answer(0, kind::PONG, b"");
+                drop(call.await.unwrap_err());
+            }
+        }
+        let reason = crate::rig::lost(session.call(b"next").await);
+        assert_eq!(reason, Reason::Fault(fault));
+        assert!(pool.shutdown().await.is_clean());
+    }
 }
 
 /// R24: the same for a worker that the pool stopped before the call.
