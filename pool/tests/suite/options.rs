@@ -178,6 +178,11 @@ async fn public_types_implement_debug() {
     shows(format!("{lease:?}"), &["Lease", "WorkerId"]);
     shows(format!("{events:?}"), &["Events", "next"]);
     shows(format!("{session:?}"), &["Session", "SessionId"]);
+    let builder = crate::rig::pool(&Sim::default(), 1).record(std::io::sink());
+    shows(
+        format!("{builder:?}"),
+        &["Builder", "Config", "Sink { .. }"],
+    );
     let pipe = Pipe::new(tokio::io::empty(), tokio::io::sink());
     assert_eq!(format!("{pipe:?}"), "Pipe { .. }");
     drop(lease);

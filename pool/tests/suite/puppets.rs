@@ -42,6 +42,7 @@ struct Strings {
     last_words: Mutex<Option<(u8, Vec<u8>)>>,
     exited: watch::Sender<Option<i32>>,
     may_go: watch::Sender<bool>,
+    found: Mutex<Release>,
     /// Its place, plus 1000.
     pid: u32,
 }
@@ -115,6 +116,11 @@ impl Puppets {
         self.strings(worker).may_go.send_replace(true);
     }
 
+    /// What the release of the worker will find.
+    pub(crate) fn will_find(&self, worker: usize, found: Release) {
+        *self.strings(worker).found.lock().unwrap() = found;
+    }
+
     pub(crate) fn opened(&self) -> usize {
         self.puppets.lock().unwrap().len()
     }
@@ -146,6 +152,7 @@ impl Opener for Puppets {
             last_words: Mutex::default(),
             exited: watch::Sender::new(None),
             may_go: watch::Sender::new(!*self.are_kept.borrow()),
+            found: Mutex::default(),
             pid: 1000 + u32::try_from(puppets.len()).unwrap(),
         });
         puppets.push(Arc::clone(&strings));
@@ -197,10 +204,11 @@ impl Port for Puppet {
     }
 
     fn released(&mut self) -> BoxFuture<'_, Release> {
-        let mut may_go = self.strings.may_go.subscribe();
+        let strings = Arc::clone(&self.strings);
         Box::pin(async move {
+            let mut may_go = strings.may_go.subscribe();
             let _ = may_go.wait_for(|may_go| *may_go).await;
-            Release::new(0, None)
+            *strings.found.lock().unwrap()
         })
     }
 }

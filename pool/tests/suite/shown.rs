@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ostler_pool::port::Release;
 use ostler_pool::{
     ExitStatus, Fault, Limit, Phase, Pool, PoolStatus, Reason, Rung, ShutdownReport,
     SurvivalReason, Survivor,
@@ -162,6 +163,20 @@ async fn an_end_says_what_was_done() {
         "worker 0.1      was starting, had no process, 2 escaped processes killed, \
          3 processes could not be checked  (it reached `max_worker_age`)"
     );
+}
+
+/// What a release found is in the report, worker by worker.
+#[tokio::test(start_paused = true)]
+async fn a_report_has_what_a_release_found() {
+    let (puppets, pool) = pool().await;
+    puppets.will_find(0, Release::new(2, Some(false)).with_unchecked(3));
+    puppets.will_find(1, Release::new(0, Some(true)));
+    let mut report = pool.shutdown().await;
+    report.workers.sort_by_key(|end| end.worker.slot);
+    let found: Vec<_> = (report.workers.iter())
+        .map(|end| (end.escaped, end.confirmed, end.unchecked))
+        .collect();
+    assert_eq!(found, [(2, Some(false), 3), (0, Some(true), 0)]);
 }
 
 /// An abandoned port has its process id, its age and each of its survivors, and a report with one
