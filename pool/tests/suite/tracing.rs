@@ -12,9 +12,10 @@ use ostler_pool::Program;
 use ostler_pool::port::Opener as _;
 use ostler_pool::testing::{Script, Sim};
 use rustix::io::{FdFlags, fcntl_setfd};
+use tracing::callsite::rebuild_interest_cache;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::{set_default, with_default};
+use tracing::subscriber::{DefaultGuard, set_default, with_default};
 use tracing::{Event, Instrument as _, Metadata, Subscriber};
 
 use crate::resources::{isolated, modules};
@@ -66,12 +67,22 @@ impl Subscriber for Log {
     fn exit(&self, _: &Id) {}
 }
 
+/// Sends this thread's spans and events to the subscriber.
+///
+/// What another test's thread logs for the first time at this very moment would be off for good,
+/// so the choice is made again for all that was logged before.
+fn listen(to: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
+    let kept = set_default(to);
+    rebuild_interest_cache();
+    kept
+}
+
 /// Each worker has a span, each transition an event, and their fields have the names of the
 /// specification.
 #[tokio::test(start_paused = true)]
 async fn spans_and_events_have_stable_names() {
     let log = Log::default();
-    let _kept = set_default(log.clone());
+    let _kept = listen(log.clone());
     let sim = Sim::default();
     let pool = pool(&sim, 1).build().unwrap();
     until(&pool, |status| status.serving() == 1).await;
@@ -214,7 +225,7 @@ impl Subscriber for Spans {
 #[tokio::test(start_paused = true)]
 async fn a_worker_keeps_no_span_open() {
     let spans = Spans::default();
-    let _kept = set_default(spans.clone());
+    let _kept = listen(spans.clone());
     let sim = Sim::default();
     let building = tracing::info_span!(target: "ostler::test", "building");
     let pool = building.in_scope(|| pool(&sim, 1).build().unwrap());
@@ -236,7 +247,7 @@ async fn a_worker_keeps_no_span_open() {
 #[tokio::test(start_paused = true)]
 async fn only_an_unexpected_exit_is_logged() {
     let log = Log::default();
-    let _kept = set_default(log.clone());
+    let _kept = listen(log.clone());
     let sim = Sim::new([Script::StartFails, Script::Good, Script::IgnoresStop]);
     let pool = pool(&sim, 1).build().unwrap();
     until(&pool, |status| status.serving() == 1).await;
@@ -271,7 +282,7 @@ async fn only_an_unexpected_exit_is_logged() {
 #[tokio::test(start_paused = true)]
 async fn an_abandoned_port_is_logged() {
     let log = Log::default();
-    let _kept = set_default(log.clone());
+    let _kept = listen(log.clone());
     let sim = Sim::new([Script::NeverReleased]);
     let pool = pool(&sim, 1).build().unwrap();
     pool.call(b"exit").await.unwrap_err();
