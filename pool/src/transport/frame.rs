@@ -68,7 +68,6 @@ pub(crate) const KEPT: usize = 256 * 1024;
 /// Appends a frame to `out`.
 pub(crate) fn encode(kind: u8, id: u32, body: &[u8], out: &mut Vec<u8>) {
     let length = u32::try_from(KIND_AND_ID + body.len()).expect("the caller checks `max_frame`");
-    out.reserve(LENGTH + KIND_AND_ID + body.len());
     out.extend_from_slice(&length.to_be_bytes());
     out.push(kind);
     out.extend_from_slice(&id.to_be_bytes());

@@ -241,6 +241,8 @@ async fn a_large_call_leaves_no_large_buffer() {
     let transport = Transport::new(u32::MAX);
     transport.connect(Pipe::new(reader, writer));
     transport.begin(kind::CALL, &vec![7; SIZE]).unwrap();
+    let memory = transport.lock().memory();
+    assert!(memory <= SIZE + 2 * frame::KEPT, "{memory} bytes");
     let echo = async {
         let id = id_of_request(&mut worker).await;
         let reply = frame_of(kind::REPLY, id, &vec![7; SIZE]);
