@@ -333,6 +333,16 @@ mod tests {
         assert!(decoder.is_empty());
     }
 
+    /// M1: however many small frames arrive, the buffer does not grow.
+    #[test]
+    fn small_frames_need_no_large_buffer() {
+        let mut bytes = Vec::new();
+        encode(kind::PART, 1, &[7; 991], &mut bytes);
+        let mut decoder = Decoder::new(u32::MAX);
+        let frames = feed(&mut decoder, &bytes.repeat(500)).unwrap();
+        assert_eq!((frames.len(), decoder.memory()), (500, BUFFER));
+    }
+
     /// A frame of exactly the limit is accepted, with the largest body that fits; one byte more is
     /// refused.
     #[test]
