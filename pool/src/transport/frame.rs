@@ -343,6 +343,25 @@ mod tests {
         assert_eq!((frames.len(), decoder.memory()), (500, BUFFER));
     }
 
+    /// M1: the buffer grows to what the frame needs and the start of another, and doubles if whole
+    /// frames fill it.
+    #[test]
+    fn the_buffer_grows_as_needed() {
+        let whole = LENGTH + KIND_AND_ID;
+        for (body, grown) in [
+            (100_000, whole + 100_000 + BUFFER / 16),
+            (BUFFER - whole, 2 * BUFFER),
+        ] {
+            let mut bytes = Vec::new();
+            encode(kind::REPLY, 1, &vec![7; body], &mut bytes);
+            let mut decoder = Decoder::new(u32::MAX);
+            decoder.spare().copy_from_slice(&bytes[..BUFFER]);
+            decoder.filled(BUFFER);
+            decoder.spare();
+            assert_eq!(decoder.memory(), grown);
+        }
+    }
+
     /// A frame of exactly the limit is accepted, with the largest body that fits; one byte more is
     /// refused.
     #[test]
