@@ -88,8 +88,9 @@ impl Client {
             Act::Resume => self.pool.resume(),
             Act::Shutdown => {
                 self.world.ledger().is_closing = true;
+                let asked = now();
                 let report = self.pool.shutdown().await;
-                self.world.judge_report(report, &self.pool.status());
+                self.world.judge_report(asked, report, &self.pool.status());
             }
             Act::Follow(count, pause) => self.follow(*count, *pause).await,
             Act::Kill(index) => self.kill(*index),

@@ -198,12 +198,13 @@ async fn ends(client: Client) {
     match plan.end {
         End::Drop => drop(pool),
         End::Shutdown => {
+            let asked = now();
             let report = pool.shutdown().await;
             let status = pool.status();
             if plan.time == Time::Punctual {
                 assert!(report.unreleased.is_empty(), "{report}");
             }
-            world.judge_report(report, &status);
+            world.judge_report(asked, report, &status);
             world.judge_counters(&status.counters);
             drop(pool);
         }
