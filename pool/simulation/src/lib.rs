@@ -1,0 +1,1 @@
+//! The simulation is the test in `tests/`. A package needs a library or a program.
