@@ -12,6 +12,15 @@ use crate::plan::{
 };
 use crate::random::Random;
 
+/// What a worker does wrong when its call is cancelled.
+const ON_CANCEL: [Fault; 5] = [
+    Fault::CancelIgnored,
+    Fault::CancelStray,
+    Fault::CancelTwice,
+    Fault::CancelExit,
+    Fault::CancelFinish,
+];
+
 /// How large the histories are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Scale {
@@ -129,6 +138,7 @@ impl Swarm {
     }
 
     fn config(&mut self) -> Config {
+        let cancels = ON_CANCEL.iter().any(|fault| self.faults.contains(fault));
         let random = &mut self.random;
         let mut config = Config::default();
         config.size = random.count(1, self.scale.workers);
@@ -173,8 +183,9 @@ impl Swarm {
         config.health_check_timeout = random.duration(1, 100);
         config.health_failure_threshold = random.pick(&[1, 2, 3]);
         config.enable_health_monitoring = random.one_in(2);
+        let cancel_grace = random.duration(1, 200);
+        config.cancel_grace = (cancels || random.one_in(3)).then_some(cancel_grace);
         let mut optional = |from, to| random.one_in(3).then(|| random.duration(from, to));
-        config.cancel_grace = optional(1, 200);
         config.session_idle_timeout = optional(10, 500);
         config.max_worker_age = optional(100, 1_000);
         config.max_worker_requests = random.one_in(3).then(|| 1 + random.below(8));
@@ -274,7 +285,7 @@ impl Swarm {
             let is_rare =
                 matches!(operation, Operation::Shutdown) || operation >= Operation::Status;
             let of = if operation == Operation::Shutdown {
-                20
+                8
             } else {
                 3
             };
@@ -344,13 +355,6 @@ impl Swarm {
             NotJson,
             Slow,
         ];
-        let on_cancels = [
-            CancelIgnored,
-            CancelStray,
-            CancelTwice,
-            CancelExit,
-            CancelFinish,
-        ];
         let mut one_of = |all: &[Fault], of| {
             let all: Vec<Fault> = all
                 .iter()
@@ -360,7 +364,7 @@ impl Swarm {
             (!all.is_empty() && self.random.one_in(of)).then(|| self.random.pick(&all))
         };
         let fault = one_of(&in_calls, 3);
-        let on_cancel = one_of(&on_cancels, 2);
+        let on_cancel = one_of(&ON_CANCEL, 2);
         Request {
             fault,
             on_cancel,
