@@ -1,5 +1,6 @@
 //! The transport on an in-memory pipe, whose other end is the worker.
 
+#[path = "moments.rs"]
 mod moments;
 
 use std::io;
