@@ -68,9 +68,9 @@ impl StateMachineTest for Beside {
     }
 }
 
-/// L4, L6, L7, L8, L10, L11, L15, L16, L17, C1, C2, P12: in a thousand pools, after each random
-/// action, the supervisor gives the effects and shows the state that the model predicts. Each pool
-/// shuts down, and the run covers everything that can happen.
+/// L4, L6, L7, L8, L10, L11, L15, L16, L17, C1, C2, P12: in a thousand pools or more, after each
+/// random action, the supervisor gives the effects and shows the state that the model predicts.
+/// Each pool shuts down, and the run covers everything that can happen.
 #[test]
 fn every_order_of_events_is_answered_as_the_model_says() {
     let cases = match env::var_os("PROPTEST_CASES") {
@@ -83,17 +83,22 @@ fn every_order_of_events_is_answered_as_the_model_says() {
         ..Config::default()
     };
     let sequences = Model::sequential_strategy(1..150);
-    let outcome = TestRunner::new(config.clone()).run(&sequences, |(model, actions, seen)| {
-        Beside::test_sequential(config.clone(), model, actions, seen);
-        Ok(())
-    });
-    if let Err(failure) = outcome {
-        panic!("{failure}");
-    }
-    TALLY.with_borrow(|tally| {
-        println!("{tally}");
-        if cases >= 1_000 {
-            assert_eq!(tally.missing(), [""; 0]);
+    let missing = || TALLY.with_borrow(|tally| tally.missing());
+    // A rare thing may not happen in the first thousand pools.
+    for _ in 0..5 {
+        let outcome = TestRunner::new(config.clone()).run(&sequences, |(model, actions, seen)| {
+            Beside::test_sequential(config.clone(), model, actions, seen);
+            Ok(())
+        });
+        if let Err(failure) = outcome {
+            panic!("{failure}");
         }
-    });
+        if cases < 1_000 || missing().is_empty() {
+            break;
+        }
+    }
+    TALLY.with_borrow(|tally| println!("{tally}"));
+    if cases >= 1_000 {
+        assert_eq!(missing(), [""; 0]);
+    }
 }

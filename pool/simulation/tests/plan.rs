@@ -340,6 +340,12 @@ impl Plan {
         self.scripts.iter().flatten().any(drops)
     }
 
+    /// Whether a client asks for a lease without waiting.
+    pub(crate) fn tries(&self) -> bool {
+        let mut acts = self.scripts.iter().flatten().map(|step| &step.act);
+        acts.any(|act| matches!(act, Act::TryLease(_)))
+    }
+
     /// Whether, once the pool is drained, nothing but the drain's own client changes that.
     pub(crate) fn drains_alone(&self) -> bool {
         let acts = || self.scripts.iter().flatten().map(|step| &step.act);
