@@ -45,6 +45,11 @@ impl World {
         if !report.unreleased.is_empty() {
             return;
         }
+        let open = ledger.workers.values().filter(|worker| worker.is_open);
+        assert!(
+            open.count() <= report.abandoned.len(),
+            "an open port: {report:?}"
+        );
         let left = (status.workers.len(), status.waiting, status.sessions);
         assert_eq!(left, (0, 0, 0), "{status}");
         // At the deadline, it does not wait for the opener's end.
