@@ -53,5 +53,12 @@ pub(crate) fn model(name: &str, module: &str, policy: &Policy, world: &World) ->
     );
     fs::write(&path, text).expect("the module can be written");
     fs::write(path.with_extension("cfg"), cfg).expect("the configuration can be written");
-    Model::load(&beside_the_spec(&path)).unwrap_or_else(|problem| panic!("{name}: {problem}"))
+    let copy = beside_the_spec(&path);
+    let model = Model::load(&copy).unwrap_or_else(|problem| panic!("{name}: {problem}"));
+    // The model is in memory. A long run makes thousands.
+    for file in [&path, &path.with_extension("cfg")] {
+        fs::remove_file(file).expect("the file can be removed");
+    }
+    fs::remove_dir_all(copy.with_file_name("")).expect("the copy can be removed");
+    model
 }

@@ -124,7 +124,9 @@ impl Follower {
     pub(crate) fn new(head: &Head, steps: &[Step]) -> Self {
         let world = world(&head.policy, steps);
         static TRACES: AtomicUsize = AtomicUsize::new(1);
-        let name = format!("Trace{}", TRACES.fetch_add(1, Ordering::Relaxed));
+        // Another process may check traces at the same time.
+        let number = TRACES.fetch_add(1, Ordering::Relaxed);
+        let name = format!("Trace{number}Of{}", std::process::id());
         let model = model(&name, "WorkerPoolTrace", &head.policy, &world);
         let here = Place {
             mirror: Mirror::new(&head.policy),

@@ -32,12 +32,6 @@ impl Process {
             if self.work(frame.id, Some(request.work)).await? == Work::Cancelled {
                 return self.cancelled(&frame, number, request, None).await;
             }
-            self.world
-                .ledger()
-                .requests
-                .get_mut(&number)
-                .expect("it is known")
-                .parts += 1;
             let part = body(number, &self.worker.to_string(), request.size);
             self.send(PART, frame.id, &part).await?;
         }

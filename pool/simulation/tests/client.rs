@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ostler_pool::rt::simulated::{now, wait};
 use ostler_pool::{
-    CallError, CheckoutError, DrainEnd, Lease, Phase, PhaseSummary, Pool, PoolStatus, RecvError,
+    CallError, CheckoutError, DrainEnd, Lease, PhaseSummary, Pool, PoolStatus, Reason, RecvError,
     WorkerId, WorkerStatus,
 };
 use tokio::select;
@@ -17,7 +17,8 @@ use crate::ledger::Answer;
 use crate::oracle::Call;
 use crate::patience::patient;
 use crate::plan::{Act, Operation, Plan, Request, Step};
-use crate::scanner::number;
+use crate::reports::Phases;
+use crate::scanner;
 use crate::world::{Held, World, pause};
 
 #[derive(Clone)]
@@ -57,14 +58,14 @@ impl Client {
             Act::Call(request) => self.call(*request).await,
             Act::CallJson(request) => self.call_json(*request).await,
             Act::Lease(requests, hold) => {
-                if let Some((held, lease)) = self.checkout().await {
-                    self.use_lease(held, lease, requests, *hold).await;
+                if let Some((lease, held)) = self.checkout().await {
+                    self.use_lease(lease, held, requests, *hold).await;
                 }
             }
             Act::TryLease(requests) => match self.pool.try_checkout() {
                 Ok(lease) => {
                     let held = self.world.hold(lease.worker(), None);
-                    self.use_lease(held, lease, requests, Duration::ZERO).await;
+                    self.use_lease(lease, held, requests, Duration::ZERO).await;
                 }
                 Err(CheckoutError::NoneIdle { .. }) => {}
                 Err(refusal) => self.world.judge_refusal(&refusal, now()),
@@ -98,35 +99,25 @@ impl Client {
     }
 
     async fn call(&self, request: Request) {
-        let (number, bytes) = self.world.request(request);
-        let (worker, begun) = (None, now());
+        let (call, bytes) = self.world.request(request, None);
         let outcome = self.pool.call(&bytes).await;
-        let call = Call {
-            number,
-            worker,
-            begun,
-        };
         self.world.judge(call, &outcome);
         self.world.count(&outcome);
     }
 
     async fn call_json(&self, request: Request) {
-        let (number, bytes) = self.world.request(request);
+        let (call, bytes) = self.world.request(request, None);
         let value: serde_json::Value = serde_json::from_slice(&bytes).expect("a request is JSON");
-        let (worker, begun) = (None, now());
         let outcome = self.pool.call_json::<_, serde_json::Value>(&value).await;
         let outcome = outcome.map(|reply| serde_json::to_vec(&reply).expect("JSON is written"));
-        let call = Call {
-            number,
-            worker,
-            begun,
-        };
         self.world.judge(call, &outcome);
         self.world.count(&outcome);
     }
 
     /// Waits for a lease, and notes when it was in the queue.
-    async fn checkout(&self) -> Option<(Held, Lease)> {
+    ///
+    /// The lease comes first, so that a drop of both drops [`Held`] first.
+    async fn checkout(&self) -> Option<(Lease, Held)> {
         let begun = now();
         let asked = self.world.ledger().stamp();
         let mut checkout = pin!(self.pool.checkout());
@@ -139,10 +130,10 @@ impl Client {
             }
         };
         match outcome {
-            Ok(lease) => Some((
-                self.world.hold(lease.worker(), Some((asked, waited))),
-                lease,
-            )),
+            Ok(lease) => {
+                let held = self.world.hold(lease.worker(), Some((asked, waited)));
+                Some((lease, held))
+            }
             Err(refusal) => {
                 self.world.judge_refusal(&refusal, begun);
                 None
@@ -150,13 +141,10 @@ impl Client {
         }
     }
 
-    async fn use_lease(&self, held: Held, lease: Lease, requests: &[Request], hold: Duration) {
-        let (held, mut lease) = (held, lease);
-        let worker = lease.worker();
+    async fn use_lease(&self, mut lease: Lease, held: Held, requests: &[Request], hold: Duration) {
         let mut is_over = false;
         for request in requests {
-            let (number, bytes) = self.world.request(*request);
-            let begun = now();
+            let (call, bytes) = self.world.request(*request, Some(lease.worker()));
             let outcome = lease.call(&bytes).await;
             if is_over {
                 assert!(
@@ -165,12 +153,6 @@ impl Client {
                 );
                 continue;
             }
-            let worker = Some(worker);
-            let call = Call {
-                number,
-                worker,
-                begun,
-            };
             is_over = self.world.judge(call, &outcome);
             if !is_over {
                 held.check();
@@ -180,79 +162,59 @@ impl Client {
         if !is_over {
             held.check();
         }
-        drop(held);
-        drop(lease);
     }
 
     async fn stream(&self, request: Request, take: usize) {
-        let Some((held, mut lease)) = self.checkout().await else {
+        let Some((mut lease, held)) = self.checkout().await else {
             return;
         };
-        let worker = lease.worker();
-        let (number, bytes) = self.world.request(request);
-        let call = |begun| Call {
-            number,
-            worker: Some(worker),
-            begun,
+        let (call, bytes) = self.world.request(request, Some(lease.worker()));
+        let number = call.number;
+        let mut reply = match lease.stream(&bytes) {
+            Ok(reply) => reply,
+            Err(error) => {
+                self.world.judge(call, &Err(error));
+                return;
+            }
         };
         let mut parts = 0;
-        match lease.stream(&bytes) {
-            Err(error) => {
-                self.world.judge(call(now()), &Err(error));
-            }
-            Ok(mut reply) => {
-                while parts < take {
-                    let begun = now();
-                    match reply.next().await {
-                        Some(Ok(part)) => {
-                            parts += 1;
-                            held.check();
-                            assert_eq!(part_of(&part), Some(number), "{number}: part {parts}");
-                        }
-                        Some(Err(error)) => {
-                            self.world.judge(call(begun), &Err(error));
-                            break;
-                        }
-                        None => {
-                            let ledger = self.world.ledger();
-                            let entry = &ledger.requests[&number];
-                            assert_eq!(entry.answer, Some(Answer::Reply), "request {number}");
-                            assert_eq!(parts, request.parts, "request {number}");
-                            drop(ledger);
-                            self.world.ledger().answered += 1;
-                            break;
-                        }
-                    }
+        while parts < take {
+            let begun = now();
+            match reply.next().await {
+                Some(Ok(part)) => {
+                    parts += 1;
+                    held.check();
+                    let of = scanner::number(&part);
+                    assert_eq!(of, Some(number), "part {parts}");
+                }
+                Some(Err(error)) => {
+                    self.world.judge(Call { begun, ..call }, &Err(error));
+                    return;
+                }
+                None => {
+                    let mut ledger = self.world.ledger();
+                    let answer = ledger.requests[&number].answer;
+                    assert_eq!(answer, Some(Answer::Reply), "request {number}");
+                    assert_eq!(parts, request.parts, "request {number}");
+                    ledger.answered += 1;
+                    return;
                 }
             }
         }
-        drop(held);
-        drop(lease);
     }
 
     async fn session(&self, name: u64, requests: &[Request], ends: bool) {
         let session = match self.pool.session(&format!("session {name}")) {
             Ok(session) => session,
-            Err(refusal) => {
-                self.world.judge_session_refusal(&refusal, now());
-                // It did not ask for a worker.
-                self.world.ledger().refused -= 1;
-                return;
-            }
+            Err(refusal) => return self.world.judge_session_refusal(&refusal, now()),
         };
         let mut home = None;
         for request in requests {
-            let (number, bytes) = self.world.request(*request);
-            let (worker, begun) = (None, now());
+            let (call, bytes) = self.world.request(*request, None);
             let outcome = session.call(&bytes).await;
-            let call = Call {
-                number,
-                worker,
-                begun,
-            };
             self.world.judge(call, &outcome);
             self.world.count(&outcome);
-            if let Some((worker, _)) = self.world.ledger().requests[&number].written {
+            if let Some((worker, _)) = self.world.ledger().requests[&call.number].written {
                 let home = *home.get_or_insert(worker);
                 assert_eq!(home, worker, "a session has moved");
             }
@@ -270,28 +232,12 @@ impl Client {
             ledger.rolling += 1;
             ledger.rolling == 1
         };
-        let status = self.pool.status();
-        let marked = |worker: &&WorkerStatus| worker.replacing.is_some();
-        let marked: Vec<_> = status
-            .workers
-            .iter()
-            .filter(marked)
-            .map(|w| w.worker)
-            .collect();
-        // Those to be replaced for another reason are no part of it.
-        let mut before = serving(&status);
-        before.retain(|worker| !marked.contains(worker));
+        let before = unmarked(&self.pool.status());
         let outcome = self.pool.recycle_all().await;
         self.world.judge_rolling(&outcome);
         if outcome.is_ok() && is_first {
-            let status = self.pool.status();
-            let mut still = serving(&status);
-            // Marked just before the restart began.
-            let is_marked = |worker: &WorkerId| {
-                let mut shown = status.workers.iter();
-                shown.any(|shown| shown.worker == *worker && shown.replacing.is_some())
-            };
-            still.retain(|worker| before.contains(worker) && !is_marked(worker));
+            let mut still = unmarked(&self.pool.status());
+            still.retain(|worker| before.contains(worker));
             assert!(still.is_empty(), "recycled workers serve on: {still:?}");
         }
     }
@@ -315,11 +261,11 @@ impl Client {
         let open = counters.opened - counters.released;
         let shown = status.workers.len() + status.abandoned.len();
         assert_eq!(open, shown as u64, "{status}");
-        let most = self.plan.max_size() + self.plan.max_surge();
+        let most = self.plan.max_size() + self.plan.config.surge;
         let leaving = status
             .workers
             .iter()
-            .filter(|worker| worker.reason == Some(ostler_pool::Reason::Surplus));
+            .filter(|worker| worker.reason == Some(Reason::Surplus));
         assert!(status.workers.len() <= most + leaving.count(), "{status}");
         assert!(status.abandoned.len() <= self.plan.max_size(), "{status}");
     }
@@ -327,7 +273,7 @@ impl Client {
     /// Reads events slowly, and checks that the transitions of each worker follow each other.
     async fn follow(&self, count: usize, every: Duration) {
         let mut events = self.pool.events();
-        let mut phases = std::collections::HashMap::<WorkerId, Phase>::new();
+        let mut phases = Phases::default();
         for _ in 0..count {
             let event = select! {
                 biased;
@@ -336,16 +282,12 @@ impl Client {
                 () = wait(every) => continue,
             };
             match event {
-                Ok(ostler_pool::Event::Moved(moved)) => {
-                    let before = phases.insert(moved.worker, moved.to).unwrap_or(moved.from);
-                    assert_eq!(before, moved.from, "worker {}", moved.worker);
-                }
-                Ok(_) => {}
+                Ok(event) => phases.note(event),
                 Err(RecvError::Closed) => {
                     assert!(self.world.ledger().is_closing, "the events ended");
                     break;
                 }
-                Err(RecvError::Lagged(_)) => phases.clear(),
+                Err(RecvError::Lagged(_)) => phases.forget(),
                 Err(error) => panic!("{error}"),
             }
             pause(every).await;
@@ -354,7 +296,7 @@ impl Client {
 
     fn kill(&self, index: usize) {
         let status = self.pool.status();
-        let serving = serving(&status);
+        let serving: Vec<WorkerId> = serving(&status).map(|worker| worker.worker).collect();
         if let Some(worker) = serving.get(index % serving.len().max(1)) {
             self.world.kill(*worker);
         }
@@ -362,19 +304,17 @@ impl Client {
 }
 
 /// The workers that serve.
-fn serving(status: &PoolStatus) -> Vec<WorkerId> {
-    let serves = |worker: &&WorkerStatus| {
-        matches!(
-            worker.phase.summary(),
-            PhaseSummary::Ready | PhaseSummary::Busy
-        )
-    };
-    status
-        .workers
-        .iter()
-        .filter(serves)
-        .map(|worker| worker.worker)
-        .collect()
+fn serving(status: &PoolStatus) -> impl Iterator<Item = &WorkerStatus> {
+    status.workers.iter().filter(|worker| {
+        let phase = worker.phase.summary();
+        matches!(phase, PhaseSummary::Ready | PhaseSummary::Busy)
+    })
+}
+
+/// The workers that serve and are not to be replaced: those that a rolling restart chooses.
+fn unmarked(status: &PoolStatus) -> Vec<WorkerId> {
+    let unmarked = serving(status).filter(|worker| worker.replacing.is_none());
+    unmarked.map(|worker| worker.worker).collect()
 }
 
 /// Resumes the pool when it is dropped.
@@ -384,8 +324,4 @@ impl Drop for Resumes<'_> {
     fn drop(&mut self) {
         self.0.resume();
     }
-}
-
-fn part_of(body: &[u8]) -> Option<u64> {
-    number(body)
 }

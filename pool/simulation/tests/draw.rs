@@ -201,25 +201,37 @@ impl Swarm {
 
     fn workers(&mut self, config: &Config) -> Vec<WorkerPlan> {
         use Fault::*;
-        let own: Vec<Fault> = FAULTS[..13]
-            .iter()
-            .copied()
-            .chain([
-                Crash,
-                LargeMemory,
-                IgnoresAsk,
-                IgnoresTerm,
-                Unkillable,
-                SlowRelease,
-                StuckRelease,
-                Escapes,
-                PipeHeld,
-                LateExit,
-            ])
+        let of_workers = [
+            OpenError,
+            OpenPanic,
+            OpenHang,
+            SlowOpen,
+            NoHandshake,
+            SlowHandshake,
+            HandshakeError,
+            ExitAtStart,
+            PingMissed,
+            PingError,
+            PingLate,
+            PingTwice,
+            PingWrong,
+            Crash,
+            LargeMemory,
+            IgnoresAsk,
+            IgnoresTerm,
+            Unkillable,
+            SlowRelease,
+            StuckRelease,
+            Escapes,
+            PipeHeld,
+            LateExit,
+        ];
+        let own: Vec<Fault> = of_workers
+            .into_iter()
             .filter(|fault| self.faults.contains(fault))
-            // Without a timeout, nothing would end such a start.
             // Nothing would end a call whose worker closed a pipe that its descendant holds.
             .filter(|fault| *fault != PipeHeld || config.call_timeout < NEVER)
+            // Nothing would end such a start.
             .filter(|fault| {
                 config.start_timeout < NEVER || ![OpenHang, NoHandshake].contains(fault)
             })
@@ -282,8 +294,7 @@ impl Swarm {
         // Clients call more often than operators act.
         let operation = loop {
             let operation = self.random.pick(&self.operations);
-            let is_rare =
-                matches!(operation, Operation::Shutdown) || operation >= Operation::Status;
+            let is_rare = operation >= Operation::Status;
             let of = if operation == Operation::Shutdown {
                 8
             } else {

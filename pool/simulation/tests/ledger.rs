@@ -41,7 +41,6 @@ pub(crate) struct Entry {
     pub(crate) read: Option<(WorkerId, Stamp)>,
     /// The first answer that was written in full.
     pub(crate) answer: Option<Answer>,
-    pub(crate) parts: usize,
     /// Whether its caller was told that it was not written.
     pub(crate) is_unwritten: bool,
 }
@@ -86,9 +85,9 @@ pub(crate) struct Ledger {
     pub(crate) log: Option<Vec<String>>,
     pub(crate) requests: BTreeMap<u64, Entry>,
     pub(crate) workers: BTreeMap<WorkerId, Worker>,
-    /// Calls of `open`, and those that opened a port.
+    /// Calls of `open`.
     pub(crate) attempts: u64,
-    pub(crate) opened: u64,
+    /// The most ports that were open at the same time.
     pub(crate) peak_open: usize,
     /// Whether a start has failed, in the eyes of the worker or of its opener.
     pub(crate) starts_failed: bool,
@@ -129,6 +128,14 @@ impl Ledger {
             let now = simulated::now();
             log.push(format!("{:>10.3} ms  {line}", now.as_secs_f64() * 1e3));
         }
+    }
+
+    /// How many ports are open.
+    pub(crate) fn open(&self) -> usize {
+        self.workers
+            .values()
+            .filter(|worker| worker.is_open)
+            .count()
     }
 
     pub(crate) fn worker(&mut self, worker: WorkerId) -> &mut Worker {

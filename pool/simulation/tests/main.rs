@@ -3,7 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `plan`, `draw` | what happens: options, faults, clients, operators; drawn from a seed |
+//! | `plan`, `draw`, `choices` | what happens: options, faults, clients, operators; drawn from a seed |
 //! | `scheduler` | the order of all steps, and the passing of time |
 //! | `world`, `port`, `process`, `calls`, `pipe`, `scanner` | opener, ports, workers, pipes |
 //! | `ledger` | what workers and clients saw |
@@ -18,6 +18,7 @@
 extern crate ostler_time_limit as tokio;
 
 mod calls;
+mod choices;
 mod client;
 mod draw;
 mod history;
@@ -28,6 +29,7 @@ mod pipe;
 mod plan;
 mod port;
 mod process;
+#[path = "../../../tests/suite/random.rs"]
 mod random;
 mod reports;
 mod runs;

@@ -89,6 +89,7 @@ impl World {
                 return true;
             }
             CallError::Session(refusal) => {
+                self.ledger().refused += u64::from(!refusal.is_timeout());
                 self.judge_session_refusal(refusal, call.begun);
                 return true;
             }
@@ -168,6 +169,9 @@ impl World {
         let shown = self.ledger().worker(worker).shown.clone();
         let exited = self.ledger().worker(worker).exit.is_some();
         let has = |faults: &[Fault]| faults.iter().any(|fault| shown.contains(fault));
+        // The exit follows within a second, unless the host is slow.
+        let is_slow = self.plan().time != Time::Punctual;
+        let exits_late = is_slow && (exited || has(&[LateExit]));
         let stray = [
             OldId,
             Twice,
@@ -187,15 +191,8 @@ impl World {
             ProtocolError::UnexpectedKind { .. } => has(&[WrongKind, PingWrong]),
             ProtocolError::EarlyAnswer => has(&[Early]),
             ProtocolError::StreamEndedWithBody => has(&[NotJson]),
-            // The exit follows within a second, unless the host is slow.
-            ProtocolError::OutputClosed => {
-                let is_slow = self.plan().time != Time::Punctual;
-                has(&[CloseOutput]) || is_slow && (exited || has(&[LateExit]))
-            }
-            ProtocolError::InputClosed => {
-                let is_slow = self.plan().time != Time::Punctual;
-                has(&[CloseInput]) || is_slow && (exited || has(&[LateExit]))
-            }
+            ProtocolError::OutputClosed => has(&[CloseOutput]) || exits_late,
+            ProtocolError::InputClosed => has(&[CloseInput]) || exits_late,
             _ => false,
         };
         assert!(
@@ -218,7 +215,6 @@ impl World {
     }
 
     pub(crate) fn judge_refusal(&self, refusal: &CheckoutError, begun: Duration) {
-        let may_fail = |ledger: &Ledger| self.may_fail(ledger);
         let (config, mut ledger) = (&self.plan().config, self.ledger());
         ledger.refused += u64::from(!refusal.is_timeout());
         ledger.note(format_args!("refused: {refusal}"));
@@ -228,10 +224,11 @@ impl World {
             CheckoutError::QueueFull { max_waiting, pool } => {
                 *max_waiting == config.max_waiting && pool.waiting >= *max_waiting
             }
-            CheckoutError::CrashLoop { .. } => config.crash_loop < u32::MAX && may_fail(&ledger),
+            CheckoutError::CrashLoop { .. } => {
+                config.crash_loop < u32::MAX && self.may_fail(&ledger)
+            }
             CheckoutError::NoneIdle { .. } => false,
             CheckoutError::TimedOut { after, .. } => {
-                drop(ledger);
                 assert_eq!(*after, config.checkout_timeout);
                 return self.judge_deadline(begun, *after, true);
             }
@@ -241,9 +238,7 @@ impl World {
     }
 
     pub(crate) fn judge_session_refusal(&self, refusal: &SessionError, begun: Duration) {
-        let may_fail = |ledger: &Ledger| self.may_fail(ledger);
         let (config, mut ledger) = (&self.plan().config, self.ledger());
-        ledger.refused += u64::from(!refusal.is_timeout());
         ledger.note(format_args!("refused: {refusal}"));
         let is_possible = match refusal {
             SessionError::Closed => ledger.is_closing,
@@ -251,7 +246,9 @@ impl World {
             SessionError::QueueFull { max_waiting, pool } => {
                 *max_waiting == config.max_waiting && pool.waiting >= *max_waiting
             }
-            SessionError::CrashLoop { .. } => config.crash_loop < u32::MAX && may_fail(&ledger),
+            SessionError::CrashLoop { .. } => {
+                config.crash_loop < u32::MAX && self.may_fail(&ledger)
+            }
             SessionError::TooMany { max_sessions } => *max_sessions == config.max_sessions,
             SessionError::Ended => {
                 ledger.found_ended = true;
@@ -269,7 +266,6 @@ impl World {
                 };
             }
             SessionError::TimedOut { after, .. } => {
-                drop(ledger);
                 assert_eq!(*after, config.checkout_timeout);
                 return self.judge_deadline(begun, *after, true);
             }
@@ -285,13 +281,12 @@ impl World {
     }
 
     pub(crate) fn judge_rolling(&self, outcome: &Result<usize, RollingError>) {
-        let may_fail = |ledger: &Ledger| self.may_fail(ledger);
         let mut ledger = self.ledger();
         ledger.note(format_args!("rolling restart: {outcome:?}"));
         let is_possible = match outcome {
             Ok(_) => true,
             Err(RollingError::Closed { .. }) => ledger.is_closing,
-            Err(RollingError::StartFailed { .. }) => may_fail(&ledger),
+            Err(RollingError::StartFailed { .. }) => self.may_fail(&ledger),
             Err(_) => false,
         };
         assert!(is_possible, "a rolling restart ended with {outcome:?}");

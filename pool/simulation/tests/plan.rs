@@ -64,9 +64,22 @@ pub(crate) enum End {
     Runtime(Duration),
 }
 
-/// Something that goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Fault {
+/// Defines an enum, and a list of all its variants.
+macro_rules! listed {
+    ($(#[$doc:meta])* $name:ident, $all:ident: $($(#[$of:meta])* $variant:ident),* $(,)?) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) enum $name {
+            $($(#[$of])* $variant),*
+        }
+
+        pub(crate) const $all: &[$name] = &[$($name::$variant),*];
+    };
+}
+
+listed! {
+    /// Something that goes wrong.
+    Fault, FAULTS:
     OpenError,
     OpenPanic,
     OpenHang,
@@ -113,57 +126,6 @@ pub(crate) enum Fault {
     CancelFinish,
     RuntimeEnd,
 }
-
-pub(crate) const FAULTS: [Fault; 45] = {
-    use Fault::*;
-    [
-        OpenError,
-        OpenPanic,
-        OpenHang,
-        SlowOpen,
-        NoHandshake,
-        SlowHandshake,
-        HandshakeError,
-        ExitAtStart,
-        PingMissed,
-        PingError,
-        PingLate,
-        PingTwice,
-        PingWrong,
-        Crash,
-        Exit,
-        ReplyAndExit,
-        PartialReply,
-        Hang,
-        Slow,
-        Garbage,
-        Twice,
-        Early,
-        OldId,
-        WrongKind,
-        Unsolicited,
-        CloseOutput,
-        CloseInput,
-        Raise,
-        NotJson,
-        LargeMemory,
-        IgnoresAsk,
-        IgnoresTerm,
-        Unkillable,
-        SlowRelease,
-        StuckRelease,
-        Escapes,
-        PipeHeld,
-        LateExit,
-        Killed,
-        CancelIgnored,
-        CancelStray,
-        CancelTwice,
-        CancelExit,
-        CancelFinish,
-        RuntimeEnd,
-    ]
-};
 
 /// A worker's faults outside of calls. Without any, it is good.
 #[derive(Clone, Debug, Default)]
@@ -227,9 +189,9 @@ pub(crate) enum Act {
     Kill(usize),
 }
 
-/// The operations of a pool, as the matrix counts them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Operation {
+listed! {
+    /// The operations of a pool, as the matrix counts them. Those of operators come last.
+    Operation, OPERATIONS:
     Call,
     CallJson,
     Lease,
@@ -247,14 +209,6 @@ pub(crate) enum Operation {
     /// Any of them, dropped.
     Dropped,
 }
-
-pub(crate) const OPERATIONS: [Operation; 15] = {
-    use Operation::*;
-    [
-        Call, CallJson, Lease, TryLease, Stream, Session, Status, Resize, Recycle, RecycleAll,
-        Drain, Resume, Shutdown, Follow, Dropped,
-    ]
-};
 
 impl Act {
     pub(crate) fn operation(&self) -> Option<Operation> {
@@ -396,9 +350,5 @@ impl Plan {
                 _ => None,
             });
         resized.max().unwrap_or(0).max(self.config.size)
-    }
-
-    pub(crate) fn max_surge(&self) -> usize {
-        self.config.surge
     }
 }

@@ -86,19 +86,14 @@ pub(crate) async fn run(
     };
     if let Some((status, cause)) = exit {
         // The end of the pipes and the exit are two events, in any order.
-        if process.has(Fault::LateExit) {
-            world.ledger().shows(worker, Fault::LateExit);
+        if process.shows(Fault::LateExit) {
             let delay = process.plan.delay.min(Duration::from_millis(500));
-            drop(process);
+            (process.input, process.output) = (None, None);
             world.delay(delay).await;
-            end(&world, worker, &ended, status, cause);
-        } else {
-            end(&world, worker, &ended, status, cause);
-            drop(process);
         }
-    } else {
-        drop(process);
+        end(&world, worker, &ended, status, cause);
     }
+    drop(process);
     world.process_count().fetch_sub(1, Ordering::Relaxed);
 }
 

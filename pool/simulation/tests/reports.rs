@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ostler_pool::rt::simulated::now;
 use ostler_pool::{
-    Counters, Event, Events, Phase, PoolStatus, RecvError, ShutdownReport, Transition,
+    Counters, Event, Events, Phase, PoolStatus, RecvError, ShutdownReport, WorkerId,
 };
 
 use crate::plan::{NEVER, Time};
@@ -31,7 +31,7 @@ impl World {
         let open = counters.opened - counters.released;
         let shown = report.unreleased.len() + report.abandoned.len();
         assert_eq!(open, shown as u64, "{report:?}");
-        // One that is asked for later says when the pool had ended, which may be later.
+        // A joined shutdown may have begun long before.
         if self.plan().time == Time::Punctual {
             let most = config.shutdown_timeout + REPORT_GRACE;
             assert!(now().saturating_sub(asked) <= most, "{report:?}");
@@ -45,9 +45,8 @@ impl World {
         if !report.unreleased.is_empty() {
             return;
         }
-        let open = ledger.workers.values().filter(|worker| worker.is_open);
         assert!(
-            open.count() <= report.abandoned.len(),
+            ledger.open() <= report.abandoned.len(),
             "an open port: {report:?}"
         );
         let left = (status.workers.len(), status.waiting, status.sessions);
@@ -61,18 +60,13 @@ impl World {
             Some(first) => {
                 assert_eq!(first.took, report.took, "the second report");
                 assert_eq!(first.drained_in, report.drained_in, "the second report");
-                let workers = |report: &ShutdownReport| {
-                    report
-                        .workers
-                        .iter()
-                        .map(|end| end.worker)
-                        .collect::<Vec<_>>()
-                };
-                // Released after it was abandoned, a worker is in the later of the two, which may
-                // be judged first.
-                let (known, found) = (workers(first), workers(&report));
-                let same = found.starts_with(&known) || known.starts_with(&found);
-                assert!(same, "{report:?}");
+                // A port that is released after it was abandoned is only in the later report, and
+                // either report may be judged first.
+                let mut both = first.workers.iter().zip(&report.workers);
+                assert!(
+                    both.all(|(one, other)| one.worker == other.worker),
+                    "{report:?}"
+                );
             }
             None => ledger.report = Some(report),
         }
@@ -96,8 +90,8 @@ impl World {
         if plan.has_drops() || cancels {
             return;
         }
-        // A worker that broke the protocol while it was idle is granted and returned unseen, and so
-        // is one that is granted while its client's patience ends.
+        // A worker that broke the protocol while idle is granted and returned without its client.
+        // So is a worker that is granted just as its client stops waiting.
         let waits = plan.config.checkout_timeout == NEVER && !plan.tries();
         if !plan.has_violations() && waits {
             assert_eq!(counters.granted, ledger.granted, "leases: {counters:?}");
@@ -109,27 +103,37 @@ impl World {
     }
 }
 
-/// Reads events until the pool has ended, and checks that each worker's transitions follow each
-/// other up to its end.
+/// The phases of workers, as a reader of events knows them.
+#[derive(Debug, Default)]
+pub(crate) struct Phases(HashMap<WorkerId, Phase>);
+
+impl Phases {
+    /// Checks that each worker's transitions follow each other.
+    pub(crate) fn note(&mut self, event: Event) {
+        if let Event::Moved(moved) = event {
+            // It may have moved before the reader subscribed.
+            let before = self.0.insert(moved.worker, moved.to).unwrap_or(moved.from);
+            assert_eq!(before, moved.from, "worker {}", moved.worker);
+        }
+    }
+
+    /// Events are missing.
+    pub(crate) fn forget(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// Reads events until the pool has ended, and checks that every worker has ended by then.
 pub(crate) async fn follow(mut events: Events) {
-    let mut phases = HashMap::new();
+    let mut phases = Phases::default();
     loop {
         match events.recv().await {
-            Ok(Event::Moved(Transition {
-                worker, from, to, ..
-            })) => {
-                // The first workers may have moved before the reader subscribed.
-                let before = phases.insert(worker, to).unwrap_or(from);
-                assert_eq!(before, from, "worker {worker}");
-            }
-            Ok(_) => {}
+            Ok(event) => phases.note(event),
             Err(RecvError::Closed) => break,
-            Err(RecvError::Lagged(_)) => phases.clear(),
+            Err(RecvError::Lagged(_)) => phases.forget(),
             Err(error) => panic!("{error}"),
         }
     }
-    let unfinished = phases
-        .iter()
-        .filter(|(_, phase)| **phase != Phase::Terminated);
-    assert_eq!(unfinished.count(), 0, "{phases:?}");
+    let mut last = phases.0.values();
+    assert!(last.all(|phase| *phase == Phase::Terminated), "{phases:?}");
 }

@@ -112,12 +112,10 @@ impl Scheduler for HistoryScheduler {
         let clock = CLOCK.get();
         // Parked threads, which may wake for no reason, are among them.
         let ready = runnable.iter().filter(|task| task.runnable());
-        let ready: Vec<TaskId> = ready.map(|task| task.id()).collect();
-        let can_pass = clock.is_some_and(|clock| ready.contains(&clock));
-        let tasks: Vec<TaskId> = ready
-            .into_iter()
-            .filter(|task| Some(*task) != clock)
-            .collect();
+        let mut tasks: Vec<TaskId> = ready.map(|task| task.id()).collect();
+        let count = tasks.len();
+        tasks.retain(|task| Some(*task) != clock);
+        let can_pass = tasks.len() < count;
         if can_pass && (tasks.is_empty() || self.jumps()) {
             return clock;
         }
@@ -125,6 +123,6 @@ impl Scheduler for HistoryScheduler {
     }
 
     fn next_u64(&mut self) -> u64 {
-        self.random.next()
+        self.random.below(u64::MAX)
     }
 }

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ostler_pool::port::{BoxFuture, Opener, Port};
-use ostler_pool::rt::simulated::wait;
+use ostler_pool::rt::simulated::{now, wait};
 use ostler_pool::{ExitStatus, OpenError, WorkerId};
 use shuttle::future::spawn;
 use tokio::select;
 use tokio::sync::watch;
 
 use crate::ledger::{Cause, Entry, Ledger, Stamp, Tenure, Wait};
+use crate::oracle::Call;
 use crate::pipe::{self, Ends};
 use crate::plan::{Fault, Operation, Plan, Request};
 use crate::port::SimPort;
@@ -118,22 +119,27 @@ impl World {
         }
     }
 
-    /// A new request with an id of its own, and its bytes, which are JSON.
-    pub(crate) fn request(&self, request: Request) -> (u64, Vec<u8>) {
+    /// A call that begins now, on this worker if its caller holds one, and its request, which is
+    /// JSON with a number of its own.
+    pub(crate) fn request(&self, request: Request, worker: Option<WorkerId>) -> (Call, Vec<u8>) {
         let mut ledger = self.ledger();
-        let id = ledger.requests.len() as u64 + 1;
+        let number = ledger.requests.len() as u64 + 1;
         ledger.requests.insert(
-            id,
+            number,
             Entry {
                 request,
                 written: None,
                 read: None,
                 answer: None,
-                parts: 0,
                 is_unwritten: false,
             },
         );
-        (id, body(id, "", request.size))
+        let call = Call {
+            number,
+            worker,
+            begun: now(),
+        };
+        (call, body(number, "", request.size))
     }
 
     /// Registers that a client holds a lease on the worker, until the result is dropped.
@@ -276,16 +282,10 @@ impl World {
         {
             let mut ledger = self.ledger();
             ledger.note(format_args!("worker {worker}: opened, {:?}", plan.faults));
-            ledger.opened += 1;
             let entry = ledger.worker(worker);
             assert!(!entry.is_open, "worker {worker} is opened twice");
             entry.is_open = true;
-            let open = ledger
-                .workers
-                .values()
-                .filter(|worker| worker.is_open)
-                .count();
-            ledger.peak_open = ledger.peak_open.max(open);
+            ledger.peak_open = ledger.peak_open.max(ledger.open());
         }
         let ended = watch::Sender::new(None);
         let mut kills = self.0.kills.lock().unwrap_or_else(PoisonError::into_inner);

@@ -199,8 +199,8 @@ mod tests {
         assert_eq!(steps(&written), [step(1)]);
     }
 
-    /// L19: when the queue is full, the trace ends, and no step is written after one that is
-    /// missing. The pool waits for nothing.
+    /// L19: when the queue is full, the trace ends: no step is written after the first missing
+    /// step. The pool waits for nothing.
     #[tokio::test]
     async fn a_full_queue_ends_the_trace() {
         let (mut recorder, open, written) = recorder();

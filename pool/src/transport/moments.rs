@@ -120,7 +120,7 @@ async fn an_exhausted_task_reads_the_last_words() {
     }
 }
 
-/// The first reason for which a transport was closed is the one that callers are told.
+/// Callers learn the first reason for which a transport was closed.
 #[test]
 fn the_first_reason_is_kept() {
     let (transport, _worker) = transport();

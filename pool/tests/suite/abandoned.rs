@@ -109,8 +109,8 @@ async fn the_number_of_abandoned_ports_is_bounded() {
     }
 }
 
-/// P16: abandoned ports are listed by age, each with its own worker, process id and time, and the
-/// one that is released leaves the list, whichever it is.
+/// P16: abandoned ports are listed by age, each with its own worker, process id and time. A
+/// released port leaves the list, wherever it stands.
 #[tokio::test(start_paused = true)]
 async fn abandoned_ports_are_told_apart() {
     let puppets = Puppets::default();
@@ -182,8 +182,8 @@ async fn a_shutdown_ends_without_abandoned_ports() {
     }
 }
 
-/// P16: a port that is abandoned at the very deadline of the shutdown is reported as abandoned, not
-/// as one that the pool still waits for.
+/// P16: a port that is abandoned exactly at the shutdown's deadline is reported as abandoned, not
+/// as unreleased.
 #[tokio::test(start_paused = true)]
 async fn the_report_waits_for_the_last_stage() {
     let ms = Duration::from_millis;

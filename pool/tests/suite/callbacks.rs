@@ -151,8 +151,8 @@ fn a_task_that_waits_may_look_at_the_pool() {
     });
 }
 
-/// A reader of events is woken, replaced and dropped without the pool's lock, and the task that
-/// waits is the one that polled last.
+/// A reader of events is woken, replaced and dropped without the pool's lock. Only the task that
+/// polled last is woken.
 #[test]
 fn a_reader_of_events_may_look_at_the_pool() {
     resolves(async || {

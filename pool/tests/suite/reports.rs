@@ -268,8 +268,8 @@ async fn the_report_says_in_which_phase_a_worker_ended() {
     assert_eq!(report.workers[0].rung, None, "{report}");
 }
 
-/// R25: the report says why each worker left the pool, also one that left for another reason than
-/// the shutdown.
+/// R25: the report says why each worker left the pool, including workers that did not leave because
+/// of the shutdown.
 #[tokio::test(start_paused = true)]
 async fn the_report_says_why_a_worker_left() {
     let sim = Sim::default();

@@ -18,8 +18,8 @@ const HANG: &str = "OSTLER_TEST_HANG";
 /// busy machine.
 const LIMIT: u64 = 8;
 
-/// T5: a test that hangs fails with its name, be it sync, async, random or isolated; the others run,
-/// and no process is left.
+/// T5: a test that hangs fails with its name, whether it is sync, async, random or isolated. The
+/// other tests run, and no process is left.
 #[test]
 fn a_hang_fails_its_test_and_no_other() {
     let hang = format!("{HANG}={}", process::id());

@@ -125,15 +125,10 @@ pub(crate) fn point() {
     if panicking() {
         return;
     }
-    switch();
-    clock::pause();
-}
-
-/// A step at which the scheduler may switch to another task.
-fn switch() {
     // Shuttle's atomics are scheduling points. Unlike `yield_now`, they do not lower the priority
     // of the current task.
     AtomicBool::new(false).load(Ordering::SeqCst);
+    clock::pause();
 }
 
 /// The same seed for every history: only the simulation's scheduler adds randomness.

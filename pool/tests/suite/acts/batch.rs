@@ -334,7 +334,7 @@ impl Shared {
         })
     }
 
-    /// A call has one outcome, and one that fits.
+    /// Checks that the outcome of a call fits its program and its end.
     fn judge(&self, number: u32, acts: &Acts, end: End, outcome: Result<Vec<u8>, CallError>) {
         let is_alone = matches!(end, End::Reply | End::Recycle(_))
             && matches!(self.batch.end, PoolEnd::After)

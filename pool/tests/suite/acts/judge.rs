@@ -103,7 +103,7 @@ impl Trial {
         variable(&left.environ, "OSTLER_TAG") == Some(&*self.tag)
     }
 
-    /// The program allows it, and the process is indeed one that a release does not find.
+    /// Whether the program allows the process to survive, and a release cannot find it.
     fn may_survive(&self, left: &Left) -> bool {
         let is_hidden = !self.is_tagged(left) || left.user != rustix::process::geteuid().as_raw();
         let is_allowed = left

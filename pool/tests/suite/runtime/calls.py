@@ -81,7 +81,7 @@ def check_another_first_frame_is_refused():
         assert str(end) == refused and pipes.received() == []
     end, _, _ = started(hello(2, 4096))
     assert str(end) == "the host speaks version 2 of the protocol, this worker version 1"
-    # The longest hello, and one that is longer.
+    # The longest hello, then a hello that is one byte longer.
     end, _, _ = started(frame(HELLO, 0, struct.pack(">II", 1, 4096) + bytes(1024 - 5 - 8)))
     assert isinstance(end, Started)
     end, _, _ = started(frame(HELLO, 0, struct.pack(">II", 1, 4096) + bytes(1024 - 5 - 7)))

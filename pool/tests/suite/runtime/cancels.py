@@ -24,7 +24,7 @@ def cancelling(*frames, running=7, seen=7, armed=True):
 
     def pthread_kill(thread, number):
         assert (thread, number) == (threading.main_thread().ident, signal.SIGURG)
-        # Whoever sends it holds the lock.
+        # The sender holds the lock.
         assert cancellation.lock.locked()
         sent.append(number)
 
@@ -202,7 +202,7 @@ def check_what_was_raised_meanwhile_holds_it():
         cancellation, *_ = cancelling()
         generator = waits(depth)
         next(generator)
-        # Only the last exception refers to it, or one that the last refers to.
+        # Only the last exception refers to it, directly or through another exception.
         assert cancellation.is_handled(), depth
         generator.close()
         gc.collect()
