@@ -57,6 +57,7 @@ impl Process {
                 Err(Stop::Exits(ExitStatus::Code(5)))
             }
             Some(Fault::Garbage) => self.write(&[0xff; 16]).await,
+            Some(Fault::ShortFrame) => self.write(&[0, 0, 0, 4, REPLY, 0, 0, 0]).await,
             Some(Fault::Twice) => {
                 self.reply(id, number, request, is_stream).await?;
                 self.reply(id, number, request, is_stream).await
@@ -77,6 +78,7 @@ impl Process {
                 self.reply(id, number, request, is_stream).await
             }
             Some(Fault::Raise) => self.raise(id, number, "ValueError").await,
+            Some(Fault::RaiseGarbage) => self.send(ERROR, id, &[0xff; 4]).await,
             Some(Fault::NotJson) => {
                 self.answers(number, Answer::NotJson);
                 self.send(REPLY, id, b"?").await

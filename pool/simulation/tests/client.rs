@@ -11,6 +11,7 @@ use ostler_pool::{
     CallError, CheckoutError, DrainEnd, Lease, PhaseSummary, Pool, PoolStatus, Reason, RecvError,
     WorkerId, WorkerStatus,
 };
+use serde_json::Value;
 use tokio::select;
 
 use crate::ledger::Answer;
@@ -18,7 +19,6 @@ use crate::oracle::Call;
 use crate::patience::patient;
 use crate::plan::{Act, Operation, Plan, Request, Step};
 use crate::reports::Phases;
-use crate::scanner;
 use crate::world::{Held, World, pause};
 
 #[derive(Clone)]
@@ -107,9 +107,9 @@ impl Client {
 
     async fn call_json(&self, request: Request) {
         let (call, bytes) = self.world.request(request, None);
-        let value: serde_json::Value = serde_json::from_slice(&bytes).expect("a request is JSON");
-        let outcome = self.pool.call_json::<_, serde_json::Value>(&value).await;
-        let outcome = outcome.map(|reply| serde_json::to_vec(&reply).expect("JSON is written"));
+        let outcome = self.pool.call_json(&json(&bytes)).await;
+        let outcome =
+            outcome.map(|reply: Value| serde_json::to_vec(&reply).expect("JSON is written"));
         self.world.judge(call, &outcome);
         self.world.count(&outcome);
     }
@@ -180,12 +180,11 @@ impl Client {
         let mut parts = 0;
         while parts < take {
             let begun = now();
-            match reply.next().await {
-                Some(Ok(part)) => {
+            match reply.next_json::<(u64, String, String)>().await {
+                Some(Ok((of, ..))) => {
                     parts += 1;
                     held.check();
-                    let of = scanner::number(&part);
-                    assert_eq!(of, Some(number), "part {parts}");
+                    assert_eq!(of, number, "part {parts}");
                 }
                 Some(Err(error)) => {
                     self.world.judge(Call { begun, ..call }, &Err(error));
@@ -211,17 +210,50 @@ impl Client {
         let mut home = None;
         for request in requests {
             let (call, bytes) = self.world.request(*request, None);
-            let outcome = session.call(&bytes).await;
+            let outcome = if call.number % 2 == 0 {
+                session.call(&bytes).await
+            } else {
+                let outcome = session.call_json(&json(&bytes)).await;
+                outcome.map(|reply: Value| serde_json::to_vec(&reply).expect("JSON is written"))
+            };
             self.world.judge(call, &outcome);
             self.world.count(&outcome);
-            if let Some((worker, _)) = self.world.ledger().requests[&call.number].written {
+            // It is forgotten with its worker.
+            let told = session.worker();
+            assert!(
+                home.is_none() || told.is_none() || told == home,
+                "a session has moved"
+            );
+            let written = self.world.ledger().requests[&call.number].written;
+            if let Some((worker, _)) = written {
                 let home = *home.get_or_insert(worker);
                 assert_eq!(home, worker, "a session has moved");
+                self.judge_home(name, worker);
             }
         }
         if ends {
             self.world.ledger().sessions_ended = true;
             session.end();
+        }
+    }
+
+    /// Another client may be in the session of this name, too. Both have the same worker.
+    fn judge_home(&self, name: u64, worker: WorkerId) {
+        let (before, ended) = {
+            let mut ledger = self.world.ledger();
+            let before = ledger.homes.insert(name, worker);
+            (before, ledger.sessions_ended)
+        };
+        if ended || self.plan.config.session_idle_timeout.is_some() {
+            return;
+        }
+        if let Some(before) = before.filter(|before| *before != worker) {
+            let status = self.pool.status();
+            let serves_on = serving(&status).any(|worker| worker.worker == before);
+            assert!(
+                !serves_on,
+                "session {name} moves from {before} to {worker}: {status}"
+            );
         }
     }
 
@@ -256,6 +288,7 @@ impl Client {
     }
 
     fn status(&self) {
+        assert!(!self.pool.is_closed() || self.world.ledger().is_closing);
         let status = self.pool.status();
         let counters = status.counters;
         let open = counters.opened - counters.released;
@@ -303,8 +336,13 @@ impl Client {
     }
 }
 
+/// The value of a request.
+fn json(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).expect("a request is JSON")
+}
+
 /// The workers that serve.
-fn serving(status: &PoolStatus) -> impl Iterator<Item = &WorkerStatus> {
+pub(crate) fn serving(status: &PoolStatus) -> impl Iterator<Item = &WorkerStatus> {
     status.workers.iter().filter(|worker| {
         let phase = worker.phase.summary();
         matches!(phase, PhaseSummary::Ready | PhaseSummary::Busy)

@@ -195,7 +195,7 @@ impl Swarm {
         config.ask_grace = random.duration(1, 200);
         config.term_grace = random.duration(1, 200);
         config.release_timeout = random.duration(10, 500);
-        config.max_frame = 1024;
+        config.max_frame = random.pick(&[1024, 4096]);
         config
     }
 
@@ -209,6 +209,8 @@ impl Swarm {
             NoHandshake,
             SlowHandshake,
             HandshakeError,
+            WrongVersion,
+            EarlyFrame,
             ExitAtStart,
             PingMissed,
             PingError,
@@ -355,6 +357,7 @@ impl Swarm {
             PartialReply,
             Hang,
             Garbage,
+            ShortFrame,
             Twice,
             Early,
             OldId,
@@ -363,6 +366,7 @@ impl Swarm {
             CloseOutput,
             CloseInput,
             Raise,
+            RaiseGarbage,
             NotJson,
             Slow,
         ];
@@ -384,7 +388,8 @@ impl Swarm {
                 _ if self.random.one_in(2) => Duration::ZERO,
                 _ => self.random.duration(1, 30),
             },
-            size: self.random.pick(&[0, 0, 20, 200, 900]),
+            // Some are too large for a frame.
+            size: self.random.pick(&[0, 0, 20, 200, 900, 900, 2_000]),
             parts: if is_stream {
                 self.random.count(0, 6)
             } else {

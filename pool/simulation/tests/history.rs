@@ -11,11 +11,12 @@ use shuttle::future::{block_on, spawn};
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 use tokio::select;
 
+use crate::audit::audit;
 use crate::client::Client;
 use crate::ledger::Ledger;
 use crate::plan::{Act, End, Fault, Plan, Step, Time};
 use crate::reports::follow;
-use crate::scheduler::{HistoryScheduler, clock};
+use crate::scheduler::HistoryScheduler;
 use crate::world::{Starter, World};
 
 /// When all faults end, at the latest.
@@ -23,9 +24,6 @@ const FAULTS_END: Duration = Duration::from_secs(60);
 
 /// How long a pool without faults may take to serve with all its workers, and to serve each client.
 const RECOVERY: Duration = Duration::from_secs(120);
-
-/// The steps of the scheduler after which a history counts as a livelock.
-const MAX_STEPS: usize = 2_000_000;
 
 /// What a history left.
 #[derive(Debug)]
@@ -42,7 +40,8 @@ pub(crate) struct History {
 pub(crate) fn run(plan: &Arc<Plan>, has_log: bool) -> History {
     let mut config = Config::new();
     config.stack_size = 1 << 17;
-    config.max_steps = MaxSteps::FailAfter(MAX_STEPS);
+    // The scheduler judges whether a history goes on.
+    config.max_steps = MaxSteps::None;
     // The seed is a shorter way to reproduce a failure.
     config.failure_persistence = FailurePersistence::None;
     simulated::reset();
@@ -91,7 +90,7 @@ impl Write for Trace {
 }
 
 async fn history(world: World, trace: Trace) {
-    drop(spawn(clock()));
+    drop(spawn(world.clone().clock()));
     let plan = Arc::new(world.plan().clone());
     if let Time::Pauses(of, at_most) = plan.time {
         simulated::set_pauses(Some((of, at_most)));
@@ -101,7 +100,10 @@ async fn history(world: World, trace: Trace) {
         .record(trace)
         .build()
         .expect("the plan's options are valid");
-    let reader = plan.has_reader.then(|| spawn(follow(pool.events())));
+    let reader = plan
+        .has_reader
+        .then(|| spawn(follow(pool.events(), world.quiet())));
+    let auditor = spawn(audit(pool.clone(), world.clone()));
     drop(spawn({
         let world = world.clone();
         async move {
@@ -135,6 +137,8 @@ async fn history(world: World, trace: Trace) {
     }
     client.world.heal();
     recovers(&client).await;
+    // It holds a handle of the pool.
+    auditor.abort();
     ends(client).await;
     if let Some(reader) = reader {
         reader.await.expect("the reader is not aborted");

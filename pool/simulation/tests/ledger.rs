@@ -99,6 +99,8 @@ pub(crate) struct Ledger {
     /// one ended.
     pub(crate) sessions_ended: bool,
     pub(crate) found_ended: bool,
+    /// The last worker that served each session.
+    pub(crate) homes: BTreeMap<u64, WorkerId>,
     pub(crate) opener_dropped: bool,
     /// How often each operation is under way.
     under_way: BTreeMap<Operation, usize>,
@@ -170,6 +172,12 @@ impl Ledger {
 
     pub(crate) fn ends(&mut self, operation: Operation) {
         *self.under_way.entry(operation).or_default() -= 1;
+    }
+
+    pub(crate) fn is_under_way(&self, operation: Operation) -> bool {
+        self.under_way
+            .get(&operation)
+            .is_some_and(|count| *count > 0)
     }
 
     /// No client that asked later was served earlier.

@@ -8,6 +8,7 @@
 //! | `world`, `port`, `process`, `calls`, `pipe`, `scanner` | opener, ports, workers, pipes |
 //! | `ledger` | what workers and clients saw |
 //! | `client`, `oracle`, `reports` | clients, operators, and the judgement of what they are told |
+//! | `audit` | the judgement of a pool in which nothing can run |
 //! | `spec` | the judgement of the pool's record by the specification |
 //! | `history` | one history, from the build of the pool to its last trace |
 //! | `shrink` | a smaller plan that fails in the same way |
@@ -17,6 +18,7 @@
 #[macro_use(test)]
 extern crate ostler_time_limit as tokio;
 
+mod audit;
 mod calls;
 mod choices;
 mod client;

@@ -129,9 +129,13 @@ impl World {
             }
             CallError::Stopped { reason, .. } => self.judge_reason(*reason),
             CallError::Protocol { worker, source, .. } => self.judge_violation(*worker, source),
-            CallError::RequestTooLarge { .. } | CallError::LeaseOver { .. } => {
-                panic!("{call:?}: {error:?}")
+            CallError::RequestTooLarge { size, max } => {
+                let body = crate::world::body(call.number, "", entry.request.size);
+                assert_eq!(*size, body.len(), "{call:?}");
+                assert!(size > max, "{call:?}: {error:?}");
+                return false;
             }
+            CallError::LeaseOver { .. } => panic!("{call:?}: {error:?}"),
             _ => panic!("{call:?}: an unknown error, {error:?}"),
         }
         true
@@ -184,9 +188,12 @@ impl World {
             PingWrong,
             PingLate,
             CloseInput,
+            EarlyFrame,
         ];
         let is_explained = match source {
             ProtocolError::FrameTooLong { .. } => has(&[Garbage]),
+            ProtocolError::FrameTooShort { .. } => has(&[ShortFrame]),
+            ProtocolError::MalformedError => has(&[RaiseGarbage]),
             ProtocolError::UnexpectedId { .. } | ProtocolError::Unsolicited => has(&stray),
             ProtocolError::UnexpectedKind { .. } => has(&[WrongKind, PingWrong]),
             ProtocolError::EarlyAnswer => has(&[Early]),

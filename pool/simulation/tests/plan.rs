@@ -87,6 +87,8 @@ listed! {
     NoHandshake,
     SlowHandshake,
     HandshakeError,
+    WrongVersion,
+    EarlyFrame,
     ExitAtStart,
     PingMissed,
     PingError,
@@ -100,6 +102,7 @@ listed! {
     Hang,
     Slow,
     Garbage,
+    ShortFrame,
     Twice,
     Early,
     OldId,
@@ -108,6 +111,7 @@ listed! {
     CloseOutput,
     CloseInput,
     Raise,
+    RaiseGarbage,
     NotJson,
     LargeMemory,
     IgnoresAsk,
@@ -315,6 +319,8 @@ impl Plan {
         let faults = self.faults();
         let all = [
             Garbage,
+            ShortFrame,
+            RaiseGarbage,
             Twice,
             Early,
             OldId,

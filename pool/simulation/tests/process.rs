@@ -161,7 +161,16 @@ impl Process {
         if fails(self, Fault::HandshakeError) {
             return self.send(ERROR, hello.id, &error("RuntimeError")).await;
         }
-        self.send(READY, hello.id, &[0, 0, 0, 1]).await
+        let version = if fails(self, Fault::WrongVersion) {
+            2
+        } else {
+            1
+        };
+        self.send(READY, hello.id, &[0, 0, 0, version]).await?;
+        if fails(self, Fault::EarlyFrame) {
+            self.send(PONG, hello.id, b"").await?;
+        }
+        Ok(())
     }
 
     async fn pong(&mut self, ping: &Frame) -> Result<(), Stop> {
@@ -174,7 +183,11 @@ impl Process {
             return Ok(());
         }
         if self.shows(Fault::PingError) {
-            return self.send(ERROR, ping.id, &error("RuntimeError")).await;
+            self.send(ERROR, ping.id, &error("RuntimeError")).await?;
+            if self.shows(Fault::PingTwice) {
+                self.send(PONG, ping.id, b"").await?;
+            }
+            return Ok(());
         }
         if self.shows(Fault::PingWrong) {
             return self.send(REPLY, ping.id, b"").await;

@@ -7,7 +7,9 @@ use ostler_pool::rt::simulated::now;
 use ostler_pool::{
     Counters, Event, Events, Phase, PoolStatus, RecvError, ShutdownReport, WorkerId,
 };
+use tokio::sync::watch;
 
+use crate::audit::recv;
 use crate::plan::{NEVER, Time};
 use crate::world::World;
 
@@ -124,10 +126,10 @@ impl Phases {
 }
 
 /// Reads events until the pool has ended, and checks that every worker has ended by then.
-pub(crate) async fn follow(mut events: Events) {
+pub(crate) async fn follow(mut events: Events, mut quiet: watch::Receiver<u64>) {
     let mut phases = Phases::default();
     loop {
-        match events.recv().await {
+        match recv(&mut events, &mut quiet).await {
             Ok(event) => phases.note(event),
             Err(RecvError::Closed) => break,
             Err(RecvError::Lagged(_)) => phases.forget(),

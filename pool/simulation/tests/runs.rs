@@ -201,13 +201,15 @@ fn replay() {
     };
     let plan = draw::plan(seed, scale);
     let history = history::run(&Arc::new(plan.clone()), true);
-    let Some(failure) = history.failure.clone() else {
-        println!("{plan:#?}\n{}", log(&history));
+    println!("{plan:#?}\n{}\nit took {:?}", log(&history), history.took);
+    let Some(failure) = history.failure else {
         let checked = spec::check(&history.trace);
         println!("the specification says: {checked:?}");
         assert!(checked.is_ok());
         return;
     };
+    // A livelock takes long to shrink.
+    println!("it fails: {failure}\nlooking for a smaller plan that fails in the same way");
     let (smallest, history) = shrink::shrink(&plan, &failure);
     println!("{smallest:#?}\n{}", log(&history));
     panic!("seed {seed} fails: {failure}");

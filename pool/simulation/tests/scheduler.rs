@@ -15,6 +15,9 @@ use crate::random::Random;
 /// The farthest that time jumps while tasks can run.
 const JUMP: Duration = Duration::from_secs(5);
 
+/// The steps at one moment after which a history counts as a livelock.
+const MAX_STEPS: u64 = 2_000_000;
+
 thread_local! {
     static CLOCK: Cell<Option<TaskId>> = const { Cell::new(None) };
     static IS_CALM: Cell<bool> = const { Cell::new(false) };
@@ -26,11 +29,10 @@ pub(crate) fn calm() {
     simulated::set_pauses(None);
 }
 
-/// The task that lets time pass. The scheduler knows it from its first step on.
-pub(crate) async fn clock() {
+/// Makes this task the one that lets time pass: it runs last.
+pub(crate) async fn begin_clock() {
     CLOCK.set(Some(current::me()));
     yield_now().await;
-    simulated::advance().await;
 }
 
 pub(crate) struct HistoryScheduler {
@@ -39,6 +41,8 @@ pub(crate) struct HistoryScheduler {
     order: Order,
     seed: u64,
     has_run: bool,
+    /// The steps since time passed, and the time.
+    idle_steps: (u64, Duration),
     priorities: HashMap<TaskId, u64>,
 }
 
@@ -52,6 +56,7 @@ impl HistoryScheduler {
             order: plan.order,
             seed: plan.seed,
             has_run: false,
+            idle_steps: (0, Duration::ZERO),
             priorities: HashMap::new(),
         }
     }
@@ -65,6 +70,19 @@ impl HistoryScheduler {
         !IS_CALM.get()
             && self.random.one_in(of.into())
             && simulated::next_deadline().is_some_and(is_near)
+    }
+
+    /// Time must pass: everything that waits has a deadline.
+    fn judge_progress(&mut self) {
+        let (steps, since) = &mut self.idle_steps;
+        *steps += 1;
+        if *since != simulated::now() {
+            (*steps, *since) = (0, simulated::now());
+        }
+        assert!(
+            *steps < MAX_STEPS,
+            "livelock: {MAX_STEPS} steps at {since:?}"
+        );
     }
 
     fn choose(&mut self, tasks: &[TaskId], current: Option<TaskId>, is_yielding: bool) -> TaskId {
@@ -109,6 +127,7 @@ impl Scheduler for HistoryScheduler {
         current: Option<TaskId>,
         is_yielding: bool,
     ) -> Option<TaskId> {
+        self.judge_progress();
         let clock = CLOCK.get();
         // Parked threads, which may wake for no reason, are among them.
         let ready = runnable.iter().filter(|task| task.runnable());

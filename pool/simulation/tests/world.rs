@@ -7,20 +7,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ostler_pool::port::{BoxFuture, Opener, Port};
-use ostler_pool::rt::simulated::{now, wait};
+use ostler_pool::rt::simulated::{self, now, wait};
 use ostler_pool::{ExitStatus, OpenError, WorkerId};
-use shuttle::future::spawn;
+use shuttle::future::{spawn, yield_now};
+use shuttle::rand::{Rng as _, thread_rng};
 use tokio::select;
 use tokio::sync::watch;
 
 use crate::ledger::{Cause, Entry, Ledger, Stamp, Tenure, Wait};
 use crate::oracle::Call;
 use crate::pipe::{self, Ends};
-use crate::plan::{Fault, Operation, Plan, Request};
+use crate::plan::{Fault, Operation, Plan, Request, Time};
 use crate::port::SimPort;
 use crate::process;
 use crate::scanner::HostWriter;
 use crate::scheduler;
+
+/// One in so many moments at which nothing can run is audited.
+const AUDITED: u32 = 4;
 
 /// Clones share one world.
 #[derive(Clone)]
@@ -31,6 +35,8 @@ struct Shared {
     ledger: Mutex<Ledger>,
     /// Whether the faults are over: what was stuck goes on, and all later workers are good.
     healed: watch::Sender<bool>,
+    /// Counts audits.
+    quiet: watch::Sender<u64>,
     ends: Ends,
     /// Running processes, and how to kill each.
     processes: AtomicUsize,
@@ -48,6 +54,7 @@ impl World {
             plan: Arc::clone(plan),
             ledger: Mutex::new(ledger),
             healed: watch::Sender::new(false),
+            quiet: watch::Sender::new(0),
             ends: Arc::default(),
             processes: AtomicUsize::new(0),
             kills: Mutex::default(),
@@ -82,6 +89,26 @@ impl World {
         let mut healed = self.0.healed.subscribe();
         // The world holds the sender.
         let _ = healed.wait_for(|healed| *healed).await;
+    }
+
+    /// Changes when nothing can run until time passes, on a fast host, and now is to be audited.
+    pub(crate) fn quiet(&self) -> watch::Receiver<u64> {
+        self.0.quiet.subscribe()
+    }
+
+    /// Lets time pass.
+    pub(crate) async fn clock(self) {
+        scheduler::begin_clock().await;
+        loop {
+            // Threads that pause, or that others overtake, are not idle. An audit takes many steps.
+            if self.plan().time == Time::Punctual && thread_rng().gen_ratio(1, AUDITED) {
+                self.0.quiet.send_modify(|count| *count += 1);
+                // The scheduler comes back once nothing can run again.
+                yield_now().await;
+            }
+            simulated::advance().await;
+            yield_now().await;
+        }
     }
 
     /// Kills a worker's process, as another process may.

@@ -6,8 +6,8 @@ use std::task::Waker;
 use ostler::supervisor::Event;
 
 /// How many events a reader may be behind. A reader that is further behind misses the oldest, and
-/// is told how many.
-const KEPT: usize = 4096;
+/// is told how many. Few in the simulation, so that readers fall behind there, too.
+const KEPT: usize = if cfg!(shuttle) { 16 } else { 4096 };
 
 /// The most recent events, in order. Empty while there is no reader, so that it costs nothing then.
 #[derive(Debug, Default)]

@@ -2,8 +2,9 @@
 
 use tokio::sync::oneshot::{self, Receiver, Sender};
 
-/// How many there are before the first look for callers that are gone.
-const FEW: usize = 16;
+/// How many there are before the first look for callers that are gone. In the simulation, few
+/// callers wait.
+const FEW: usize = if cfg!(shuttle) { 1 } else { 16 };
 
 /// The senders of the callers that wait. Callers may be gone: their senders are removed before they
 /// outnumber the others, so an operation that never ends keeps no memory for each of them.

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use shuttle::future::yield_now;
 use shuttle::rand::{Rng as _, thread_rng};
 use shuttle::thread::{self, Thread};
 
@@ -82,29 +81,26 @@ pub fn set_pauses(pauses: Option<(u32, Duration)>) {
     CLOCK.with_borrow_mut(|clock| clock.pauses = pauses);
 }
 
-/// Fires one timer each time that it is polled, the earliest first. The history's scheduler decides
-/// when: as soon as it likes, or only once no other task can run.
+/// Fires the earliest timer, once there is one. The history's scheduler decides when this goes on: as
+/// soon as it likes, or only once no other task can run.
 pub async fn advance() {
-    loop {
-        poll_fn(|cx| {
-            CLOCK.with_borrow_mut(|clock| {
-                if clock.timers.is_empty() {
-                    clock.idle = Some(cx.waker().clone());
-                    return Poll::Pending;
-                }
-                Poll::Ready(())
-            })
+    poll_fn(|cx| {
+        CLOCK.with_borrow_mut(|clock| {
+            if clock.timers.is_empty() {
+                clock.idle = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            Poll::Ready(())
         })
-        .await;
-        let waker = CLOCK.with_borrow_mut(|clock| {
-            let (deadline, waker) = clock.timers.pop_first()?;
-            clock.now = clock.now.max(deadline.0);
-            waker
-        });
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        yield_now().await;
+    })
+    .await;
+    let waker = CLOCK.with_borrow_mut(|clock| {
+        let (deadline, waker) = clock.timers.pop_first()?;
+        clock.now = clock.now.max(deadline.0);
+        waker
+    });
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }
 
