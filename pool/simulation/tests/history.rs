@@ -221,14 +221,14 @@ async fn ends(client: Client) {
     loop {
         let (ends, processes) = world.open();
         let is_dropped = world.ledger().opener_dropped;
-        let tasks = simulated::tasks();
-        if (ends, processes, tasks) == (0, 0, 0) && is_dropped {
+        let (tasks, mutexes) = (simulated::tasks(), simulated::mutexes());
+        if (ends, processes, tasks, mutexes) == (0, 0, 0, 0) && is_dropped {
             break;
         }
         deadline.check(|| {
             format!(
-                "left over: {ends} pipe ends, {processes} processes, {tasks} tasks, opener \
-                 dropped: {is_dropped}"
+                "left over: {ends} pipe ends, {processes} processes, {tasks} tasks, {mutexes} mutexes, \
+                 opener dropped: {is_dropped}"
             )
         });
         wait(Duration::from_millis(100)).await;

@@ -19,6 +19,7 @@ pub(crate) use shuttle::thread::Builder as ThreadBuilder;
 
 pub(crate) use self::clock::Instant;
 pub use self::clock::{Sleep, advance, next_deadline, now, set_pauses, wait};
+pub use self::mutex::mutexes;
 pub(crate) use self::mutex::{Mutex, MutexGuard};
 
 thread_local! {
@@ -33,9 +34,10 @@ struct Runtime {
     has_ended: bool,
 }
 
-/// Forgets the clock, the timers and the tasks of the previous history.
+/// Forgets the clock, the timers, the tasks and the mutexes of the previous history.
 pub fn reset() {
     clock::reset();
+    mutex::reset();
     RUNTIME.take();
 }
 

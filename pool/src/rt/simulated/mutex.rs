@@ -1,5 +1,6 @@
 //! A mutex whose every lock is a choice of the scheduler.
 
+use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::sync::{self, LockResult, PoisonError};
 
@@ -7,9 +8,39 @@ use shuttle::thread::{self, Thread};
 
 use super::point;
 
+thread_local! {
+    static MUTEXES: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many mutexes there are. The pool's driver has some, and so has each worker's transport.
+#[must_use]
+pub fn mutexes() -> usize {
+    MUTEXES.get()
+}
+
+pub(super) fn reset() {
+    MUTEXES.set(0);
+}
+
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        MUTEXES.set(MUTEXES.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        MUTEXES.set(MUTEXES.get().saturating_sub(1));
+    }
+}
+
 /// A mutex that parks a waiting thread. Shuttle's own mutex blocks the task instead: inside a poll
 /// it would consume wake-ups meant for the polled future, which then look lost.
 pub(crate) struct Mutex<T> {
+    _counted: Counted,
     queue: sync::Mutex<Queue>,
     value: sync::Mutex<T>,
 }
@@ -29,6 +60,7 @@ pub(crate) struct MutexGuard<'a, T> {
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
         Self {
+            _counted: Counted::new(),
             queue: sync::Mutex::default(),
             value: sync::Mutex::new(value),
         }
