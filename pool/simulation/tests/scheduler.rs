@@ -18,6 +18,9 @@ const JUMP: Duration = Duration::from_secs(5);
 /// The steps at one moment after which a history counts as a livelock.
 const MAX_STEPS: u64 = 2_000_000;
 
+/// When every history has ended: long after the end of all faults and the recovery from them.
+const LATEST: Duration = Duration::from_secs(360);
+
 thread_local! {
     static CLOCK: Cell<Option<TaskId>> = const { Cell::new(None) };
     static IS_CALM: Cell<bool> = const { Cell::new(false) };
@@ -72,7 +75,7 @@ impl HistoryScheduler {
             && simulated::next_deadline().is_some_and(is_near)
     }
 
-    /// Time must pass: everything that waits has a deadline.
+    /// Time must pass, and every wait must end.
     fn judge_progress(&mut self) {
         let (steps, since) = &mut self.idle_steps;
         *steps += 1;
@@ -83,6 +86,7 @@ impl HistoryScheduler {
             *steps < MAX_STEPS,
             "livelock: {MAX_STEPS} steps at {since:?}"
         );
+        assert!(*since < LATEST, "a client or an operator waits for ever");
     }
 
     fn choose(&mut self, tasks: &[TaskId], current: Option<TaskId>, is_yielding: bool) -> TaskId {
