@@ -16,6 +16,9 @@ pub(crate) struct Stat {
     pub(crate) threads: u32,
     /// When it started, in clock ticks since boot. With the pid, it identifies a process for good.
     pub(crate) started: u64,
+    /// Whether its environment is not empty, or not there yet, because it is inside `execve`. Means
+    /// nothing where this process may not read the environment.
+    pub(crate) has_environ: bool,
     /// The status that `wait` returns. 0 before the exit, and where this process may not read it.
     pub(crate) exit_status: i32,
 }
@@ -40,6 +43,8 @@ impl Stat {
             user_ticks: field(14)?.parse().ok()?,
             threads: field(20)?.parse().ok()?,
             started: field(22)?.parse().ok()?,
+            // Without memory, it is exiting or a kernel thread.
+            has_environ: field(23)? != "0" && (field(51)? == "0" || field(50)? != field(51)?),
             exit_status: field(52).and_then(|status| status.parse().ok())?,
         })
     }
@@ -73,6 +78,7 @@ mod tests {
                 user_ticks: 55,
                 threads: 3,
                 started: 99,
+                has_environ: true,
                 exit_status: 9,
             };
             assert_eq!(Stat::parse(&line(name, 'S', 3)), Some(expected), "{name}");
@@ -90,6 +96,20 @@ mod tests {
         assert!(!is_alive('Z', 1));
         assert!(!is_alive('X', 1));
         assert!(is_alive('Z', 2));
+    }
+
+    /// P48: a process has an environment unless it has none to read, or no memory.
+    #[test]
+    fn an_environment_that_is_not_there_yet_is_no_empty_one() {
+        let has_environ = |size, start, end| {
+            let line = line("a", 'R', 1).replace(" 99 1 ", &format!(" 99 {size} "));
+            let line = line.replace(" 28 29 9", &format!(" {start} {end} 9"));
+            Stat::parse(&line).unwrap().has_environ
+        };
+        assert!(has_environ(1, 28, 29));
+        assert!(has_environ(1, 0, 0));
+        assert!(!has_environ(1, 28, 28));
+        assert!(!has_environ(0, 0, 0));
     }
 
     /// The parser agrees with the kernel of this machine.

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{self, AtFlags, CWD, Dir, Mode, OFlags};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, read};
@@ -17,6 +19,11 @@ const MAX_STAT: usize = 4096;
 
 /// The buffer that is kept between two searches, in bytes.
 const KEPT: usize = 64 * 1024;
+
+/// How often an environment is read that is not there yet, and the first pause between, which
+/// doubles each time. A process that hangs in `execve` costs a search 0.1 s.
+const EXEC_READS: u32 = 11;
+const EXEC_PAUSE: Duration = Duration::from_micros(100);
 
 /// How many descriptors a check of one process opens at the same time: its pidfd, and the file that
 /// is read.
@@ -40,7 +47,7 @@ pub(in crate::process) struct Table {
 pub(in crate::process) enum Environ<'a> {
     /// Empty if the process has exited.
     Is(&'a [u8]),
-    /// This process may not read it.
+    /// This process may not read it, or it was never there.
     Hidden,
 }
 
@@ -130,14 +137,27 @@ impl Table {
 
     /// The environment with which the process last executed a program. A zombie has none.
     pub(in crate::process) fn environ(&mut self, pid: Pid) -> io::Result<Environ<'_>> {
-        let length = match self.read(pid, "environ", MAX_ENVIRON) {
-            Ok(environ @ [_, ..]) => environ.len(),
-            // It is gone, or a zombie. Newer kernels answer `SRCH` for a zombie.
-            Ok([]) | Err(Errno::NOENT | Errno::SRCH) => self.environ_of_threads(pid)?,
-            Err(error) if is_shortage(error) => return Err(error.into()),
-            Err(_) => return Ok(Environ::Hidden),
-        };
-        Ok(Environ::Is(&self.buffer[..length]))
+        for attempt in 0..EXEC_READS {
+            let length = self.read(pid, "environ", MAX_ENVIRON).map(<[u8]>::len);
+            let length = match length {
+                // It is inside `execve`, or was when the file was opened.
+                Ok(0) if self.has_environ(pid)? => {
+                    thread::sleep(EXEC_PAUSE * 2_u32.pow(attempt));
+                    continue;
+                }
+                // It is gone, or a zombie. Newer kernels answer `SRCH` for a zombie.
+                Ok(0) | Err(Errno::NOENT | Errno::SRCH) => self.environ_of_threads(pid)?,
+                Ok(length) => length,
+                Err(error) if is_shortage(error) => return Err(error.into()),
+                Err(_) => return Ok(Environ::Hidden),
+            };
+            return Ok(Environ::Is(&self.buffer[..length]));
+        }
+        Ok(Environ::Hidden)
+    }
+
+    fn has_environ(&mut self, pid: Pid) -> io::Result<bool> {
+        Ok(self.stat(pid)?.is_some_and(|stat| stat.has_environ))
     }
 
     /// Reads the environment of a process whose first thread has ended, through another thread.
@@ -213,4 +233,38 @@ fn is_shortage(error: Errno) -> bool {
         error,
         Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN | Errno::NOBUFS
     )
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// P48: a process that executes programs all the time does not hide its environment.
+    #[test]
+    fn the_environment_of_a_process_that_executes_is_read() {
+        // Ends by itself if the test fails.
+        let again = "exec sh -c \"$0\" \"$0\"";
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("ulimit -t 30; {again}"), again])
+            .env("MARK", "here")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut table = Table::open().unwrap().unwrap();
+        let mut has_mark = || match table.environ(Pid::from_child(&child)).unwrap() {
+            Environ::Is(environ) => environ
+                .split(|&byte| byte == 0)
+                .any(|it| it == b"MARK=here"),
+            Environ::Hidden => false,
+        };
+        let found = (0..5_000).filter(|_| has_mark()).count();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(found, 5_000);
+    }
 }

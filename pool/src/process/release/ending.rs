@@ -22,7 +22,7 @@ use crate::process::system::Held;
 use crate::process::tree::EnvTag;
 
 /// How many searches in a row must find nothing. A search takes a while, and meanwhile a process
-/// may fork and exit behind it, or be inside `execve`, when it has no environment for a moment.
+/// may fork and exit behind it.
 const EMPTY_SEARCHES: u32 = 2;
 
 /// How many rounds a control group gets to become empty before the search begins all the same. It
