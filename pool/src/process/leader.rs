@@ -3,7 +3,7 @@
 use std::io;
 use std::process;
 
-use rustix::process::{Pid, Signal, getpgid, kill_process};
+use rustix::process::{Pid, Signal, getpgid};
 
 use super::proc::stat::Stat;
 use super::release::{Parent, Releaser, Releasing, Remains};
@@ -76,12 +76,14 @@ impl Leader {
         let Some(remains) = &self.remains else {
             return;
         };
-        let is_alive = || self.watched().is_some_and(Watched::is_alive);
-        if remains.may_kill_group() || is_alive() {
+        let Some(watched) = &remains.watched else {
+            return;
+        };
+        if remains.may_kill_group() || watched.is_alive() {
             remains.tree.group.signal(signal);
             if getpgid(Some(self.id)) != Ok(self.id) {
                 // It has joined the group of one of its children.
-                let _ = kill_process(self.id, signal);
+                watched.signal(signal);
             }
         }
     }

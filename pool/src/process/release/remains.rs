@@ -81,7 +81,7 @@ impl Remains {
     /// another's.
     pub(super) fn holds_id(&self) -> bool {
         match &self.watched {
-            Some(watched) => watched.kill(),
+            Some(watched) => watched.signal(Signal::KILL),
             None => self.may_kill_group(),
         }
     }

@@ -41,9 +41,9 @@ impl Watched {
         is_child(WaitId::Pid(self.0))
     }
 
-    /// Kills it. False if it is gone, its zombie included: then its id may be another's.
-    pub(in crate::process) fn kill(&self) -> bool {
-        self.is_child() && kill_process(self.0, Signal::KILL) != Err(Errno::SRCH)
+    /// Signals it. False if it is gone, its zombie included: then its id may be another's.
+    pub(in crate::process) fn signal(&self, signal: Signal) -> bool {
+        self.is_child() && kill_process(self.0, signal) != Err(Errno::SRCH)
     }
 
     /// Reaps it. False if it has not exited, or a debugger has not yet let go of it.

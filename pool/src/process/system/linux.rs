@@ -54,9 +54,9 @@ impl Watched {
         is_child(WaitId::PidFd(self.pidfd.as_fd()))
     }
 
-    /// Kills it. False if it is gone, its zombie included: then its id may be another's.
-    pub(in crate::process) fn kill(&self) -> bool {
-        pidfd_send_signal(&self.pidfd, Signal::KILL) != Err(Errno::SRCH)
+    /// Signals it. False if it is gone, its zombie included: then its id may be another's.
+    pub(in crate::process) fn signal(&self, signal: Signal) -> bool {
+        pidfd_send_signal(&self.pidfd, signal) != Err(Errno::SRCH)
     }
 
     /// Reaps it. False if it has not exited, or a debugger has not yet let go of it.
