@@ -10,6 +10,9 @@ mod ending;
 mod remains;
 mod search;
 mod survivor;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests;
 
 use std::io;
 use std::sync::PoisonError;
@@ -230,125 +233,5 @@ impl Thread {
             );
         }
         self.has_failed = error.is_some();
-    }
-}
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use std::os::unix::process::CommandExt as _;
-    use std::process::{Child, Command, Stdio};
-
-    use ostler::WorkerId;
-    use rustix::process::{Pid, WaitId, WaitIdOptions, geteuid, waitid};
-
-    use super::*;
-    use crate::process::tree::{Group, ProcessTree, VARIABLE};
-
-    fn sleeper(tag: &EnvTag, user: u32) -> (Child, Pid) {
-        let mut command = Command::new("sleep");
-        // Not for long, and without the output of this test: it is left if the test fails.
-        let command = command.arg("60").env(VARIABLE, tag.value());
-        let command = command.stdin(Stdio::null()).stdout(Stdio::null());
-        let command = command.stderr(Stdio::null()).process_group(0).uid(user);
-        let child = command.spawn().unwrap();
-        let pid = Pid::from_child(&child);
-        (child, pid)
-    }
-
-    /// P37: a process that appears behind a search is found by the next one, so one empty search
-    /// does not end a release.
-    #[test]
-    fn one_empty_search_ends_no_release() {
-        let pool = EnvTag::of_pool();
-        let tag = pool.of_worker(WorkerId {
-            slot: 0,
-            generation: 1,
-        });
-        let (user, dead) = (geteuid().as_raw(), WaitIdOptions::EXITED);
-        let (child, pid) = sleeper(&tag, user);
-        let tree = ProcessTree {
-            group: Group::new(child.id()).unwrap(),
-            tag: Some(tag.clone()),
-            cgroup: None,
-            born: None,
-        };
-        let remains = Remains::new(Parent::Host(child), tree);
-        remains.kill();
-        waitid(WaitId::Pid(pid), dead | WaitIdOptions::NOWAIT).unwrap();
-        let (_, jobs) = channel();
-        let mut releaser = Thread::new(pool, Table::open().unwrap(), jobs, false);
-        let mut ending = Ending::of_worker(remains);
-        let (mut released, _) = ending.reports();
-        releaser.open.push(ending);
-        releaser.round();
-        assert_eq!(releaser.open.len(), 1);
-        let (_, late) = sleeper(&tag, user);
-        releaser.round();
-        let killed = waitid(WaitId::Pid(late), dead).unwrap().unwrap();
-        assert_eq!(killed.terminating_signal(), Some(9));
-        while !releaser.open.is_empty() {
-            releaser.round();
-        }
-        assert_eq!(released.try_recv().map(|release| release.escaped), Ok(1));
-    }
-
-    /// P17: one search serves all releases, and reads nothing about live workers and the processes
-    /// of other users.
-    #[test]
-    fn a_search_reads_only_what_it_must() {
-        let pool = EnvTag::of_pool();
-        let user = geteuid().as_raw();
-        let worker = |slot| {
-            let tag = pool.of_worker(WorkerId {
-                slot,
-                generation: 1,
-            });
-            let (child, pid) = sleeper(&tag, user);
-            let tree = ProcessTree {
-                group: Group::new(child.id()).unwrap(),
-                tag: Some(tag),
-                cgroup: None,
-                born: None,
-            };
-            (pid, Remains::new(Parent::Host(child), tree))
-        };
-        let (live, mut serving) = worker(9);
-        // Only root can start a process of another user.
-        let other = user == 0;
-        let foreign = other.then(|| {
-            sleeper(
-                &pool.of_worker(WorkerId {
-                    slot: 0,
-                    generation: 1,
-                }),
-                65534,
-            )
-        });
-        let (_, jobs) = channel();
-        let mut releaser = Thread::new(pool.clone(), Table::open().unwrap(), jobs, false);
-        for slot in 0..5 {
-            let (pid, remains) = worker(slot);
-            remains.kill();
-            // Until it is a zombie, it cannot be reaped.
-            let dead = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            waitid(WaitId::Pid(pid), dead).unwrap();
-            releaser.open.push(Ending::of_worker(remains));
-        }
-        releaser.round();
-        assert_eq!(releaser.open.len(), 5, "two searches must find nothing");
-        releaser.round();
-        assert_eq!(releaser.open.len(), 0);
-        let table = releaser.table.unwrap();
-        assert!(!table.read_about.is_empty());
-        assert!(!table.read_about.contains(&live));
-        serving.kill();
-        while !serving.reap() {
-            thread::yield_now();
-        }
-        if let Some((mut foreign, pid)) = foreign {
-            assert!(!table.read_about.contains(&pid));
-            foreign.kill().unwrap();
-            foreign.wait().unwrap();
-        }
     }
 }
