@@ -32,8 +32,7 @@ const CGROUP_ROUNDS: u32 = 10;
 /// The most survivors that are listed.
 const MAX_SURVIVORS: usize = 16;
 
-/// The longest pause between two rounds. A round waits for an eighth of the time that the release
-/// has taken, so that a process that cannot be killed costs little, however long it lives.
+/// The longest pause between two rounds, and the shortest after one that has found something.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 const MIN_PAUSE: Duration = Duration::from_millis(1);
 
@@ -349,7 +348,7 @@ impl Ending {
         let now = Instant::now();
         let pause = match self.stage {
             Stage::Searching { empty: 1.. } if self.found.is_empty() => Duration::ZERO,
-            _ => ((now - self.since) / 8).clamp(MIN_PAUSE, MAX_PAUSE),
+            _ => pause_after(now - self.since),
         };
         self.due = now + pause;
         *(self.survivors.lock()).unwrap_or_else(PoisonError::into_inner) = self.found.clone();
@@ -404,4 +403,10 @@ impl Ending {
             let _ = done.send(release);
         }
     }
+}
+
+/// The pause of a release that has taken so long: an eighth of it, so that a process that cannot be
+/// killed costs little, however long it lives.
+pub(super) fn pause_after(taken: Duration) -> Duration {
+    (taken / 8).clamp(MIN_PAUSE, MAX_PAUSE)
 }

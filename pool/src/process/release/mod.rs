@@ -146,13 +146,7 @@ impl Thread {
         while self.wait(rest) {
             let (begun, before) = (Instant::now(), self.open.len());
             self.round();
-            // While releases end one after the other, half of the time goes into searches, and
-            // meanwhile others may arrive that the next search can serve too.
-            rest = if self.open.len() < before {
-                begun.elapsed().min(MAX_REST)
-            } else {
-                Duration::ZERO
-            };
+            rest = rest_after(begun.elapsed(), before - self.open.len());
         }
     }
 
@@ -233,5 +227,16 @@ impl Thread {
             );
         }
         self.has_failed = error.is_some();
+    }
+}
+
+/// How long the thread rests after a round that took so long, and ended so many releases.
+///
+/// While releases end one after the other, half of the time goes into searches, and meanwhile
+/// others may arrive that the next search can serve too.
+fn rest_after(took: Duration, ended: usize) -> Duration {
+    match ended {
+        0 => Duration::ZERO,
+        _ => took.min(MAX_REST),
     }
 }

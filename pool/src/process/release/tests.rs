@@ -207,6 +207,28 @@ fn a_release_under_way_outlives_its_pool() {
     assert!(releaser.table.is_none());
 }
 
+/// P17: an end that takes long costs little, and so do many ends one after the other.
+#[test]
+fn the_thread_rests_between_searches() {
+    let millis = Duration::from_millis;
+    let pauses = [0, 8, 800, 60_000].map(|taken| ending::pause_after(millis(taken)));
+    assert_eq!(pauses, [1, 1, 100, 5_000].map(millis));
+    assert_eq!(rest_after(millis(20), 0), Duration::ZERO);
+    assert_eq!(rest_after(millis(20), 1), millis(20));
+    assert_eq!(rest_after(millis(20_000), 2), millis(100));
+    let pool = EnvTag::of_pool();
+    let mut releaser = releaser(&pool);
+    releaser
+        .open
+        .push(Ending::of_worker(remains(&worker_of(&pool, 0))));
+    let since = Instant::now();
+    // The sender of its jobs is gone, as at the end of a pool.
+    assert!(releaser.wait(millis(20)));
+    assert!(since.elapsed() >= millis(20));
+    finish(&mut releaser);
+    assert!(!releaser.wait(Duration::ZERO));
+}
+
 /// P17: one search serves all releases, and reads nothing about live workers and the processes of
 /// other users.
 #[test]
