@@ -144,9 +144,8 @@ impl Thread {
     fn run(mut self) {
         let mut rest = Duration::ZERO;
         while self.wait(rest) {
-            let (begun, before) = (Instant::now(), self.open.len());
-            self.round();
-            rest = rest_after(begun.elapsed(), before - self.open.len());
+            let (begun, ended) = (Instant::now(), self.round());
+            rest = rest_after(begun.elapsed(), ended);
         }
     }
 
@@ -191,8 +190,8 @@ impl Thread {
         }
     }
 
-    /// One round of every release.
-    fn round(&mut self) {
+    /// One round of every release. Returns how many have ended.
+    fn round(&mut self) -> usize {
         let mut table = self.table.as_mut();
         let mut begin = |ending: &mut Ending| ending.begin_round(table.as_deref_mut());
         let begun: Vec<_> = self.open.iter_mut().map(&mut begin).collect();
@@ -210,13 +209,16 @@ impl Thread {
                 .chain([&searched])
                 .find_map(|done| done.as_ref().err()),
         );
+        let mut ended = 0;
         for (mut ending, begun) in std::mem::take(&mut self.open).into_iter().zip(begun) {
             if ending.end_round(is_complete && begun.is_ok(), self.table.as_mut()) {
                 ending.finish();
+                ended += 1;
             } else {
                 self.open.push(ending);
             }
         }
+        ended
     }
 
     fn report(&mut self, error: Option<&io::Error>) {
