@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use std::{fmt, fs, thread};
 
 use ostler_pool::testing::Resources;
-use ostler_pool::{CallError, Lease, Phase, Pool, Program, WorkerId, WorkerStatus};
+use ostler_pool::{CallError, Lease, Phase, Pool, Program, Python, WorkerId, WorkerStatus};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::runtime::{self, Runtime};
 use tokio::task::JoinSet;
@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::judge::{self, Trial, VARIABLE, processes};
 use super::program::Acts;
+use crate::resources::modules;
 use crate::rig::Random;
 
 /// How long anything may take before the test takes it for endless.
@@ -45,13 +46,23 @@ pub(super) enum PoolEnd {
     DropRuntime(Duration),
 }
 
+/// How the workers are started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    Spawned,
+    /// By a host that is a sub-reaper.
+    OfSubreaper,
+    /// A zygote forks them.
+    Forked,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
     pub(super) programs: Vec<(Acts, End)>,
     pub(super) end: PoolEnd,
     pub(super) size: usize,
     pub(super) sentinel: bool,
-    pub(super) subreaper: bool,
+    pub(super) start: Start,
     pub(super) call_timeout: Duration,
     ask_grace: Duration,
     term_grace: Duration,
@@ -68,7 +79,7 @@ struct Shared {
 }
 
 impl Batch {
-    pub(super) fn random(random: &mut Random, programs: usize, subreaper: bool) -> Self {
+    pub(super) fn random(random: &mut Random, programs: usize, start: Start) -> Self {
         let micros = |random: &mut Random, most| Duration::from_micros(random.below(most));
         let end = match random.below(8) {
             0 => PoolEnd::Shutdown(micros(random, 40_000)),
@@ -80,9 +91,9 @@ impl Batch {
         let program = |random: &mut Random| {
             let acts = Acts::random(random);
             let end = match random.below(5) {
-                0 | 1 if is_short || acts.answers() => End::Reply,
+                0 | 1 if is_short || acts.answers(start) => End::Reply,
                 2 => End::Kill(micros(random, 10_000)),
-                3 if is_short || acts.answers() => End::Recycle(micros(random, 10_000)),
+                3 if is_short || acts.answers(start) => End::Recycle(micros(random, 10_000)),
                 _ => End::Drop(micros(random, 10_000)),
             };
             (acts, end)
@@ -92,7 +103,7 @@ impl Batch {
             end,
             size: 6,
             sentinel: random.below(2) == 0,
-            subreaper,
+            start,
             call_timeout: match is_short {
                 true => Duration::from_millis(1 + random.below(30)),
                 false => DEADLINE,
@@ -197,12 +208,19 @@ impl Batch {
     }
 
     fn pool(&self, worker: &Path) -> Pool {
-        let program = Program::new(worker)
-            .env(VARIABLE, std::process::id().to_string())
-            .sentinel(self.sentinel)
-            .subreaper(self.subreaper);
+        let host = std::process::id().to_string();
+        let of = |program: Program| program.env(VARIABLE, host).sentinel(self.sentinel);
+        let builder = match self.start {
+            Start::Spawned => Pool::builder(of(Program::new(worker))),
+            Start::OfSubreaper => Pool::builder(of(Program::new(worker)).subreaper(true)),
+            Start::Forked => {
+                let python3 = of(Program::new("python3")).env("ACTS", worker);
+                let python = Python::function("process_acts:run").path(modules());
+                Pool::builder(python.interpreter(python3).zygote())
+            }
+        };
         let moment = Duration::from_millis(1);
-        Pool::builder(program)
+        builder
             .size(self.size)
             .surge(self.size)
             .max_starting(self.size)
@@ -225,7 +243,7 @@ impl Batch {
         let since = Instant::now();
         loop {
             let left = processes();
-            let faults = |trial: &Trial| trial.faults(&left, !self.subreaper);
+            let faults = |trial: &Trial| trial.faults(&left, self.start != Start::OfSubreaper);
             let mut faults: Vec<String> = trials.iter().flat_map(faults).collect();
             // Workers that have got no program.
             let of_no_program = left.iter().filter(|left| left.name.is_none());
@@ -343,7 +361,7 @@ impl Shared {
             Ok(reply) if reply != number.to_string().as_bytes() => {
                 self.fault(number, acts, &"the reply is another's");
             }
-            Err(error) if is_alone && acts.answers() => {
+            Err(error) if is_alone && acts.answers(self.batch.start) => {
                 self.fault(number, acts, &format!("the call failed: {error:?}"));
             }
             _ => {}

@@ -77,6 +77,11 @@ pub(super) fn variable<'a>(environ: &'a [u8], name: &str) -> Option<&'a [u8]> {
     })
 }
 
+/// A tag without what fills the place of a longer one, as in a process that a zygote forked.
+fn tag_of(value: &[u8]) -> &[u8] {
+    value.split(|&byte| byte == b';').next().unwrap_or_default()
+}
+
 impl Trial {
     /// What is left of the program that may not be left, in words.
     pub(super) fn faults(&self, left: &[Left], may_survive: bool) -> Vec<String> {
@@ -100,7 +105,7 @@ impl Trial {
     }
 
     fn is_tagged(&self, left: &Left) -> bool {
-        variable(&left.environ, "OSTLER_TAG") == Some(&*self.tag)
+        variable(&left.environ, "OSTLER_TAG").map(tag_of) == Some(tag_of(&self.tag))
     }
 
     /// Whether the program allows the process to survive, and a release cannot find it.

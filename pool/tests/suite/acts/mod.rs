@@ -10,13 +10,13 @@ mod judge;
 mod program;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
-use self::batch::Batch;
-use crate::resources::{compiled, isolated};
+use self::batch::{Batch, Start};
+use crate::resources::{compiled, compiled_as, isolated};
 use crate::rig::Random;
 
 /// The programs of one pool.
@@ -31,20 +31,35 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// P35: 100 random programs of process acts leave nothing behind.
 #[test]
 fn random_programs_leave_nothing() {
-    run("random_programs_leave_nothing", 5, false);
+    run("random_programs_leave_nothing", 5, Start::Spawned);
 }
 
 /// P35: 40 random programs leave nothing at all to a host that is a sub-reaper.
 #[test]
 fn random_programs_leave_nothing_to_a_subreaper() {
-    run("random_programs_leave_nothing_to_a_subreaper", 2, true);
+    run(
+        "random_programs_leave_nothing_to_a_subreaper",
+        2,
+        Start::OfSubreaper,
+    );
+}
+
+/// P35: 40 random programs leave nothing behind on workers that a zygote forks, also if they kill
+/// the zygote.
+#[test]
+fn random_programs_of_forked_workers_leave_nothing() {
+    run(
+        "random_programs_of_forked_workers_leave_nothing",
+        2,
+        Start::Forked,
+    );
 }
 
 /// P35: thousands of random programs leave nothing behind.
 #[test]
 #[ignore = "takes minutes"]
 fn thousands_of_programs_leave_nothing() {
-    run("thousands_of_programs_leave_nothing", 150, false);
+    run("thousands_of_programs_leave_nothing", 150, Start::Spawned);
 }
 
 /// P35: thousands of random programs leave nothing to a sub-reaper.
@@ -54,17 +69,34 @@ fn thousands_of_programs_leave_nothing_to_a_subreaper() {
     run(
         "thousands_of_programs_leave_nothing_to_a_subreaper",
         100,
-        true,
+        Start::OfSubreaper,
     );
 }
 
-fn run(name: &str, batches: u64, subreaper: bool) {
+/// P35: thousands of random programs of forked workers leave nothing behind.
+#[test]
+#[ignore = "takes minutes"]
+fn thousands_of_programs_of_forked_workers_leave_nothing() {
+    run(
+        "thousands_of_programs_of_forked_workers_leave_nothing",
+        100,
+        Start::Forked,
+    );
+}
+
+fn run(name: &str, batches: u64, start: Start) {
     if !isolated(&format!("acts::{name}")) {
         return;
     }
     let Some(worker) = compiled("acts.c", &["-O1", "-pthread"]) else {
         return;
     };
+    // For `process_acts.py`.
+    let library = PathBuf::from(format!("{}.so", worker.display()));
+    if start == Start::Forked {
+        let shared = ["-O1", "-pthread", "-shared", "-fPIC"];
+        fs::rename(compiled_as("acts", "acts.c", &shared).unwrap(), &library).unwrap();
+    }
     // If other crates enable tokio's signal support, the first runtime opens two sockets that stay
     // open.
     drop(Runtime::new().unwrap());
@@ -73,7 +105,7 @@ fn run(name: &str, batches: u64, subreaper: bool) {
     let mut numbers = Numbers::new();
     for batch in 0..batches {
         let seed = seed.wrapping_add(batch);
-        let batch = Batch::random(&mut Random::new(seed), PROGRAMS, subreaper);
+        let batch = Batch::random(&mut Random::new(seed), PROGRAMS, start);
         let faults = batch.run(&worker, numbers.next(PROGRAMS));
         if !faults.is_empty() {
             let smallest = smallest(&batch, &worker, &mut numbers);
@@ -85,6 +117,7 @@ fn run(name: &str, batches: u64, subreaper: bool) {
         }
     }
     fs::remove_file(&worker).unwrap();
+    let _ = fs::remove_file(&library);
     let (programs, seconds) = (batches * PROGRAMS as u64, since.elapsed().as_secs_f64());
     let rate = programs as f64 / seconds;
     println!("{programs} programs in {seconds:.1} s, {rate:.0} a second");

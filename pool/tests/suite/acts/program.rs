@@ -5,6 +5,7 @@ use std::fmt;
 
 use rustix::process::geteuid;
 
+use super::batch::Start;
 use crate::rig::Random;
 
 /// Acts of one word. `acts.c` says what each does.
@@ -150,8 +151,13 @@ impl Acts {
     }
 
     /// Whether the worker certainly answers, if it is left alone.
-    pub(super) fn answers(&self) -> bool {
-        let is_fatal = |act: &Act| matches!(act, Act::Word(word) if FATAL.contains(word));
+    pub(super) fn answers(&self, start: Start) -> bool {
+        let is_fatal = |act: &Act| match act {
+            Act::Word(word) if FATAL.contains(word) => true,
+            // What it executes is no Python worker.
+            Act::Word("exec") | Act::Execs(_) => start == Start::Forked,
+            _ => false,
+        };
         !self.0.iter().any(is_fatal) && !meets(&self.0, true)
     }
 

@@ -27,6 +27,13 @@ enum { LIFE = 100 };
 
 extern char **environ;
 
+/* The process that has loaded this file: a zygote, if this one is forked. */
+static pid_t loader;
+
+__attribute__((constructor)) static void load(void) {
+    loader = getpid();
+}
+
 static pid_t leader, parent, latest;
 static const char *path, *number = "0", *self = "0";
 /* The id of the leader's request, as text. */
@@ -139,7 +146,8 @@ static void perform(const char *word, size_t count) {
     else if (IS("stop")) raise(SIGSTOP);
     else if (IS("stopchild")) signal_latest(SIGSTOP);
     else if (IS("killchild")) signal_latest(SIGKILL);
-    else if (IS("stopparent")) { if (getppid() == parent) kill(parent, SIGSTOP); }
+    /* Not a zygote: the host takes 5 s to replace one that is stopped. */
+    else if (IS("stopparent")) { if (getppid() == parent && parent != loader) kill(parent, SIGSTOP); }
     else if (IS("killparent")) { if (getppid() == parent) kill(parent, SIGKILL); }
     else if (IS("hup")) kill(0, SIGHUP);
     else if (IS("unset")) unsetenv("OSTLER_TAG");
@@ -187,19 +195,33 @@ static void serve_program(const char *text) {
     answer(REPLY, strtoul(request, NULL, 10), number, strlen(number));
 }
 
-static void act(const char *body, uint32_t id) {
+/* Takes the number of the program, and returns its acts. */
+static const char *begin(const char *body) {
     size_t digits = strcspn(body, " ");
     number = strndup(body, digits);
-    snprintf(request, sizeof request, "%u", id);
+    /* A process that the kernel kills must not write a core file. */
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     alarm(LIFE);
     take_name();
-    serve_program(body + digits);
+    return body + digits;
+}
+
+static void act(const char *body, uint32_t id) {
+    snprintf(request, sizeof request, "%u", id);
+    serve_program(begin(body));
+}
+
+/* Runs a program in a worker that process_acts.py serves. `program` is this one as an executable. */
+void act_here(const char *program, const char *body) {
+    path = program;
+    leader = getpid();
+    /* The zygote, and not the host. */
+    if (getppid() == loader) parent = loader;
+    run(begin(body));
 }
 
 int main(int count, char **args) {
     path = args[0];
-    /* A process that the kernel kills must not write a core file. */
-    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     leader = getpid();
     if (count == 8) {
         number = args[2], self = args[3], leader = atoi(args[4]), parent = atoi(args[5]);
