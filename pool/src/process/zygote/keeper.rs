@@ -109,27 +109,32 @@ impl Keeper {
             control.preamble(self.spawner.preamble()).await?;
             control.receive().await
         };
-        // The exit first: it tells the cause, where the socket only tells that it is closed.
-        let ready = select! {
-            biased;
-            exit = child.exited() => {
-                let (status, tail) = (exit.status, exit.stderr.trim_end());
-                Err(io::Error::other(format!("it exited with {status}; its stderr ends: {tail}")))
-            }
-            ready = ready => ready,
+        // Other processes may hold its socket when it has exited.
+        let said = select! {
+            _ = child.exited() => Err(io::ErrorKind::UnexpectedEof.into()),
+            said = ready => said,
         };
-        match ready.as_deref() {
-            Ok("ready") => Ok(Running {
-                child,
-                control,
-                number,
-                forked: HashSet::new(),
-            }),
-            _ => {
-                end(child).await;
-                Err(ready.map_or_else(|error| error, io::Error::other))
+        let error = match said {
+            Ok(said) if said == "ready" => {
+                return Ok(Running {
+                    child,
+                    control,
+                    number,
+                    forked: HashSet::new(),
+                });
             }
-        }
+            Ok(said) => io::Error::other(said),
+            // The exit tells the cause, where the socket only tells that it is closed.
+            Err(error) => match timeout(EXIT_GRACE, child.exited()).await {
+                Ok(exit) => {
+                    let (status, tail) = (exit.status, exit.stderr.trim_end());
+                    io::Error::other(format!("it exited with {status}; its stderr ends: {tail}"))
+                }
+                Err(_) => error,
+            },
+        };
+        end(child).await;
+        Err(error)
     }
 
     /// Serves requests while the zygote lives, then ends it. True if the last sender of requests
