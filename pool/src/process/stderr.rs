@@ -100,11 +100,16 @@ impl Stderr {
         self.tail.extend_from_slice(bytes);
         self.tail
             .drain(..self.tail.len().saturating_sub(STDERR_TAIL));
-        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let most = rest.len().min(MAX_LINE - self.line.len());
+            let end = rest[..most].iter().position(|&byte| byte == b'\n');
+            let (piece, after) = rest.split_at(end.map_or(most, |end| end + 1));
             self.line.extend_from_slice(piece);
-            if piece.ends_with(b"\n") || self.line.len() >= MAX_LINE {
+            if end.is_some() || self.line.len() == MAX_LINE {
                 self.end_line();
             }
+            rest = after;
         }
     }
 
