@@ -91,6 +91,22 @@ fn a_process_that_joins_the_group_again_is_killed() {
     });
 }
 
+/// P16: a worker that has not exited is its own survivor, and one that has is none.
+#[test]
+fn a_worker_that_has_not_exited_is_named() {
+    let name = "releases::a_worker_that_has_not_exited_is_named";
+    on_one_thread(name, async |program| {
+        let mut worker = Worker::start(&program).await;
+        let survivors = worker.port.survivors();
+        assert_eq!(survivors.len(), 1);
+        assert_eq!(survivors[0].pid, worker.pid);
+        assert_eq!(survivors[0].reason, SurvivalReason::Killed);
+        worker.kill().await;
+        assert_eq!(worker.port.survivors(), []);
+        worker.released().await;
+    });
+}
+
 /// P36: the group of a leader that exits by itself is killed before the leader is reaped, while its
 /// id is certain to be the group's: nothing else tells whose the process is.
 #[test]

@@ -1,17 +1,19 @@
 //! Releases round by round, of processes whose every step is the test's.
 
+use std::collections::HashSet;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
+use std::{env, fs};
 
 use ostler::WorkerId;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, geteuid, kill_process, waitid};
 use tokio::runtime::{self, Runtime};
 
 use super::*;
-use crate::port::{BoxFuture, ExitStatus};
+use crate::port::{BoxFuture, ExitStatus, SurvivalReason};
 use crate::process::proc::stat::Stat;
 use crate::process::system::Watched;
-use crate::process::tree::{Group, ProcessTree, VARIABLE};
+use crate::process::tree::{Cgroup, Group, ProcessTree, VARIABLE};
 
 /// A process that sleeps, with this tag, if any, in the group of this leader or one of its own.
 fn sleeper(tag: Option<&EnvTag>, user: u32, leader: Option<Pid>) -> (Child, Pid) {
@@ -106,6 +108,9 @@ fn the_group_is_killed_until_its_leader_is_reaped() {
     let join = || sleeper(None, geteuid().as_raw(), Some(leader)).1;
     let mut table = Table::open().unwrap().unwrap();
     let mut ending = Ending::of_worker(remains);
+    // What a search looks for: the group can be killed without one.
+    let sought = |ending: &Ending| (ending.part().map(<[u8]>::to_vec), ending.searched_group());
+    assert_eq!(sought(&ending), (Some(b"0.1;".to_vec()), None));
     let first = join();
     ending.begin_round(Some(&mut table)).unwrap();
     assert!(was_killed(first));
@@ -114,11 +119,112 @@ fn the_group_is_killed_until_its_leader_is_reaped() {
     let last = join();
     ending.end_round(true, Some(&mut table));
     assert!(was_killed(last));
+    assert_eq!(sought(&ending), (None, None));
     // It is no child any more.
     assert!(waitid(WaitId::Pid(leader), WaitIdOptions::EXITED).is_err());
     while !ending.end_round(true, Some(&mut table)) {
         ending.begin_round(Some(&mut table)).unwrap();
     }
+}
+
+/// P5: a release searches for escaped processes once its control group is empty, or has had ten
+/// rounds, and ends when the control group is gone. What is found then was not in it.
+#[test]
+fn a_control_group_comes_before_the_search() {
+    let pool = EnvTag::of_pool();
+    let tag = worker_of(&pool, 0);
+    let name = format!("ostler-cgroup-{}", std::process::id());
+    // A directory that holds no processes, and is not removed, because a file is in it.
+    let cgroup = || Some(Cgroup::create(&env::temp_dir(), &name).unwrap());
+    let path = env::temp_dir().join(&name);
+    for escapes in [false, true] {
+        let mut remains = remains(&tag);
+        remains.tree.cgroup = cgroup();
+        let mut releaser = releaser(&pool);
+        let mut ending = Ending::of_worker(remains);
+        let (mut released, _) = ending.reports();
+        releaser.open.push(ending);
+        let left = escapes.then(|| sleeper(Some(&tag), geteuid().as_raw(), None).1);
+        let is_left = || left.is_some_and(|left| Stat::read(survivor::number(left)).is_some());
+        for _ in 0..10 {
+            releaser.round();
+            assert_eq!(releaser.open[0].part(), None);
+            assert_eq!(is_left(), escapes);
+        }
+        while is_left() {
+            releaser.round();
+        }
+        for _ in 0..10 {
+            assert_eq!(releaser.round(), 0);
+            assert_eq!(releaser.open[0].part(), Some(&b"0.1;"[..]));
+        }
+        fs::remove_dir_all(&path).unwrap();
+        finish(&mut releaser);
+        let released = released.try_recv();
+        let released = released.map(|release| (release.escaped, release.confirmed));
+        assert_eq!(released, Ok((usize::from(escapes), Some(!escapes))));
+    }
+}
+
+/// L19: a release lists at most 16 survivors, each of them once.
+#[test]
+fn the_list_of_survivors_is_bounded() {
+    let pool = EnvTag::of_pool();
+    let tag = worker_of(&pool, 0);
+    let mut releaser = releaser(&pool);
+    let mut ending = Ending::of_worker(remains(&tag));
+    let (_, survivors) = ending.reports();
+    releaser.open.push(ending);
+    for _ in 0..20 {
+        sleeper(Some(&tag), geteuid().as_raw(), None);
+    }
+    releaser.round();
+    let listed = survivors.lock().unwrap().clone();
+    let pids: HashSet<u32> = listed.iter().map(|survivor| survivor.pid).collect();
+    assert_eq!((listed.len(), pids.len()), (16, 16));
+    finish(&mut releaser);
+    assert_eq!(survivors.lock().unwrap().len(), 0);
+}
+
+/// P16: a survivor is named with what keeps it alive.
+#[test]
+fn the_state_of_a_process_tells_why_it_survives() {
+    let me = rustix::process::getpid();
+    let stat = Stat::read(survivor::number(me)).unwrap();
+    let reason = |state| {
+        survivor::reason(
+            me,
+            &Stat {
+                state,
+                ..stat.clone()
+            },
+        )
+    };
+    assert_eq!(reason('D'), SurvivalReason::Uninterruptible);
+    assert_eq!(reason('t'), SurvivalReason::Traced);
+    assert_eq!(reason('S'), SurvivalReason::Killed);
+}
+
+/// P17: a round follows an empty one at once, and any other after a pause, also while only the reap
+/// is missing.
+#[test]
+fn a_round_follows_an_empty_one_at_once() {
+    let (child, leader) = sleeper(None, geteuid().as_raw(), None);
+    let mut ending = Ending::of_worker(Remains::new(Parent::Host(child), tree(leader, None)));
+    let mut table = Table::open().unwrap().unwrap();
+    let mut round = |ending: &mut Ending, is_complete| {
+        let since = Instant::now();
+        ending.begin_round(Some(&mut table)).unwrap();
+        let is_over = ending.end_round(is_complete, Some(&mut table));
+        (is_over, ending.due >= since + Duration::from_millis(1))
+    };
+    assert_eq!(round(&mut ending, false), (false, true));
+    let begun = Instant::now();
+    round(&mut ending, true);
+    assert!((begun..=Instant::now()).contains(&ending.due));
+    // The first round has killed it.
+    ended(leader);
+    while !round(&mut ending, true).0 {}
 }
 
 /// A zygote that has reaped its child, or reaps it when it is asked to.
@@ -166,6 +272,7 @@ fn the_group_of_a_forked_worker_is_told_from_a_later_one() {
         }
         let mut releaser = releaser(&pool);
         let mut ending = Ending::of_worker(remains);
+        assert_eq!(ending.searched_group(), Some(survivor::number(leader)));
         let (mut released, _) = ending.reports();
         releaser.open.push(ending);
         finish(&mut releaser);

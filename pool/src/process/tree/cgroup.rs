@@ -86,3 +86,30 @@ impl Drop for Cgroup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// P5: a control group that cannot be read is not taken for an empty one, one that is gone is
+    /// empty, and one that is dropped is killed.
+    #[test]
+    fn a_control_group_that_cannot_be_read_is_not_empty() {
+        // Files in a directory that is no control group.
+        let name = format!("ostler-cgroup-files-{}", std::process::id());
+        let cgroup = Cgroup::create(&std::env::temp_dir(), &name).unwrap();
+        let (path, procs) = (cgroup.0.clone(), cgroup.0.join("cgroup.procs"));
+        assert_eq!(cgroup.members().unwrap(), []);
+        fs::write(&procs, "4711\n4712\n").unwrap();
+        let members = [4711, 4712].map(|pid| Pid::from_raw(pid).unwrap());
+        assert_eq!(cgroup.members().unwrap(), members);
+        fs::remove_file(&procs).unwrap();
+        fs::create_dir(&procs).unwrap();
+        assert!(cgroup.members().is_err());
+        fs::write(path.join("kept"), "").unwrap();
+        drop(cgroup);
+        assert_eq!(fs::read(path.join("cgroup.kill")).unwrap(), b"1");
+        assert!(!procs.exists());
+        fs::remove_dir_all(path).unwrap();
+    }
+}

@@ -162,6 +162,24 @@ mod tests {
         assert_eq!(mine.part(), b"0.7;");
         assert_eq!(pool.part(), b"");
         assert!(EnvTag::is_zygote(pool.of_zygote().part()));
+        assert!(!EnvTag::is_zygote(mine.part()));
         assert_eq!(parts(&pool, mine.as_str().trim_end_matches(';')), [b""; 0]);
+    }
+
+    /// P20: a process of this host's pools is told by the value of the variable, which may begin
+    /// with tags of outer hosts.
+    #[test]
+    fn the_host_of_an_environment_is_found() {
+        let tag = EnvTag::of_pool().of_worker(WorkerId {
+            slot: 0,
+            generation: 7,
+        });
+        let is_own =
+            |entry: String| EnvTag::is_from_this_host(format!("A=b\0{entry}\0").as_bytes());
+        assert!(is_own(format!("{VARIABLE}={}", tag.0)));
+        assert!(is_own(format!("{VARIABLE}=1-0:1.1;{}", tag.0)));
+        assert!(!is_own(format!("{VARIABLE}=1-0:1.1;")));
+        assert!(!is_own(format!("OTHER={}", tag.0)));
+        assert!(!is_own(String::new()));
     }
 }
