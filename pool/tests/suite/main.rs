@@ -39,6 +39,7 @@ mod operations;
 mod options;
 mod pipe_ends;
 mod ports;
+mod process_logs;
 mod processes;
 mod product;
 mod programs;

@@ -23,9 +23,9 @@ use crate::rig::{end, pool, until};
 
 /// Records each event and span: target, message or name, and fields.
 #[derive(Clone, Debug, Default)]
-struct Log(Arc<Mutex<Vec<Line>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<Line>>>);
 
-type Line = (String, BTreeMap<&'static str, String>);
+pub(crate) type Line = (String, BTreeMap<&'static str, String>);
 
 #[derive(Default)]
 struct Fields(BTreeMap<&'static str, String>);
@@ -67,6 +67,12 @@ impl Subscriber for Log {
     fn exit(&self, _: &Id) {}
 }
 
+impl Log {
+    pub(crate) fn lines(&self) -> Vec<Line> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
 /// Sends this thread's spans and events to the subscriber.
 ///
 /// What another test's thread logs for the first time at this very moment would be off for good,
@@ -89,7 +95,7 @@ async fn spans_and_events_have_stable_names() {
     pool.recycle(pool.status().workers[0].worker);
     until(&pool, |status| status.counters.released == 1).await;
     end(&pool, &sim).await;
-    let lines = log.0.lock().unwrap().clone();
+    let lines = log.lines();
     let line = |name: &str, fields: &[(&'static str, &str)]| {
         let fields = fields.iter().map(|(n, v)| (*n, (*v).to_owned()));
         (name.to_owned(), fields.collect::<BTreeMap<_, _>>())
@@ -254,7 +260,7 @@ async fn only_an_unexpected_exit_is_logged() {
     pool.call(b"exit").await.unwrap_err();
     until(&pool, |status| status.serving() == 1).await;
     end(&pool, &sim).await;
-    let lines = log.0.lock().unwrap().clone();
+    let lines = log.lines();
     let of = |message: &str, field: &str| -> Vec<(String, String)> {
         let name = format!("ostler::worker {message}");
         let found = lines.iter().filter(|(found, _)| *found == name);
@@ -290,7 +296,7 @@ async fn an_abandoned_port_is_logged() {
     sim.let_go();
     until(&pool, |status| status.abandoned.is_empty()).await;
     end(&pool, &sim).await;
-    let lines = log.0.lock().unwrap().clone();
+    let lines = log.lines();
     let of = |message: &str| {
         let name = format!("ostler::worker {message}");
         let found = lines.iter().filter(|(found, _)| *found == name);
@@ -324,7 +330,7 @@ fn an_inheritable_descriptor_is_logged() {
         ("file", modules().display().to_string()),
     ]);
     let warning = "ostler::pool descriptor is not close-on-exec: every worker inherits it";
-    let mut lines = log.0.lock().unwrap().clone();
+    let mut lines = log.lines();
     lines.retain(|(_, line)| line.get("file") == fields.get("file"));
     assert_eq!(lines, [(warning.to_owned(), fields)]);
 }
