@@ -174,6 +174,30 @@ async fn a_process_outside_the_control_group_is_found() {
     assert_eq!((end.escaped, end.confirmed), (1, Some(false)));
 }
 
+/// P5: a worker that cannot be moved into its control group does not start, and leaves neither a
+/// process nor a control group.
+#[test]
+fn a_worker_outside_its_control_group_does_not_start() {
+    if !isolated("escapes::a_worker_outside_its_control_group_does_not_start") {
+        return;
+    }
+    let Some(parent) = DelegatedCgroup::new("refused") else {
+        return;
+    };
+    leaks_nothing(async || {
+        let python3 = python3().cgroup(&parent.0).sentinel(false);
+        let pool = pool(hostile().interpreter(python3)).crash_loop(1);
+        // Processes cannot enter a control group below one for threads.
+        fs::write(parent.0.join("cgroup.type"), "threaded").unwrap();
+        let pool = pool.build().unwrap();
+        let error = pool.checkout().await.unwrap_err();
+        let report = error.report().to_string();
+        assert!(report.contains("(os error 95)"), "{report}");
+        pool.shutdown().await;
+    });
+    assert_eq!(parent.groups(), 0);
+}
+
 /// A directory that is not in a cgroup v2 hierarchy fails the build.
 #[tokio::test]
 async fn a_directory_that_is_no_control_group_fails_the_build() {

@@ -38,6 +38,7 @@ mod onlookers;
 mod operations;
 mod options;
 mod pipe_ends;
+mod port_ends;
 mod ports;
 mod process_logs;
 mod processes;

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 use std::{env, fs, iter, thread};
 
-use ostler_pool::port::{Opener as _, Release, SurvivalReason};
+use ostler_pool::port::{Release, SurvivalReason};
 use ostler_pool::testing::Process;
 use ostler_pool::{Pool, Program};
 use rustix::process::{Resource, Rlimit, Signal, geteuid, getrlimit, setrlimit};
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::leftovers::{
     DEADLINE, KILL, OTHER_USER, Worker, as_other_user, leftovers, on_one_thread, run,
 };
-use crate::resources::{Resources, is_alive, isolated, until};
+use crate::resources::{is_alive, isolated, until};
 use crate::rig::signal;
 
 /// P15: a process that left the group and traces the leader is killed, and the leader is reaped.
@@ -161,21 +161,6 @@ fn a_dropped_release_is_completed() {
             }
         },
     );
-}
-
-/// P47: the end of a pool closes what it keeps for searches, also while its program is kept.
-#[test]
-fn the_end_of_a_pool_closes_its_descriptors() {
-    let name = "releases::the_end_of_a_pool_closes_its_descriptors";
-    on_one_thread(name, async |program| {
-        let before = Resources::snapshot();
-        let mut program = program.clone();
-        program.prepare().unwrap();
-        assert!(!before.leaks(&[]).is_empty());
-        program.close().await;
-        let leaks = before.leaks(&[]);
-        assert!(leaks.is_empty(), "left behind:\n{leaks}");
-    });
 }
 
 /// P16: a process of the group that may not be signalled holds up the release, which names it.
