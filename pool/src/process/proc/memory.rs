@@ -66,3 +66,65 @@ fn children_of_thread(process: Pid, thread: &str) -> Option<Vec<Pid>> {
             .collect(),
     )
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::io::{BufRead as _, BufReader};
+    use std::os::unix::process::CommandExt as _;
+    use std::process::{Child, Command, Stdio};
+
+    use rustix::process::{Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+    use super::*;
+
+    fn end(mut leader: Child) {
+        kill_process_group(Pid::from_child(&leader), Signal::KILL).unwrap();
+        leader.wait().unwrap();
+    }
+
+    /// R12: the memory of a worker is that of its leader and its descendants in the group, and
+    /// nothing once it has exited.
+    #[test]
+    fn memory_is_that_of_the_group() {
+        // A process of the group whose child is outside. It waits in all three.
+        let script = "sh -c 'setsid sleep 60 & echo $! $$; wait' & wait";
+        let mut leader = Command::new("sh")
+            .args(["-c", script])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        let mut output = BufReader::new(leader.stdout.take().unwrap());
+        output.read_line(&mut said).unwrap();
+        let pids: Vec<_> = (said.split_whitespace())
+            .map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap())
+            .collect();
+        let (outside, child, pid) = (pids[0], pids[1], Pid::from_child(&leader));
+        while getpgid(Some(outside)) == Ok(pid) {
+            std::thread::yield_now();
+        }
+        // Until neither is still starting.
+        let expected =
+            || Some((resident_pages(pid)? + resident_pages(child)?) * page_size() as u64);
+        while resident(pid) != expected() {
+            std::thread::yield_now();
+        }
+        rustix::process::kill_process(outside, Signal::KILL).unwrap();
+        end(leader);
+    }
+
+    /// R12: a worker that has exited holds no memory, also before it is reaped.
+    #[test]
+    fn a_zombie_holds_no_memory() {
+        let leader = Command::new("true").process_group(0).spawn().unwrap();
+        let pid = Pid::from_child(&leader);
+        let dead = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(pid), dead).unwrap();
+        assert_eq!(resident(pid), None);
+        end(leader);
+    }
+}

@@ -25,6 +25,9 @@ const KEPT: usize = 64 * 1024;
 const EXEC_READS: u32 = 11;
 const EXEC_PAUSE: Duration = Duration::from_micros(100);
 
+/// How a directory is opened, to be read.
+const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
+
 /// How many descriptors a check of one process opens at the same time: its pidfd, and the file that
 /// is read.
 const SPARE: usize = 2;
@@ -54,8 +57,7 @@ pub(in crate::process) enum Environ<'a> {
 impl Table {
     /// `None` if there is no `/proc`, or an empty directory in its place.
     pub(in crate::process) fn open() -> io::Result<Option<Self>> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = match fs::openat(CWD, "/proc", flags, Mode::empty()) {
+        let directory = match fs::openat(CWD, "/proc", DIRECTORY, Mode::empty()) {
             Ok(directory) => directory,
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -161,7 +163,7 @@ impl Table {
     }
 
     /// Reads the environment of a process whose first thread has ended, through another thread.
-    /// Returns its length, 0 for any other process.
+    /// Returns its length, 0 if it has none.
     fn environ_of_threads(&mut self, pid: Pid) -> io::Result<usize> {
         let path = format!("{pid}/task");
         // The number of links is that of an empty directory, 2, and one for each thread. This is
@@ -170,12 +172,7 @@ impl Table {
         if !status.is_ok_and(|status| status.st_nlink > 3) {
             return Ok(0);
         }
-        let stat = self.stat(pid)?;
-        if !stat.is_some_and(|stat| stat.state == 'Z' && stat.is_alive()) {
-            return Ok(0);
-        }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let open = |proc: &Dir| fs::openat(proc.fd()?, &path, flags, Mode::empty());
+        let open = |proc: &Dir| fs::openat(proc.fd()?, &path, DIRECTORY, Mode::empty());
         let threads = match self.descriptor(open) {
             Ok(threads) => Dir::new(threads)?,
             Err(error) if is_shortage(error) => return Err(error.into()),
@@ -195,13 +192,13 @@ impl Table {
         #[cfg(test)]
         self.read_about.push(pid);
         let path = format!("{pid}/{name}");
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let open = |proc: &Dir| fs::openat(proc.fd()?, &path, flags, Mode::empty());
+        let open = |proc: &Dir| fs::openat(proc.fd()?, &path, OFlags::CLOEXEC, Mode::empty());
         let file = self.descriptor(open)?;
         let mut length = 0;
         loop {
             if length == self.buffer.len() {
-                self.buffer.resize((2 * length).clamp(MAX_STAT, most), 0);
+                self.buffer.reserve(MAX_STAT);
+                self.buffer.resize(self.buffer.capacity(), 0);
             }
             match read(&file, &mut self.buffer[length..]) {
                 Ok(0) => return Ok(&self.buffer[..length]),
@@ -241,6 +238,38 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
+
+    /// P18: a process that is gone is no failure of a search.
+    #[test]
+    fn a_process_that_is_gone_is_no_failure() {
+        let mut child = Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let (pid, mut table) = (Pid::from_child(&child), Table::open().unwrap().unwrap());
+        assert_eq!(table.user(pid).unwrap(), None);
+        assert_eq!(table.stat(pid).unwrap(), None);
+        assert!(matches!(table.environ(pid).unwrap(), Environ::Is([])));
+        assert!(table.pids().unwrap().contains(&getpid()));
+        assert!(table.pids().unwrap().contains(&getpid()));
+        assert_eq!(table.spare.len(), SPARE);
+    }
+
+    /// P48: an environment may be empty.
+    #[test]
+    fn an_empty_environment_is_read() {
+        let mut child = Command::new("sleep")
+            .arg("60")
+            .env_clear()
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (pid, mut table) = (Pid::from_child(&child), Table::open().unwrap().unwrap());
+        // Before `execve` is done, it has the environment of this process.
+        while !matches!(table.environ(pid).unwrap(), Environ::Is([])) {
+            thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 
     /// P48: a process that executes programs all the time does not hide its environment.
     #[test]
