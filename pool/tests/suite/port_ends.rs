@@ -1,10 +1,15 @@
 //! Does the end of a port or a pool close what it holds, also while others keep it?
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::process::{Command, Stdio};
+
 use ostler_pool::WorkerId;
 use ostler_pool::port::{ExitStatus, Opener as _, Release};
 
-use crate::leftovers::on_one_thread;
-use crate::resources::Resources;
+use crate::leftovers::{Worker, on_one_thread};
+use crate::resources::{Resources, until};
 
 /// P47: the end of a pool closes what it keeps for searches, also while its program is kept.
 #[test]
@@ -44,5 +49,42 @@ fn a_released_port_holds_no_descriptor() {
         assert_eq!(port.exited().await, exit);
         assert_eq!(port.released().await, Release::new(0, None));
         assert_eq!(port.survivors(), []);
+    });
+}
+
+/// P7: a program inherits no descriptor of its pool: it holds what any other child of the host does.
+#[test]
+fn a_program_inherits_no_descriptor_of_its_pool() {
+    let name = "port_ends::a_program_inherits_no_descriptor_of_its_pool";
+    on_one_thread(name, async |program| {
+        let held = |pid: u32| -> BTreeSet<OsString> {
+            let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+            descriptors
+                .map(|entry| entry.unwrap().file_name())
+                .collect()
+        };
+        let mut command = Command::new("sleep");
+        let mut other = command.arg("60").stdout(Stdio::null()).spawn().unwrap();
+        let comm = format!("/proc/{}/comm", other.id());
+        // `execve` names the process when it has closed what is close-on-exec.
+        until("the start of the other child", || {
+            fs::read_to_string(&comm).unwrap() == "sleep\n"
+        });
+        let expected = held(other.id());
+        let mut program = program.clone().sentinel(true);
+        program.prepare().unwrap();
+        let workers = [Worker::start(&program).await, Worker::start(&program).await];
+        let children = Resources::snapshot().children;
+        // With the sentinel.
+        assert_eq!(children.len(), 4, "{children:?}");
+        for child in children {
+            until("no other descriptors", || held(child.pid) == expected);
+        }
+        other.kill().unwrap();
+        other.wait().unwrap();
+        for worker in workers {
+            worker.release().await;
+        }
+        program.close().await;
     });
 }

@@ -91,8 +91,10 @@ fn each_line_of_stderr_is_logged() {
             generation: 7,
         };
         let mut port = program.open(worker).await.unwrap();
-        let exit = port.exited().await;
-        let pid = port.pid().unwrap().to_string();
+        let pid = port.pid().unwrap();
+        // Nothing is read before the exit.
+        until("its exit", || !is_alive(pid));
+        let (exit, pid) = (port.exited().await, pid.to_string());
         port.released().await;
         program.close().await;
         let lines = of(&log, "ostler::stderr");
