@@ -7,9 +7,12 @@ use std::process::{Command, Stdio};
 
 use ostler_pool::WorkerId;
 use ostler_pool::port::{ExitStatus, Opener as _, Release};
+use rustix::process::Signal;
+use tokio::time::timeout;
 
-use crate::leftovers::{Worker, on_one_thread};
+use crate::leftovers::{DEADLINE, Worker, on_one_thread};
 use crate::resources::{Resources, until};
+use crate::rig::signal;
 
 /// P47: the end of a pool closes what it keeps for searches, also while its program is kept.
 #[test]
@@ -86,5 +89,25 @@ fn a_program_inherits_no_descriptor_of_its_pool() {
             worker.release().await;
         }
         program.close().await;
+    });
+}
+
+/// P14: a sentinel that is stopped does not hold up the end of its pool.
+#[test]
+fn a_stopped_sentinel_does_not_hold_up_the_end() {
+    let name = "port_ends::a_stopped_sentinel_does_not_hold_up_the_end";
+    on_one_thread(name, async |program| {
+        let before = Resources::snapshot();
+        let mut program = program.clone().sentinel(true);
+        program.prepare().unwrap();
+        let worker = Worker::start(&program).await;
+        let mut children = Resources::snapshot().children;
+        children.retain(|child| child.pid != worker.pid);
+        assert_eq!(children.len(), 1, "{children:?}");
+        signal(children[0].pid, Signal::STOP);
+        worker.release().await;
+        timeout(DEADLINE, program.close()).await.unwrap();
+        let leaks = before.leaks(&[]);
+        assert!(leaks.is_empty(), "left behind:\n{leaks}");
     });
 }
