@@ -346,7 +346,7 @@ fn every_promise_has_a_mutation() {
     let rows = [
         ("L", 20),
         ("C", 11),
-        ("P", 48),
+        ("P", 49),
         ("M", 2),
         ("O", 6),
         ("T", 5),

@@ -92,7 +92,7 @@ fn a_program_inherits_no_descriptor_of_its_pool() {
     });
 }
 
-/// P14: a sentinel that is stopped does not hold up the end of its pool.
+/// P49: a sentinel that is stopped does not hold up the end of its pool.
 #[test]
 fn a_stopped_sentinel_does_not_hold_up_the_end() {
     let name = "port_ends::a_stopped_sentinel_does_not_hold_up_the_end";

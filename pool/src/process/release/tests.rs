@@ -127,6 +127,40 @@ fn the_group_is_killed_until_its_leader_is_reaped() {
     }
 }
 
+/// P4: a process that takes over the id of a killed one does not hold up its release.
+#[test]
+fn a_reused_process_id_is_not_waited_for() {
+    const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
+    if fs::OpenOptions::new().write(true).open(LAST_PID).is_err() {
+        eprintln!("skipped: process ids cannot be chosen here");
+        return;
+    }
+    let (pool, user) = (EnvTag::of_pool(), geteuid().as_raw());
+    let tag = worker_of(&pool, 0);
+    for _ in 0..50 {
+        let mut releaser = releaser(&pool);
+        releaser.open.push(Ending::of_worker(remains(&tag)));
+        let (_, left) = sleeper(Some(&tag), user, None);
+        releaser.round();
+        assert!(was_killed(left));
+        fs::write(LAST_PID, (survivor::number(left) - 1).to_string()).unwrap();
+        let (mut other, pid) = sleeper(None, user, None);
+        // Otherwise another process took the id first.
+        let is_reused = pid == left;
+        if is_reused {
+            finish(&mut releaser);
+            assert_eq!(other.try_wait().unwrap(), None);
+        }
+        other.kill().unwrap();
+        other.wait().unwrap();
+        finish(&mut releaser);
+        if is_reused {
+            return;
+        }
+    }
+    panic!("no process id could be reused");
+}
+
 /// P5: a release searches for escaped processes once its control group is empty, or has had ten
 /// rounds, and ends when the control group is gone. What is found then was not in it.
 #[test]
