@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 use ostler_pool::port::{Opener as _, Release};
 use ostler_pool::testing::Process;
 
+use rustix::process::geteuid;
+
 use crate::leftovers::{Worker, on_one_thread};
 use crate::resources::{is_alive, until};
 
@@ -77,5 +79,28 @@ fn the_tag_is_not_the_users() {
         let left = worker.leave("daemon").await;
         assert_eq!(worker.release().await, Release::new(1, None));
         assert!(!is_alive(left));
+    });
+}
+
+/// P20: a host that is a sub-reaper ends a process that has become another user, although it carries
+/// the tag.
+#[test]
+fn a_subreaper_ends_a_process_of_another_user() {
+    let name = "whose::a_subreaper_ends_a_process_of_another_user";
+    on_one_thread(name, async |program| {
+        if !geteuid().is_root() {
+            eprintln!("skipped: only root can become another user");
+            return;
+        }
+        let mut program = program.clone().subreaper(true);
+        program.prepare().unwrap();
+        let (mut worker, other) = (Worker::start(&program).await, Worker::start(&program).await);
+        let left = worker.leave("foreign").await;
+        assert_eq!(worker.release().await, Release::new(0, None));
+        // The other worker could have started it.
+        assert!(is_alive(left));
+        assert_eq!(other.release().await, Release::new(1, None));
+        assert!(!is_alive(left));
+        program.close().await;
     });
 }

@@ -118,9 +118,10 @@ impl Search<'_> {
 }
 
 /// Ends what workers have left to this host, if it is their sub-reaper: children that no pool
-/// started. Those that carry a tag are left to the search for that tag.
+/// started. Those that carry a tag are left to the search for that tag, unless they run as another
+/// user, whose processes it does not look at.
 ///
-/// A process whose environment tells nothing may be a live worker's. It is ended once every worker
+/// Any other may be a live worker's. It is ended once every worker
 /// that could have started it has ended.
 pub(super) fn adopt(table: &mut Table, endings: &mut [Ending]) -> io::Result<()> {
     let started = children().clone();
@@ -141,11 +142,12 @@ pub(super) fn adopt(table: &mut Table, endings: &mut [Ending]) -> io::Result<()>
             held.reap();
             continue;
         }
+        let user = table.user(pid)?.unwrap_or(0);
+        let is_sought = endings.iter().any(|ending| ending.users().contains(&user));
         let is_tagged = match table.environ(pid)? {
-            Environ::Is(environ) => EnvTag::is_from_this_host(environ),
+            Environ::Is(environ) => is_sought && EnvTag::is_from_this_host(environ),
             Environ::Hidden => false,
         };
-        let user = table.user(pid)?.unwrap_or(0);
         let ending = endings
             .iter_mut()
             .find(|ending| ending.born() <= stat.started);

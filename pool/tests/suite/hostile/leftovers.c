@@ -36,6 +36,8 @@ static void live(const char *verb, int ready) {
         check(ptrace(PTRACE_SEIZE, worker, 0, 0) == 0);
     } else if (strcmp(verb, "hidden") == 0) {
         check(prctl(PR_SET_DUMPABLE, 0) == 0);
+    } else if (strcmp(verb, "foreign") == 0) {
+        check(setresuid(65533, 65533, 65533) == 0);
     } else if (strcmp(verb, "threadless") == 0) {
         pthread_t other;
         check(pthread_create(&other, NULL, wait_for_ever, NULL) == 0);
