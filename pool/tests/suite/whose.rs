@@ -104,3 +104,20 @@ fn a_subreaper_ends_a_process_of_another_user() {
         program.close().await;
     });
 }
+
+/// P33: what a worker has left that has become another user itself is found, and what it has left
+/// before, too.
+#[test]
+fn a_worker_that_becomes_another_user_leaves_nothing() {
+    let name = "whose::a_worker_that_becomes_another_user_leaves_nothing";
+    on_one_thread(name, async |program| {
+        if !geteuid().is_root() {
+            eprintln!("skipped: only root can become another user");
+            return;
+        }
+        let mut worker = Worker::start(&program).await;
+        let left = [worker.leave("daemon").await, worker.leave("become").await];
+        assert_eq!(worker.release().await, Release::new(2, None));
+        assert_eq!(left.map(is_alive), [false, false]);
+    });
+}
