@@ -56,9 +56,9 @@ fn a_tag_behind_a_large_environment_is_found() {
     on_one_thread(
         "whose::a_tag_behind_a_large_environment_is_found",
         async |mut program| {
-            // The variables of a program are sorted by name.
-            for name in ["A", "B", "C"] {
-                program = program.env(name, "x".repeat(100_000));
+            // The variables of a program are sorted by name. The kernel takes 2 MiB.
+            for name in 'A'..'O' {
+                program = program.env(name.to_string(), "x".repeat(100_000));
             }
             program.prepare().unwrap();
             let mut worker = Worker::start(&program).await;

@@ -18,7 +18,7 @@ const MAX_ENVIRON: usize = 8 * 1024 * 1024;
 const MAX_STAT: usize = 4096;
 
 /// The buffer that is kept between two searches, in bytes.
-const KEPT: usize = 64 * 1024;
+const KEPT: usize = 65_536;
 
 /// How often an environment is read that is not there yet, and the first pause between, which
 /// doubles each time. A process that hangs in `execve` costs a search 0.1 s.
@@ -251,6 +251,15 @@ mod tests {
         assert!(table.pids().unwrap().contains(&getpid()));
         assert!(table.pids().unwrap().contains(&getpid()));
         assert_eq!(table.spare.len(), SPARE);
+    }
+
+    /// M1: the memory that a large environment took is released at the next search.
+    #[test]
+    fn a_large_environment_leaves_no_memory() {
+        let mut table = Table::open().unwrap().unwrap();
+        table.buffer.resize(MAX_ENVIRON, 0);
+        table.pids().unwrap();
+        assert_eq!(table.buffer.capacity(), KEPT);
     }
 
     /// P48: an environment may be empty.
