@@ -225,10 +225,8 @@ impl Keeper {
                     return Ok(());
                 }
                 forked.remove(&child);
-                // Otherwise its id may be another process's. The dropped reply tells the sender.
-                if answer == "reaped" {
-                    let _ = reply.send(());
-                }
+                // Also if the zygote's code has reaped it.
+                let _ = reply.send(());
             }
             // About a child of an earlier zygote. The dropped reply tells the sender.
             Request::Status { .. } | Request::Reap { .. } => {}
