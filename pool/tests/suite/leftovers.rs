@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{env, fs};
 
-use ostler_pool::port::{ExitStatus, Opener as _, Pipe, Port, Release};
+use ostler_pool::port::{ExitStatus, Opener, Pipe, Port, Release};
 use ostler_pool::{Program, WorkerId};
 use rustix::process::{Signal, geteuid};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -39,7 +39,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) async fn start(program: &Program) -> Self {
+    pub(crate) async fn start(program: &impl Opener) -> Self {
         let worker = WorkerId {
             slot: 0,
             generation: 1,
@@ -47,7 +47,8 @@ impl Worker {
         let mut port = program.open(worker).await.unwrap();
         let (pid, pipe) = (port.pid().unwrap(), port.take_pipe());
         let mut worker = Self { port, pid, pipe };
-        worker.ask(1, b"").await;
+        // Version 1, and frames of up to 64 MiB.
+        worker.ask(1, &[0, 0, 0, 1, 4, 0, 0, 0]).await;
         worker
     }
 

@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 
 use crate::resources::{Resources, is_alive, isolated, leaks_nothing, scratch, until};
 use crate::rig::{hostile, signal};
+use crate::zygote::{built, zygote};
 
 fn number(reply: &[u8]) -> u32 {
     std::str::from_utf8(reply)
@@ -27,20 +28,22 @@ fn a_shutdown_leaks_nothing() {
     }
     let runtime = Runtime::new().unwrap();
     let before = Resources::snapshot();
-    let pool = runtime.block_on(async {
-        let pool = hostile().size(3).build().unwrap();
-        for size in [0, 1, 65_536, 1_000_000] {
-            let request = format!("many {size}");
-            assert_eq!(pool.call(request.as_bytes()).await.unwrap().len(), size);
-        }
-        assert_eq!(pool.shutdown().await.unreleased, []);
-        pool
-    });
-    // Checked without waiting: the shutdown reports only after every process is reaped and every
-    // descriptor closed, even while handles of the pool are kept.
-    let leaks = before.leaks(&[]);
-    assert!(leaks.is_empty(), "left behind:\n{leaks}");
-    drop(pool);
+    for builder in [hostile(), built(zygote("hostile:run"))] {
+        let pool = runtime.block_on(async {
+            let pool = builder.size(3).build().unwrap();
+            for size in [0, 1, 65_536, 1_000_000] {
+                let request = format!("many {size}");
+                assert_eq!(pool.call(request.as_bytes()).await.unwrap().len(), size);
+            }
+            assert_eq!(pool.shutdown().await.unreleased, []);
+            pool
+        });
+        // Checked without waiting: the shutdown reports only after every process is reaped and
+        // every descriptor closed, even while handles of the pool are kept.
+        let leaks = before.leaks(&[]);
+        assert!(leaks.is_empty(), "left behind:\n{leaks}");
+        drop(pool);
+    }
 }
 
 /// P5: a pool that is dropped, or whose runtime is dropped, leaks nothing.

@@ -2,12 +2,13 @@
 
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 use std::{env, fs, iter, thread};
 
-use ostler_pool::port::{Release, SurvivalReason};
+use ostler_pool::port::{Opener as _, Release, SurvivalReason};
 use ostler_pool::testing::Process;
 use ostler_pool::{Pool, Program};
 use rustix::process::{Resource, Rlimit, Signal, geteuid, getrlimit, setrlimit};
@@ -19,6 +20,7 @@ use crate::leftovers::{
 };
 use crate::resources::{is_alive, isolated, until};
 use crate::rig::signal;
+use crate::zygote::zygote;
 
 /// P15: a process that left the group and traces the leader is killed, and the leader is reaped.
 #[test]
@@ -42,36 +44,62 @@ fn a_foreign_tracer_holds_up_a_release() {
         // From here on, it may be traced.
         let left = worker.leave("daemon").await;
         let itself = fs::read_link(format!("/proc/{}/exe", worker.pid)).unwrap();
-        let mut tracer = Command::new(itself)
-            .args(["trace", &worker.pid.to_string()])
-            .stdout(Stdio::piped())
-            // Not that of this test, which it would hold open if the test fails.
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        let mut traces = [0];
-        tracer
-            .stdout
-            .take()
-            .unwrap()
-            .read_exact(&mut traces)
-            .unwrap();
-        worker.kill().await;
-        let mut survivors = Vec::new();
-        while survivors.is_empty() {
-            let released = timeout(Duration::from_millis(5), worker.port.released()).await;
-            assert!(released.is_err(), "{released:?}");
-            survivors = worker.port.survivors();
-            survivors.retain(|survivor| survivor.reason == SurvivalReason::Traced);
-        }
-        assert_eq!(survivors.len(), 1);
-        assert_eq!(survivors[0].pid, worker.pid);
-        tracer.kill().unwrap();
-        tracer.wait().unwrap();
+        is_held_up_by_a_tracer(&itself, &mut worker).await;
         assert_eq!(worker.released().await, Release::new(1, None));
         assert!(!is_alive(left));
     });
+}
+
+/// P44: a foreign tracer holds up the release of a worker that a zygote forked, too.
+#[test]
+fn a_foreign_tracer_holds_up_the_release_of_a_forked_worker() {
+    let name = "releases::a_foreign_tracer_holds_up_the_release_of_a_forked_worker";
+    on_one_thread(name, async |_| {
+        if !geteuid().is_root() {
+            eprintln!("skipped: only root may trace any process");
+            return;
+        }
+        let tracer = leftovers("tracer").unwrap();
+        let python3 = Program::new("python3").sentinel(false);
+        let mut python = zygote("hostile:run").interpreter(python3);
+        python.prepare().unwrap();
+        let mut worker = Worker::start(&python).await;
+        let parent = Process::read(worker.pid).unwrap().parent;
+        assert_ne!(parent, std::process::id());
+        is_held_up_by_a_tracer(&tracer, &mut worker).await;
+        assert_eq!(worker.released().await, Release::new(0, None));
+        python.close().await;
+        fs::remove_file(tracer).unwrap();
+    });
+}
+
+/// Kills a worker that a process of this program traces, and ends the tracer once the release is
+/// held up.
+async fn is_held_up_by_a_tracer(program: &Path, worker: &mut Worker) {
+    let mut tracer = Command::new(program)
+        .args(["trace", &worker.pid.to_string()])
+        .stdout(Stdio::piped())
+        // Not that of this test, which it would hold open if the test fails.
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let mut traces = [0];
+    (tracer.stdout.take().unwrap())
+        .read_exact(&mut traces)
+        .unwrap();
+    worker.kill().await;
+    let mut survivors = Vec::new();
+    while survivors.is_empty() {
+        let released = timeout(Duration::from_millis(5), worker.port.released()).await;
+        assert!(released.is_err(), "{released:?}");
+        survivors = worker.port.survivors();
+        survivors.retain(|survivor| survivor.reason == SurvivalReason::Traced);
+    }
+    assert_eq!(survivors.len(), 1);
+    assert_eq!(survivors[0].pid, worker.pid);
+    tracer.kill().unwrap();
+    tracer.wait().unwrap();
 }
 
 /// P15: a process that joins the group again after it was killed is killed with it, although
