@@ -98,6 +98,9 @@ async fn is_held_up_by_a_tracer(program: &Path, worker: &mut Worker) {
     }
     assert_eq!(survivors.len(), 1);
     assert_eq!(survivors[0].pid, worker.pid);
+    // Also when a zygote has told that it cannot reap it.
+    let released = timeout(Duration::from_millis(500), worker.port.released()).await;
+    assert!(released.is_err(), "{released:?}");
     tracer.kill().unwrap();
     tracer.wait().unwrap();
 }
