@@ -241,17 +241,8 @@ impl Exchange {
         })
     }
 
-    /// Ready once the rest of a `CANCEL` is sent after the answer, or cannot be.
-    pub(super) fn poll_cancel_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(self.poll_send(cx));
-        if self.is_idle() {
-            self.end();
-        }
-        Poll::Ready(())
-    }
-
     /// Ready once the frame is sent, or cannot be because the worker no longer reads.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(pipe) = &mut self.pipe else {
             return Poll::Ready(());
         };

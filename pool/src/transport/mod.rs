@@ -217,7 +217,7 @@ impl Transport {
         }
         // The pipe may have been too full for the `CANCEL`. Now that the worker reads again, it
         // fits.
-        poll_fn(|cx| self.poll_exchange(cx, Exchange::poll_cancel_sent)).await;
+        poll_fn(|cx| self.poll_exchange(cx, Exchange::poll_send)).await;
         Some(self.is_clean())
     }
 

@@ -120,10 +120,14 @@ async fn an_exhausted_task_reads_the_last_words() {
     }
 }
 
-/// Callers learn the first reason for which a transport was closed.
+/// Callers learn the first reason for which a transport was closed. A call that is under way then
+/// cannot be cancelled.
 #[test]
 fn the_first_reason_is_kept() {
     let (transport, _worker) = transport();
+    transport.begin(kind::CALL, b"").unwrap();
+    transport.send_at_once();
+    assert!(transport.can_cancel());
     transport.close(Closed::Stopped(Reason::Recycled), false);
     transport.close(Closed::Stopped(Reason::Shutdown), false);
     let told = transport.poll_closed(&Context::from_waker(Waker::noop()));
@@ -131,6 +135,18 @@ fn the_first_reason_is_kept() {
         matches!(told, Poll::Ready(Closed::Stopped(Reason::Recycled))),
         "{told:?}"
     );
+    assert!(!transport.can_cancel());
+}
+
+/// A farewell that is sent ends at once, because no worker answers it.
+#[tokio::test]
+async fn a_farewell_is_not_under_way() {
+    let (transport, mut worker) = transport();
+    transport.close(Closed::Stopped(Reason::Shutdown), true);
+    let mut frame = [0; 9];
+    worker.read_exact(&mut frame).await.unwrap();
+    assert_eq!(frame, [0, 0, 0, 5, kind::SHUTDOWN, 0, 0, 0, 0]);
+    assert!(transport.is_clean() && !transport.request_written());
 }
 
 /// A pipe whose first read finds its end, and whose later reads wait.
