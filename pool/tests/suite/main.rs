@@ -6,6 +6,7 @@ extern crate ostler_time_limit as tokio;
 
 mod abandoned;
 mod acts;
+mod breaches;
 mod callbacks;
 mod calls;
 mod cancels;
