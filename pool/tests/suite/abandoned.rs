@@ -115,39 +115,37 @@ async fn the_number_of_abandoned_ports_is_bounded() {
 async fn abandoned_ports_are_told_apart() {
     let puppets = Puppets::default();
     puppets.keep_ports();
-    let pool = Pool::builder(puppets.clone()).size(2).build().unwrap();
-    until(&pool, |status| status.serving() == 2).await;
+    let pool = Pool::builder(puppets.clone()).size(3).build().unwrap();
+    until(&pool, |status| status.serving() == 3).await;
     let abandoned = || -> Vec<_> {
         let ports = pool.status().abandoned;
         let shown = |port: &AbandonedPort| (port.worker, port.pid, port.ago.as_secs());
         ports.iter().map(shown).collect()
     };
-    puppets.exit(1, 1);
-    until(&pool, |status| status.abandoned.len() == 1).await;
-    sleep(Duration::from_secs(10)).await;
-    puppets.exit(0, 1);
-    until(&pool, |status| status.abandoned.len() == 2).await;
-    until(&pool, |status| status.serving() == 2).await;
-    let (first, second) = ((worker(1, 1), Some(1001)), (worker(0, 1), Some(1000)));
-    // The first was abandoned 5 s after its exit, and the second as long after its own.
-    assert_eq!(
-        abandoned(),
-        [(first.0, first.1, 15), (second.0, second.1, 0)]
-    );
+    // Each is abandoned 5 s after its exit.
+    for (number, index) in (1..).zip([1, 2, 0]) {
+        puppets.exit(index, 1);
+        until(&pool, |status| status.abandoned.len() == number).await;
+        sleep(Duration::from_secs(10)).await;
+    }
+    until(&pool, |status| status.serving() == 3).await;
+    let port = |index: usize, ago| (worker(index, 1), Some(1000 + index as u32), ago);
+    assert_eq!(abandoned(), [port(1, 40), port(2, 25), port(0, 10)]);
     assert_eq!(pool.call(b"hello").await.unwrap(), b"hello");
-    puppets.release(0);
-    until(&pool, |status| status.abandoned.len() == 1).await;
-    assert_eq!(abandoned(), [(first.0, first.1, 15)]);
-    let serving: Vec<_> = (pool.status().workers.iter())
-        .map(|worker| worker.pid)
-        .collect();
-    assert_eq!(serving.len(), 2);
-    assert!(!serving.contains(&first.1) && !serving.contains(&second.1));
     puppets.release(1);
-    until(&pool, |status| status.abandoned.is_empty()).await;
-    assert_eq!(pool.status().counters.released, 2);
+    until(&pool, |status| status.abandoned.len() == 2).await;
+    assert_eq!(abandoned(), [port(2, 25), port(0, 10)]);
     puppets.release(2);
-    puppets.release(3);
+    until(&pool, |status| status.abandoned.len() == 1).await;
+    assert_eq!(abandoned(), [port(0, 10)]);
+    let workers = pool.status().workers;
+    assert_eq!(workers.len(), 3);
+    assert!(workers.iter().all(|worker| worker.pid >= Some(1003)));
+    for index in [0, 3, 4, 5] {
+        puppets.release(index);
+    }
+    until(&pool, |status| status.abandoned.is_empty()).await;
+    assert_eq!(pool.status().counters.released, 3);
     assert!(pool.shutdown().await.is_clean());
 }
 
@@ -222,10 +220,13 @@ async fn a_lease_outlives_its_abandoned_worker() {
     end(&pool, &sim).await;
 }
 
-/// P16, P6: the end of the runtime drops abandoned ports.
+/// P16, P6: the end of the runtime drops ports that are stuck, before and after they are abandoned.
 #[test]
-fn abandoned_ports_end_with_their_runtime() {
-    for script in STUCK {
+fn stuck_ports_end_with_their_runtime() {
+    let waits = [0, 1]
+        .into_iter()
+        .flat_map(|abandoned| STUCK.map(|script| (script, abandoned)));
+    for (script, abandoned) in waits {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .start_paused(true)
@@ -234,7 +235,8 @@ fn abandoned_ports_end_with_their_runtime() {
         let (sim, pool) = runtime.block_on(async {
             let (sim, pool) = stuck(script, 1);
             lose_a_worker(&pool).await;
-            until(&pool, |status| status.abandoned.len() == 1).await;
+            until(&pool, |status| status.serving() == 1).await;
+            until(&pool, |status| status.abandoned.len() == abandoned).await;
             (sim, pool)
         });
         drop(runtime);

@@ -51,7 +51,8 @@ async fn only_a_failed_start_is_recorded() {
         assert!(failure.is_none(), "{failure:?}");
     }
 
-    let sim = Sim::new([Script::NoHandshake]);
+    // The most recent one is kept.
+    let sim = Sim::new([Script::OpenFails, Script::NoHandshake]);
     let pool = pool(&sim, 1).build().unwrap();
     until(&pool, |status| status.serving() == 1).await;
     end(&pool, &sim).await;
