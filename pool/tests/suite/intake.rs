@@ -99,6 +99,7 @@ async fn try_checkout_does_not_wait() {
     let mut lease = pool.try_checkout().unwrap();
     assert_eq!(lease.call(b"hello").await.unwrap(), b"hello");
     drop(lease);
+    assert_eq!(pool.status().counters.stale, 0, "it did not give up");
     end(&pool, &sim).await;
 
     let sim = Sim::default();
