@@ -4,6 +4,7 @@
 //! The real driver on simulated ports: see `ostler_pool::testing::Sim`.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ostler_pool::testing::{Sim, SimStats};
@@ -175,4 +176,16 @@ async fn a_dead_worker_fails_one_call() {
     assert_eq!(pool.call(b"next").await.unwrap(), b"next");
     assert_eq!((sim.stats().opened, pool.status().counters.exited), (3, 2));
     end(&pool, &sim).await;
+}
+
+/// M1: the memory of a request is the client's own again while it waits for the reply.
+#[tokio::test(start_paused = true)]
+async fn a_call_does_not_keep_its_request() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let request = Arc::<[u8]>::from(*b"hang");
+    let mut lease = pool.checkout().await.unwrap();
+    let mut call = pin!(lease.call(Arc::clone(&request)));
+    begin(&mut call).await;
+    assert_eq!(Arc::strong_count(&request), 1);
 }

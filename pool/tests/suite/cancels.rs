@@ -246,6 +246,25 @@ async fn a_shutdown_waits_for_cancelled_calls() {
     }
 }
 
+/// The memory of a worker is measured while it ends a cancelled call.
+#[tokio::test(start_paused = true)]
+async fn a_worker_is_measured_during_the_grace() {
+    let puppets = Puppets::default();
+    let pool = Pool::builder(puppets.clone())
+        .size(1)
+        .cancel_grace(Duration::from_secs(3600))
+        .build()
+        .unwrap();
+    abandon(&pool, b"hold").await;
+    until(&pool, |_| puppets.kinds(0).last() == Some(&kind::CANCEL)).await;
+    puppets.uses(0, 4096);
+    // An interval of 30 s and its jitter.
+    sleep(Duration::from_secs(34)).await;
+    assert_eq!(pool.status().workers[0].memory, Some(4096));
+    puppets.answer(0, kind::REPLY, b"late");
+    assert!(pool.shutdown().await.is_clean());
+}
+
 /// C2: an abandoned call is settled exactly once, whether it is dropped before or after the pool's
 /// runtime.
 #[test]

@@ -43,6 +43,7 @@ struct Strings {
     exited: watch::Sender<Option<i32>>,
     may_go: watch::Sender<bool>,
     found: Mutex<Release>,
+    memory: Mutex<Option<u64>>,
     /// Its place, plus 1000.
     pid: u32,
 }
@@ -121,6 +122,11 @@ impl Puppets {
         *self.strings(worker).found.lock().unwrap() = found;
     }
 
+    /// What the worker uses from now on. Before that, it is unknown.
+    pub(crate) fn uses(&self, worker: usize, bytes: u64) {
+        *self.strings(worker).memory.lock().unwrap() = Some(bytes);
+    }
+
     pub(crate) fn opened(&self) -> usize {
         self.puppets.lock().unwrap().len()
     }
@@ -153,6 +159,7 @@ impl Opener for Puppets {
             exited: watch::Sender::new(None),
             may_go: watch::Sender::new(!*self.are_kept.borrow()),
             found: Mutex::default(),
+            memory: Mutex::default(),
             pid: 1000 + u32::try_from(puppets.len()).unwrap(),
         });
         puppets.push(Arc::clone(&strings));
@@ -180,6 +187,10 @@ impl Port for Puppet {
     fn take_pipe(&mut self) -> Pipe {
         let (reader, writer) = tokio::io::split(self.host.take().expect("it is taken once"));
         Pipe::new(reader, writer)
+    }
+
+    fn memory(&self) -> Option<u64> {
+        *self.strings.memory.lock().unwrap()
     }
 
     fn terminate(&mut self) {

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use ostler_pool::testing::{Script, Sim};
-use ostler_pool::{Builder, CallError, Limit, Reason, RollingError};
-use tokio::time::sleep;
+use ostler_pool::{Builder, CallError, Event, Limit, Reason, RollingError};
+use tokio::time::{Instant, sleep};
 
 use crate::count::ServingCount;
 use crate::rig::{end, pool, until};
@@ -71,6 +71,25 @@ async fn age_is_a_limit_with_jitter() {
     assert_eq!(fewest, 8);
     assert_eq!(sim.stats().peak_open, 9, "one more than its size");
     end(&pool, &sim).await;
+}
+
+/// L14: pools that are built together do not replace their workers together.
+#[tokio::test(start_paused = true)]
+async fn each_pool_has_its_own_jitter() {
+    let age = async || {
+        let sim = Sim::default();
+        let pool = without_limits(&sim, 1)
+            .max_worker_age(Duration::from_secs(1000))
+            .build()
+            .unwrap();
+        let (mut events, since) = (pool.events(), Instant::now());
+        while !matches!(events.recv().await, Ok(Event::Replacing { .. })) {}
+        let age = since.elapsed();
+        end(&pool, &sim).await;
+        age
+    };
+    let (first, second) = (age().await, age().await);
+    assert_ne!(first, second);
 }
 
 /// C3: an error reply is no fault. `error_threshold` consecutive ones are a limit, and a successful

@@ -126,7 +126,9 @@ fn clients_on_another_runtime_get_an_error() {
         let clients = {
             let pool = pool.clone();
             thread::spawn(move || {
-                single().block_on(async {
+                // The clients' runtime needs no timers: those are the pool's.
+                let bare = runtime::Builder::new_current_thread().build().unwrap();
+                bare.block_on(async {
                     let mut lease = pool.checkout().await.unwrap();
                     let calls = async { lease.call(b"hang").await };
                     let (called, waited) = tokio::join!(calls, pool.checkout());

@@ -25,6 +25,7 @@ async fn text(parts: &mut ReplyStream<'_>) -> (String, Result<(), CallError>) {
             Err(error) => return (text, Err(error)),
         }
     }
+    assert!(parts.next().await.is_none(), "its end is final");
     (text, Ok(()))
 }
 
@@ -97,8 +98,8 @@ async fn an_abandoned_stream_costs_its_worker() {
     end(&pool, &sim).await;
 }
 
-/// `call_timeout` applies to each part. The time that the client spends between two parts does not
-/// count.
+/// `call_timeout` applies to each part. The time that the client spends between two parts, or
+/// before it waits for the first, does not count.
 #[tokio::test(start_paused = true)]
 async fn the_timeout_applies_to_each_part() {
     let sim = Sim::default();
@@ -113,12 +114,16 @@ async fn the_timeout_applies_to_each_part() {
     }
     assert!(parts.next().await.is_none());
     drop(parts);
-    let (parts, ended) = stream(&mut lease, "hang a").await;
-    assert_eq!(parts, "a");
+    let mut parts = lease.stream(b"hang ").unwrap();
+    sleep(Duration::from_secs(20)).await;
+    let since = Instant::now();
+    let (received, ended) = text(&mut parts).await;
+    assert_eq!((received.as_str(), since.elapsed()), ("", limit));
     assert!(
         matches!(ended, Err(CallError::TimedOut { after, request_written: true, .. }) if after == limit),
         "{ended:?}"
     );
+    drop(parts);
     assert_eq!(pool.status().counters.faulted, 1);
     drop(lease);
     end(&pool, &sim).await;
