@@ -164,7 +164,8 @@ mod tests {
         assert_eq!((before, after), (Poll::Pending, Poll::Pending));
     }
 
-    /// A cancelled timer does not elapse, and a worker's timers go with it, and no others.
+    /// A cancelled timer does not elapse, and a worker's timers go with it, and no others. Nothing
+    /// is kept of a timer that has elapsed.
     #[test]
     fn timers_can_be_cancelled_and_forgotten() {
         let now = Instant::now();
@@ -179,5 +180,7 @@ mod tests {
         assert_eq!(timers.take_elapsed(now), Some(probe(1)));
         assert_eq!(timers.take_elapsed(now), None);
         assert_eq!(timers.deadlines.len(), 0);
+        let running = timers.running.values().map(Vec::len).sum::<usize>();
+        assert_eq!(running, 0);
     }
 }

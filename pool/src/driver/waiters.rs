@@ -69,6 +69,13 @@ mod tests {
         }
         assert!(most <= 512, "room for {most} callers");
         assert!(forgotten > 9_000, "{forgotten}");
+        let many: Vec<_> = (0..1000).map(|_| waiters.add()).collect();
+        drop(many);
+        for _ in 0..2000 {
+            drop(waiters.add());
+        }
+        let room = waiters.senders.capacity();
+        assert!(room <= 512, "room for {room} callers");
         for sender in waiters.take() {
             let _ = sender.send(7);
         }

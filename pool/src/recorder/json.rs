@@ -205,6 +205,7 @@ mod tests {
     async fn a_full_queue_ends_the_trace() {
         let (mut recorder, open, written) = recorder();
         let queued = MAX_QUEUED as u64;
+        assert_eq!(queued, 65_536, "as the documentation of `record` says");
         // The writer's own buffer takes a few hundred.
         for waiter in 1..=queued + 10_000 {
             recorder.take(step(waiter));
