@@ -81,3 +81,21 @@ async fn a_session_is_lost() {
     }
     is_replaced(&pool, &puppets).await;
 }
+
+/// A lease shows the process id of its worker until the worker is released, and never that of
+/// another.
+#[tokio::test(start_paused = true)]
+async fn a_lease_shows_its_own_process() {
+    let puppets = Puppets::default();
+    let pool = Pool::builder(puppets.clone()).size(1).build().unwrap();
+    let lease = pool.checkout().await.unwrap();
+    assert_eq!(lease.pid(), Some(1000));
+    puppets.exit(0, 1);
+    until(&pool, |status| {
+        (status.serving(), status.counters.released) == (1, 1)
+    })
+    .await;
+    assert_eq!((puppets.opened(), lease.pid()), (2, None));
+    drop(lease);
+    assert!(pool.shutdown().await.is_clean());
+}
