@@ -96,30 +96,37 @@ async fn an_abandoned_call_costs_its_worker() {
 }
 
 /// C1: a reply to another request, bytes that are no frame, and a second reply never reach a
-/// client.
+/// client. Each costs the worker at once, although a worker that is only slow is given a grace.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_breaks_the_protocol_is_replaced() {
-    let sim = Sim::default();
-    let pool = pool(&sim, 1).build().unwrap();
-    for (request, complaint) in [
-        (
-            b"wrong id".as_slice(),
-            "it answered request 151587081, which is not under way",
-        ),
-        (
-            b"garbage",
-            "it sent a frame of 4294967295 bytes, and `max_frame` is 67108864",
-        ),
-    ] {
-        match pool.call(request).await {
-            Err(CallError::Protocol { source, .. }) => assert_eq!(source.to_string(), complaint),
-            other => panic!("{other:?}"),
+    for grace in [None, Some(Duration::from_secs(60))] {
+        let sim = Sim::default();
+        let pool = pool(&sim, 1).cancel_grace(grace).build().unwrap();
+        for (faulted, request, complaint) in [
+            (
+                1,
+                b"wrong id".as_slice(),
+                "it answered request 151587081, which is not under way",
+            ),
+            (
+                2,
+                b"garbage",
+                "it sent a frame of 4294967295 bytes, and `max_frame` is 67108864",
+            ),
+        ] {
+            match pool.call(request).await {
+                Err(CallError::Protocol { source, .. }) => {
+                    assert_eq!(source.to_string(), complaint);
+                }
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(pool.status().counters.faulted, faulted);
         }
+        assert_eq!(pool.call(b"twice").await.unwrap(), b"once");
+        assert_eq!(pool.call(b"next").await.unwrap(), b"next");
+        assert_eq!((sim.stats().opened, pool.status().counters.faulted), (4, 3));
+        end(&pool, &sim).await;
     }
-    assert_eq!(pool.call(b"twice").await.unwrap(), b"once");
-    assert_eq!(pool.call(b"next").await.unwrap(), b"next");
-    assert_eq!((sim.stats().opened, pool.status().counters.faulted), (4, 3));
-    end(&pool, &sim).await;
 }
 
 /// C3: a call that the worker answers with an error is complete: the worker and the lease stay

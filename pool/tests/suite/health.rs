@@ -84,6 +84,7 @@ async fn a_worker_that_does_not_answer_is_replaced() {
     assert!(took <= Duration::from_secs(33 + 16), "{took:?}");
     let counters = pool.status().counters;
     assert_eq!((counters.probes, counters.missed_probes), (1, 3));
+    assert_eq!(counters.stale, 0, "a stop is no breach");
     assert_eq!((sim.stats().terminated, sim.stats().killed), (1, 0));
     end(&pool, &sim).await;
 }

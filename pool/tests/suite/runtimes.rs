@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -152,13 +152,18 @@ fn clients_on_another_runtime_get_an_error() {
     }
 }
 
-/// An opener that tells when it is dropped.
-#[derive(Debug)]
-struct Held(Sim, Arc<AtomicBool>);
+/// An opener that tells when it is dropped, and how often it was closed.
+#[derive(Debug, Default)]
+struct Held(Sim, Arc<AtomicBool>, Arc<AtomicU64>);
 
 impl Opener for Held {
     fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
         self.0.open(worker)
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.2.fetch_add(1, Ordering::SeqCst);
+        Box::pin(std::future::ready(()))
     }
 }
 
@@ -174,7 +179,7 @@ impl Drop for Held {
 fn the_opener_goes_with_the_pool() {
     for shuts_down in [true, false] {
         let dropped = Arc::new(AtomicBool::new(false));
-        let opener = Held(Sim::default(), Arc::clone(&dropped));
+        let opener = Held(Sim::default(), Arc::clone(&dropped), Arc::default());
         let home = single();
         let pool = home.block_on(async {
             let pool = Pool::builder(opener).size(2).build().unwrap();
@@ -210,8 +215,8 @@ impl Write for Hangs {
     }
 }
 
-/// O6: a writer of the trace that hangs delays neither the shutdown's report, beyond its timeout,
-/// nor the end of the runtime.
+/// O6: a writer of the trace that hangs delays neither the close of the opener, nor the shutdown's
+/// report beyond its timeout, nor the end of the runtime.
 #[test]
 fn a_hanging_recorder_holds_up_nothing() {
     let (began, has_begun) = channel();
@@ -222,7 +227,10 @@ fn a_hanging_recorder_holds_up_nothing() {
     };
     let home = single();
     home.block_on(async {
-        let pool = pool(&Sim::default(), 1)
+        let opener = Held::default();
+        let closed = Arc::clone(&opener.2);
+        let pool = Pool::builder(opener)
+            .size(1)
             .record(writer)
             .shutdown_timeout(Duration::from_millis(500))
             .build()
@@ -232,6 +240,7 @@ fn a_hanging_recorder_holds_up_nothing() {
             .await
             .unwrap();
         assert_eq!(report.unreleased, []);
+        assert_eq!(closed.load(Ordering::SeqCst), 1);
         has_begun.recv_timeout(MINUTE).unwrap();
     });
     let (ended, has_ended) = channel();
