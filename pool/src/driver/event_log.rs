@@ -90,3 +90,25 @@ impl EventLog {
         self.first + self.events.len() as u64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ostler::WorkerId;
+
+    use super::*;
+
+    /// L19: without a reader, the log keeps neither events nor room for them.
+    #[test]
+    fn an_unread_log_keeps_no_memory() {
+        let mut log = EventLog::default();
+        let worker = WorkerId {
+            slot: 0,
+            generation: 1,
+        };
+        assert!(!log.push(Event::Opened { worker }));
+        let (reader, _) = log.subscribe();
+        assert!(log.push(Event::Opened { worker }));
+        log.unsubscribe(reader);
+        assert_eq!((log.events.capacity(), log.readers.len()), (0, 0));
+    }
+}

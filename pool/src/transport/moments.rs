@@ -149,6 +149,71 @@ async fn a_farewell_is_not_under_way() {
     assert!(transport.is_clean() && !transport.request_written());
 }
 
+/// A caller that notes whether the transport is closed when it is woken.
+struct Looks(Arc<Transport>, StdMutex<Vec<bool>>);
+
+impl Wake for Looks {
+    fn wake(self: Arc<Self>) {
+        let is_closed = self.0.lock().closed().is_some();
+        self.1.lock().unwrap().push(is_closed);
+    }
+}
+
+/// A caller that is woken by the end of its transport finds it closed.
+#[test]
+fn a_caller_finds_the_end_that_woke_it() {
+    let (transport, _worker) = transport();
+    let transport = Arc::new(transport);
+    let caller = Arc::new(Looks(Arc::clone(&transport), StdMutex::default()));
+    let waker = Waker::from(Arc::clone(&caller));
+    transport.begin(kind::CALL, b"").unwrap();
+    let answer = transport.poll_answer(&mut Context::from_waker(&waker));
+    assert!(answer.is_pending());
+    transport.close(Closed::Stopped(Reason::Shutdown), false);
+    assert_eq!(*caller.1.lock().unwrap(), [true]);
+}
+
+/// A pipe that cannot be read.
+struct Fails;
+
+impl AsyncRead for Fails {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+    }
+}
+
+/// A read error is the end of the worker's output.
+#[test]
+fn a_read_error_is_an_end() {
+    let transport = Transport::new(1024);
+    transport.begin(kind::CALL, b"").unwrap();
+    transport.connect(Pipe::new(Fails, tokio::io::sink()));
+    let answer = transport.answer().now_or_never();
+    assert!(
+        matches!(
+            answer,
+            Some(Err(TransportError::PipeClosed(ProtocolError::OutputClosed)))
+        ),
+        "{answer:?}"
+    );
+}
+
+/// An error without its three strings breaks the protocol.
+#[tokio::test]
+async fn a_malformed_error_is_a_breach() {
+    let (transport, mut worker) = transport();
+    let (got, _) = tokio::join!(transport.ping(), answer(&mut worker, kind::ERROR, b"?"));
+    let malformed = Err(TransportError::Protocol(ProtocolError::MalformedError));
+    assert_eq!(
+        format!("{got:?}"),
+        format!("{:?}", malformed as Result<Answer, _>)
+    );
+}
+
 /// A pipe whose first read finds its end, and whose later reads wait.
 struct EndsOnce(bool);
 
