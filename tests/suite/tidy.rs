@@ -352,7 +352,7 @@ fn every_promise_has_a_mutation() {
         ("T", 5),
         ("R", 27),
         ("Y", 10),
-        ("S", 13),
+        ("S", 16),
     ];
     let all = rows.map(|(row, count)| (1..=count).map(move |n| format!("{row}{n}")));
     let all = all
