@@ -1,13 +1,13 @@
 //! What must hold whenever nothing can run until time passes. A lost wake-up shows here at once,
 //! also if a later one would make up for it.
 
-use ostler_pool::{Event, Events, Phase, Pool, PoolStatus, RecvError, TryRecvError};
+use ostler_pool::{Event, Events, Phase, Pool, PoolStatus, RecvError, TryRecvError, WorkerStatus};
 use tokio::select;
 use tokio::sync::watch;
 
 use crate::client::serving;
 use crate::ledger::Ledger;
-use crate::plan::Operation;
+use crate::plan::{Fault, Operation};
 use crate::world::World;
 
 /// Audits a pool until the task is aborted.
@@ -15,12 +15,13 @@ pub(crate) async fn audit(pool: Pool, world: World) {
     let mut quiet = world.quiet();
     // The world holds the sender.
     while quiet.changed().await.is_ok() {
-        judge(&pool.status(), &world.ledger());
+        let has_probes = world.plan().config.enable_health_monitoring;
+        judge(&pool.status(), &world.ledger(), has_probes);
     }
 }
 
 /// Nothing waits for what has already happened.
-fn judge(status: &PoolStatus, ledger: &Ledger) {
+fn judge(status: &PoolStatus, ledger: &Ledger, has_probes: bool) {
     let are = |phases: &[Phase]| {
         let mut workers = status.workers.iter();
         workers.any(|worker| phases.contains(&worker.phase))
@@ -34,6 +35,42 @@ fn judge(status: &PoolStatus, ledger: &Ledger) {
     if status.draining && ledger.is_under_way(Operation::Drain) {
         let works = status.waiting > 0 || are(&[Phase::Busy, Phase::Finishing]);
         assert!(works, "a drain waits for nothing: {status}");
+    }
+    let phase_of = |worker| {
+        let mut workers = status.workers.iter();
+        Some(workers.find(|known| known.worker == worker)?.phase)
+    };
+    let is_leased = |phase| matches!(phase, Some(Phase::Busy | Phase::Finishing));
+    for number in &ledger.waiting {
+        let entry = &ledger.requests[number];
+        let Some((worker, _)) = entry.written else {
+            continue;
+        };
+        let phase = phase_of(worker);
+        assert!(
+            is_leased(phase),
+            "request {number} waits on {worker}: {phase:?}"
+        );
+        // Its caller learns how it exited.
+        let shown = &ledger.workers[&worker].shown;
+        let is_answered = entry.answer.is_some() && !shown.contains(&Fault::LateExit);
+        assert!(
+            !is_answered,
+            "request {number} waits although {worker} has answered"
+        );
+    }
+    for WorkerStatus { worker, phase, .. } in &status.workers {
+        let Some(known) = ledger.workers.get(worker) else {
+            continue;
+        };
+        let is_held = known.tenures.iter().any(|tenure| tenure.ended.is_none());
+        // A request does not reach a worker that has closed its input.
+        let may_call = *phase == Phase::Busy && !has_probes && !is_held;
+        if may_call && !known.shown.contains(&Fault::CloseInput) {
+            let last = ledger.last_read(*worker);
+            let is_over = last.is_some_and(|entry| entry.answer.is_some());
+            assert!(!is_over, "{worker} is leased to nobody: {status}");
+        }
     }
     for worker in serving(status) {
         let known = ledger.workers.get(&worker.worker);

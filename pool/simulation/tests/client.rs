@@ -99,14 +99,14 @@ impl Client {
     }
 
     async fn call(&self, request: Request) {
-        let (call, bytes) = self.world.request(request, None);
+        let (call, bytes, _waits) = self.world.request(request, None);
         let outcome = self.pool.call(&bytes).await;
         self.world.judge(call, &outcome);
         self.world.count(&outcome);
     }
 
     async fn call_json(&self, request: Request) {
-        let (call, bytes) = self.world.request(request, None);
+        let (call, bytes, _waits) = self.world.request(request, None);
         let outcome = self.pool.call_json(&json(&bytes)).await;
         let outcome =
             outcome.map(|reply: Value| serde_json::to_vec(&reply).expect("JSON is written"));
@@ -144,7 +144,7 @@ impl Client {
     async fn use_lease(&self, mut lease: Lease, held: Held, requests: &[Request], hold: Duration) {
         let mut is_over = false;
         for request in requests {
-            let (call, bytes) = self.world.request(*request, Some(lease.worker()));
+            let (call, bytes, _waits) = self.world.request(*request, Some(lease.worker()));
             let outcome = lease.call(&bytes).await;
             if is_over {
                 assert!(
@@ -168,7 +168,7 @@ impl Client {
         let Some((mut lease, held)) = self.checkout().await else {
             return;
         };
-        let (call, bytes) = self.world.request(request, Some(lease.worker()));
+        let (call, bytes, _waits) = self.world.request(request, Some(lease.worker()));
         let number = call.number;
         let mut reply = match lease.stream(&bytes) {
             Ok(reply) => reply,
@@ -209,7 +209,7 @@ impl Client {
         };
         let mut home = None;
         for request in requests {
-            let (call, bytes) = self.world.request(*request, None);
+            let (call, bytes, _waits) = self.world.request(*request, None);
             let outcome = if call.number % 2 == 0 {
                 session.call(&bytes).await
             } else {

@@ -99,6 +99,8 @@ pub(crate) struct Ledger {
     /// one ended.
     pub(crate) sessions_ended: bool,
     pub(crate) found_ended: bool,
+    /// The requests whose callers wait.
+    pub(crate) waiting: BTreeSet<u64>,
     /// The last worker that served each session.
     pub(crate) homes: BTreeMap<u64, WorkerId>,
     pub(crate) opener_dropped: bool,
@@ -172,6 +174,13 @@ impl Ledger {
 
     pub(crate) fn ends(&mut self, operation: Operation) {
         *self.under_way.entry(operation).or_default() -= 1;
+    }
+
+    /// The last request that a worker has read.
+    pub(crate) fn last_read(&self, worker: WorkerId) -> Option<&Entry> {
+        let read = |entry: &&Entry| entry.read.is_some_and(|(by, _)| by == worker);
+        let read = self.requests.values().filter(read);
+        read.max_by_key(|entry| entry.read.map(|(_, stamp)| stamp))
     }
 
     pub(crate) fn is_under_way(&self, operation: Operation) -> bool {

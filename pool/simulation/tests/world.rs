@@ -147,8 +147,12 @@ impl World {
     }
 
     /// A call that begins now, on this worker if its caller holds one, and its request, which is
-    /// JSON with a number of its own.
-    pub(crate) fn request(&self, request: Request, worker: Option<WorkerId>) -> (Call, Vec<u8>) {
+    /// JSON with a number of its own. The caller waits until the last result is dropped.
+    pub(crate) fn request(
+        &self,
+        request: Request,
+        worker: Option<WorkerId>,
+    ) -> (Call, Vec<u8>, Waits) {
         let mut ledger = self.ledger();
         let number = ledger.requests.len() as u64 + 1;
         ledger.requests.insert(
@@ -166,7 +170,9 @@ impl World {
             worker,
             begun: now(),
         };
-        (call, body(number, "", request.size))
+        ledger.waiting.insert(number);
+        let waits = Waits(self.clone(), number);
+        (call, body(number, "", request.size), waits)
     }
 
     /// Registers that a client holds a lease on the worker, until the result is dropped.
@@ -212,6 +218,14 @@ impl World {
 /// The bytes of a request or of a reply.
 pub(crate) fn body(id: u64, worker: &str, size: usize) -> Vec<u8> {
     format!("[{id},\"{worker}\",\"{}\"]", "x".repeat(size)).into_bytes()
+}
+
+pub(crate) struct Waits(World, u64);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.ledger().waiting.remove(&self.1);
+    }
 }
 
 pub(crate) struct UnderWay(World, Operation);
