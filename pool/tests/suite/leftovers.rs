@@ -156,8 +156,8 @@ pub(crate) fn as_other_user(name: &str) -> Option<Program> {
     fs::set_permissions(&root, fs::Permissions::from_mode(0o4755)).unwrap();
     let suite = scratch(&format!("{name}-suite"));
     fs::copy(env::current_exe().unwrap(), &suite).unwrap();
-    // A user of its own, also beside another run of the suite: a release counts what other processes
-    // of its user hide.
+    // A user of its own, also beside another run of the suite: a release counts what other
+    // processes of its user hide.
     let own = name.bytes().map(u32::from).sum::<u32>() + std::process::id();
     let user = 60_000 + own % 5_000;
     let mut host = Command::new("setpriv")

@@ -55,7 +55,8 @@ fn a_released_port_holds_no_descriptor() {
     });
 }
 
-/// P7: a program inherits no descriptor of its pool: it holds what any other child of the host does.
+/// P7: a program inherits no descriptor of its pool: it holds what any other child of the host
+/// does.
 #[test]
 fn a_program_inherits_no_descriptor_of_its_pool() {
     let name = "port_ends::a_program_inherits_no_descriptor_of_its_pool";

@@ -82,8 +82,8 @@ fn the_tag_is_not_the_users() {
     });
 }
 
-/// P20: a host that is a sub-reaper ends a process that has become another user, although it carries
-/// the tag.
+/// P20: a host that is a sub-reaper ends a process that has become another user, although it
+/// carries the tag.
 #[test]
 fn a_subreaper_ends_a_process_of_another_user() {
     let name = "whose::a_subreaper_ends_a_process_of_another_user";

@@ -81,8 +81,8 @@ pub fn set_pauses(pauses: Option<(u32, Duration)>) {
     CLOCK.with_borrow_mut(|clock| clock.pauses = pauses);
 }
 
-/// Fires the earliest timer, once there is one. The history's scheduler decides when this goes on: as
-/// soon as it likes, or only once no other task can run.
+/// Fires the earliest timer, once there is one. The history's scheduler decides when this goes on:
+/// as soon as it likes, or only once no other task can run.
 pub async fn advance() {
     poll_fn(|cx| {
         CLOCK.with_borrow_mut(|clock| {
