@@ -89,7 +89,7 @@ impl Batch {
         };
         let is_short = random.below(3) == 0;
         let program = |random: &mut Random| {
-            let acts = Acts::random(random);
+            let acts = Acts::random(random, start);
             let end = match random.below(5) {
                 0 | 1 if is_short || acts.answers(start) => End::Reply,
                 2 => End::Kill(micros(random, 10_000)),

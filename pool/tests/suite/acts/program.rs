@@ -127,12 +127,13 @@ impl State {
 
 impl Acts {
     /// Each program uses a random part of all acts, so that rare combinations meet.
-    pub(super) fn random(random: &mut Random) -> Self {
+    pub(super) fn random(random: &mut Random, start: Start) -> Self {
         let mut words: Vec<&'static str> = WORDS.to_vec();
         words.retain(|_| random.below(3) == 0);
         words.extend(["setsid", "exec"]);
         let mut drawing = Drawing {
             random,
+            start,
             words,
             names: 0,
             left: MOST,
@@ -235,6 +236,7 @@ fn remove(acts: &mut Vec<Act>, mut at: usize) {
 /// A program that is being drawn.
 struct Drawing<'a> {
     random: &'a mut Random,
+    start: Start,
     words: Vec<&'static str>,
     /// How many processes have a name.
     names: u32,
@@ -260,8 +262,12 @@ impl Drawing<'_> {
             0 if depth > 0 && state.has_variable && state.is_tagged && !state.is_foreign => {
                 acts.push(Act::Word("trace"));
             }
-            // Outside the group, a search may miss each of its processes.
-            1 if depth > 0 && !state.is_outside => acts.push(Act::Word("chain")),
+            // A search may miss each of its processes. So only where the whole group is killed at
+            // once: not outside, and not in the group of a forked worker, whose zygote may die and
+            // leave the group's id free.
+            1 if depth > 0 && !state.is_outside && self.start != Start::Forked => {
+                acts.push(Act::Word("chain"));
+            }
             _ => {}
         }
         acts
