@@ -313,6 +313,22 @@ async fn an_abandoned_port_is_logged() {
     assert_eq!((released.is_some(), more), (true, 0));
 }
 
+/// L15: a worker that a failed rolling restart keeps is in the log.
+#[tokio::test(start_paused = true)]
+async fn a_kept_worker_is_logged() {
+    let log = Log::default();
+    let _kept = listen(log.clone());
+    let sim = Sim::new([Script::Good, Script::StartFails]);
+    let pool = pool(&sim, 1).build().unwrap();
+    until(&pool, |status| status.serving() == 1).await;
+    pool.recycle_all().await.unwrap_err();
+    end(&pool, &sim).await;
+    let mut lines = log.lines();
+    lines.retain(|(name, _)| name == "ostler::worker kept after all");
+    let workers = lines.iter().map(|(_, fields)| &*fields["worker"]);
+    assert_eq!(workers.collect::<Vec<_>>(), ["0.1"]);
+}
+
 /// P7: building a pool logs each descriptor that every worker would inherit, and no other
 /// descriptor.
 #[test]
