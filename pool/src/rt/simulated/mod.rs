@@ -53,11 +53,16 @@ impl Handle {
         if RUNTIME.with_borrow(|runtime| runtime.has_ended) {
             return;
         }
-        let task = spawn(survives_panics(task));
-        RUNTIME.with_borrow_mut(|runtime| {
+        let task = spawn(survives_panics(task)).abort_handle();
+        let has_ended = RUNTIME.with_borrow_mut(|runtime| {
             runtime.tasks.retain(|task| !task.is_finished());
-            runtime.tasks.push(task.abort_handle());
+            runtime.tasks.push(task.clone());
+            runtime.has_ended
         });
+        // The runtime may have ended within the spawn, which is a choice of the scheduler.
+        if has_ended {
+            task.abort();
+        }
     }
 }
 
