@@ -10,6 +10,9 @@ use crate::ledger::Ledger;
 use crate::plan::{Fault, Operation};
 use crate::world::World;
 
+/// After these, a worker does not read its next request at once.
+const DEAF: [Fault; 2] = [Fault::CloseInput, Fault::Unsolicited];
+
 /// Audits a pool until the task is aborted.
 pub(crate) async fn audit(pool: Pool, world: World) {
     let mut quiet = world.quiet();
@@ -64,9 +67,9 @@ fn judge(status: &PoolStatus, ledger: &Ledger, has_probes: bool) {
             continue;
         };
         let is_held = known.tenures.iter().any(|tenure| tenure.ended.is_none());
-        // A request does not reach a worker that has closed its input.
-        let may_call = *phase == Phase::Busy && !has_probes && !is_held;
-        if may_call && !known.shown.contains(&Fault::CloseInput) {
+        // The next request may not reach a worker that has closed its input, or does not read.
+        let reads = !DEAF.iter().any(|fault| known.shown.contains(fault));
+        if *phase == Phase::Busy && !has_probes && !is_held && reads {
             let last = ledger.last_read(*worker);
             let is_over = last.is_some_and(|entry| entry.answer.is_some());
             assert!(!is_over, "{worker} is leased to nobody: {status}");
