@@ -1,7 +1,9 @@
 //! What must hold whenever nothing can run until time passes. A lost wake-up shows here at once,
 //! also if a later one would make up for it.
 
-use ostler_pool::{Event, Events, Phase, Pool, PoolStatus, RecvError, TryRecvError, WorkerStatus};
+use ostler_pool::{
+    Config, Event, Events, Phase, Pool, PoolStatus, RecvError, TryRecvError, WorkerStatus,
+};
 use tokio::select;
 use tokio::sync::watch;
 
@@ -11,20 +13,19 @@ use crate::plan::{Fault, Operation};
 use crate::world::World;
 
 /// After these, a worker does not read its next request at once.
-const DEAF: [Fault; 2] = [Fault::CloseInput, Fault::Unsolicited];
+const DEAF: [Fault; 3] = [Fault::CloseInput, Fault::Unsolicited, Fault::LateExit];
 
 /// Audits a pool until the task is aborted.
 pub(crate) async fn audit(pool: Pool, world: World) {
     let mut quiet = world.quiet();
     // The world holds the sender.
     while quiet.changed().await.is_ok() {
-        let has_probes = world.plan().config.enable_health_monitoring;
-        judge(&pool.status(), &world.ledger(), has_probes);
+        judge(&pool.status(), &world.ledger(), &world.plan().config);
     }
 }
 
 /// Nothing waits for what has already happened.
-fn judge(status: &PoolStatus, ledger: &Ledger, has_probes: bool) {
+fn judge(status: &PoolStatus, ledger: &Ledger, config: &Config) {
     let are = |phases: &[Phase]| {
         let mut workers = status.workers.iter();
         workers.any(|worker| phases.contains(&worker.phase))
@@ -35,7 +36,8 @@ fn judge(status: &PoolStatus, ledger: &Ledger, has_probes: bool) {
         let free = are(&[Phase::Ready]);
         assert!(!free, "a client waits beside a free worker: {status}");
     }
-    if status.draining && ledger.is_under_way(Operation::Drain) {
+    // A cancelled call counts until its grace passes, also if its worker has exited.
+    if status.draining && ledger.is_under_way(Operation::Drain) && config.cancel_grace.is_none() {
         let works = status.waiting > 0 || are(&[Phase::Busy, Phase::Finishing]);
         assert!(works, "a drain waits for nothing: {status}");
     }
@@ -69,7 +71,7 @@ fn judge(status: &PoolStatus, ledger: &Ledger, has_probes: bool) {
         let is_held = known.tenures.iter().any(|tenure| tenure.ended.is_none());
         // The next request may not reach a worker that has closed its input, or does not read.
         let reads = !DEAF.iter().any(|fault| known.shown.contains(fault));
-        if *phase == Phase::Busy && !has_probes && !is_held && reads {
+        if *phase == Phase::Busy && !config.enable_health_monitoring && !is_held && reads {
             let last = ledger.last_read(*worker);
             let is_over = last.is_some_and(|entry| entry.answer.is_some());
             assert!(!is_over, "{worker} is leased to nobody: {status}");
