@@ -258,14 +258,12 @@ impl Client {
     }
 
     async fn recycle_all(&self) {
-        // One that joins another replaces the workers that served when that began.
-        let is_first = {
-            let mut ledger = self.world.ledger();
-            ledger.rolling += 1;
-            ledger.rolling == 1
-        };
+        self.world.ledger().rolling += 1;
         let before = unmarked(&self.pool.status());
-        let outcome = self.pool.recycle_all().await;
+        let restart = self.pool.recycle_all();
+        // One that joins another replaces the workers that served when that began.
+        let is_first = self.world.ledger().rolling == 1;
+        let outcome = restart.await;
         self.world.judge_rolling(&outcome);
         if outcome.is_ok() && is_first {
             let mut still = unmarked(&self.pool.status());

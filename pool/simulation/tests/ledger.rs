@@ -115,7 +115,7 @@ pub(crate) struct Ledger {
     pub(crate) refused: u64,
     /// Checkouts without a session that got a lease.
     pub(crate) waits: Vec<Wait>,
-    /// Rolling restarts under way.
+    /// Rolling restarts that clients have begun.
     pub(crate) rolling: usize,
     /// The first complete report of the pool's shutdown.
     pub(crate) report: Option<ShutdownReport>,
