@@ -74,7 +74,10 @@ fn judge(status: &PoolStatus, ledger: &Ledger, config: &Config) {
         if *phase == Phase::Busy && !config.enable_health_monitoring && !is_held && reads {
             let last = ledger.last_read(*worker);
             let is_over = last.is_some_and(|entry| entry.answer.is_some());
-            assert!(!is_over, "{worker} is leased to nobody: {status}");
+            assert!(
+                !is_over,
+                "no client has {worker}, which is leased: {status}"
+            );
         }
     }
     for worker in serving(status) {

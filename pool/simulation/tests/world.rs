@@ -91,7 +91,7 @@ impl World {
         let _ = healed.wait_for(|healed| *healed).await;
     }
 
-    /// Changes when nothing can run until time passes, on a fast host, and now is to be audited.
+    /// Changes at each moment that is to be audited. Nothing can run then until time passes.
     pub(crate) fn quiet(&self) -> watch::Receiver<u64> {
         self.0.quiet.subscribe()
     }
