@@ -3,7 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `plan`, `draw`, `choices` | what happens: options, faults, clients, operators; drawn from a seed |
+//! | `plan`, `draw`, `choices` | options, faults, clients and operators, drawn from a seed |
 //! | `scheduler` | the order of all steps, and the passing of time |
 //! | `world`, `port`, `process`, `calls`, `pipe`, `scanner` | opener, ports, workers, pipes |
 //! | `ledger` | what workers and clients saw |

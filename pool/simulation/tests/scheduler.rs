@@ -32,7 +32,7 @@ pub(crate) fn calm() {
     simulated::set_pauses(None);
 }
 
-/// Makes this task the one that lets time pass: it runs last.
+/// From now on, this task advances the clock, and runs only when the scheduler lets time pass.
 pub(crate) async fn begin_clock() {
     CLOCK.set(Some(current::me()));
     yield_now().await;

@@ -73,6 +73,19 @@ fn a_foreign_tracer_holds_up_the_release_of_a_forked_worker() {
     });
 }
 
+/// Waits until a process holds up the release for this reason, and returns its id. There is one.
+async fn held_up(worker: &mut Worker, reason: SurvivalReason) -> u32 {
+    let mut survivors = Vec::new();
+    while survivors.is_empty() {
+        let released = timeout(Duration::from_millis(5), worker.port.released()).await;
+        assert!(released.is_err(), "{released:?}");
+        survivors = worker.port.survivors();
+        survivors.retain(|survivor| survivor.reason == reason);
+    }
+    assert_eq!(survivors.len(), 1);
+    survivors[0].pid
+}
+
 /// Kills a worker that a process of this program traces, and ends the tracer once the release is
 /// held up.
 async fn is_held_up_by_a_tracer(program: &Path, worker: &mut Worker) {
@@ -89,15 +102,7 @@ async fn is_held_up_by_a_tracer(program: &Path, worker: &mut Worker) {
         .read_exact(&mut traces)
         .unwrap();
     worker.kill().await;
-    let mut survivors = Vec::new();
-    while survivors.is_empty() {
-        let released = timeout(Duration::from_millis(5), worker.port.released()).await;
-        assert!(released.is_err(), "{released:?}");
-        survivors = worker.port.survivors();
-        survivors.retain(|survivor| survivor.reason == SurvivalReason::Traced);
-    }
-    assert_eq!(survivors.len(), 1);
-    assert_eq!(survivors[0].pid, worker.pid);
+    assert_eq!(held_up(worker, SurvivalReason::Traced).await, worker.pid);
     // Also when a zygote has told that it cannot reap it.
     let released = timeout(Duration::from_millis(500), worker.port.released()).await;
     assert!(released.is_err(), "{released:?}");
@@ -122,7 +127,7 @@ fn a_process_that_joins_the_group_again_is_killed() {
     });
 }
 
-/// P16: a worker that has not exited is its own survivor, and one that has is none.
+/// P16: a worker is listed as a survivor until it has exited.
 #[test]
 fn a_worker_that_has_not_exited_is_named() {
     let name = "releases::a_worker_that_has_not_exited_is_named";
@@ -204,15 +209,8 @@ fn a_process_that_may_not_be_signalled_is_named() {
         let mut worker = Worker::start(&program).await;
         let root = worker.leave("root").await;
         worker.kill().await;
-        let mut survivors = Vec::new();
-        while survivors.is_empty() {
-            let released = timeout(Duration::from_millis(5), worker.port.released()).await;
-            assert!(released.is_err(), "{released:?}");
-            survivors = worker.port.survivors();
-            survivors.retain(|survivor| survivor.reason == SurvivalReason::NotPermitted);
-        }
-        assert_eq!(survivors.len(), 1);
-        assert_eq!(survivors[0].pid, root);
+        let holder = held_up(&mut worker, SurvivalReason::NotPermitted).await;
+        assert_eq!(holder, root);
         println!("\n{KILL}{root}");
         assert_eq!(worker.release().await, Release::new(0, None));
         assert!(!is_alive(root));

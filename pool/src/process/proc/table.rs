@@ -18,7 +18,7 @@ const MAX_ENVIRON: usize = 8 * 1024 * 1024;
 const MAX_STAT: usize = 4096;
 
 /// The buffer that is kept between two searches, in bytes.
-const KEPT: usize = 65_536;
+const KEPT: usize = 64 * 1024;
 
 /// How often an environment is read that is not there yet, and the first pause between, which
 /// doubles each time. A process that hangs in `execve` costs a search 0.1 s.
@@ -197,8 +197,7 @@ impl Table {
         let mut length = 0;
         loop {
             if length == self.buffer.len() {
-                self.buffer.reserve(MAX_STAT);
-                self.buffer.resize(self.buffer.capacity(), 0);
+                self.buffer.resize((2 * length).clamp(MAX_STAT, most), 0);
             }
             match read(&file, &mut self.buffer[length..]) {
                 Ok(0) => return Ok(&self.buffer[..length]),

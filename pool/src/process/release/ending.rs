@@ -32,8 +32,10 @@ const CGROUP_ROUNDS: u32 = 10;
 /// The most survivors that are listed.
 const MAX_SURVIVORS: usize = 16;
 
-/// The longest pause between two rounds, and the shortest after one that has found something.
+/// The longest pause between two rounds.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+/// The shortest pause after a round that has found something.
 const MIN_PAUSE: Duration = Duration::from_millis(1);
 
 /// The processes that hold up a release, as the last round found them.

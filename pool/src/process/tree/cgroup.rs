@@ -91,8 +91,8 @@ impl Drop for Cgroup {
 mod tests {
     use super::*;
 
-    /// P5: a control group that cannot be read is not taken for an empty one, one that is gone is
-    /// empty, and one that is dropped is killed.
+    /// P5: a control group that cannot be read does not count as empty, a removed one does, and a
+    /// dropped one is killed.
     #[test]
     fn a_control_group_that_cannot_be_read_is_not_empty() {
         // Files in a directory that is no control group.
