@@ -299,6 +299,10 @@ mod tests {
                 .any(|it| it == b"MARK=here"),
             Environ::Hidden => false,
         };
+        // Before the first `execve` is done, it has the environment of this process.
+        while !has_mark() {
+            thread::yield_now();
+        }
         let found = (0..5_000).filter(|_| has_mark()).count();
         child.kill().unwrap();
         child.wait().unwrap();
