@@ -19,6 +19,8 @@ pub(crate) struct Stat {
     /// Whether its environment is not empty, or not there yet, because it is inside `execve`. Means
     /// nothing where this process may not read the environment.
     pub(crate) has_environ: bool,
+    /// Without memory, it is exiting or a kernel thread.
+    pub(crate) has_memory: bool,
     /// The status that `wait` returns. 0 before the exit, and where this process may not read it.
     pub(crate) exit_status: i32,
 }
@@ -43,7 +45,7 @@ impl Stat {
             user_ticks: field(14)?.parse().ok()?,
             threads: field(20)?.parse().ok()?,
             started: field(22)?.parse().ok()?,
-            // Without memory, it is exiting or a kernel thread.
+            has_memory: field(23)? != "0",
             has_environ: field(23)? != "0" && (field(51)? == "0" || field(50)? != field(51)?),
             exit_status: field(52).and_then(|status| status.parse().ok())?,
         })
@@ -79,6 +81,7 @@ mod tests {
                 threads: 3,
                 started: 99,
                 has_environ: true,
+                has_memory: true,
                 exit_status: 9,
             };
             assert_eq!(Stat::parse(&line(name, 'S', 3)), Some(expected), "{name}");
