@@ -32,8 +32,9 @@ pub struct LeaseId {
     pub serial: u64,
 }
 
-/// One client that waits for a lease. The driver chooses it and never reuses it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// One client that waits for a lease. The driver counts its clients from 1: the order of their ids
+/// is the order in which they are served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct WaiterId(pub u64);
 

@@ -39,6 +39,7 @@
 
 extern crate alloc;
 
+mod clients;
 mod ids;
 pub mod policy;
 pub mod supervisor;
@@ -46,6 +47,7 @@ pub mod trace;
 mod vocabulary;
 pub mod worker;
 
+pub use clients::Clients;
 pub use ids::{LeaseId, SessionId, WaiterId, WorkerId};
 pub use policy::{InvalidOption, Policy};
 pub use supervisor::Supervisor;

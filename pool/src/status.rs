@@ -126,7 +126,10 @@ impl PoolStatus {
     /// How many workers are in each phase.
     #[must_use]
     pub fn occupancy(&self) -> Occupancy {
-        Occupancy::of(self.workers.iter().map(|worker| worker.phase), self.waiting)
+        Occupancy::of(
+            self.workers.iter().map(|worker| (worker.phase, 1)),
+            self.waiting,
+        )
     }
 
     /// How many workers serve: they are ready or busy.

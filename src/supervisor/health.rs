@@ -21,6 +21,7 @@ pub(super) struct Health {
     pub(super) aged: bool,
     max_calls: Option<u64>,
     max_memory: Option<u64>,
+    max_errors: Option<u64>,
 }
 
 impl Health {
@@ -34,6 +35,7 @@ impl Health {
             aged: false,
             max_calls: policy.max_worker_requests.map(|most| random.lowered(most)),
             max_memory: policy.max_worker_memory.map(|most| random.lowered(most)),
+            max_errors: policy.error_threshold.map(u64::from),
         }
     }
 
@@ -52,21 +54,20 @@ impl Health {
     }
 
     /// The limit that the worker has reached, once it is old enough for limits to apply.
-    pub(super) fn limit_reached(&self, policy: &Policy) -> Option<Limit> {
+    pub(super) fn limit_reached(&self) -> Option<Limit> {
         let over = |value: u64, most: Option<u64>| most.is_some_and(|most| value >= most);
-        let reached = [
-            (self.aged, Limit::Age),
-            (over(self.calls, self.max_calls), Limit::Requests),
-            (
-                over(self.memory.unwrap_or(0), self.max_memory),
-                Limit::Memory,
-            ),
-            (
-                over(self.errors, policy.error_threshold.map(u64::from)),
-                Limit::Errors,
-            ),
-        ];
-        let first = reached.into_iter().find(|(reached, _)| *reached);
-        first.map(|(_, limit)| limit).filter(|_| self.mature)
+        if !self.mature {
+            None
+        } else if self.aged {
+            Some(Limit::Age)
+        } else if over(self.calls, self.max_calls) {
+            Some(Limit::Requests)
+        } else if over(self.memory.unwrap_or(0), self.max_memory) {
+            Some(Limit::Memory)
+        } else if over(self.errors, self.max_errors) {
+            Some(Limit::Errors)
+        } else {
+            None
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::{LeaseId, SessionId, WaiterId, WorkerId};
 pub enum Input {
     /// A client wants a lease. Answered exactly once, at once or later, by
     /// [`Grant`](super::Effect::Grant) or [`Refuse`](super::Effect::Refuse), unless `GaveUp` comes
-    /// first.
+    /// first. Stale if the client's id is not greater than those before it.
     Checkout {
         /// The client.
         waiter: WaiterId,

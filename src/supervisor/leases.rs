@@ -5,40 +5,53 @@ use super::{Effect, Fault, Illegal, LeaseEnd, Order, Reason, Supervisor, Timer};
 use crate::LeaseId;
 use crate::worker::{self, Phase};
 
+/// The calls that were completed under a lease.
+#[derive(Clone, Copy, Default)]
+struct Calls {
+    completed: u64,
+    /// How many of the last ones were answered with an error, in a row.
+    errors: u64,
+}
+
 impl Supervisor {
     /// A client returned its lease.
     pub(super) fn lease_ended(
         &mut self,
         lease: LeaseId,
-        calls: u64,
+        completed: u64,
         errors: u64,
         end: LeaseEnd,
     ) -> Result<(), Illegal> {
-        // While a call is being cancelled, the lease belongs to the pool: its client has returned
-        // it.
-        let is_cancelled = self.cancelling(lease).is_some();
-        let held = self.slots.under_lease(lease).filter(|_| !is_cancelled);
-        let Some(occupant) = held else {
-            self.counters.stale += 1;
-            return Ok(());
-        };
-        occupant.health.record_calls(calls, errors);
-        self.counters.calls += calls;
-        match (end, self.policy.cancel_grace) {
-            (LeaseEnd::Clean, _) => {
-                occupant.lease = None;
-                self.feed_worker(lease.worker, worker::Input::Checkin, None)?;
+        let occupant = self.slots.under_lease(lease);
+        let held = occupant.and_then(|o| Some((o.lease?.by, o.phase())));
+        let calls = Calls { completed, errors };
+        match (held, end, self.policy.cancel_grace) {
+            // While a call is being cancelled, the lease belongs to the pool: its client has
+            // returned it.
+            (None | Some((Holder::Cancel { .. }, _)), _, _) => {
+                self.counters.stale += 1;
+                return Ok(());
             }
+            (_, LeaseEnd::Clean, _) => self.returned(lease, calls)?,
             // A worker that is being stopped needs no grace.
-            (LeaseEnd::Cancellable(fault), Some(grace)) if occupant.phase() != Phase::Stopping => {
-                let by = Holder::Cancel { fault };
-                occupant.lease = Some(Held { id: lease, by });
+            (Some((_, phase)), LeaseEnd::Cancellable(fault), Some(grace))
+                if phase != Phase::Stopping =>
+            {
+                if let Some(mut occupant) = self.slots.get_mut(lease.worker) {
+                    let by = Holder::Cancel { fault };
+                    occupant.lease = Some(Held { id: lease, by });
+                    occupant.health.record_calls(completed, errors);
+                }
+                self.counters.calls += completed;
                 self.order(lease.worker, Order::Cancel { lease });
                 self.start_timer(Timer::Cancel { lease }, grace);
             }
-            (LeaseEnd::Cancellable(fault) | LeaseEnd::Fault(fault), _) => {
-                self.faulted(lease, fault)?;
+            (_, LeaseEnd::Cancellable(fault) | LeaseEnd::Fault(fault), _) => {
+                self.faulted(lease, fault, calls)?;
             }
+        }
+        if let Some((Holder::Client(Some(session)), _)) = held {
+            self.may_be_idle(session);
         }
         Ok(())
     }
@@ -52,22 +65,17 @@ impl Supervisor {
         };
         let timer = Timer::Cancel { lease };
         self.effects.push(Effect::CancelTimer { timer });
-        if !clean {
-            return self.faulted(lease, fault);
+        let (completed, errors) = (1, 0);
+        match clean {
+            true => self.returned(lease, Calls { completed, errors }),
+            false => self.faulted(lease, fault, Calls::default()),
         }
-        if let Some(occupant) = self.slots.under_lease(lease) {
-            occupant.lease = None;
-            occupant.health.record_calls(1, 0);
-        }
-        self.counters.calls += 1;
-        self.feed_worker(lease.worker, worker::Input::Checkin, None)?;
-        Ok(())
     }
 
     /// `cancel_grace` passed before the cancelled call ended.
     pub(super) fn cancel_elapsed(&mut self, lease: LeaseId) -> Result<(), Illegal> {
         match self.cancelling(lease) {
-            Some(fault) => self.faulted(lease, fault),
+            Some(fault) => self.faulted(lease, fault, Calls::default()),
             None => {
                 self.counters.stale += 1;
                 Ok(())
@@ -76,20 +84,37 @@ impl Supervisor {
     }
 
     /// What was wrong with the call that is being cancelled under this lease.
-    fn cancelling(&mut self, lease: LeaseId) -> Option<Fault> {
+    fn cancelling(&self, lease: LeaseId) -> Option<Fault> {
         match self.slots.under_lease(lease)?.lease?.by {
             Holder::Cancel { fault } => Some(fault),
             Holder::Client(_) | Holder::Probe { .. } => None,
         }
     }
 
-    fn faulted(&mut self, lease: LeaseId, fault: Fault) -> Result<(), Illegal> {
-        if let Some(occupant) = self.slots.under_lease(lease) {
-            occupant.lease = None;
-        }
+    fn returned(&mut self, lease: LeaseId, calls: Calls) -> Result<(), Illegal> {
+        self.end_lease(lease, worker::Input::Checkin, None, calls)?;
+        Ok(())
+    }
+
+    fn faulted(&mut self, lease: LeaseId, fault: Fault, calls: Calls) -> Result<(), Illegal> {
         let reason = Some(Reason::Fault(fault));
-        let moved = self.feed_worker(lease.worker, worker::Input::Fault, reason)?;
+        let moved = self.end_lease(lease, worker::Input::Fault, reason, calls)?;
         self.counters.faulted += u64::from(moved);
         Ok(())
+    }
+
+    fn end_lease(
+        &mut self,
+        lease: LeaseId,
+        input: worker::Input,
+        reason: Option<Reason>,
+        calls: Calls,
+    ) -> Result<bool, Illegal> {
+        let moved = self.feed_worker_with(lease.worker, input, reason, |occupant| {
+            occupant.lease = None;
+            occupant.health.record_calls(calls.completed, calls.errors);
+        })?;
+        self.counters.calls += calls.completed;
+        Ok(moved)
     }
 }

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::event::Transition;
+use super::occupant::Occupant;
 use super::{Effect, Event, Fault, Illegal, Order, PortFact, Reason, Stage, Supervisor, Timer};
 use crate::WorkerId;
 use crate::worker::{self, Effects, Phase, Reaction, Rung};
@@ -27,7 +28,7 @@ impl Supervisor {
     /// A worker broke the protocol by itself. No call is to blame, so its vacancy backs off like
     /// that of a crash: otherwise a program that does so at each start is restarted without pause.
     fn broke(&mut self, worker: WorkerId) -> Result<(), Illegal> {
-        if let Some(occupant) = self.slots.get_mut(worker) {
+        if let Some(mut occupant) = self.slots.get_mut(worker) {
             occupant.broke = occupant.is_serving() || occupant.is_draining();
         }
         let reason = Some(Reason::Fault(Fault::ProtocolBroken));
@@ -123,11 +124,27 @@ impl Supervisor {
         input: worker::Input,
         reason: Option<Reason>,
     ) -> Result<bool, Illegal> {
-        let Some(occupant) = self.slots.get_mut(worker) else {
+        self.feed_worker_with(worker, input, reason, |_| ())
+    }
+
+    /// As [`feed_worker`](Self::feed_worker), with something else that changes when the worker
+    /// takes the input.
+    pub(super) fn feed_worker_with(
+        &mut self,
+        worker: WorkerId,
+        input: worker::Input,
+        reason: Option<Reason>,
+        change: impl FnOnce(&mut Occupant),
+    ) -> Result<bool, Illegal> {
+        let Some(mut occupant) = self.slots.get_mut(worker) else {
             self.counters.stale += 1;
             return Ok(false);
         };
-        match occupant.machine.feed(input) {
+        let reaction = occupant.machine.feed(input);
+        if reaction.is_ok() {
+            change(&mut occupant);
+        }
+        match reaction {
             Err(rejected) => Err(Illegal { worker, rejected }),
             Ok(Reaction::Stale) => {
                 self.counters.stale += 1;
@@ -142,6 +159,7 @@ impl Supervisor {
                     to,
                     reason: occupant.reason,
                 };
+                drop(occupant);
                 self.order_all(worker, effects);
                 self.effects.push(Effect::Event(Event::Moved(transition)));
                 self.after_transition(transition);
@@ -191,7 +209,10 @@ impl Supervisor {
     /// Adds to a machine's effects what the machine does not know: durations, generations and
     /// reasons.
     pub(super) fn order_all(&mut self, worker: WorkerId, effects: Effects) {
-        let Some(occupant) = self.slots.get_mut(worker) else {
+        if effects.is_empty() {
+            return;
+        }
+        let Some(mut occupant) = self.slots.get_mut(worker) else {
             return;
         };
         for effect in effects.iter() {

@@ -8,7 +8,9 @@
 mod effect;
 mod event;
 mod health;
+mod index;
 mod input;
+mod kinds;
 mod leases;
 mod lifecycle;
 mod monitor;
@@ -24,8 +26,9 @@ mod slots;
 mod timer;
 mod view;
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::{self, Vec};
+use core::mem;
 use core::time::Duration;
 
 pub use effect::{DrainEnd, Effect, Order, Refusal, RollingEnd, SessionEnd};
@@ -35,7 +38,8 @@ pub use reason::{Fault, Limit, Reason};
 pub use timer::{Milestone, Timer};
 pub use view::{Counters, WorkerView};
 
-use self::queue::Waiting;
+use self::kinds::Kind;
+use self::queue::Queue;
 use self::random::Random;
 use self::restarts::Restarts;
 use self::sessions::Session;
@@ -75,10 +79,12 @@ pub struct Supervisor {
     slots: Slots,
     /// Workers that are gone, but whose ports are not released.
     abandoned: BTreeSet<WorkerId>,
-    /// Waiting clients, first come first. At most `max_waiting`.
-    queue: VecDeque<Waiting>,
+    /// At most `max_waiting` clients.
+    queue: Queue,
     /// At most `max_sessions`.
     sessions: BTreeMap<SessionId, Session>,
+    /// Sessions to look at, because they may be idle and a shutdown does not wait for idle ones.
+    maybe_idle: Vec<SessionId>,
     /// Whether the timer for the next idle sweep runs.
     sweeping: bool,
     restarts: Restarts,
@@ -139,8 +145,9 @@ impl Supervisor {
             policy,
             slots: Slots::default(),
             abandoned: BTreeSet::new(),
-            queue: VecDeque::new(),
+            queue: Queue::default(),
             sessions: BTreeMap::new(),
+            maybe_idle: Vec::new(),
             sweeping: false,
             restarts: Restarts::default(),
             rolling: None,
@@ -193,6 +200,13 @@ impl Supervisor {
         self.effects.drain(..)
     }
 
+    /// As [`take_effects`](Self::take_effects), into a list that is empty. The supervisor goes on
+    /// with the memory of that list, so two lists that take turns need no allocation.
+    pub fn swap_effects(&mut self, effects: &mut Vec<Effect>) {
+        effects.clear();
+        mem::swap(&mut self.effects, effects);
+    }
+
     fn resume(&mut self) {
         if self.intake == (Intake::Draining { drained: false }) {
             self.effects.push(Effect::DrainEnded(DrainEnd::Resumed));
@@ -219,16 +233,23 @@ impl Supervisor {
             errors: occupant.health.errors,
             misses: occupant.health.misses,
             memory: occupant.health.memory,
-            sessions: self.sessions_of(worker),
+            sessions: occupant.sessions.len(),
             replacing: occupant.replacement.map(|it| it.reason),
             reason: occupant.reason,
             replaces: occupant.replaces,
         })
     }
 
-    /// The phases of those workers. Much cheaper than [`workers`](Self::workers).
-    pub fn phases(&self) -> impl Iterator<Item = Phase> {
-        self.slots.iter().map(|(_, occupant)| occupant.phase())
+    /// How many of those workers are in this phase. Costs the same in a pool of any size.
+    #[must_use]
+    pub fn workers_in(&self, phase: Phase) -> usize {
+        self.slots.count(Kind::in_phase(phase))
+    }
+
+    /// The phase of a worker that has a slot.
+    #[must_use]
+    pub fn phase(&self, worker: WorkerId) -> Option<Phase> {
+        self.slots.get(worker).map(|occupant| occupant.phase())
     }
 
     /// The workers whose ports are abandoned and not released yet.

@@ -36,7 +36,7 @@ impl Supervisor {
     }
 
     pub(super) fn milestone_reached(&mut self, worker: WorkerId, milestone: Milestone) {
-        let Some(occupant) = self.slots.get_mut(worker).filter(|o| o.is_serving()) else {
+        let Some(mut occupant) = self.slots.get_mut(worker).filter(|o| o.is_serving()) else {
             self.counters.stale += 1;
             return;
         };
@@ -44,7 +44,10 @@ impl Supervisor {
             Milestone::Mature => occupant.health.mature = true,
             Milestone::Age => occupant.health.aged = true,
             Milestone::Stable => occupant.failures = 0,
-            Milestone::Check => self.check(worker),
+            Milestone::Check => {
+                drop(occupant);
+                self.check(worker);
+            }
         }
     }
 
@@ -64,7 +67,7 @@ impl Supervisor {
 
     pub(super) fn measured(&mut self, worker: WorkerId, bytes: u64) {
         match self.slots.get_mut(worker) {
-            Some(occupant) => occupant.health.memory = Some(bytes),
+            Some(mut occupant) => occupant.health.memory = Some(bytes),
             None => self.counters.stale += 1,
         }
     }
@@ -72,7 +75,7 @@ impl Supervisor {
     /// A worker answered a health check, in time or late. A worker that reports itself unhealthy
     /// too often is retired at once.
     pub(super) fn probed(&mut self, lease: LeaseId, healthy: bool) -> Result<(), Illegal> {
-        let Some(occupant) = self.slots.under_lease(lease) else {
+        let Some(mut occupant) = self.slots.under_lease_mut(lease) else {
             self.counters.stale += 1;
             return Ok(());
         };
@@ -86,6 +89,7 @@ impl Supervisor {
         }
         let unhealthy = occupant.health.misses >= self.policy.health_failure_threshold;
         occupant.lease = None;
+        drop(occupant);
         let worker = lease.worker;
         let timer = Timer::Probe { lease };
         self.effects.push(Effect::CancelTimer { timer });
@@ -100,7 +104,7 @@ impl Supervisor {
     /// answer; the worker is stopped when it has missed too many.
     pub(super) fn probe_elapsed(&mut self, lease: LeaseId) -> Result<(), Illegal> {
         let threshold = self.policy.health_failure_threshold;
-        let Some(occupant) = self.slots.under_lease(lease) else {
+        let Some(mut occupant) = self.slots.under_lease_mut(lease) else {
             self.counters.stale += 1;
             return Ok(());
         };
@@ -110,10 +114,12 @@ impl Supervisor {
             if let Some(held) = &mut occupant.lease {
                 held.by = Holder::Probe { late: true };
             }
+            drop(occupant);
             self.start_timer(Timer::Probe { lease }, self.policy.health_check_timeout);
             return Ok(());
         }
         occupant.lease = None;
+        drop(occupant);
         let fault = worker::Input::Fault;
         self.feed_worker(lease.worker, fault, Some(Reason::Unhealthy))?;
         Ok(())

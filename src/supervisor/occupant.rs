@@ -1,9 +1,12 @@
 //! A worker in its slot, and what the supervisor knows of it beyond its machine.
 
+use alloc::collections::BTreeSet;
+
 use super::health::Health;
+use super::restarts::Vacancy;
 use super::{Fault, Reason};
 use crate::worker::{Phase, Worker};
-use crate::{LeaseId, SessionId, WorkerId};
+use crate::{LeaseId, SessionId, WaiterId, WorkerId};
 
 /// A worker, from the order to open its port until the port is released or abandoned.
 #[derive(Clone, Debug)]
@@ -12,6 +15,10 @@ pub(super) struct Occupant {
     /// The lease that is out. It stays here when the worker is stopped, until its holder returns
     /// it.
     pub(super) lease: Option<Held>,
+    /// The sessions that are bound to it.
+    pub(super) sessions: BTreeSet<SessionId>,
+    /// The clients of those sessions that wait for it.
+    pub(super) waiting: BTreeSet<WaiterId>,
     /// Leases granted so far: the serial of the latest.
     pub(super) leases: u64,
     /// Timers of its machine started so far: the generation of the latest.
@@ -59,6 +66,23 @@ pub(super) struct Replacement {
 }
 
 impl Occupant {
+    pub(super) fn new(machine: Worker, vacancy: Vacancy, health: Health) -> Self {
+        Self {
+            machine,
+            lease: None,
+            sessions: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            leases: 0,
+            timers: 0,
+            failures: vacancy.failures,
+            replaces: vacancy.left,
+            health,
+            replacement: None,
+            broke: false,
+            reason: None,
+        }
+    }
+
     /// Puts a new lease on it, and returns the lease's serial.
     pub(super) fn hold(&mut self, worker: WorkerId, by: Holder) -> u64 {
         self.leases += 1;
@@ -77,19 +101,9 @@ impl Occupant {
         matches!(self.phase(), Phase::Ready | Phase::Busy)
     }
 
-    /// Whether it counts towards `size`.
-    pub(super) fn is_staff(&self) -> bool {
-        self.phase().is_staffing() && self.replacement.is_none()
-    }
-
     /// Whether it may be granted: to any client, or to one of its own sessions.
     pub(super) fn is_grantable(&self) -> bool {
         matches!(self.phase(), Phase::Ready | Phase::Lingering)
-    }
-
-    /// Whether it serves until a rolling restart replaces it.
-    pub(super) fn is_rolling(&self) -> bool {
-        self.is_serving() && self.replacement.is_some_and(|it| it.rolling)
     }
 
     /// Whether it drains, leased or not.
@@ -100,18 +114,6 @@ impl Occupant {
     /// Whether nothing stronger can be done to stop it.
     pub(super) fn is_on_last_rung(&self) -> bool {
         self.machine.rung().is_some_and(|rung| rung.next() == rung)
-    }
-
-    /// Whether a client's call may be under way on it: a client holds it, or a call that a client
-    /// gave up.
-    pub(super) fn is_held_by_client(&self) -> bool {
-        matches!(
-            self.lease,
-            Some(Held {
-                by: Holder::Client(_) | Holder::Cancel { .. },
-                ..
-            })
-        )
     }
 
     /// Whether a client holds it for this session.

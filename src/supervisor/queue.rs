@@ -1,21 +1,48 @@
 //! The queue of clients: which client gets which worker, and which client is refused.
 
-use super::occupant::Holder;
-use super::{Effect, Refusal, Supervisor};
-use crate::worker::{self, Phase};
-use crate::{LeaseId, SessionId, WaiterId, WorkerId};
+use alloc::collections::BTreeMap;
 
-/// A waiting client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Waiting {
-    pub(super) waiter: WaiterId,
-    pub(super) session: Option<SessionId>,
-    /// The only worker that can serve it. `None`: any worker can.
-    pub(super) home: Option<WorkerId>,
+use super::kinds::Kind;
+use super::occupant::{Holder, Occupant};
+use super::{Effect, Refusal, Supervisor};
+use crate::worker;
+use crate::{Clients, LeaseId, SessionId, WaiterId, WorkerId};
+
+/// The waiting clients, each in one of two lists, by id: that is the order in which they came.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Queue {
+    /// Clients that any worker can serve, and the sessions that the lease then binds.
+    open: Clients<Option<SessionId>>,
+    /// Clients of bound sessions. Each is known to the session's worker as well.
+    bound: BTreeMap<WaiterId, SessionId>,
+    /// The latest client of the pool.
+    latest: WaiterId,
+}
+
+impl Queue {
+    pub(super) fn len(&self) -> usize {
+        self.open.len() + self.bound.len()
+    }
+
+    fn last(&self) -> Option<WaiterId> {
+        let open = self.open.last().map(|(waiter, _)| waiter);
+        open.max(self.bound.keys().next_back().copied())
+    }
+
+    /// A session is bound from now on, and this client of it waits for the session's worker.
+    pub(super) fn bind(&mut self, waiter: WaiterId, session: SessionId) {
+        self.open.remove(waiter);
+        self.bound.insert(waiter, session);
+    }
 }
 
 impl Supervisor {
     pub(super) fn checkout(&mut self, waiter: WaiterId, session: Option<SessionId>) {
+        if waiter <= self.queue.latest {
+            self.counters.stale += 1;
+            return;
+        }
+        self.queue.latest = waiter;
         let home = match session.map_or(Ok(None), |session| self.home_of(session)) {
             Ok(home) => home,
             Err(refusal) => return self.refuse_one(waiter, refusal),
@@ -27,19 +54,70 @@ impl Supervisor {
         if home.is_none() && self.is_draining() {
             return self.refuse_one(waiter, Refusal::Draining);
         }
-        self.queue.push_back(Waiting {
-            waiter,
-            session,
-            home,
-        });
+        // Whoever waits already cannot be served by the workers that are idle now: the pool has
+        // settled.
+        match self.grantable_to(session, home) {
+            Some(worker) => self.grant_to(waiter, session, worker),
+            None => self.enqueue(waiter, session, home),
+        }
+    }
+
+    fn grantable_to(&self, session: Option<SessionId>, home: Option<WorkerId>) -> Option<WorkerId> {
+        match (session, home) {
+            (_, Some(home)) => {
+                let occupant = self.slots.get(home);
+                occupant.is_some_and(|o| o.is_grantable()).then_some(home)
+            }
+            (None, None) => self.slots.first_of(&Kind::READY),
+            (Some(_), None) => self.best_home(),
+        }
+    }
+
+    fn grant_to(&mut self, waiter: WaiterId, session: Option<SessionId>, worker: WorkerId) {
+        if let Some(session) = session {
+            self.bind(session, worker);
+        }
+        self.counters.granted += 1;
+        let lease = self.lease(worker, Holder::Client(session));
+        self.effects.push(Effect::Grant { waiter, lease });
+    }
+
+    fn enqueue(&mut self, waiter: WaiterId, session: Option<SessionId>, home: Option<WorkerId>) {
+        if let Some(known) = session.and_then(|session| self.sessions.get_mut(&session)) {
+            known.waiting.insert(waiter);
+        }
+        match (session, home.and_then(|home| self.slots.get_mut(home))) {
+            (Some(session), Some(mut home)) => {
+                home.waiting.insert(waiter);
+                self.queue.bound.insert(waiter, session);
+            }
+            (session, _) => {
+                self.queue.open.push(waiter, session);
+            }
+        }
+    }
+
+    /// Takes a client out of the queue, and returns the session for which it waited. `None`: it
+    /// does not wait.
+    fn dequeue(&mut self, waiter: WaiterId) -> Option<Option<SessionId>> {
+        if let Some(session) = self.queue.open.remove(waiter) {
+            if let Some(session) = session {
+                self.left(waiter, session);
+            }
+            return Some(session);
+        }
+        let session = self.queue.bound.remove(&waiter)?;
+        let home = self.session_worker(session);
+        if let Some(mut home) = home.and_then(|home| self.slots.get_mut(home)) {
+            home.waiting.remove(&waiter);
+        }
+        self.left(waiter, session);
+        Some(Some(session))
     }
 
     pub(super) fn forget(&mut self, waiter: WaiterId) {
-        match self.queue.iter().position(|queued| queued.waiter == waiter) {
-            Some(position) => {
-                self.queue.remove(position);
-                self.counters.gave_up += 1;
-            }
+        match self.dequeue(waiter) {
+            Some(_) => self.counters.gave_up += 1,
             None => self.counters.stale += 1,
         }
     }
@@ -47,97 +125,67 @@ impl Supervisor {
     /// Grants workers to waiting clients in FIFO order. A client that no idle worker can serve does
     /// not hold up the clients behind it.
     pub(super) fn grant(&mut self) {
-        let mut next = 0;
-        while let Some(&waiting) = self.queue.get(next) {
-            if !self.has_grantable() {
-                return;
-            }
-            let Some(worker) = self.grantable_to(waiting) else {
-                next += 1;
-                continue;
-            };
-            self.queue.remove(next);
-            if let Some(session) = waiting.session {
-                self.bind(session, worker);
-            }
-            self.counters.granted += 1;
-            let lease = self.lease(worker, Holder::Client(waiting.session));
-            self.effects.push(Effect::Grant {
-                waiter: waiting.waiter,
-                lease,
-            });
+        while let Some((waiter, worker)) = self.next_grant() {
+            let session = self.dequeue(waiter).flatten();
+            self.grant_to(waiter, session, worker);
         }
     }
 
-    fn has_grantable(&self) -> bool {
-        self.slots.find(|o| o.is_grantable()).is_some()
+    /// The first client in the queue that an idle worker can serve, and that worker.
+    pub(super) fn next_grant(&self) -> Option<(WaiterId, WorkerId)> {
+        if self.slots.count(&[Kind::Awaited]) == 0 {
+            return self.next_open();
+        }
+        let awaited = self.slots.of(Kind::Awaited);
+        let bound = awaited.filter_map(|(worker, o)| Some((*o.waiting.first()?, worker)));
+        bound.chain(self.next_open()).min()
     }
 
-    fn grantable_to(&self, waiting: Waiting) -> Option<WorkerId> {
-        match (waiting.home, waiting.session) {
-            (Some(home), _) => {
-                let occupant = self.slots.get(home);
-                occupant.is_some_and(|o| o.is_grantable()).then_some(home)
-            }
-            (None, None) => self.slots.find(|o| o.phase() == Phase::Ready),
-            (None, Some(_)) => self.best_home(),
-        }
+    fn next_open(&self) -> Option<(WaiterId, WorkerId)> {
+        let (waiter, session) = self.queue.open.first()?;
+        Some((waiter, self.grantable_to(*session, None)?))
     }
 
     /// Leases a worker that may be leased.
     pub(super) fn lease(&mut self, worker: WorkerId, by: Holder) -> LeaseId {
-        self.must_feed(worker, worker::Input::Checkout, None);
-        let mut id = LeaseId { worker, serial: 0 };
-        if let Some(occupant) = self.slots.get_mut(worker) {
-            id.serial = occupant.hold(worker, by);
-        }
-        id
+        let mut serial = 0;
+        let hold = |occupant: &mut Occupant| serial = occupant.hold(worker, by);
+        let moved = self.feed_worker_with(worker, worker::Input::Checkout, None, hold);
+        debug_assert_eq!(moved, Ok(true), "worker {worker} is leased");
+        LeaseId { worker, serial }
     }
 
     /// Refuses clients for which no worker is in prospect, then the newest ones beyond
     /// `max_waiting`. A client that waits for its session's worker always has a prospect: that
     /// worker.
     pub(super) fn refuse(&mut self) {
-        if self.queue.is_empty() {
+        if self.queue.len() == 0 {
             return;
         }
         let hopeless = if self.is_closing() {
             Some(Refusal::Closed)
-        } else if self.restarts.is_crash_loop(&self.policy)
-            && self.slots.count(|o| o.is_serving()) == 0
+        } else if self.restarts.is_crash_loop(&self.policy) && self.slots.count(&Kind::SERVING) == 0
         {
             Some(Refusal::CrashLoop)
         } else {
             None
         };
         if let Some(refusal) = hopeless {
-            self.refuse_all(refusal, |waiting| waiting.home.is_none());
+            while let Some((waiter, _)) = self.queue.open.first() {
+                self.refuse_waiting(waiter, refusal);
+            }
         }
         while self.queue.len() > self.policy.max_waiting
-            && let Some(last) = self.queue.pop_back()
+            && let Some(last) = self.queue.last()
         {
-            self.refuse_one(last.waiter, Refusal::QueueFull);
+            self.refuse_waiting(last, Refusal::QueueFull);
         }
     }
 
-    /// Refuses every waiting client that matches, and returns their number.
-    pub(super) fn refuse_all(
-        &mut self,
-        refusal: Refusal,
-        matches: impl Fn(&Waiting) -> bool,
-    ) -> usize {
-        let before = self.queue.len();
-        let (effects, counters) = (&mut self.effects, &mut self.counters);
-        self.queue.retain(|waiting| {
-            let refused = matches(waiting);
-            if refused {
-                counters.refused += 1;
-                let waiter = waiting.waiter;
-                effects.push(Effect::Refuse { waiter, refusal });
-            }
-            !refused
-        });
-        before - self.queue.len()
+    /// Refuses a client that waits.
+    pub(super) fn refuse_waiting(&mut self, waiter: WaiterId, refusal: Refusal) {
+        self.dequeue(waiter);
+        self.refuse_one(waiter, refusal);
     }
 
     fn refuse_one(&mut self, waiter: WaiterId, refusal: Refusal) {

@@ -1,7 +1,8 @@
 //! Replacing serving workers, and changing their number.
 
+use super::kinds::Kind;
 use super::occupant::Replacement;
-use super::{Effect, Event, Limit, Reason, RollingEnd, Supervisor};
+use super::{Effect, Event, Reason, RollingEnd, Supervisor};
 use crate::WorkerId;
 use crate::policy::MAX_SIZE;
 use crate::worker::{self, Phase};
@@ -32,7 +33,7 @@ impl Supervisor {
             return;
         }
         let mut chosen = 0;
-        while let Some(worker) = (self.slots).find(|o| o.is_serving() && o.replacement.is_none()) {
+        while let Some(worker) = self.slots.first_of(&Kind::KEPT) {
             self.replace(worker, Reason::Recycled, true);
             chosen += 1;
         }
@@ -45,9 +46,9 @@ impl Supervisor {
         let Some(chosen) = self.rolling.take() else {
             return;
         };
-        let kept = self.slots.count(|o| o.is_rolling());
-        while let Some(worker) = self.slots.find(|o| o.is_rolling()) {
-            if let Some(occupant) = self.slots.get_mut(worker) {
+        let kept = self.slots.count(&[Kind::Rolling]);
+        while let Some(worker) = self.slots.first(Kind::Rolling) {
+            if let Some(mut occupant) = self.slots.get_mut(worker) {
                 occupant.replacement = None;
             }
             self.effects.push(Effect::Event(Event::Kept { worker }));
@@ -63,7 +64,7 @@ impl Supervisor {
         let Some(chosen) = self.rolling.take() else {
             return;
         };
-        let kept = self.slots.count(|o| o.is_rolling());
+        let kept = self.slots.count(&[Kind::Rolling]);
         let replaced = chosen - kept;
         let end = RollingEnd::Closed { replaced, kept };
         self.effects.push(Effect::RollingEnded(end));
@@ -71,10 +72,10 @@ impl Supervisor {
 
     /// Ends the rolling restart when it has no worker left to replace.
     pub(super) fn end_rolling(&mut self) {
-        if self.slots.find(|o| o.is_rolling()).is_some() {
-            return;
-        }
-        if let Some(replaced) = self.rolling.take() {
+        if let Some(replaced) = self.rolling
+            && self.slots.count(&[Kind::Rolling]) == 0
+        {
+            self.rolling = None;
             let end = RollingEnd::Completed { replaced };
             self.effects.push(Effect::RollingEnded(end));
         }
@@ -82,7 +83,7 @@ impl Supervisor {
 
     /// Decides that a worker is to be replaced. That opens a vacancy for its replacement at once.
     fn replace(&mut self, worker: WorkerId, reason: Reason, rolling: bool) {
-        if let Some(occupant) = self.slots.get_mut(worker) {
+        if let Some(mut occupant) = self.slots.get_mut(worker) {
             occupant.replacement = Some(Replacement { reason, rolling });
             self.restarts.vacate(0, reason);
             self.effects
@@ -92,24 +93,21 @@ impl Supervisor {
 
     /// Decides to replace the workers that have reached a limit.
     pub(super) fn replace_at_limits(&mut self) {
-        while let Some((worker, limit)) = self.next_at_its_limit() {
+        while let Some(worker) = self.slots.first(Kind::AtLimit)
+            && let Some(limit) = self
+                .slots
+                .get(worker)
+                .and_then(|o| o.health.limit_reached())
+        {
             self.replace(worker, Reason::Limit(limit), false);
         }
-    }
-
-    fn next_at_its_limit(&self) -> Option<(WorkerId, Limit)> {
-        self.slots.iter().find_map(|(worker, occupant)| {
-            let unmarked = occupant.is_serving() && occupant.replacement.is_none();
-            let limit = occupant.health.limit_reached(&self.policy)?;
-            unmarked.then_some((worker, limit))
-        })
     }
 
     /// Retires workers that are to be replaced while more than `size` serve, so never before a
     /// replacement is ready. Idle ones first, because a busy one keeps its slot for as long as its
     /// call takes.
     pub(super) fn retire_replaced(&mut self) {
-        while self.slots.count(|o| o.is_serving()) > self.policy.size
+        while self.slots.count(&Kind::SERVING) > self.policy.size
             && let Some((worker, reason)) = self.next_replaced()
         {
             self.counters.recycled += 1;
@@ -118,12 +116,10 @@ impl Supervisor {
     }
 
     fn next_replaced(&self) -> Option<(WorkerId, Reason)> {
-        let replaced = self.slots.iter().filter_map(|(worker, occupant)| {
-            let replacement = occupant.replacement.filter(|_| occupant.is_serving())?;
-            Some((occupant.phase() == Phase::Busy, worker, replacement.reason))
-        });
-        let first = replaced.min_by_key(|(busy, ..)| *busy);
-        first.map(|(_, worker, reason)| (worker, reason))
+        let of_kind = |kind: &Kind| self.slots.first(*kind);
+        let worker = Kind::REPLACED.iter().find_map(of_kind)?;
+        let replacement = self.slots.get(worker)?.replacement?;
+        Some((worker, replacement.reason))
     }
 
     pub(super) fn resize(&mut self, size: usize) {
@@ -134,11 +130,9 @@ impl Supervisor {
     /// replacement on its way: starting ones first, then idle ones, then busy ones, each group from
     /// the highest slot down.
     pub(super) fn retire_surplus(&mut self) {
-        while self.slots.count(|o| o.is_staff()) > self.policy.size {
-            let staff = self.slots.iter().rev().filter(|(_, o)| o.is_staff());
-            let Some((worker, _)) = staff.min_by_key(|(_, o)| o.phase()) else {
-                return;
-            };
+        while self.slots.count(&Kind::STAFF) > self.policy.size
+            && let Some(worker) = Kind::STAFF.iter().find_map(|kind| self.slots.last(*kind))
+        {
             self.must_feed(worker, worker::Input::Retire, Some(Reason::Surplus));
         }
     }

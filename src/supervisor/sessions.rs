@@ -2,20 +2,22 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::mem;
 
-use super::queue::Waiting;
+use super::kinds::Kind;
 use super::slots::Slots;
 use super::{Effect, Reason, Refusal, SessionEnd, Stage, Supervisor, Timer};
-use crate::worker::Phase;
-use crate::{SessionId, WorkerId};
+use crate::{SessionId, WaiterId, WorkerId};
 
 /// Sweeps for idle sessions per `session_idle_timeout`.
 const SWEEPS: u32 = 4;
 
 /// A session that is not over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Session {
     home: Home,
+    /// The clients that wait for it.
+    pub(super) waiting: BTreeSet<WaiterId>,
     /// Consecutive sweeps that found it unused.
     idle: u32,
 }
@@ -44,8 +46,12 @@ impl Supervisor {
         } else if self.sessions.len() >= self.policy.max_sessions {
             Refusal::TooManySessions
         } else {
-            let home = Home::Unbound;
-            self.sessions.insert(session, Session { home, idle: 0 });
+            let opened = Session {
+                home: Home::Unbound,
+                waiting: BTreeSet::new(),
+                idle: 0,
+            };
+            self.sessions.insert(session, opened);
             return self.schedule_idle_sweep();
         };
         let end = SessionEnd::Refused(refusal);
@@ -57,7 +63,7 @@ impl Supervisor {
             self.counters.stale += 1;
             return;
         }
-        self.refuse_all(Refusal::SessionEnded, |w| w.session == Some(session));
+        self.refuse_all_of(session, Refusal::SessionEnded);
         self.session_over(session, SessionEnd::Ended);
     }
 
@@ -86,10 +92,12 @@ impl Supervisor {
     /// The ready worker that a new session is bound to: the one with the fewest sessions,
     /// preferring workers that are not about to be replaced.
     pub(super) fn best_home(&self) -> Option<WorkerId> {
-        let ready = self.slots.iter().filter(|(_, o)| o.phase() == Phase::Ready);
-        ready
-            .min_by_key(|(worker, o)| (o.replacement.is_some(), self.sessions_of(*worker)))
-            .map(|(worker, _)| worker)
+        let best = |kind: &Kind| {
+            let ready = self.slots.of(*kind);
+            let best = ready.min_by_key(|(_, occupant)| occupant.sessions.len());
+            best.map(|(worker, _)| worker)
+        };
+        Kind::READY.iter().find_map(best)
     }
 
     /// Records a lease for a session. The first one binds the session to its worker for good.
@@ -98,34 +106,65 @@ impl Supervisor {
             return;
         };
         known.idle = 0;
+        if known.home == Home::Bound(worker) {
+            return;
+        }
         known.home = Home::Bound(worker);
-        for waiting in &mut self.queue {
-            if waiting.session == Some(session) {
-                waiting.home = Some(worker);
-            }
+        if let Some(mut home) = self.slots.get_mut(worker) {
+            home.sessions.insert(session);
+            home.waiting.extend(&known.waiting);
+        }
+        for waiter in &known.waiting {
+            self.queue.bind(*waiter, session);
         }
     }
 
-    pub(super) fn sessions_of(&self, worker: WorkerId) -> usize {
-        let here = |session: &&Session| session.home == Home::Bound(worker);
-        self.sessions.values().filter(here).count()
+    /// Takes the session from its worker, if it has one.
+    fn unbind(&mut self, session: SessionId, home: Home) {
+        if let Home::Bound(worker) = home
+            && let Some(mut occupant) = self.slots.get_mut(worker)
+        {
+            occupant.sessions.remove(&session);
+        }
+    }
+
+    /// Refuses every client that waits for the session, and returns whether there were any.
+    fn refuse_all_of(&mut self, session: SessionId, refusal: Refusal) -> bool {
+        let waiting = (self.sessions.get(&session)).map(|known| known.waiting.clone());
+        let waiting = waiting.unwrap_or_default();
+        for waiter in &waiting {
+            self.refuse_waiting(*waiter, refusal);
+        }
+        !waiting.is_empty()
     }
 
     /// The worker no longer serves its sessions. Clients that wait for it are told now; a session
     /// without a waiting client is kept until its client asks.
     pub(super) fn lose_sessions(&mut self, worker: WorkerId, reason: Reason) {
-        let here = |(id, session): (&SessionId, &Session)| {
-            (session.home == Home::Bound(worker)).then_some(*id)
-        };
-        let lost: Vec<SessionId> = self.sessions.iter().filter_map(here).collect();
-        for session in lost {
-            let of_session = |waiting: &Waiting| waiting.session == Some(session);
-            if self.refuse_all(Refusal::SessionLost(reason), of_session) > 0 {
+        let lost = self.slots.get(worker).map(|home| home.sessions.clone());
+        for session in lost.unwrap_or_default() {
+            if self.refuse_all_of(session, Refusal::SessionLost(reason)) {
                 self.session_over(session, SessionEnd::Lost(reason));
-            } else if let Some(known) = self.sessions.get_mut(&session) {
-                known.home = Home::Lost(reason);
+            } else {
+                self.lose(session, reason);
             }
         }
+    }
+
+    /// Takes the worker from a session for which no client waits. The next checkout is told.
+    fn lose(&mut self, session: SessionId, reason: Reason) {
+        if let Some(known) = self.sessions.get_mut(&session) {
+            let home = mem::replace(&mut known.home, Home::Lost(reason));
+            self.unbind(session, home);
+        }
+    }
+
+    /// A client no longer waits for the session.
+    pub(super) fn left(&mut self, waiter: WaiterId, session: SessionId) {
+        if let Some(known) = self.sessions.get_mut(&session) {
+            known.waiting.remove(&waiter);
+        }
+        self.may_be_idle(session);
     }
 
     /// Ends the sessions that have had no lease: a pool that is closing binds no new ones.
@@ -156,11 +195,12 @@ impl Supervisor {
             self.counters.stale += 1;
             return;
         }
-        let (waited_for, slots) = (self.waited_for(), &self.slots);
         let mut over = Vec::new();
         for (id, session) in &mut self.sessions {
-            let used = is_used(&waited_for, slots, *id, session.home);
-            session.idle = if used { 0 } else { session.idle + 1 };
+            session.idle = match session.is_used(*id, &self.slots) {
+                true => 0,
+                false => session.idle + 1,
+            };
             if session.idle > SWEEPS {
                 over.push(*id);
             }
@@ -174,8 +214,7 @@ impl Supervisor {
     /// Gives idle sessions a grace in a shutdown. Returns whether there are sessions that need one:
     /// no more can come.
     pub(super) fn start_session_grace(&mut self) -> bool {
-        let is_bound = |session: &Session| matches!(session.home, Home::Bound(_));
-        let needed = self.sessions.values().any(is_bound);
+        let needed = self.sessions.values().any(Session::is_bound);
         if needed {
             self.start_timer(Timer::SessionGrace, self.policy.session_grace);
         }
@@ -183,9 +222,18 @@ impl Supervisor {
     }
 
     pub(super) fn session_grace_elapsed(&mut self) {
-        match self.stage {
-            Stage::Draining { grace: true } => self.stage = Stage::Hurrying,
-            _ => self.counters.stale += 1,
+        if self.stage != (Stage::Draining { grace: true }) {
+            self.counters.stale += 1;
+            return;
+        }
+        self.stage = Stage::Hurrying;
+        self.maybe_idle.extend(self.sessions.keys());
+    }
+
+    /// A client of the session got its answer, left the queue or returned its lease.
+    pub(super) fn may_be_idle(&mut self, session: SessionId) {
+        if self.stage == Stage::Hurrying {
+            self.maybe_idle.push(session);
         }
     }
 
@@ -198,24 +246,12 @@ impl Supervisor {
 
     /// Takes the worker from each session that is idle, once a shutdown no longer waits for it.
     pub(super) fn lose_idle_sessions(&mut self) {
-        if self.stage != Stage::Hurrying {
-            return;
-        }
-        let (waited_for, slots) = (self.waited_for(), &self.slots);
-        for (id, session) in &mut self.sessions {
-            let is_bound = matches!(session.home, Home::Bound(_));
-            if is_bound && !is_used(&waited_for, slots, *id, session.home) {
-                session.home = Home::Lost(Reason::Shutdown);
+        while let Some(session) = self.maybe_idle.pop() {
+            let known = self.sessions.get(&session);
+            if known.is_some_and(|it| it.is_bound() && !it.is_used(session, &self.slots)) {
+                self.lose(session, Reason::Shutdown);
             }
         }
-    }
-
-    /// The sessions for which a client waits.
-    fn waited_for(&self) -> BTreeSet<SessionId> {
-        self.queue
-            .iter()
-            .filter_map(|waiting| waiting.session)
-            .collect()
     }
 
     fn schedule_idle_sweep(&mut self) {
@@ -229,16 +265,39 @@ impl Supervisor {
     }
 
     fn session_over(&mut self, session: SessionId, end: SessionEnd) {
-        self.sessions.remove(&session);
+        if let Some(known) = self.sessions.remove(&session) {
+            self.unbind(session, known.home);
+        }
         self.effects.push(Effect::SessionEnded { session, end });
+    }
+
+    /// Whether what the workers and the queue know of sessions agrees with the sessions, and the
+    /// index of the slots with the slots.
+    pub(super) fn is_indexed(&self) -> bool {
+        let bound = |session: &Session, worker| session.home == Home::Bound(worker);
+        let mut workers = self.slots.iter();
+        self.slots.is_indexed()
+            && workers.all(|(worker, occupant)| {
+                let here = (self.sessions.iter()).filter(|(_, session)| bound(session, worker));
+                let here: Vec<_> = here.collect();
+                let waiting = here.iter().flat_map(|(_, session)| &session.waiting);
+                occupant.sessions.iter().eq(here.iter().map(|(id, _)| *id))
+                    && occupant.waiting == waiting.copied().collect()
+            })
     }
 }
 
-/// Whether a client waits for the session or holds a lease for it.
-fn is_used(waited_for: &BTreeSet<SessionId>, slots: &Slots, id: SessionId, home: Home) -> bool {
-    let leased = match home {
-        Home::Bound(worker) => slots.get(worker).is_some_and(|o| o.is_held_for(id)),
-        Home::Unbound | Home::Lost(_) => false,
-    };
-    leased || waited_for.contains(&id)
+impl Session {
+    fn is_bound(&self) -> bool {
+        matches!(self.home, Home::Bound(_))
+    }
+
+    /// Whether a client waits for it or holds a lease for it.
+    fn is_used(&self, id: SessionId, slots: &Slots) -> bool {
+        let leased = match self.home {
+            Home::Bound(worker) => slots.get(worker).is_some_and(|o| o.is_held_for(id)),
+            Home::Unbound | Home::Lost(_) => false,
+        };
+        leased || !self.waiting.is_empty()
+    }
 }

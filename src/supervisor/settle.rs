@@ -1,9 +1,9 @@
 //! Consequences that no single worker's machine can see.
 
 use super::health::Health;
+use super::kinds::Kind;
 use super::{DrainEnd, Effect, Event, Intake, Stage, Supervisor};
-use crate::WorkerId;
-use crate::worker::{self, Phase};
+use crate::worker;
 
 impl Supervisor {
     /// Runs after every input, and decides until nothing is left to decide. The steps depend on
@@ -39,22 +39,15 @@ impl Supervisor {
         self.end_shutdown_drain();
         // Last: `Closed` is the final effect of a pool.
         self.close();
+        debug_assert!(self.is_indexed(), "L4: {self:?}");
+        debug_assert_eq!(self.next_grant(), None);
     }
 
     /// Stops draining workers that no client holds and no session is bound to.
     fn end_drains(&mut self) {
-        while let Some(worker) = self.next_drained() {
+        while let Some(worker) = self.slots.first(Kind::Drained) {
             self.must_feed(worker, worker::Input::SessionsEnded, None);
         }
-    }
-
-    fn next_drained(&self) -> Option<WorkerId> {
-        let lingering = self
-            .slots
-            .iter()
-            .filter(|(_, o)| o.phase() == Phase::Lingering);
-        let mut lingering = lingering.map(|(worker, _)| worker);
-        lingering.find(|worker| self.sessions_of(*worker) == 0)
     }
 
     /// Starts missing workers, as far as slots, `max_starting` and backoffs allow.
@@ -62,17 +55,19 @@ impl Supervisor {
         if self.is_closing() {
             return;
         }
-        let staff = self.slots.count(|o| o.is_staff());
-        self.cancel_backoffs_beyond(self.policy.size.saturating_sub(staff));
+        let missing = |supervisor: &Self| {
+            let staff = supervisor.slots.count(&Kind::STAFF);
+            supervisor.policy.size.saturating_sub(staff)
+        };
+        self.cancel_backoffs_beyond(missing(self));
         let slots = self.policy.size + self.policy.surge;
         loop {
-            let staff = self.slots.count(|o| o.is_staff());
-            if staff + self.restarts.held_back() >= self.policy.size {
+            if self.restarts.held_back() >= missing(self) {
                 self.restarts.close_vacancies();
                 return;
             }
-            let starting = self.slots.count(|o| o.phase() == Phase::Initializing);
-            if starting >= self.policy.max_starting || self.slots.iter().count() >= slots {
+            let starting = self.slots.count(&[Kind::Initializing]);
+            if starting >= self.policy.max_starting || self.slots.occupied() >= slots {
                 return;
             }
             let vacancy = self.restarts.next_vacancy();
@@ -89,7 +84,7 @@ impl Supervisor {
         let Intake::Draining { drained: false } = self.intake else {
             return;
         };
-        if self.queue.is_empty() && self.slots.count(|o| o.is_held_by_client()) == 0 {
+        if self.queue.len() == 0 && self.slots.count(&[Kind::HeldByClient]) == 0 {
             self.intake = Intake::Draining { drained: true };
             self.effects.push(Effect::DrainEnded(DrainEnd::Drained));
         }
@@ -100,7 +95,7 @@ impl Supervisor {
         let (Stage::Draining { .. } | Stage::Hurrying) = self.stage else {
             return;
         };
-        if self.slots.count(|o| o.is_draining()) == 0 {
+        if self.slots.count(&Kind::DRAINING) == 0 {
             self.cancel_session_grace();
             self.stage = Stage::Stopping;
             self.effects.push(Effect::ShutdownDrained);
@@ -108,7 +103,7 @@ impl Supervisor {
     }
 
     fn close(&mut self) {
-        if self.stage == Stage::Stopping && self.slots.is_empty() {
+        if self.stage == Stage::Stopping && self.slots.occupied() == 0 {
             self.stage = Stage::Closed;
             self.close_all_sessions();
             self.effects.push(Effect::Closed);

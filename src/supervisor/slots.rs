@@ -1,19 +1,24 @@
 //! The slots of a pool: places for one port each.
 
 use alloc::vec::Vec;
+use core::mem;
+use core::ops::{Deref, DerefMut};
 
 use super::health::Health;
+use super::index::Index;
+use super::kinds::{Kind, Kinds};
 use super::occupant::Occupant;
 use super::restarts::Vacancy;
 use crate::worker::{Effects, Worker};
 use crate::{LeaseId, WorkerId};
 
-/// Every slot. All counts of a pool are derived from here, and stored nowhere else.
+/// Every slot, and an index of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Slots {
     /// Never shrinks, so that no generation repeats. At most the largest `size + surge` that the
     /// pool has had.
     slots: Vec<Slot>,
+    index: Index,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -22,33 +27,27 @@ struct Slot {
     generation: u64,
     /// From the order to open a port until the port is released or abandoned.
     occupant: Option<Occupant>,
+    /// What the index knows of the occupant.
+    kinds: Kinds,
 }
 
 impl Slots {
-    /// Puts a new worker into the first free slot.
+    /// Puts a new worker into the first vacant slot.
     pub(super) fn occupy(&mut self, vacancy: Vacancy, health: Health) -> (WorkerId, Effects) {
-        let free = self.slots.iter().position(|slot| slot.occupant.is_none());
-        let index = free.unwrap_or(self.slots.len());
-        if free.is_none() {
+        let vacant = self.index.first(Kind::Vacant);
+        let number = vacant.unwrap_or(self.slots.len());
+        if vacant.is_none() {
             self.slots.push(Slot::default());
         }
         let (machine, effects) = Worker::start();
-        let slot = &mut self.slots[index];
+        let occupant = Occupant::new(machine, vacancy, health);
+        let slot = &mut self.slots[number];
         slot.generation += 1;
-        slot.occupant = Some(Occupant {
-            machine,
-            lease: None,
-            leases: 0,
-            timers: 0,
-            failures: vacancy.failures,
-            replaces: vacancy.left,
-            health,
-            replacement: None,
-            broke: false,
-            reason: None,
-        });
+        let before = mem::replace(&mut slot.kinds, occupant.kinds());
+        slot.occupant = Some(occupant);
+        self.index.update(number, before, slot.kinds);
         let worker = WorkerId {
-            slot: index,
+            slot: number,
             generation: slot.generation,
         };
         (worker, effects)
@@ -56,7 +55,10 @@ impl Slots {
 
     pub(super) fn free(&mut self, worker: WorkerId) {
         if self.get(worker).is_some() {
-            self.slots[worker.slot].occupant = None;
+            let slot = &mut self.slots[worker.slot];
+            slot.occupant = None;
+            let before = mem::replace(&mut slot.kinds, Kinds::VACANT);
+            self.index.update(worker.slot, before, slot.kinds);
         }
     }
 
@@ -68,46 +70,123 @@ impl Slots {
             .filter(|_| slot.generation == worker.generation)
     }
 
-    /// As [`get`](Self::get).
-    pub(super) fn get_mut(&mut self, worker: WorkerId) -> Option<&mut Occupant> {
+    /// As [`get`](Self::get), to change it.
+    pub(super) fn get_mut(&mut self, worker: WorkerId) -> Option<OccupantMut<'_>> {
         let slot = self.slots.get_mut(worker.slot)?;
-        slot.occupant
+        let occupant = slot
+            .occupant
             .as_mut()
-            .filter(|_| slot.generation == worker.generation)
-    }
-
-    /// The worker under this lease, until the lease ends or the worker is released.
-    pub(super) fn under_lease(&mut self, lease: LeaseId) -> Option<&mut Occupant> {
-        let held = |occupant: &&mut Occupant| occupant.lease.is_some_and(|held| held.id == lease);
-        self.get_mut(lease.worker).filter(held)
-    }
-
-    /// Every worker, in slot order.
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (WorkerId, &Occupant)> {
-        self.slots.iter().enumerate().filter_map(|(index, slot)| {
-            let worker = WorkerId {
-                slot: index,
-                generation: slot.generation,
-            };
-            Some((worker, slot.occupant.as_ref()?))
+            .filter(|_| slot.generation == worker.generation)?;
+        Some(OccupantMut {
+            slot: worker.slot,
+            occupant,
+            kinds: &mut slot.kinds,
+            index: &mut self.index,
         })
     }
 
-    /// The first worker that matches. Low slots come first, so that under light load the same few
+    /// The worker under this lease, until the lease ends or the worker is released.
+    pub(super) fn under_lease(&self, lease: LeaseId) -> Option<&Occupant> {
+        let held = |occupant: &&Occupant| occupant.lease.is_some_and(|held| held.id == lease);
+        self.get(lease.worker).filter(held)
+    }
+
+    /// As [`under_lease`](Self::under_lease), to change it.
+    pub(super) fn under_lease_mut(&mut self, lease: LeaseId) -> Option<OccupantMut<'_>> {
+        self.under_lease(lease)?;
+        self.get_mut(lease.worker)
+    }
+
+    /// Every worker, in slot order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerId, &Occupant)> {
+        (0..self.slots.len()).filter_map(|number| {
+            let occupant = self.slots[number].occupant.as_ref()?;
+            Some((self.id(number), occupant))
+        })
+    }
+
+    fn id(&self, slot: usize) -> WorkerId {
+        WorkerId {
+            slot,
+            generation: self.slots[slot].generation,
+        }
+    }
+
+    /// The first worker of one kind. Low slots come first, so that under light load the same few
     /// workers stay warm.
-    pub(super) fn find(&self, matches: impl Fn(&Occupant) -> bool) -> Option<WorkerId> {
-        self.iter()
-            .find(|(_, occupant)| matches(occupant))
-            .map(|(worker, _)| worker)
+    pub(super) fn first(&self, kind: Kind) -> Option<WorkerId> {
+        self.index.first(kind).map(|slot| self.id(slot))
     }
 
-    pub(super) fn count(&self, matches: impl Fn(&Occupant) -> bool) -> usize {
-        self.iter()
-            .filter(|(_, occupant)| matches(occupant))
-            .count()
+    /// The first worker of any of these kinds.
+    pub(super) fn first_of(&self, kinds: &[Kind]) -> Option<WorkerId> {
+        let first = kinds.iter().filter_map(|kind| self.index.first(*kind));
+        first.min().map(|slot| self.id(slot))
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.iter().next().is_none()
+    pub(super) fn last(&self, kind: Kind) -> Option<WorkerId> {
+        self.index.last(kind).map(|slot| self.id(slot))
+    }
+
+    /// The workers of one kind, in slot order.
+    pub(super) fn of(&self, kind: Kind) -> impl Iterator<Item = (WorkerId, &Occupant)> {
+        self.index.of(kind).filter_map(|slot| {
+            let occupant = self.slots[slot].occupant.as_ref()?;
+            Some((self.id(slot), occupant))
+        })
+    }
+
+    /// How many workers are of these kinds, of which no two can be true of one worker.
+    pub(super) fn count(&self, kinds: &[Kind]) -> usize {
+        kinds.iter().map(|kind| self.index.count(*kind)).sum()
+    }
+
+    /// How many slots have a worker.
+    pub(super) fn occupied(&self) -> usize {
+        self.slots.len() - self.index.count(Kind::Vacant)
+    }
+
+    /// Whether the index says the same as the slots. Looks at small pools only: that is enough for
+    /// tests, and a large pool would spend its time on it.
+    pub(super) fn is_indexed(&self) -> bool {
+        const SMALL: usize = 64;
+        let agrees = |(number, slot): (usize, &Slot)| {
+            let now = slot
+                .occupant
+                .as_ref()
+                .map_or(Kinds::VACANT, Occupant::kinds);
+            let listed = |kind: Kind| self.index.of(kind).any(|slot| slot == number);
+            slot.kinds == now && Kind::ALL.iter().all(|kind| listed(*kind) == now.has(*kind))
+        };
+        self.slots.len() > SMALL || self.slots.iter().enumerate().all(agrees)
+    }
+}
+
+/// A worker that is being changed. Its drop updates the index.
+pub(super) struct OccupantMut<'a> {
+    slot: usize,
+    occupant: &'a mut Occupant,
+    kinds: &'a mut Kinds,
+    index: &'a mut Index,
+}
+
+impl Deref for OccupantMut<'_> {
+    type Target = Occupant;
+
+    fn deref(&self) -> &Occupant {
+        self.occupant
+    }
+}
+
+impl DerefMut for OccupantMut<'_> {
+    fn deref_mut(&mut self) -> &mut Occupant {
+        self.occupant
+    }
+}
+
+impl Drop for OccupantMut<'_> {
+    fn drop(&mut self) {
+        let before = mem::replace(self.kinds, self.occupant.kinds());
+        self.index.update(self.slot, before, *self.kinds);
     }
 }

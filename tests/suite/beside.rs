@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ostler::supervisor::{Effect, Event, Input, Milestone, Timer};
-use ostler::{Policy, SessionId, WaiterId, WorkerId};
+use ostler::{Phase, Policy, SessionId, WaiterId, WorkerId};
 
 use crate::model::{Home, Model};
 use crate::world::World;
@@ -145,8 +145,18 @@ fn look(world: &World, model: &Model) {
     let input = model.input;
     let workers: Vec<_> = pool.workers().collect();
     assert_eq!(workers, model.views(), "after {input:?}");
-    let phases: Vec<_> = model.views().iter().map(|view| view.phase).collect();
-    assert_eq!(pool.phases().collect::<Vec<_>>(), phases, "after {input:?}");
+    for view in model.views() {
+        let phase = pool.phase(view.worker);
+        assert_eq!(phase, Some(view.phase), "after {input:?}");
+    }
+    for phase in Phase::ALL {
+        let workers = model
+            .views()
+            .iter()
+            .filter(|view| view.phase == *phase)
+            .count();
+        assert_eq!(pool.workers_in(*phase), workers, "after {input:?}");
+    }
     assert_eq!(pool.counters(), model.counters, "after {input:?}");
     let abandoned: Vec<_> = pool.abandoned().collect();
     assert_eq!(abandoned, model.abandoned(), "after {input:?}");

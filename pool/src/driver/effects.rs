@@ -1,5 +1,6 @@
 //! The core's effects: dispatched under the lock, performed after it is released.
 
+use std::mem;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -9,7 +10,9 @@ use ostler::supervisor::{
 };
 use ostler::trace::Step;
 use ostler::worker::{self, Phase};
+use smallvec::SmallVec;
 use tokio::sync::{Notify, oneshot};
+use tracing::level_filters::LevelFilter;
 
 use super::state::{NewTask, State, WorkerEntry};
 use super::worker::Task;
@@ -18,16 +21,41 @@ use crate::error::{RollingError, StartError};
 use crate::port::ExitStatus;
 use crate::rt::{self, Instant};
 
-/// What to do after the lock is released.
+/// Room for this many effects is kept between two inputs. Most inputs have one or two.
+const KEPT: usize = 64;
+
+/// What an input leads to after the lock is released.
+#[derive(Default)]
+pub(super) struct Actions {
+    /// In this order. A checkout and a checkin lead to no more than fit without an allocation.
+    deferred: SmallVec<[Deferred; 2]>,
+    /// The answer to the client that entered with this input. Any other client waits for its
+    /// answer.
+    pub(super) answer: Option<Answer>,
+    /// When the input came, once that is asked.
+    now: Option<Instant>,
+}
+
+impl Actions {
+    pub(super) fn push(&mut self, action: Deferred) {
+        self.deferred.push(action);
+    }
+
+    fn now(&mut self) -> Instant {
+        *self.now.get_or_insert_with(Instant::now)
+    }
+}
+
+/// One thing to do after the lock is released.
 pub(super) enum Deferred {
     Spawn(NewTask),
     Wake(Arc<Notify>),
-    Answer(Option<oneshot::Sender<Answer>>, Answer),
+    WakeClient(Waker),
     /// The earliest deadline has changed.
     Rearm,
     RollingEnded(
         Vec<oneshot::Sender<Result<usize, RollingError>>>,
-        Result<usize, RollingError>,
+        Box<Result<usize, RollingError>>,
     ),
     DrainEnded(Vec<oneshot::Sender<DrainEnd>>, DrainEnd),
     Log(Event),
@@ -35,9 +63,15 @@ pub(super) enum Deferred {
     LogStartFailure(Arc<StartError>),
     WakeReaders(Vec<Waker>),
     /// Dropped without the lock, because a client's waker may go with it.
-    Drop(WorkerEntry),
+    Drop(Box<WorkerEntry>),
     Close,
     Complain(Illegal),
+}
+
+impl Deferred {
+    fn drop(entry: WorkerEntry) -> Self {
+        Self::Drop(Box::new(entry))
+    }
 }
 
 impl Driver {
@@ -49,41 +83,42 @@ impl Driver {
         state: &mut State,
         input: Input,
         cause: Option<StartError>,
-    ) -> Vec<Deferred> {
+        actions: &mut Actions,
+    ) {
         let fed = state.supervisor.feed(input);
-        let mut deferred = self.dispatch(state, Some(input), cause);
+        self.dispatch(state, Some(input), cause, actions);
         if let Input::Port {
             worker,
             fact: PortFact::Released,
         } = input
         {
-            deferred.extend(state.take_abandoned(worker).map(Deferred::Drop));
+            let abandoned = state.take_abandoned(worker);
+            actions.deferred.extend(abandoned.map(Deferred::drop));
         }
         if let Err(illegal) = fed {
-            deferred.push(Deferred::Complain(illegal));
+            actions.push(Deferred::Complain(illegal));
         }
-        deferred
     }
 
-    /// Takes the effects of `input`, queues each worker's orders, and returns what to do after the
+    /// Takes the effects of `input`, queues each worker's orders, and adds what to do after the
     /// lock is released. A new pool has effects without an input.
     pub(super) fn dispatch(
         self: &Arc<Self>,
         state: &mut State,
         input: Option<Input>,
         mut cause: Option<StartError>,
-    ) -> Vec<Deferred> {
-        let mut deferred = Vec::new();
-        let before = state.timers.next_deadline();
-        let effects: Vec<Effect> = state.supervisor.take_effects().collect();
+        actions: &mut Actions,
+    ) {
+        let mut effects = mem::take(&mut state.effects);
+        state.supervisor.swap_effects(&mut effects);
         if let Some(recorder) = &mut state.recorder {
             let effects = effects.clone();
             recorder.take(Step { input, effects });
         }
-        for effect in effects {
+        for &effect in &effects {
             match effect {
                 Effect::Worker { worker, order } => {
-                    deferred.push(match state.queue(worker, order) {
+                    actions.push(match state.queue(worker, order) {
                         Some(wakeup) => Deferred::Wake(wakeup),
                         None => {
                             Deferred::Spawn(state.add_worker(worker, order, self.limits.max_frame))
@@ -92,44 +127,44 @@ impl Driver {
                 }
                 Effect::Grant { waiter, lease } => {
                     let grant = state.grant(self, lease);
-                    deferred.push(Deferred::Answer(state.take_client(waiter), Ok(grant)));
+                    state.answer(waiter, Ok(grant), actions);
                 }
                 Effect::Refuse { waiter, refusal } => {
-                    let refused = state.refused(refusal);
-                    deferred.push(Deferred::Answer(state.take_client(waiter), Err(refused)));
+                    let refused = Box::new(state.refused(refusal));
+                    state.answer(waiter, Err(refused), actions);
                 }
                 Effect::SessionEnded { session, end } => state.sessions.ended(session, end),
                 Effect::StartTimer { timer, after } => {
-                    state.timers.start(timer, Instant::now() + after);
+                    // A later deadline needs no wakeup: the clock then wakes once for nothing.
+                    if state.timers.start(timer, actions.now() + after) {
+                        actions.push(Deferred::Rearm);
+                    }
                 }
                 Effect::CancelTimer { timer } => state.timers.cancel(timer),
-                Effect::Event(event) => state.happened(event, &mut cause, &mut deferred),
-                Effect::RollingEnded(end) => deferred.push(state.rolling_ended(end)),
+                Effect::Event(event) => state.happened(event, &mut cause, actions),
+                Effect::RollingEnded(end) => actions.push(state.rolling_ended(end)),
                 Effect::DrainEnded(end) => {
                     let waiting = state.draining.take();
-                    deferred.push(Deferred::DrainEnded(waiting, end));
+                    actions.push(Deferred::DrainEnded(waiting, end));
                 }
                 Effect::ShutdownDrained => {
                     if let Some(shutdown) = &mut state.shutdown {
-                        shutdown.drained = Some(Instant::now());
+                        shutdown.drained = Some(actions.now());
                     }
                 }
                 Effect::Closed => {
                     state.ended = true;
-                    deferred.extend([Deferred::Rearm, Deferred::Close]);
+                    actions.deferred.extend([Deferred::Rearm, Deferred::Close]);
                 }
             }
         }
-        // A later deadline needs no wakeup: the clock then wakes once for nothing.
-        let next = state.timers.next_deadline();
-        if next.is_some_and(|next| before.is_none_or(|before| next < before)) {
-            deferred.push(Deferred::Rearm);
-        }
-        deferred
+        effects.clear();
+        effects.shrink_to(KEPT);
+        state.effects = effects;
     }
 
-    pub(super) fn perform(self: &Arc<Self>, deferred: Vec<Deferred>) {
-        for action in deferred {
+    pub(super) fn perform(self: &Arc<Self>, mut actions: Actions) {
+        for action in actions.deferred.drain(..) {
             rt::point();
             match action {
                 Deferred::Spawn(new) => {
@@ -137,13 +172,11 @@ impl Driver {
                     self.runtime.spawn(task.run());
                 }
                 Deferred::Wake(wakeup) => wakeup.notify_one(),
-                // A grant that its client no longer takes is dropped, and checks in.
-                Deferred::Answer(Some(sender), answer) => drop(sender.send(answer)),
-                Deferred::Answer(None, answer) => drop(answer),
+                Deferred::WakeClient(waker) => waker.wake(),
                 Deferred::Rearm => self.rearm.notify_one(),
                 Deferred::RollingEnded(waiting, end) => {
                     for sender in waiting {
-                        let _ = sender.send(end.clone());
+                        let _ = sender.send(Result::clone(&end));
                     }
                 }
                 Deferred::DrainEnded(waiting, end) => {
@@ -200,26 +233,23 @@ impl Drop for Closing {
 }
 
 impl State {
-    fn happened(
-        &mut self,
-        event: Event,
-        cause: &mut Option<StartError>,
-        deferred: &mut Vec<Deferred>,
-    ) {
+    fn happened(&mut self, event: Event, cause: &mut Option<StartError>, actions: &mut Actions) {
         if let Event::Moved(transition) = event {
-            self.moved(transition, cause, deferred);
+            self.moved(transition, cause, actions);
         }
         if self.log.push(event) {
-            deferred.push(Deferred::WakeReaders(self.log.waiting()));
+            actions.push(Deferred::WakeReaders(self.log.waiting()));
         }
-        deferred.push(Deferred::Log(event));
+        if LevelFilter::current() >= LevelFilter::DEBUG {
+            actions.push(Deferred::Log(event));
+        }
     }
 
     fn moved(
         &mut self,
         transition: Transition,
         cause: &mut Option<StartError>,
-        deferred: &mut Vec<Deferred>,
+        actions: &mut Actions,
     ) {
         let Transition {
             worker,
@@ -238,11 +268,11 @@ impl State {
                 let failure = cause.unwrap_or(StartError::TimedOut { worker, after });
                 let failure = Arc::new(failure);
                 self.last_failure = Some(Arc::clone(&failure));
-                deferred.push(Deferred::LogStartFailure(failure));
+                actions.push(Deferred::LogStartFailure(failure));
             }
             (Phase::Stopping, _, _) => {}
             (_, worker::Input::Exited, Some(StartError::Exited { exit, .. })) => {
-                deferred.push(Deferred::LogExit(worker, exit.status));
+                actions.push(Deferred::LogExit(worker, exit.status));
             }
             _ => {}
         }
@@ -250,12 +280,14 @@ impl State {
             self.timers.forget(worker);
             match input {
                 worker::Input::Abandoned => self.abandon(worker),
-                _ => deferred.extend(self.take_worker(worker).map(Deferred::Drop)),
+                _ => actions
+                    .deferred
+                    .extend(self.take_worker(worker).map(Deferred::drop)),
             }
         } else if to != from
             && let Some(entry) = self.worker(worker)
         {
-            entry.since = Instant::now();
+            entry.since = actions.now();
             if to == Phase::Stopping {
                 entry.left = Some((from, reason.unwrap_or(Reason::Shutdown)));
             }
@@ -272,7 +304,7 @@ impl State {
                 last: self.last_failure.as_deref().cloned(),
             }),
         };
-        Deferred::RollingEnded(self.rolling.take(), outcome)
+        Deferred::RollingEnded(self.rolling.take(), Box::new(outcome))
     }
 }
 

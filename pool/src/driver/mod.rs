@@ -11,10 +11,12 @@
 //! | `effects` | dispatching and performing effects |
 //! | `timers` | all deadlines, and the task that waits for the next one |
 //! | `worker/` | one task per worker, which owns the worker's port |
+//! | `clients` | clients that ask for a lease, and what they are told |
 //! | `grant`, `refused` | what a client is handed |
 //! | `waiters` | callers that wait for the end of a drain or of a rolling restart |
 //! | `sessions`, `event_log` | session names; recent events for readers |
 
+mod clients;
 mod effects;
 mod event_log;
 mod grant;
@@ -34,10 +36,12 @@ use std::time::Duration;
 
 use ostler::supervisor::{DrainEnd, Input, Order, Timer};
 use ostler::worker::{Phase, Rung};
-use ostler::{SessionId, Supervisor, WaiterId, WorkerId};
+use ostler::{SessionId, Supervisor, WorkerId};
 use tokio::select;
 use tokio::sync::{Notify, oneshot, watch};
 
+pub(crate) use self::clients::{Answer, Entered, Told};
+use self::effects::Actions;
 pub(crate) use self::event_log::Read;
 pub(crate) use self::grant::Grant;
 pub(crate) use self::refused::Refused;
@@ -76,9 +80,6 @@ pub(crate) struct Driver {
     rearm: Notify,
 }
 
-/// What a client is told.
-pub(crate) type Answer = Result<Grant, Refused>;
-
 impl Driver {
     pub(crate) fn open(
         supervisor: Supervisor,
@@ -95,111 +96,86 @@ impl Driver {
             closed: watch::Sender::new(None),
             rearm: Notify::new(),
         });
-        let opening = driver.dispatch(&mut driver.lock(), None, None);
-        driver.perform(opening);
+        let mut actions = Actions::default();
+        driver.dispatch(&mut driver.lock(), None, None, &mut actions);
+        driver.perform(actions);
         driver.runtime.spawn(Clock(Arc::clone(&driver)).run());
         driver
     }
 
     /// Feeds one input to the core and performs its effects.
     pub(crate) fn feed(self: &Arc<Self>, input: Input) {
-        let deferred = self.feed_locked(&mut self.lock(), input, None);
-        self.perform(deferred);
+        let mut actions = Actions::default();
+        self.feed_locked(&mut self.lock(), input, None, &mut actions);
+        self.perform(actions);
     }
 
     /// As [`feed`](Self::feed), for an input that may end a start or report an exit, with what to
     /// record if it does.
     fn feed_with_cause(self: &Arc<Self>, input: Input, cause: StartError) {
-        let deferred = self.feed_locked(&mut self.lock(), input, Some(cause));
-        self.perform(deferred);
-    }
-
-    /// Puts a client into the queue. Its answer may be there at once.
-    pub(crate) fn enqueue(
-        self: &Arc<Self>,
-        session: Option<SessionId>,
-    ) -> (WaiterId, oneshot::Receiver<Answer>) {
-        let (sender, receiver) = oneshot::channel();
-        let (waiter, deferred) = {
-            let mut state = self.lock();
-            let waiter = state.add_client(sender);
-            let input = Input::Checkout { waiter, session };
-            (waiter, self.feed_locked(&mut state, input, None))
-        };
-        self.perform(deferred);
-        (waiter, receiver)
-    }
-
-    /// Takes a client out of the queue, unless it has been answered.
-    pub(crate) fn give_up(self: &Arc<Self>, waiter: WaiterId) {
-        let (sender, deferred) = {
-            let mut state = self.lock();
-            let Some(sender) = state.take_client(waiter) else {
-                return;
-            };
-            let input = Input::GaveUp { waiter };
-            (sender, self.feed_locked(&mut state, input, None))
-        };
-        // Without the lock, because dropping the sender wakes the receiver.
-        drop(sender);
-        self.perform(deferred);
+        let mut actions = Actions::default();
+        self.feed_locked(&mut self.lock(), input, Some(cause), &mut actions);
+        self.perform(actions);
     }
 
     /// The session of this name. Opens it if it is not open.
     pub(crate) fn session(self: &Arc<Self>, name: &str) -> Result<SessionId, SessionError> {
-        let (opened, deferred) = {
+        let mut actions = Actions::default();
+        let opened = {
             let mut state = self.lock();
             if let Some(session) = state.sessions.named(name) {
                 return Ok(session);
             }
             let session = state.sessions.add(name);
             let input = Input::OpenSession { session };
-            let deferred = self.feed_locked(&mut state, input, None);
+            self.feed_locked(&mut state, input, None, &mut actions);
             let refusal = state.sessions.take_refusal();
-            let opened = refusal.map_or(Ok(session), |refusal| Err(state.refused(refusal).into()));
-            (opened, deferred)
+            refusal.map_or(Ok(session), |refusal| Err(state.refused(refusal).into()))
         };
-        self.perform(deferred);
+        self.perform(actions);
         opened
     }
 
     /// Begins a rolling restart, or joins the current one. The receiver gets its outcome.
     pub(crate) fn recycle_all(self: &Arc<Self>) -> oneshot::Receiver<Result<usize, RollingError>> {
-        let (receiver, gone, deferred) = {
+        let mut actions = Actions::default();
+        let (receiver, gone) = {
             let mut state = self.lock();
             // Before the feed: a pool that serves nothing answers at once.
             let (receiver, gone) = state.rolling.add();
-            let deferred = self.feed_locked(&mut state, Input::RecycleAll, None);
-            (receiver, gone, deferred)
+            self.feed_locked(&mut state, Input::RecycleAll, None, &mut actions);
+            (receiver, gone)
         };
         drop(gone);
-        self.perform(deferred);
+        self.perform(actions);
         receiver
     }
 
     /// Begins to drain the pool. The receiver gets the end of the drain.
     pub(crate) fn drain(self: &Arc<Self>) -> oneshot::Receiver<DrainEnd> {
-        let (receiver, gone, deferred) = {
+        let mut actions = Actions::default();
+        let (receiver, gone) = {
             let mut state = self.lock();
             // Before the feed: a pool without clients answers at once.
             let (receiver, gone) = state.draining.add();
-            let deferred = self.feed_locked(&mut state, Input::Drain, None);
-            (receiver, gone, deferred)
+            self.feed_locked(&mut state, Input::Drain, None, &mut actions);
+            (receiver, gone)
         };
         drop(gone);
-        self.perform(deferred);
+        self.perform(actions);
         receiver
     }
 
     /// Begins the shutdown, unless it has begun.
     pub(crate) fn shutdown(self: &Arc<Self>) {
         let begin = ShutdownProgress::begin();
-        let deferred = {
+        let mut actions = Actions::default();
+        {
             let mut state = self.lock();
             state.shutdown.get_or_insert(begin);
-            self.feed_locked(&mut state, Input::Shutdown, None)
-        };
-        self.perform(deferred);
+            self.feed_locked(&mut state, Input::Shutdown, None, &mut actions);
+        }
+        self.perform(actions);
     }
 
     /// Waits for the end of the shutdown, at most until its deadline, and reports.
@@ -289,9 +265,7 @@ impl Driver {
 
     /// Whether the core waits for the handshake of a worker.
     fn is_starting(&self, worker: WorkerId) -> bool {
-        let state = self.lock();
-        let mut views = state.supervisor.workers();
-        views.any(|view| view.worker == worker && view.phase == Phase::Initializing)
+        self.lock().supervisor.phase(worker) == Some(Phase::Initializing)
     }
 
     /// Records how a worker ended, if the pool is shutting down.
@@ -371,7 +345,9 @@ impl Driver {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.lock().timers.next_deadline()
+        let state = self.lock();
+        let both = [state.timers.next_deadline(), state.alarm];
+        both.into_iter().flatten().min()
     }
 
     fn has_ended(&self) -> bool {

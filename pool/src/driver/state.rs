@@ -1,20 +1,21 @@
 //! What the driver keeps under its lock.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ostler::supervisor::{DrainEnd, Order, Reason, Refusal};
+use ostler::supervisor::{DrainEnd, Effect, Order, Reason, Refusal};
 use ostler::worker::{Phase, Rung};
-use ostler::{LeaseId, Supervisor, WaiterId, WorkerId};
-use tokio::sync::{Notify, oneshot};
+use ostler::{Clients, LeaseId, Supervisor, WorkerId};
+use tokio::sync::Notify;
 
+use super::clients::Waiting;
 use super::event_log::EventLog;
 use super::grant::Grant;
 use super::sessions::Sessions;
 use super::timers::Timers;
 use super::waiters::Waiters;
-use super::{Answer, Driver, Refused};
+use super::{Driver, Refused};
 use crate::error::{Occupancy, RollingError, StartError};
 use crate::port::Survivor;
 use crate::recorder::Recorder;
@@ -24,8 +25,13 @@ use crate::transport::Transport;
 
 pub(super) struct State {
     pub(super) supervisor: Supervisor,
-    clients: HashMap<WaiterId, oneshot::Sender<Answer>>,
-    last_waiter: u64,
+    /// The clients that wait.
+    pub(super) clients: Clients<Waiting>,
+    pub(super) last_waiter: u64,
+    /// When the clock looks at the deadlines of the clients: at the first of them, or earlier.
+    pub(super) alarm: Option<Instant>,
+    /// Taken from the supervisor, while they are dispatched. Its memory is reused.
+    pub(super) effects: Vec<Effect>,
     pub(super) sessions: Sessions,
     /// By slot, as in the supervisor.
     workers: Vec<Option<WorkerEntry>>,
@@ -94,8 +100,10 @@ impl State {
     pub(super) fn new(supervisor: Supervisor, recorder: Option<Recorder>) -> Self {
         Self {
             supervisor,
-            clients: HashMap::new(),
+            clients: Clients::new(),
             last_waiter: 0,
+            alarm: None,
+            effects: Vec::new(),
             sessions: Sessions::default(),
             workers: Vec::new(),
             abandoned: Vec::new(),
@@ -108,17 +116,6 @@ impl State {
             log: EventLog::default(),
             recorder,
         }
-    }
-
-    pub(super) fn add_client(&mut self, sender: oneshot::Sender<Answer>) -> WaiterId {
-        self.last_waiter += 1;
-        let waiter = WaiterId(self.last_waiter);
-        self.clients.insert(waiter, sender);
-        waiter
-    }
-
-    pub(super) fn take_client(&mut self, waiter: WaiterId) -> Option<oneshot::Sender<Answer>> {
-        self.clients.remove(&waiter)
     }
 
     pub(super) fn worker(&mut self, worker: WorkerId) -> Option<&mut WorkerEntry> {
@@ -204,7 +201,9 @@ impl State {
 
     /// What errors show of the pool: phases only, because a pool that refuses is busy.
     pub(super) fn occupancy(&self) -> Occupancy {
-        Occupancy::of(self.supervisor.phases(), self.supervisor.waiting())
+        let phases = Phase::ALL.iter();
+        let phases = phases.map(|phase| (*phase, self.supervisor.workers_in(*phase)));
+        Occupancy::of(phases, self.supervisor.waiting())
     }
 
     pub(super) fn status(&self) -> PoolStatus {

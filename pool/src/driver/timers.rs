@@ -27,12 +27,15 @@ pub(super) struct Timers {
 type Key = (Instant, u64);
 
 impl Timers {
-    pub(super) fn start(&mut self, timer: Timer, deadline: Instant) {
+    /// Returns whether it is the next to elapse.
+    pub(super) fn start(&mut self, timer: Timer, deadline: Instant) -> bool {
         self.started += 1;
+        let is_next = self.next_deadline().is_none_or(|next| deadline < next);
         let key = (deadline, self.started);
         self.deadlines.insert(key, timer);
         let of_worker = self.running.entry(timer.worker()).or_default();
         of_worker.push((timer, key));
+        is_next
     }
 
     pub(super) fn cancel(&mut self, timer: Timer) {
@@ -85,6 +88,7 @@ impl Clock {
             while let Some(timer) = driver.take_elapsed() {
                 driver.feed(Input::Elapsed { timer });
             }
+            driver.time_out_clients();
             if driver.has_ended() {
                 return;
             }

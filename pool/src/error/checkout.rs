@@ -197,17 +197,18 @@ pub struct Occupancy {
 }
 
 impl Occupancy {
-    pub(crate) fn of(phases: impl Iterator<Item = Phase>, waiting: usize) -> Self {
+    /// `phases`: how many workers are in which phase.
+    pub(crate) fn of(phases: impl Iterator<Item = (Phase, usize)>, waiting: usize) -> Self {
         let mut occupancy = Self {
             waiting,
             ..Self::default()
         };
-        for phase in phases {
+        for (phase, workers) in phases {
             match phase.summary() {
-                PhaseSummary::Initializing => occupancy.initializing += 1,
-                PhaseSummary::Ready => occupancy.ready += 1,
-                PhaseSummary::Busy => occupancy.busy += 1,
-                PhaseSummary::Draining => occupancy.draining += 1,
+                PhaseSummary::Initializing => occupancy.initializing += workers,
+                PhaseSummary::Ready => occupancy.ready += workers,
+                PhaseSummary::Busy => occupancy.busy += workers,
+                PhaseSummary::Draining => occupancy.draining += workers,
                 _ => {}
             }
         }

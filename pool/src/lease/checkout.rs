@@ -1,25 +1,22 @@
 //! A client that waits for a lease.
 
-use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use ostler::{SessionId, WaiterId};
-use tokio::select;
-use tokio::sync::oneshot;
 
 use super::Lease;
-use crate::driver::{Answer, Driver, Grant, Refused, poll_timer};
+use crate::driver::{Answer, Driver, Entered, Grant, Refused, Told};
 use crate::error::{CheckoutError, SessionError};
+use crate::rt::Instant;
 
 /// Leases a worker, waiting for `checkout_timeout` at most.
 pub(crate) async fn checkout(driver: &Arc<Driver>) -> Result<Lease, CheckoutError> {
-    let after = driver.limits.checkout_timeout;
-    match wait(driver, None).await {
-        Waited::Answered(answer) => lease(answer),
-        Waited::Closed => Err(CheckoutError::Closed),
-        Waited::TimedOut => Err(CheckoutError::TimedOut {
-            after,
+    match Client::new(driver, None).await {
+        Told::Answer(answer) => lease(answer),
+        Told::TimedOut => Err(CheckoutError::TimedOut {
+            after: driver.limits.checkout_timeout,
             pool: driver.occupancy(),
         }),
     }
@@ -30,13 +27,11 @@ pub(super) async fn checkout_for(
     driver: &Arc<Driver>,
     session: SessionId,
 ) -> Result<Lease, SessionError> {
-    let after = driver.limits.checkout_timeout;
-    match wait(driver, Some(session)).await {
-        Waited::Answered(answer) => lease(answer),
-        Waited::Closed => Err(SessionError::Closed),
-        Waited::TimedOut => Err(SessionError::TimedOut {
+    match Client::new(driver, Some(session)).await {
+        Told::Answer(answer) => lease(answer),
+        Told::TimedOut => Err(SessionError::TimedOut {
             worker: driver.session_worker(session),
-            after,
+            after: driver.limits.checkout_timeout,
             pool: driver.occupancy(),
         }),
     }
@@ -45,7 +40,11 @@ pub(super) async fn checkout_for(
 /// Leases a worker if one is idle now.
 pub(crate) fn try_checkout(driver: &Arc<Driver>) -> Result<Lease, CheckoutError> {
     loop {
-        match Client::enqueue(driver, None).leave() {
+        let answer = match driver.enter(None, None) {
+            Entered::Answered(answer) => Some(answer),
+            Entered::Waits(waiter, _) => driver.leave(waiter),
+        };
+        match answer {
             Some(answer) if is_broken(&answer) => {}
             Some(answer) => return lease(answer),
             None => {
@@ -57,14 +56,7 @@ pub(crate) fn try_checkout(driver: &Arc<Driver>) -> Result<Lease, CheckoutError>
 }
 
 fn lease<E: From<Refused>>(answer: Answer) -> Result<Lease, E> {
-    answer.map(Lease::new).map_err(E::from)
-}
-
-enum Waited {
-    Answered(Answer),
-    TimedOut,
-    /// The pool was gone before it could answer.
-    Closed,
+    answer.map(Lease::new).map_err(|refused| E::from(*refused))
 }
 
 /// Whether the granted worker broke the protocol while it was idle, and its task has not reported
@@ -73,61 +65,62 @@ fn is_broken(answer: &Answer) -> bool {
     answer.as_ref().is_ok_and(Grant::is_broken)
 }
 
-async fn wait(driver: &Arc<Driver>, session: Option<SessionId>) -> Waited {
-    let mut deadline = pin!(driver.sleep(driver.limits.checkout_timeout));
-    loop {
-        let mut client = Client::enqueue(driver, session);
-        select! {
-            biased;
-            answer = &mut client.answer => {
-                client.answered = true;
-                match answer {
-                    Ok(answer) if is_broken(&answer) => continue,
-                    answer => return answer.map_or(Waited::Closed, Waited::Answered),
-                }
-            }
-            () = poll_fn(|cx| poll_timer(deadline.as_mut(), cx)) => {}
-        }
-        return client.leave().map_or(Waited::TimedOut, Waited::Answered);
-    }
-}
-
-/// A client in the queue. On drop before it has its answer, it leaves the queue.
+/// A client that asks for a lease when it is first polled. On drop before it has been told, it
+/// leaves the queue.
 struct Client<'a> {
     driver: &'a Arc<Driver>,
-    waiter: WaiterId,
-    answer: oneshot::Receiver<Answer>,
-    answered: bool,
+    session: Option<SessionId>,
+    /// While it waits.
+    waiter: Option<WaiterId>,
+    /// Of all its waiting. Set when it first has to wait.
+    deadline: Option<Instant>,
 }
 
 impl<'a> Client<'a> {
-    fn enqueue(driver: &'a Arc<Driver>, session: Option<SessionId>) -> Self {
-        let (waiter, answer) = driver.enqueue(session);
+    fn new(driver: &'a Arc<Driver>, session: Option<SessionId>) -> Self {
         Self {
             driver,
-            waiter,
-            answer,
-            answered: false,
+            session,
+            waiter: None,
+            deadline: None,
         }
     }
 
-    fn give_up(&mut self) {
-        self.answered = true;
-        self.driver.give_up(self.waiter);
+    fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Told> {
+        let told = match self.waiter {
+            Some(waiter) => ready!(self.driver.poll_told(waiter, cx)),
+            None => match self.driver.enter(self.session, self.deadline) {
+                Entered::Answered(answer) => Told::Answer(answer),
+                Entered::Waits(waiter, deadline) => {
+                    self.waiter = Some(waiter);
+                    self.deadline = Some(deadline);
+                    ready!(self.driver.wake_client(waiter, cx))
+                }
+            },
+        };
+        self.waiter = None;
+        Poll::Ready(told)
     }
+}
 
-    /// Leaves the queue, and returns the answer if it came first.
-    fn leave(mut self) -> Option<Answer> {
-        self.give_up();
-        self.answer.try_recv().ok()
+impl Future for Client<'_> {
+    type Output = Told;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Told> {
+        loop {
+            match ready!(self.poll_once(cx)) {
+                Told::Answer(answer) if is_broken(&answer) => {}
+                told => return Poll::Ready(told),
+            }
+        }
     }
 }
 
 impl Drop for Client<'_> {
     fn drop(&mut self) {
-        // A grant that is in the channel by then is dropped with it, and checks in.
-        if !self.answered {
-            self.give_up();
+        if let Some(waiter) = self.waiter {
+            // A grant that came first is dropped, and checks in.
+            drop(self.driver.leave(waiter));
         }
     }
 }

@@ -1,0 +1,178 @@
+//! The clients that ask for a lease, and what they are told.
+//!
+//! A client that is answered at once never waits. One that waits has a place in a list under the
+//! pool's lock, where its answer is put: it needs no channel and no timer of its own. The clock
+//! watches the deadlines of all of them.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use ostler::supervisor::Input;
+use ostler::{SessionId, WaiterId};
+
+use super::effects::{Actions, Deferred};
+use super::state::State;
+use super::{Driver, Grant, Refused};
+use crate::rt::Instant;
+
+/// The core's answer to a client.
+pub(crate) type Answer = Result<Grant, Box<Refused>>;
+
+/// A client that asked for a lease.
+pub(crate) enum Entered {
+    Answered(Answer),
+    /// It waits, until this deadline.
+    Waits(WaiterId, Instant),
+}
+
+/// What a client that waited is told.
+pub(crate) enum Told {
+    Answer(Answer),
+    TimedOut,
+}
+
+/// A client that waits, or that was told and has not noticed yet.
+pub(super) struct Waiting {
+    deadline: Instant,
+    told: Option<Told>,
+    waker: Option<Waker>,
+}
+
+impl Driver {
+    /// Asks for a lease. A client that has to wait does so until `deadline`, or for
+    /// `checkout_timeout` from now.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        session: Option<SessionId>,
+        deadline: Option<Instant>,
+    ) -> Entered {
+        let mut actions = Actions::default();
+        let entered = {
+            let mut state = self.lock();
+            let waiter = state.new_client();
+            let input = Input::Checkout { waiter, session };
+            self.feed_locked(&mut state, input, None, &mut actions);
+            match actions.answer.take() {
+                Some(answer) => Entered::Answered(answer),
+                None => {
+                    let timeout = self.limits.checkout_timeout;
+                    let deadline = deadline.unwrap_or_else(|| Instant::now() + timeout);
+                    state.wait(waiter, deadline, &mut actions);
+                    Entered::Waits(waiter, deadline)
+                }
+            }
+        };
+        self.perform(actions);
+        entered
+    }
+
+    /// What a client is told, once it is. The task is woken then.
+    pub(crate) fn poll_told(&self, waiter: WaiterId, cx: &mut Context<'_>) -> Poll<Told> {
+        if let Some(told) = self.lock().take_told(waiter) {
+            return Poll::Ready(told);
+        }
+        self.wake_client(waiter, cx)
+    }
+
+    /// As [`poll_told`](Self::poll_told), for a client that most likely has not been told yet.
+    pub(crate) fn wake_client(&self, waiter: WaiterId, cx: &mut Context<'_>) -> Poll<Told> {
+        // Cloned and dropped without the lock: both may run the user's code.
+        let waker = cx.waker().clone();
+        let mut state = self.lock();
+        if let Some(told) = state.take_told(waiter) {
+            drop(state);
+            return Poll::Ready(told);
+        }
+        let client = state.clients.get_mut(waiter);
+        let previous = client.and_then(|client| client.waker.replace(waker));
+        drop(state);
+        drop(previous);
+        Poll::Pending
+    }
+
+    /// Takes a client out of the queue. Returns its answer, if that came first.
+    pub(crate) fn leave(self: &Arc<Self>, waiter: WaiterId) -> Option<Answer> {
+        let mut actions = Actions::default();
+        let client = {
+            let mut state = self.lock();
+            let client = state.clients.remove(waiter)?;
+            if client.told.is_none() {
+                let input = Input::GaveUp { waiter };
+                self.feed_locked(&mut state, input, None, &mut actions);
+            }
+            client
+        };
+        self.perform(actions);
+        match client.told {
+            Some(Told::Answer(answer)) => Some(answer),
+            Some(Told::TimedOut) | None => None,
+        }
+    }
+
+    /// Takes the clients whose deadlines have passed out of the queue, and tells them.
+    pub(super) fn time_out_clients(self: &Arc<Self>) {
+        let (now, mut actions) = (Instant::now(), Actions::default());
+        {
+            let mut state = self.lock();
+            if state.alarm.is_none_or(|alarm| now < alarm) {
+                return;
+            }
+            let waiting = state.clients.iter();
+            let late = waiting.filter(|(_, it)| it.told.is_none() && it.deadline <= now);
+            let late: Vec<WaiterId> = late.map(|(waiter, _)| waiter).collect();
+            for waiter in late {
+                let input = Input::GaveUp { waiter };
+                self.feed_locked(&mut state, input, None, &mut actions);
+                state.tell(waiter, Told::TimedOut, &mut actions);
+            }
+            let waiting = state.clients.iter().filter(|(_, it)| it.told.is_none());
+            state.alarm = waiting.map(|(_, it)| it.deadline).min();
+        }
+        self.perform(actions);
+    }
+}
+
+impl State {
+    fn new_client(&mut self) -> WaiterId {
+        self.last_waiter += 1;
+        WaiterId(self.last_waiter)
+    }
+
+    fn wait(&mut self, waiter: WaiterId, deadline: Instant, actions: &mut Actions) {
+        let client = Waiting {
+            deadline,
+            told: None,
+            waker: None,
+        };
+        self.clients.push(waiter, client);
+        // Almost always, the clock already looks for an earlier client, even if that one has left.
+        if self.alarm.is_none_or(|alarm| deadline < alarm) {
+            self.alarm = Some(deadline);
+            actions.push(Deferred::Rearm);
+        }
+    }
+
+    /// Answers a client that waits, or the one that is just entering.
+    pub(super) fn answer(&mut self, waiter: WaiterId, answer: Answer, actions: &mut Actions) {
+        if let Some(Told::Answer(answer)) = self.tell(waiter, Told::Answer(answer), actions) {
+            actions.answer = Some(answer);
+        }
+    }
+
+    /// Returns what could not be told, because the client does not wait.
+    fn tell(&mut self, waiter: WaiterId, told: Told, actions: &mut Actions) -> Option<Told> {
+        let Some(client) = self.clients.get_mut(waiter) else {
+            return Some(told);
+        };
+        client.told = Some(told);
+        if let Some(waker) = client.waker.take() {
+            actions.push(Deferred::WakeClient(waker));
+        }
+        None
+    }
+
+    fn take_told(&mut self, waiter: WaiterId) -> Option<Told> {
+        self.clients.get_mut(waiter)?.told.as_ref()?;
+        self.clients.remove(waiter)?.told
+    }
+}
