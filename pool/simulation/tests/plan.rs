@@ -326,6 +326,7 @@ impl Plan {
             OldId,
             WrongKind,
             Unsolicited,
+            EarlyFrame,
             CloseOutput,
             CloseInput,
             NotJson,
