@@ -79,6 +79,7 @@ impl Watch {
             .args(["-c", "eval \"$1\"", "ostler-sentinel", SCRIPT])
             .args(&self.tools)
             .arg(&self.cgroups)
+            .arg(process::id().to_string())
             .stdin(OwnedFd::from(input))
             .stdout(Stdio::null())
             .stderr(Stdio::null())

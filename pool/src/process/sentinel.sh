@@ -3,6 +3,7 @@
 # $1: this script
 # $2 to $6: the paths of sh, grep, sleep, rmdir, and of setpriv, which may be missing
 # $7: the directory of the workers' control groups; empty if they have none
+# $8: the process id of the host
 #
 # Input: a line with the tag in the environment of the pool's processes, a line with what the names
 # of their control groups begin with, and at the end of the pool one word. `over`: exit, nothing is
@@ -10,21 +11,28 @@
 # have 1 s to exit by themselves. The tag is in no command line, because every user can read those.
 trap '' HUP INT QUIT TERM USR1 USR2
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- 2>/dev/null
-shell=$2 grep=$3 sleep=$4 rmdir=$5 setpriv=$6 parent=$7
+shell=$2 grep=$3 sleep=$4 rmdir=$5 setpriv=$6 parent=$7 host=$8
 
 # A process that the host forked holds the other end of the input too, so the input may not end with
 # the host. But the kernel signals the end of the thread that started this process, and after it the
 # end of the next thread of the host, up to the last one. `URG` does no harm before it is trapped.
 if [ "$setpriv" ] && "$setpriv" --pdeathsig URG "$shell" -c :; then
     exec "$setpriv" --pdeathsig URG "$shell" -c 'eval "$1"' "$0" \
-        "$1" "$shell" "$grep" "$sleep" "$rmdir" '' "$parent"
+        "$1" "$shell" "$grep" "$sleep" "$rmdir" '' "$parent" "$host"
 fi
 
-# Whether the parent is still the one that it was at first. Always true without `/proc`.
+# Whether the parent is still the host. True where it cannot be known: without `/proc`, and with
+# that of another namespace, where processes have other ids.
 host_lives() {
-    now=
-    read -r _ _ _ now _ < /proc/self/stat
-    [ "$now" = "${first=$now}" ]
+    self=
+    read -r self _ _ now _ < /proc/self/stat
+    [ "$self" != $$ ] || [ "$now" = "$host" ]
+}
+
+# The input may not end with the host, so it ends here.
+on_signal() {
+    moved=yes
+    host_lives || exec < /dev/null
 }
 
 # Sets `tagged` to those of these files that contain the tag. `-z`: their lines end with NUL, beyond
@@ -132,12 +140,13 @@ on_failure() {
 # Without a tag, every process would carry it.
 IFS= read -r tag && [ "$tag" ] && IFS= read -r name || exit
 groups=$parent/$name
-trap 'moved=yes' URG
+trap on_signal URG
+# The host may have ended before the trap was there.
+on_signal
+# A signal interrupts the read.
 word=
-while host_lives; do
+until read -r word || [ ! "$moved" ]; do
     moved=
-    read -r word && break
-    [ "$moved" ] || break
 done
 trap '' URG
 [ "$word" = over ] && exit

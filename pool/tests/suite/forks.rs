@@ -1,5 +1,6 @@
 //! Does a host survive that forks itself without `exec`, and do its workers?
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::{self, Command};
 use std::{env, fs, thread};
 
@@ -7,7 +8,7 @@ use ostler_pool::Program;
 use ostler_pool::port::Opener as _;
 use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 
-use crate::resources::{Resources, compiled, compiled_as, is_alive, until};
+use crate::resources::{Resources, compiled, compiled_as, is_alive, scratch, until};
 use crate::rig::signal;
 use crate::sentinels::{Host, ROLE, children, immortal, open, path_of, ran_as_host, runtime};
 
@@ -109,8 +110,16 @@ fn a_forked_copy_does_not_end_the_workers() {
     before.assert_no_leaks(&[]);
 }
 
+/// Whether a process has a handler for `SIGURG`.
+fn handles_urg(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let handled = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let handled = u64::from_str_radix(handled.unwrap().trim(), 16).unwrap();
+    handled & 1 << (Signal::URG.as_raw() - 1) != 0
+}
+
 /// P31: a copy that the host forked holds the host's end of the socket. The sentinel notices the
-/// host's end nevertheless.
+/// host's end nevertheless, also if the host ends before the kernel is asked for a signal.
 #[test]
 fn a_forked_copy_does_not_hide_the_end_of_the_host() {
     let copy = || {
@@ -130,16 +139,37 @@ fn a_forked_copy_does_not_hide_the_end_of_the_host() {
     let Some(library) = compiled("fork.c", &["-shared", "-fPIC"]) else {
         return;
     };
-    let mut host = Host::start(
-        "forks::a_forked_copy_does_not_hide_the_end_of_the_host",
-        |host| {
-            host.env("LD_PRELOAD", &library);
-        },
+    // A `setpriv` that waits for a file, or for a minute.
+    let late = scratch("late-setpriv");
+    fs::create_dir_all(&late).unwrap();
+    let wait = "for _ in $(seq 6000); do [ -e \"$0-go\" ] && break; sleep 0.01; done";
+    let path = env::var("PATH").unwrap();
+    let script = format!(
+        "#!/bin/sh\nPATH='{path}'\n{wait}\nexec {} \"$@\"\n",
+        path_of("setpriv").display()
     );
+    fs::write(late.join("setpriv"), script).unwrap();
+    fs::set_permissions(late.join("setpriv"), PermissionsExt::from_mode(0o755)).unwrap();
+    for is_late in [true, false] {
+        let mut host = Host::start(
+            "forks::a_forked_copy_does_not_hide_the_end_of_the_host",
+            |host| {
+                host.env("LD_PRELOAD", &library);
+                if is_late {
+                    host.env("PATH", format!("{}:{path}", late.display()));
+                }
+            },
+        );
+        if !is_late {
+            until("a sentinel that watches", || handles_urg(host.sentinel));
+        }
+        host.kill();
+        fs::write(late.join("setpriv-go"), "").unwrap();
+        until("the worker's end", || !is_alive(host.worker));
+        assert!(is_alive(host.copy));
+        signal(host.copy, Signal::KILL);
+        until("the sentinel's end", || !is_alive(host.sentinel));
+    }
     fs::remove_file(library).unwrap();
-    host.kill();
-    until("the worker's end", || !is_alive(host.worker));
-    assert!(is_alive(host.copy));
-    signal(host.copy, Signal::KILL);
-    until("the sentinel's end", || !is_alive(host.sentinel));
+    fs::remove_dir_all(late).unwrap();
 }
