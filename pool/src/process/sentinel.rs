@@ -40,6 +40,12 @@ const SCRIPT: &str = include_str!("sentinel.sh");
 /// fraction of a second, unless it was stopped.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The same where nothing is left and it only has to exit.
+const EXIT_PATIENCE: Duration = Duration::from_millis(100);
+
+/// The longest pause between two looks whether a sentinel has exited.
+const MAX_PAUSE: Duration = Duration::from_millis(50);
+
 /// How to start a sentinel.
 #[derive(Clone, Debug)]
 pub(super) struct Watch {
@@ -167,16 +173,21 @@ impl Running {
         }
     }
 
-    /// Waits until it has exited. Kills it if it takes too long.
+    /// Whether it has exited. Kills it if that takes longer than `patience`: perhaps it is stopped.
+    fn has_ended(&mut self, since: Instant, patience: Duration) -> bool {
+        let is_over = self.is_over();
+        if !is_over && since.elapsed() > patience {
+            self.kill();
+        }
+        is_over
+    }
+
     fn wait(mut self) {
         let since = Instant::now();
         let mut pause = Duration::from_millis(1);
-        while !self.is_over() {
+        while !self.has_ended(since, PATIENCE) {
             thread::sleep(pause);
-            pause = (2 * pause).min(Duration::from_millis(50));
-            if since.elapsed() > PATIENCE {
-                self.kill();
-            }
+            pause = (2 * pause).min(MAX_PAUSE);
         }
     }
 
@@ -231,14 +242,11 @@ impl Sentinel {
         if let Some(running) = self.running.as_mut().filter(|running| running.is_ours()) {
             // An error means that it is gone.
             let _ = running.tell("over\n");
+            let since = Instant::now();
             let mut pause = Duration::from_micros(500);
-            while !running.is_over() {
+            while !running.has_ended(since, EXIT_PATIENCE) {
                 sleep(pause).await;
-                pause *= 2;
-                if pause > Duration::from_millis(100) {
-                    // It does not react; perhaps it is stopped.
-                    running.kill();
-                }
+                pause = (2 * pause).min(MAX_PAUSE);
             }
             self.running = None;
         }
@@ -249,6 +257,43 @@ impl Drop for Sentinel {
     fn drop(&mut self) {
         if let Some(running) = self.running.take().filter(Running::is_ours) {
             running.end();
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use rustix::process::{Signal, kill_process};
+
+    use super::*;
+
+    /// P49: a sentinel that does not exit in time is killed, and only such a one. Until it is
+    /// reaped, searches for escaped processes leave it out.
+    #[tokio::test]
+    async fn a_sentinel_that_does_not_exit_in_time_is_killed() {
+        let watch = Watch::prepare(EnvTag::of_pool(), None).unwrap();
+        let hour = Duration::from_secs(3600);
+        for (patience, ends) in [(hour, (Some(0), None)), (Duration::ZERO, (None, Some(9)))] {
+            let mut running = watch.start().unwrap();
+            let pid = Pid::from_child(&running.child);
+            assert!(tree::children().contains_key(&pid));
+            let since = Instant::now();
+            if patience.is_zero() {
+                kill_process(pid, Signal::STOP).unwrap();
+            } else {
+                assert!(!running.has_ended(since, patience));
+            }
+            running.tell("over\n").unwrap();
+            while !running.has_ended(since, patience) {
+                thread::yield_now();
+            }
+            let status = running.child.wait().unwrap();
+            assert_eq!((status.code(), status.signal()), ends);
+            drop(running);
+            assert!(!tree::children().contains_key(&pid));
         }
     }
 }
