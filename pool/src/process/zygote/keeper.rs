@@ -1,20 +1,19 @@
 //! The task that owns the zygote: it starts the zygote, passes requests to it, and replaces it when
 //! it dies.
 
-use std::collections::HashSet;
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::Pid;
 use tokio::select;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::control::Control;
-use super::forked::{Forked, ForkedId, Request};
-use crate::port::{ExitStatus, Port as _};
+use super::forked::Request;
+use super::service::Service;
+use crate::port::Port as _;
 use crate::process::child::Child;
 use crate::process::spawn::Spawner;
 
@@ -25,9 +24,6 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
 /// How long a zygote may take to exit after its socket was closed.
 const EXIT_GRACE: Duration = Duration::from_secs(2);
-
-/// How long a killed process has to end before its reap is requested again.
-const REAP_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long the end of a zygote is waited for once it was killed.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,11 +47,7 @@ pub(super) struct Keeper {
 /// A zygote that is ready.
 struct Running {
     child: Child,
-    control: Control,
-    /// Which zygote of this keeper it is.
-    number: u64,
-    /// The children that it has not reaped.
-    forked: HashSet<ForkedId>,
+    service: Service,
 }
 
 type Inbox = mpsc::UnboundedReceiver<Request>;
@@ -116,12 +108,8 @@ impl Keeper {
         };
         let error = match said {
             Ok(said) if said == "ready" => {
-                return Ok(Running {
-                    child,
-                    control,
-                    number,
-                    forked: HashSet::new(),
-                });
+                let service = Service::new(control, number, self.requests.clone());
+                return Ok(Running { child, service });
             }
             Ok(said) => io::Error::other(said),
             // The exit tells the cause, where the socket only tells that it is closed.
@@ -153,12 +141,12 @@ impl Keeper {
                 request = inbox.recv() => request,
             };
             let Some(request) = request else {
-                drop(running.control);
+                drop(running.service);
                 let _ = timeout(EXIT_GRACE, running.child.exited()).await;
                 end(running.child).await;
                 return true;
             };
-            if let Err(error) = self.perform(&mut running, request).await {
+            if let Err(error) = running.service.perform(request).await {
                 let error: &(dyn Error + 'static) = &error;
                 tracing::warn!(
                     target: "ostler::zygote", error,
@@ -171,83 +159,6 @@ impl Keeper {
         end(running.child).await;
         false
     }
-
-    async fn perform(&self, running: &mut Running, request: Request) -> io::Result<()> {
-        let Running {
-            control,
-            number: zygote,
-            forked,
-            ..
-        } = running;
-        match request {
-            // The launch was cancelled.
-            Request::Fork { reply, .. } if reply.is_closed() => {}
-            Request::Fork { pipes, tag, reply } => {
-                let line = format!("fork {}", tag.as_str());
-                let answer = control.ask(&line, &pipes).await?;
-                let Some(pid) = number(&answer, "forked").and_then(Pid::from_raw) else {
-                    // An error means that the launch was cancelled meanwhile.
-                    let _ = reply.send(Err(io::Error::other(answer)));
-                    return Ok(());
-                };
-                let Some(requests) = self.requests.upgrade() else {
-                    return control.ask(&format!("reap {pid}"), &[]).await.map(drop);
-                };
-                let child = ForkedId {
-                    zygote: *zygote,
-                    pid,
-                };
-                forked.insert(child);
-                let worker = Forked::new(child, requests);
-                if reply.is_closed() {
-                    // The launch was cancelled meanwhile, and its slot may be free: the process
-                    // ends before another one is forked. If that takes longer, the drop of
-                    // `worker` has its reap requested again.
-                    let answer = control.ask(&format!("reap {pid}"), &[]).await?;
-                    if answer != "alive" {
-                        forked.remove(&child);
-                    }
-                    return Ok(());
-                }
-                // An error drops the process, which then requests its reap.
-                let _ = reply.send(Ok(worker));
-            }
-            Request::Status { child, reply } if forked.contains(&child) => {
-                let answer = control.ask(&format!("status {}", child.pid), &[]).await?;
-                let code = number(&answer, "code").map(ExitStatus::Code);
-                let status = code.or(number(&answer, "signal").map(ExitStatus::Signal));
-                let _ = reply.send(status.unwrap_or(ExitStatus::Unknown));
-            }
-            Request::Reap { child, reply } if forked.contains(&child) => {
-                let answer = control.ask(&format!("reap {}", child.pid), &[]).await?;
-                if answer == "alive" {
-                    self.ask_again(Request::Reap { child, reply });
-                    return Ok(());
-                }
-                forked.remove(&child);
-                // Also if the zygote's code has reaped it.
-                let _ = reply.send(());
-            }
-            // About a child of an earlier zygote. The dropped reply tells the sender.
-            Request::Status { .. } | Request::Reap { .. } => {}
-        }
-        Ok(())
-    }
-
-    /// Requests the reap of a process again, after a pause. Does not keep the keeper from ending.
-    fn ask_again(&self, reap: Request) {
-        let requests = self.requests.clone();
-        tokio::spawn(async move {
-            sleep(REAP_PAUSE).await;
-            if let Some(requests) = requests.upgrade() {
-                let _ = requests.send(reap);
-            }
-        });
-    }
-}
-
-fn number(answer: &str, word: &str) -> Option<i32> {
-    answer.strip_prefix(word)?.trim_start().parse().ok()
 }
 
 /// Kills a zygote, and waits until its group is empty. The processes that it forked are in other

@@ -13,6 +13,7 @@
 mod control;
 mod forked;
 mod keeper;
+mod service;
 
 use std::io;
 use std::os::fd::OwnedFd;
