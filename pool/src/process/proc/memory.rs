@@ -113,6 +113,7 @@ mod tests {
         while resident(pid) != expected() {
             std::thread::yield_now();
         }
+        assert!(resident(pid) > Some(0));
         rustix::process::kill_process(outside, Signal::KILL).unwrap();
         end(leader);
     }

@@ -146,7 +146,7 @@ impl Table {
             let length = self.read(pid, "environ", MAX_ENVIRON).map(<[u8]>::len);
             let length = match length {
                 // It is inside `execve`, or was when the file was opened.
-                Ok(0) if self.has_environ(pid, attempt)? => {
+                Ok(0) if (self.stat(pid)?).is_some_and(|stat| may_have_environ(&stat, attempt)) => {
                     thread::sleep(EXEC_PAUSE * 2_u32.pow(attempt));
                     continue;
                 }
@@ -159,13 +159,6 @@ impl Table {
             return Ok(Environ::Is(&self.buffer[..length]));
         }
         Ok(Environ::Hidden)
-    }
-
-    /// Whether an environment that was read as empty may not be so. Near its end, `execve` shows an
-    /// empty one for a moment, so that is believed only if it is seen again and again.
-    fn has_environ(&mut self, pid: Pid, attempt: u32) -> io::Result<bool> {
-        let stat = self.stat(pid)?;
-        Ok(stat.is_some_and(|stat| stat.has_environ || (attempt < EMPTY_READS && stat.has_memory)))
     }
 
     /// Reads the environment of a process whose first thread has ended, through another thread.
@@ -229,6 +222,12 @@ impl Table {
     }
 }
 
+/// Whether an environment that was read as empty may not be so. Near its end, `execve` shows an empty
+/// one for a moment, so that is believed only if it is seen again and again.
+fn may_have_environ(stat: &Stat, attempt: u32) -> bool {
+    stat.has_environ || (attempt < EMPTY_READS && stat.has_memory)
+}
+
 /// Whether the host lacks what the call needed, so that the call says nothing about the process.
 fn is_shortage(error: Errno) -> bool {
     matches!(
@@ -265,6 +264,73 @@ mod tests {
         table.buffer.resize(MAX_ENVIRON, 0);
         table.pids().unwrap();
         assert_eq!(table.buffer.capacity(), KEPT);
+    }
+
+    /// P18: in a host that is out of descriptors, no process passes for one that is gone.
+    #[cfg(feature = "testing")]
+    #[test]
+    fn a_shortage_is_no_end_of_a_process() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+        let name = "process::proc::table::tests::a_shortage_is_no_end_of_a_process";
+        if !crate::testing::isolated(name) {
+            return;
+        }
+        let mut table = Table::open().unwrap().unwrap();
+        let none = Rlimit {
+            current: Some(1),
+            maximum: getrlimit(Resource::Nofile).maximum,
+        };
+        setrlimit(Resource::Nofile, none).unwrap();
+        // One more than the spare descriptors.
+        for _ in 0..=SPARE {
+            let shortage = Some(Errno::MFILE.raw_os_error());
+            let stat = table.stat(getpid()).unwrap_err();
+            assert_eq!(stat.raw_os_error(), shortage);
+            let environ = table.environ(getpid()).unwrap_err();
+            assert_eq!(environ.raw_os_error(), shortage);
+        }
+    }
+
+    /// P48: an environment that is read as empty is believed after a few reads, and not while the
+    /// process is inside `execve`. One without memory has none.
+    #[test]
+    fn an_empty_environment_is_read_again() {
+        let reads = |has_environ: bool, has_memory| {
+            let mut stat = Stat::read(std::process::id()).unwrap();
+            (stat.has_environ, stat.has_memory) = (has_environ, has_memory);
+            (0..EXEC_READS)
+                .filter(|&attempt| may_have_environ(&stat, attempt))
+                .count()
+        };
+        assert_eq!(reads(true, true), EXEC_READS as usize);
+        assert_eq!(reads(false, true), EMPTY_READS as usize);
+        assert_eq!(reads(false, false), 0);
+    }
+
+    /// P18: the space for an environment doubles, so that a large one takes few reads.
+    #[test]
+    fn the_space_for_an_environment_doubles() {
+        let mut child = Command::new("sleep")
+            .arg("60")
+            .env_clear()
+            .env("FILL", "x".repeat(5 * MAX_STAT))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let is_filled = |table: &mut Table| match table.environ(Pid::from_child(&child)) {
+            Ok(Environ::Is(environ)) => environ.starts_with(b"FILL="),
+            _ => false,
+        };
+        // Before `execve` is done, it has the environment of this process.
+        while !is_filled(&mut Table::open().unwrap().unwrap()) {
+            thread::yield_now();
+        }
+        let mut table = Table::open().unwrap().unwrap();
+        assert!(is_filled(&mut table));
+        assert_eq!(table.buffer.len(), 8 * MAX_STAT);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     /// P48: an environment may be empty.
