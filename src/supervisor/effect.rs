@@ -94,8 +94,8 @@ pub enum Order {
         /// The lease that the health check holds meanwhile.
         lease: LeaseId,
     },
-    /// Tell the worker to cancel its call, and wait until it ends the call. Answered by
-    /// `CancelEnded` with the same lease. Not answered if the worker ends first.
+    /// Tell the worker to cancel its call, and wait until it ends the call, exits or is stopped.
+    /// Answered by `CancelEnded` with the same lease.
     Cancel {
         /// The lease under which the cancelled call runs.
         lease: LeaseId,

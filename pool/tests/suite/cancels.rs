@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use ostler_pool::testing::{Script, Sim};
-use ostler_pool::{Builder, CallError, Phase, Pool};
+use ostler_pool::{Builder, CallError, DrainEnd, Phase, Pool, WorkerStatus};
 use tokio::time::{Instant, sleep};
 
 use crate::puppets::{Puppets, kind};
@@ -219,6 +219,56 @@ async fn an_exit_ends_the_grace() {
     assert_eq!(counts(&pool), (1, 0, 2));
     assert_eq!(pool.status().counters.exited, 1);
     end(&pool, &sim).await;
+}
+
+/// A drain waits neither for the grace nor for the release of a worker that exits or is stopped
+/// while it is to end a cancelled call.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_worker_ends_its_cancelled_call() {
+    for (script, request) in [
+        (Script::NeverReleased, b"leave".as_slice()),
+        // Stopped at its drain deadline, which is within `shutdown_timeout`.
+        (Script::Unkillable, b"hang"),
+    ] {
+        let sim = Sim::new([script]);
+        let builder = with_grace(&sim).shutdown_timeout(Duration::from_secs(4));
+        let pool = builder.build().unwrap();
+        abandon(&pool, request).await;
+        let worker = pool.status().workers[0].worker;
+        pool.recycle(worker);
+        let drained = pool.drain();
+        let is_ending = |it: &WorkerStatus| it.worker == worker && it.phase == Phase::Stopping;
+        until(&pool, |status| status.workers.iter().any(is_ending)).await;
+        let since = Instant::now();
+        assert_eq!(drained.await, DrainEnd::Drained);
+        let took = since.elapsed();
+        assert!(took < Duration::from_millis(100), "{script:?}: {took:?}");
+        let counters = pool.status().counters;
+        assert_eq!((counters.calls, counters.released), (0, 0), "{script:?}");
+        sim.let_go();
+        end(&pool, &sim).await;
+    }
+}
+
+/// A drain does not wait for the grace if the worker closes its output instead of ending the call.
+/// The worker is given a second to exit.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_output_ends_a_cancelled_call() {
+    let puppets = Puppets::default();
+    puppets.keep_ports();
+    let builder = Pool::builder(puppets.clone()).size(1).cancel_grace(GRACE);
+    let pool = builder.build().unwrap();
+    abandon(&pool, b"hold").await;
+    until(&pool, |_| puppets.kinds(0).last() == Some(&kind::CANCEL)).await;
+    let since = Instant::now();
+    puppets.close_output(0);
+    assert_eq!(pool.drain().await, DrainEnd::Drained);
+    let took = since.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    let counters = pool.status().counters;
+    let counts = (counters.calls, counters.faulted, counters.released);
+    assert_eq!(counts, (0, 1, 0));
+    (0..puppets.opened()).for_each(|worker| puppets.release(worker));
 }
 
 /// A shutdown waits for a cancelled call as for any other: until it ends, or until the drain

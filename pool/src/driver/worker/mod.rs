@@ -9,9 +9,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::thread;
 
-use ostler::WorkerId;
 use ostler::supervisor::{Fault, Input, LeaseEnd, Order, PortFact, Reason};
 use ostler::worker::Rung;
+use ostler::{LeaseId, WorkerId};
 use tokio::select;
 use tokio::sync::Notify;
 use tracing::{Instrument as _, field};
@@ -29,6 +29,8 @@ pub(super) struct Task {
     wakeup: Arc<Notify>,
     transport: Arc<Transport>,
     stage: Stage,
+    /// The lease under which the worker is told to cancel a call, until the end is reported.
+    cancelling: Option<LeaseId>,
     /// Whether the core has abandoned the port. Then no order follows, and the task goes on by
     /// itself until the port is released.
     abandoned: bool,
@@ -53,6 +55,7 @@ impl Task {
             wakeup,
             transport,
             stage: Stage::New,
+            cancelling: None,
             abandoned: false,
         }
     }
@@ -103,9 +106,16 @@ impl Task {
                 Stage::Held { port, work }
             }
             (Stage::Open { port, .. }, Next::Order(Order::Cancel { lease })) => {
-                let transport = Arc::clone(&self.transport);
-                let work =
-                    Box::pin(async move { Held::Cancelled(lease, transport.cancel().await) });
+                self.cancelling = Some(lease);
+                let (driver, transport) = (Arc::clone(&self.driver), Arc::clone(&self.transport));
+                let work = Box::pin(async move {
+                    let clean = transport.cancel().await;
+                    if clean.is_none() {
+                        // Its exit may follow, and says more.
+                        driver.sleep(EXIT_GRACE).await;
+                    }
+                    Held::Cancelled(clean.unwrap_or(false))
+                });
                 Stage::Held { port, work }
             }
             (mut stage, Next::Order(Order::Measure)) => {
@@ -116,8 +126,13 @@ impl Task {
             }
             (stage, Next::Order(Order::Stop { rung, reason })) => self.stop(stage, rung, reason),
             (stage, Next::Order(Order::Abandon)) => self.abandon(stage),
+            // The worker has exited. The order to reap it follows.
+            (stage, Next::Order(Order::Cancel { lease })) => {
+                self.cancelling = Some(lease);
+                stage
+            }
             // The worker has exited or is being stopped, and the core expects no answer.
-            (stage, Next::Order(Order::Open | Order::Probe { .. } | Order::Cancel { .. })) => stage,
+            (stage, Next::Order(Order::Open | Order::Probe { .. })) => stage,
 
             (Stage::Opening { .. }, Next::Happened(Happened::Opened(opened))) => {
                 self.opened(opened)
@@ -181,9 +196,12 @@ impl Task {
     }
 
     /// Takes a rung of the stop ladder.
-    fn stop(&self, stage: Stage, rung: Rung, reason: Reason) -> Stage {
+    fn stop(&mut self, stage: Stage, rung: Rung, reason: Reason) -> Stage {
         self.transport
             .close(Closed::Stopped(reason), rung == Rung::Ask);
+        // While the pool holds the lease, a drain waits. If the worker is stopped for its call, the
+        // lease is over, and the core counts this as late.
+        self.cancel_ended(false);
         match (stage, rung) {
             // There never was a process, so there is no exit to wait for, and nothing to release.
             (Stage::Opening { .. } | Stage::Unopened, _) => {
@@ -233,12 +251,10 @@ impl Task {
     }
 
     /// A health check or a cancellation ended.
-    fn held_ended(&self, held: Held) {
+    fn held_ended(&mut self, held: Held) {
         let worker = self.worker;
         match held {
-            Held::Cancelled(lease, Some(clean)) => {
-                self.driver.feed(Input::CancelEnded { lease, clean });
-            }
+            Held::Cancelled(clean) => self.cancel_ended(clean),
             Held::Probed(lease, Ok(Answer::Done(_))) if self.transport.is_clean() => {
                 self.driver.was_probed(worker, true);
                 let healthy = true;
@@ -251,8 +267,7 @@ impl Task {
                 self.driver.feed(Input::Probed { lease, healthy });
             }
             // It exits, is being stopped, or will miss its deadline.
-            Held::Cancelled(_, None)
-            | Held::Probed(_, Err(TransportError::PipeClosed(_) | TransportError::Closed(_))) => {}
+            Held::Probed(_, Err(TransportError::PipeClosed(_) | TransportError::Closed(_))) => {}
             Held::Probed(lease, answer) => {
                 let error = answer.err().map(|error| format!("{error:?}"));
                 tracing::warn!(target: "ostler::worker", %worker, error, "broke the protocol in a health check");
@@ -263,6 +278,13 @@ impl Task {
                     end: LeaseEnd::Fault(Fault::ProtocolBroken),
                 });
             }
+        }
+    }
+
+    /// A cancelled call ended, at the latest when its worker is stopped or reaped.
+    fn cancel_ended(&mut self, clean: bool) {
+        if let Some(lease) = self.cancelling.take() {
+            self.driver.feed(Input::CancelEnded { lease, clean });
         }
     }
 

@@ -50,8 +50,8 @@ pub(super) enum Stage {
 /// How the pool's own exchange on a worker ended.
 pub(super) enum Held {
     Probed(LeaseId, Result<Answer, TransportError>),
-    /// As [`Transport::cancel`](crate::transport::Transport::cancel) returns it.
-    Cancelled(LeaseId, Option<bool>),
+    /// Whether the worker ended the call as the protocol requires.
+    Cancelled(bool),
 }
 
 /// What can happen to a port.
