@@ -1,14 +1,18 @@
 //! Does the log tell what the processes of a pool do that no call tells?
 
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use ostler_pool::Program;
 use ostler_pool::port::{Opener as _, STDERR_TAIL};
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, geteuid, getrlimit, setrlimit};
 use tokio::time::timeout;
 use tracing::subscriber::set_global_default;
 
-use crate::leftovers::{Worker, on_one_thread};
+use crate::leftovers::{Worker, leftovers, on_one_thread};
 use crate::resources::{is_alive, isolated, leaks_nothing, until};
 use crate::rig::signal;
 use crate::tracing::{Line, Log};
@@ -143,4 +147,52 @@ fn the_troubles_of_a_zygote_are_logged() {
             "{error}"
         );
     });
+}
+
+/// P44: a zygote whose release a foreign tracer holds up is logged.
+#[test]
+fn a_zygote_that_is_not_released_is_logged() {
+    if !isolated("process_logs::a_zygote_that_is_not_released_is_logged") {
+        return;
+    }
+    if !geteuid().is_root() {
+        eprintln!("skipped: only root may trace any process");
+        return;
+    }
+    let Some(program) = leftovers("zygote-tracer") else {
+        return;
+    };
+    let log = listen();
+    leaks_nothing(async || {
+        let pool = built(zygote("hostile:run")).size(1).build().unwrap();
+        let first = zygote_of(&pool).await;
+        let mut tracer = Command::new(&program)
+            .args(["trace", &first.to_string()])
+            .stdout(Stdio::piped())
+            // Not that of this test, which it would hold open if the test fails.
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut traces = [0];
+        let mut output = tracer.stdout.take().unwrap();
+        output.read_exact(&mut traces).unwrap();
+        signal(first, Signal::KILL);
+        let message = "zygote survives SIGKILL";
+        let survives = || {
+            of(&log, "ostler::zygote")
+                .into_iter()
+                .find(|it| it.0 == message)
+        };
+        until("the log", || survives().is_some());
+        let (_, fields) = survives().unwrap();
+        assert!(
+            fields["survivors"].contains(&first.to_string()),
+            "{fields:?}"
+        );
+        tracer.kill().unwrap();
+        tracer.wait().unwrap();
+        pool.shutdown().await;
+    });
+    fs::remove_file(program).unwrap();
 }
