@@ -373,6 +373,24 @@ fn every_promise_has_a_mutation() {
     }
 }
 
+/// T4: the text that each mutation replaces is in its file, once.
+#[test]
+fn every_mutation_fits_the_sources() {
+    let mutations = read("tests/mutations.toml");
+    let values = |key: &str| -> Vec<String> {
+        let lines = mutations.lines();
+        let values = lines.filter_map(|line| line.strip_prefix(key)?.strip_suffix('"'));
+        values.map(str::to_owned).collect()
+    };
+    let (files, texts) = (values("file = \""), values("from = \""));
+    assert_eq!(files.len(), texts.len());
+    for (file, text) in files.iter().zip(texts) {
+        let text = text.replace("\\\\", "\0").replace("\\n", "\n");
+        let text = text.replace("\\\"", "\"").replace('\0', "\\");
+        assert_eq!(read(file).matches(&text).count(), 1, "{file}: {text}");
+    }
+}
+
 /// T4: every test that the guide to the suites names is there.
 #[test]
 fn every_test_that_is_named_is_there() {

@@ -146,6 +146,18 @@ fn the_troubles_of_a_zygote_are_logged() {
             error.starts_with("it exited with exit code 2; its stderr ends: "),
             "{error}"
         );
+        // Nor is one used that says anything but that it is ready.
+        let script = "[ -S /dev/stdin ] && echo no >&0; exec python3 \"$@\"";
+        let interpreter = Program::new("sh").args(["-c", script, "sh"]);
+        let python = zygote("hostile:run").interpreter(interpreter);
+        let pool = built(python).size(1).build().unwrap();
+        assert_eq!(ask(&pool, "parent").await, std::process::id().to_string());
+        pool.shutdown().await;
+        let errors = of(&log, "ostler::zygote").split_off(2);
+        assert!(
+            errors.iter().any(|(_, fields)| fields["error"] == "no"),
+            "{errors:?}"
+        );
     });
 }
 

@@ -222,8 +222,8 @@ impl Table {
     }
 }
 
-/// Whether an environment that was read as empty may not be so. Near its end, `execve` shows an empty
-/// one for a moment, so that is believed only if it is seen again and again.
+/// Whether an environment that was read as empty may not be so. Near its end, `execve` shows an
+/// empty one for a moment, so that is believed only if it is seen again and again.
 fn may_have_environ(stat: &Stat, attempt: u32) -> bool {
     stat.has_environ || (attempt < EMPTY_READS && stat.has_memory)
 }
