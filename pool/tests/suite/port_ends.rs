@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use tokio::time::timeout;
 
 use crate::leftovers::{DEADLINE, Worker, on_one_thread};
-use crate::resources::{Resources, until};
+use crate::resources::{Resources, is_alive, until};
 use crate::rig::signal;
 
 /// P47: the end of a pool closes what it keeps for searches, also while its program is kept.
@@ -110,5 +110,24 @@ fn a_stopped_sentinel_does_not_hold_up_the_end() {
         timeout(DEADLINE, program.close()).await.unwrap();
         let leaks = before.leaks(&[]);
         assert!(leaks.is_empty(), "left behind:\n{leaks}");
+    });
+}
+
+/// P14: a pool that ends while a port is open keeps its sentinel until the port is gone.
+#[test]
+fn a_sentinel_stays_for_an_open_port() {
+    let name = "port_ends::a_sentinel_stays_for_an_open_port";
+    on_one_thread(name, async |program| {
+        let mut program = program.clone().sentinel(true);
+        program.prepare().unwrap();
+        let worker = Worker::start(&program).await;
+        let mut children = Resources::snapshot().children;
+        children.retain(|child| child.pid != worker.pid);
+        assert_eq!(children.len(), 1, "{children:?}");
+        program.close().await;
+        assert!(is_alive(children[0].pid));
+        worker.release().await;
+        drop(program);
+        until("the sentinel's end", || !is_alive(children[0].pid));
     });
 }
