@@ -56,19 +56,23 @@ fn is_traced_by_its_host() {
     });
 }
 
-/// P5: a killed worker is reaped even while a debugger is attached.
+/// P5: a worker that is killed or exits is reaped even while a debugger is attached, and its status
+/// is known.
 #[test]
 fn is_killed_under_a_debugger() {
     with_native_worker("native::is_killed_under_a_debugger", "good", async |pool| {
-        let mut lease = pool.lease().await;
-        let pid = lease.pid().unwrap();
-        assert_eq!(lease.call(b"be_traced").await.unwrap(), b"traced");
-        signal(pid, rustix::process::Signal::KILL);
-        match lease.call(b"pid").await {
-            Err(CallError::WorkerExited { exit, .. }) => {
-                assert_eq!(exit.status, ExitStatus::Signal(9));
+        let (killed, exited) = (ExitStatus::Signal(9), ExitStatus::Code(99));
+        for (request, status) in [(b"pid".as_slice(), killed), (b"no verb", exited)] {
+            let mut lease = pool.lease().await;
+            let pid = lease.pid().unwrap();
+            assert_eq!(lease.call(b"be_traced").await.unwrap(), b"traced");
+            if status == killed {
+                signal(pid, rustix::process::Signal::KILL);
             }
-            other => panic!("{other:?}"),
+            match lease.call(request).await {
+                Err(CallError::WorkerExited { exit, .. }) => assert_eq!(exit.status, status),
+                other => panic!("{other:?}"),
+            }
         }
     });
 }
