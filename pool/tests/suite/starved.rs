@@ -115,7 +115,7 @@ fn a_spawn_beyond_the_process_limit_leaks_nothing() {
 }
 
 /// P32: the pipes of 130 workers leave so much of their user's quota that a new pipe has the usual
-/// capacity.
+/// capacity. The first worker has large ones, the last one the smallest.
 #[test]
 fn workers_leave_room_for_other_pipes() {
     if !isolated_as_user("starved::workers_leave_room_for_other_pipes") {
@@ -134,6 +134,11 @@ fn workers_leave_room_for_other_pipes() {
             ports.push(program.open(worker).await.unwrap());
         }
         assert_eq!(capacity(), usual);
+        let of_first_and_last = [0, 129].map(|slot: usize| {
+            let input = format!("/proc/{}/fd/0", ports[slot].pid().unwrap());
+            fcntl_getpipe_size(fs::File::open(input).unwrap()).unwrap()
+        });
+        assert_eq!(of_first_and_last, [256 * 1024, 8 * 1024]);
         for port in &mut ports {
             port.kill();
         }
