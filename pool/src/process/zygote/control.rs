@@ -126,3 +126,57 @@ impl Control {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn pair() -> (Control, net::UnixStream) {
+        let (control, zygote) = Control::new().unwrap();
+        (control, zygote.into())
+    }
+
+    /// M1: a zygote may send lines of 1 KiB. A longer one is an error, and is not kept.
+    #[tokio::test]
+    async fn a_line_has_a_limit() {
+        let (mut control, mut zygote) = pair();
+        let longest = "x".repeat(MAX_LINE);
+        writeln!(zygote, "{longest}").unwrap();
+        assert_eq!(control.receive().await.unwrap(), longest);
+        write!(zygote, "{longest}xx").unwrap();
+        let error = control.receive().await.unwrap_err();
+        assert_eq!(error.to_string(), "the zygote sent a line that is too long");
+    }
+
+    /// P26: the zygote gets the whole preamble, also one that does not fit into the socket.
+    #[tokio::test]
+    async fn a_preamble_is_sent_whole() {
+        let (control, mut zygote) = pair();
+        let sent: Vec<u8> = (0..1 << 22).map(|at: u32| at.to_le_bytes()[1]).collect();
+        let mut sending = Box::pin(control.preamble(&sent));
+        assert!(sending.as_mut().now_or_never().is_none());
+        let read = std::thread::spawn(move || {
+            let mut read = vec![0; 1 << 22];
+            zygote.read_exact(&mut read).map(|()| read)
+        });
+        sending.await.unwrap();
+        assert!(read.join().unwrap().unwrap() == sent);
+    }
+
+    /// P26: an error of the socket ends what waits for the zygote.
+    #[tokio::test]
+    async fn a_closed_socket_is_an_error() {
+        let (mut control, zygote) = pair();
+        control.send("unread", &[]).await.unwrap();
+        drop(zygote);
+        let error = control.receive().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        let error = control.preamble(b"code").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+}
