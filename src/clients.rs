@@ -103,9 +103,12 @@ impl<T> Clients<T> {
     }
 
     fn find(&self, client: WaiterId) -> Option<usize> {
-        // Most clients leave in the order in which they came.
-        if self.entries.front()?.0 == client {
-            return Some(0);
+        // Ids are counted, so an entry is at most as far from the first one as their ids are apart.
+        let (first, _) = self.entries.front()?;
+        let apart = usize::try_from(client.0.checked_sub(first.0)?).ok()?;
+        let farthest = apart.min(self.entries.len() - 1);
+        if self.entries[farthest].0 == client {
+            return Some(farthest);
         }
         let found = self.entries.binary_search_by_key(&client, |entry| entry.0);
         found.ok()
