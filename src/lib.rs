@@ -38,6 +38,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
+// Gives every test a time limit. The package does not contain it: there, unlike in the repository,
+// the tests do not turn the feature on.
+#[cfg(all(test, feature = "serde"))]
+#[macro_use(test)]
+extern crate ostler_time_limit as tokio;
 
 mod clients;
 mod ids;
