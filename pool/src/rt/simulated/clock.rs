@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use shuttle::future::spawn;
 use shuttle::rand::{Rng as _, thread_rng};
 use shuttle::thread::{self, Thread};
 
@@ -100,7 +101,8 @@ pub async fn advance() {
         waker
     });
     if let Some(waker) = waker {
-        waker.wake();
+        // In a task of its own: the waker may wait for a lock whose holder waits for time to pass.
+        drop(spawn(async { waker.wake() }));
     }
 }
 
