@@ -1,14 +1,14 @@
 //! One call on a lease: a request, its deadline, and its answer.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use ostler::supervisor::{Fault, Reason};
 
 use crate::driver::{Grant, poll_timer};
 use crate::error::{CallError, ProtocolError};
-use crate::rt::Sleep;
+use crate::rt::{Instant, Sleep};
 use crate::transport::{Answer, Closed, EXIT_GRACE, TransportError};
 
 /// What a worker sent.
@@ -32,6 +32,8 @@ pub(super) struct Call<'a> {
     grant: &'a mut Grant,
     /// What is wrong with the lease when this is dropped. `None` once the call has completed.
     fault: Option<Fault>,
+    /// When what is being waited for is due. `None`: nothing was waited for yet.
+    deadline: Option<Instant>,
     /// The pipe that the worker closed, and how long its exit is still waited for.
     pipe_end: Option<(ProtocolError, Pin<Box<Sleep>>)>,
 }
@@ -55,6 +57,7 @@ impl<'a> Call<'a> {
         let mut call = Self {
             grant,
             fault: Some(Fault::Abandoned),
+            deadline: None,
             pipe_end: None,
         };
         match begun {
@@ -77,25 +80,15 @@ impl Call<'_> {
 
     /// Waits for the worker's answer or its next part, for `call_timeout` at most.
     pub(super) async fn next(&mut self) -> Result<Received, CallError> {
-        let mut deadline = pin!(self.deadline());
-        poll_fn(|cx| self.poll_next(cx, deadline.as_mut())).await
+        poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// A timer of `call_timeout` from now.
-    pub(super) fn deadline(&self) -> Sleep {
-        self.grant.sleep(self.grant.limits().call_timeout)
-    }
-
-    /// As [`next`](Self::next), until `deadline`. After the end of the call and after an error
-    /// there is nothing more to poll for.
-    pub(super) fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-        deadline: Pin<&mut Sleep>,
-    ) -> Poll<Result<Received, CallError>> {
+    /// As [`next`](Self::next). After the end of the call and after an error there is nothing more
+    /// to poll for.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, CallError>> {
         let worker = self.grant.worker();
         let Poll::Ready(answer) = self.poll_answer(cx) else {
-            ready!(poll_timer(deadline, cx));
+            ready!(self.poll_deadline());
             self.fault = Some(Fault::TimedOut);
             return Poll::Ready(Err(CallError::TimedOut {
                 worker,
@@ -104,7 +97,10 @@ impl Call<'_> {
             }));
         };
         Poll::Ready(match answer {
-            Ok(Answer::Part(body)) => Ok(Received::Part(body)),
+            Ok(Answer::Part(body)) => {
+                self.deadline = None;
+                Ok(Received::Part(body))
+            }
             Ok(Answer::Done(body)) => {
                 self.completed(false);
                 Ok(Received::Done(body))
@@ -115,6 +111,22 @@ impl Call<'_> {
             }
             Err(failure) => Err(self.failed(failure)),
         })
+    }
+
+    /// Ready once the deadline has passed, which is `call_timeout` after the first wait. Until
+    /// then, the transport's alarm wakes the task that waits for the answer.
+    fn poll_deadline(&mut self) -> Poll<()> {
+        let timeout = self.grant.limits().call_timeout;
+        let deadline = *(self.deadline).get_or_insert_with(|| Instant::now() + timeout);
+        let alarm = self.grant.transport().alarm();
+        if alarm.is_armed() {
+            return Poll::Pending;
+        }
+        let left = deadline.duration_since(Instant::now());
+        if left.is_zero() {
+            return Poll::Ready(());
+        }
+        alarm.arm(Box::pin(self.grant.sleep(left)), poll_timer)
     }
 
     /// The worker's answer. If it closed a pipe: its exit, when that follows within [`EXIT_GRACE`].

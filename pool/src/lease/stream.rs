@@ -11,7 +11,6 @@ use super::call::{Call, Received};
 use crate::error::CallError;
 #[cfg(feature = "json")]
 use crate::error::JsonPart;
-use crate::rt::Sleep;
 
 /// The parts of a streamed reply, as the worker produces them. Made by
 /// [`Lease::stream`](crate::Lease::stream).
@@ -42,22 +41,13 @@ use crate::rt::Sleep;
 #[must_use = "a stream that is dropped before its end costs its worker"]
 pub struct ReplyStream<'a> {
     /// `None` after the end and after an error.
-    open: Option<Open<'a>>,
-}
-
-struct Open<'a> {
-    call: Call<'a>,
-    /// The deadline of the part that is being waited for.
-    deadline: Option<Pin<Box<Sleep>>>,
+    call: Option<Call<'a>>,
 }
 
 impl<'a> ReplyStream<'a> {
     pub(super) fn new(call: Call<'a>) -> Self {
         call.send_at_once();
-        let deadline = None;
-        Self {
-            open: Some(Open { call, deadline }),
-        }
+        Self { call: Some(call) }
     }
 
     /// Waits for the next part, for `call_timeout` at most. `None` after the last part, and after
@@ -101,20 +91,18 @@ impl<'a> ReplyStream<'a> {
     }
 
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Vec<u8>, CallError>>> {
-        let Some(Open { call, deadline }) = &mut self.open else {
+        let Some(call) = &mut self.call else {
             return Poll::Ready(None);
         };
-        let until = deadline.get_or_insert_with(|| Box::pin(call.deadline()));
-        let received = ready!(call.poll_next(cx, until.as_mut()));
-        *deadline = None;
+        let received = ready!(call.poll_next(cx));
         Poll::Ready(match received {
             Ok(Received::Part(body)) => Some(Ok(body)),
             Ok(Received::Done(_)) => {
-                self.open = None;
+                self.call = None;
                 None
             }
             Err(error) => {
-                self.open = None;
+                self.call = None;
                 Some(Err(error))
             }
         })
@@ -132,7 +120,7 @@ impl Stream for ReplyStream<'_> {
 impl fmt::Debug for ReplyStream<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReplyStream")
-            .field("ended", &self.open.is_none())
+            .field("ended", &self.call.is_none())
             .finish_non_exhaustive()
     }
 }

@@ -8,6 +8,7 @@
 //! protocol. The bytes are found by the worker's task, or by the next exchange before it sends its
 //! request, whichever comes first.
 
+mod alarm;
 mod exchange;
 pub(crate) mod frame;
 mod ids;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use ostler::supervisor::Reason;
 
+use self::alarm::Alarm;
 use self::exchange::Exchange;
 use self::frame::kind;
 use self::wakers::Wakers;
@@ -72,6 +74,7 @@ pub(crate) struct Transport {
     wakers: Arc<Wakers>,
     /// The waker that the pipes get: `wakers`.
     waker: Waker,
+    alarm: Alarm,
     max_frame: u32,
 }
 
@@ -82,6 +85,7 @@ impl Transport {
         Self {
             exchange: Mutex::new(Exchange::new(max_frame)),
             waker: Waker::from(Arc::clone(&wakers)),
+            alarm: Alarm::new(Arc::clone(&wakers)),
             wakers,
             max_frame,
         }
@@ -172,6 +176,11 @@ impl Transport {
         }
     }
 
+    /// The timer of the calls.
+    pub(crate) fn alarm(&self) -> &Alarm {
+        &self.alarm
+    }
+
     /// Drops the waker of the task that waited last. For a caller that waits no more.
     pub(crate) fn forget_caller(&self) {
         drop(self.wakers.take_caller());
@@ -255,6 +264,8 @@ impl Transport {
     pub(crate) fn close(&self, reason: Closed, farewell: bool) {
         let pipe = (self.lock()).close(&mut self.pipe_context(), reason, farewell);
         drop(pipe);
+        // A closed transport answers at once.
+        self.alarm.disarm();
         if let Some(caller) = self.wakers.take_caller() {
             caller.wake();
         }

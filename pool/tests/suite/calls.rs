@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ostler_pool::testing::{Sim, SimStats};
 use ostler_pool::{CallError, ExitStatus, Reason, Rung};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::rig::{begin, end, pool};
 
@@ -35,6 +35,40 @@ async fn a_call_is_answered() {
     let mut expected = SimStats::default();
     (expected.opened, expected.peak_open) = (2, 2);
     assert_eq!(sim.stats(), expected);
+}
+
+/// C12: each call has a deadline of its own, whenever the timer of the last call elapses, and so has
+/// each part of a stream.
+#[tokio::test(start_paused = true)]
+async fn each_call_has_its_own_deadline() {
+    let limit = Duration::from_secs(7);
+    for idle in [0, 1, 3500, 6999, 7000, 7001, 20_000] {
+        for way in 0..3 {
+            let sim = Sim::default();
+            let pool = pool(&sim, 1).call_timeout(limit).build().unwrap();
+            let mut lease = pool.checkout().await.unwrap();
+            assert_eq!(lease.call(b"one").await.unwrap(), b"one");
+            sleep(Duration::from_millis(idle)).await;
+            let mut since = Instant::now();
+            let ended = match way {
+                0 => lease.call(b"hang").await.map(drop),
+                1 => {
+                    drop(lease);
+                    pool.call(b"hang").await.map(drop)
+                }
+                _ => {
+                    let mut parts = lease.stream(b"hang a").unwrap();
+                    assert_eq!(parts.next().await.unwrap().unwrap(), b"a");
+                    sleep(Duration::from_millis(idle)).await;
+                    since = Instant::now();
+                    parts.next().await.unwrap().map(drop)
+                }
+            };
+            assert!(matches!(ended, Err(CallError::TimedOut { after, .. }) if after == limit));
+            assert_eq!(since.elapsed(), limit, "after {idle} ms, way {way}");
+            drop(pool.shutdown().await);
+        }
+    }
 }
 
 /// C1: a call that times out costs its worker, and its late reply reaches no other call.
