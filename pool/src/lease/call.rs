@@ -132,7 +132,9 @@ impl Call<'_> {
     /// The worker's answer. If it closed a pipe: its exit, when that follows within [`EXIT_GRACE`].
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, TransportError>> {
         if self.pipe_end.is_none() {
-            let problem = match ready!(self.grant.transport().poll_answer(cx)) {
+            let was_woken = self.deadline.is_some();
+            let transport = self.grant.transport();
+            let problem = match ready!(transport.poll_answer(cx, was_woken)) {
                 Err(TransportError::PipeClosed(problem)) => problem,
                 answer => return Poll::Ready(answer),
             };
@@ -197,9 +199,9 @@ impl Call<'_> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        // A call that is abandoned leaves its waker behind, which would keep the caller's task.
-        self.grant.transport().forget_caller();
         if let Some(fault) = self.fault {
+            // Its waker is left behind, and would keep the caller's task.
+            self.grant.transport().forget_caller();
             self.grant.give_up(fault);
         }
     }

@@ -3,13 +3,15 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
-use tokio::task::coop::unconstrained;
+use tokio::task::coop::{has_budget_remaining, unconstrained};
 
 use super::frame::{self, Decoder, Frame, FrameError, kind};
 use super::ids::Ids;
+use super::wakers::Wakers;
 use super::{Answer, Closed, TransportError};
 use crate::error::{ProtocolError, RemoteError};
 use crate::port::Pipe;
@@ -24,6 +26,10 @@ pub(super) struct Exchange {
     /// `None` before it is connected, and once it is closed.
     pipe: Option<Pipe>,
     closed: Option<Closed>,
+    wakers: Arc<Wakers>,
+    /// Whether the pipe had nothing to read when it was last asked. Then it need not be asked again
+    /// until it wakes the transport's waker.
+    is_drained: bool,
     decoder: Decoder,
     /// The frame that is being sent, and how much of it is sent.
     outgoing: Vec<u8>,
@@ -47,10 +53,12 @@ struct Request {
 
 impl Exchange {
     /// Without pipes yet.
-    pub(super) fn new(max_frame: u32) -> Self {
+    pub(super) fn new(max_frame: u32, wakers: Arc<Wakers>) -> Self {
         Self {
             pipe: None,
             closed: None,
+            wakers,
+            is_drained: false,
             decoder: Decoder::new(max_frame),
             outgoing: Vec::new(),
             sent: 0,
@@ -225,8 +233,8 @@ impl Exchange {
     /// Ready once the worker sends something between two exchanges, or closes its output. What it
     /// sent stays in the decoder.
     ///
-    /// While nothing comes, this makes no system call: the runtime knows whether the pipe has
-    /// something to read, because the last read did not fill the decoder's buffer.
+    /// While nothing comes, this makes no system call, because the pipe wakes the transport's waker
+    /// for what comes.
     pub(super) fn poll_unsolicited(&mut self, cx: &mut Context<'_>) -> Poll<ProtocolError> {
         if !self.is_idle() {
             return Poll::Pending;
@@ -271,13 +279,25 @@ impl Exchange {
 
     /// Reads what is there into the decoder. Returns the number of bytes, 0 at the end of the
     /// worker's output.
+    #[inline]
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        // Taken before the read, so that what comes meanwhile is news.
+        if self.is_drained && !self.wakers.take_news() {
+            return Poll::Pending;
+        }
+        self.poll_pipe(cx)
+    }
+
+    fn poll_pipe(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
         let Some(pipe) = &mut self.pipe else {
             return Poll::Pending;
         };
         let mut buffer = ReadBuf::new(self.decoder.spare());
+        let read = Pin::new(&mut pipe.reader).poll_read(cx, &mut buffer);
+        // A task that has used up its budget is told that there is nothing, whatever there is.
+        self.is_drained = read.is_pending() && has_budget_remaining();
         // A read error says no more than the end of the output does.
-        let count = match ready!(Pin::new(&mut pipe.reader).poll_read(cx, &mut buffer)) {
+        let count = match ready!(read) {
             Ok(()) => buffer.filled().len(),
             Err(_) => 0,
         };

@@ -13,8 +13,9 @@ const RECENT: usize = 8;
 pub(super) struct Ids<K = Keys> {
     key: K,
     drawn: u64,
-    /// The last ids, oldest first. A late answer to one of these requests must not fit the next.
+    /// The last ids, in a ring. A late answer to one of these requests must not fit the next.
     recent: [u32; RECENT],
+    oldest: usize,
 }
 
 impl<K: BuildHasher> Ids<K> {
@@ -25,8 +26,8 @@ impl<K: BuildHasher> Ids<K> {
             let id = (self.key.hash_one(self.drawn) >> 32) as u32;
             // 0 belongs to the handshake, and is what `recent` holds at first.
             if id != 0 && !self.recent.contains(&id) {
-                self.recent.rotate_left(1);
-                self.recent[RECENT - 1] = id;
+                self.recent[self.oldest] = id;
+                self.oldest = (self.oldest + 1) % RECENT;
                 return id;
             }
         }

@@ -83,7 +83,7 @@ impl Transport {
     pub(crate) fn new(max_frame: u32) -> Self {
         let wakers = Arc::new(Wakers::new());
         Self {
-            exchange: Mutex::new(Exchange::new(max_frame)),
+            exchange: Mutex::new(Exchange::new(max_frame, Arc::clone(&wakers))),
             waker: Waker::from(Arc::clone(&wakers)),
             alarm: Alarm::new(Arc::clone(&wakers)),
             wakers,
@@ -108,7 +108,6 @@ impl Transport {
         let flags = if may_cancel { frame::MAY_CANCEL } else { 0 };
         let body = [frame::VERSION, self.max_frame, flags].map(u32::to_be_bytes);
         self.lock().greet(body.as_flattened());
-        self.wakers.begin();
         self.answer().await
     }
 
@@ -119,9 +118,7 @@ impl Transport {
     /// Fails if the worker has sent something since the last exchange, or has closed its output.
     /// Then no exchange is under way.
     pub(crate) fn begin(&self, kind: u8, body: &[u8]) -> Result<(), TransportError> {
-        self.lock().begin(&mut self.pipe_context(), kind, body)?;
-        self.wakers.begin();
-        Ok(())
+        (self.lock()).begin(&mut self.pipe_context(), kind, body)
     }
 
     /// Sends as much of the request as the pipe takes without waiting.
@@ -134,44 +131,59 @@ impl Transport {
     ///
     /// Cancel safe: an answer that was not returned can be waited for again.
     pub(crate) async fn answer(&self) -> Result<Answer, TransportError> {
-        poll_fn(|cx| self.poll_answer(cx)).await
+        poll_fn(|cx| self.poll_answer(cx, false)).await
     }
 
     /// As [`answer`](Self::answer).
-    pub(crate) fn poll_answer(&self, cx: &mut Context<'_>) -> Poll<Result<Answer, TransportError>> {
-        self.poll_exchange(cx, Exchange::poll_answer)
+    ///
+    /// `was_woken`: the task waited before, so the answer is probably there.
+    pub(crate) fn poll_answer(
+        &self,
+        cx: &mut Context<'_>,
+        was_woken: bool,
+    ) -> Poll<Result<Answer, TransportError>> {
+        self.poll_exchange(cx, Exchange::poll_answer, was_woken)
     }
 
     /// Polls the exchange for the task of `cx`, and watches the worker once it has ended.
     fn poll_exchange<T>(
         &self,
         cx: &mut Context<'_>,
-        poll: impl FnOnce(&mut Exchange, &mut Context<'_>) -> Poll<T>,
+        mut poll: impl FnMut(&mut Exchange, &mut Context<'_>) -> Poll<T>,
+        was_woken: bool,
     ) -> Poll<T> {
-        // Before the poll, so that what comes in between wakes the task.
-        self.wakers.set_caller(cx.waker());
-        let mut exchange = self.lock();
-        let polled = poll(&mut exchange, &mut self.pipe_context());
-        let is_idle = exchange.is_idle();
-        drop(exchange);
-        if polled.is_ready() {
-            if is_idle {
-                self.rest();
-            } else {
-                self.forget_caller();
+        let mut poll = || {
+            let mut exchange = self.lock();
+            let polled = poll(&mut exchange, &mut self.pipe_context());
+            if polled.is_ready() {
+                self.leave(exchange);
             }
+            polled
+        };
+        // A task that finds its answer needs no waker.
+        if was_woken && let Poll::Ready(answer) = poll() {
+            return Poll::Ready(answer);
         }
-        polled
+        // Before the poll, so that what comes in between wakes the task.
+        self.wakers.wait_for_answer(cx.waker());
+        poll()
     }
 
-    /// Watches the worker from now on: what it sends wakes the worker's task.
-    fn rest(&self) {
-        drop(self.wakers.end());
-        let unsolicited = self.lock().poll_unsolicited(&mut self.pipe_context());
-        // Something is there already, so the pipe will not wake the task for it.
-        if unsolicited.is_ready()
-            && let Some(watcher) = self.wakers.take_watcher()
-        {
+    /// Forgets the caller. If its exchange has ended, what the worker sends from now on wakes the
+    /// worker's task.
+    fn leave(&self, mut exchange: MutexGuard<'_, Exchange>) {
+        let (caller, watcher);
+        if exchange.is_idle() {
+            caller = self.wakers.end();
+            let unsolicited = exchange.poll_unsolicited(&mut self.pipe_context());
+            // Something is there already, so the pipe will not wake the task for it.
+            watcher = (unsolicited.is_ready()).then(|| self.wakers.take_watcher());
+        } else {
+            (caller, watcher) = (self.wakers.take_caller(), None);
+        }
+        drop(exchange);
+        drop(caller);
+        if let Some(watcher) = watcher.flatten() {
             watcher.wake();
         }
     }
@@ -196,7 +208,7 @@ impl Transport {
     /// worker's task waits for it.
     pub(crate) async fn unsolicited(&self) -> ProtocolError {
         poll_fn(|cx| {
-            self.wakers.set_watcher(cx.waker());
+            self.wakers.watch(cx.waker());
             self.lock().poll_unsolicited(&mut self.pipe_context())
         })
         .await
@@ -226,7 +238,7 @@ impl Transport {
         }
         // The pipe may have been too full for the `CANCEL`. Now that the worker reads again, it
         // fits.
-        poll_fn(|cx| self.poll_exchange(cx, Exchange::poll_send)).await;
+        poll_fn(|cx| self.poll_exchange(cx, Exchange::poll_send, false)).await;
         Some(self.is_clean())
     }
 
@@ -240,7 +252,7 @@ impl Transport {
 
     /// Ready once the transport is closed, with the reason.
     pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<Closed> {
-        self.wakers.set_caller(cx.waker());
+        self.wakers.wait_for_close(cx.waker());
         match self.lock().closed() {
             Some(reason) => Poll::Ready(reason.clone()),
             None => Poll::Pending,

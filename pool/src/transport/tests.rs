@@ -323,7 +323,7 @@ async fn wakers_are_dropped_without_a_lock() {
     let poll = || {
         let caller = Arc::new(Caller(Arc::clone(&transport)));
         let waker = Waker::from(Arc::clone(&caller));
-        let polled = transport.poll_answer(&mut Context::from_waker(&waker));
+        let polled = transport.poll_answer(&mut Context::from_waker(&waker), false);
         (Arc::downgrade(&caller), polled)
     };
     transport.begin(kind::CALL, b"").unwrap();
@@ -345,7 +345,7 @@ async fn wakers_are_dropped_without_a_lock() {
     assert_eq!(fourth.strong_count(), 0);
     assert!(
         transport
-            .poll_answer(&mut Context::from_waker(Waker::noop()))
+            .poll_answer(&mut Context::from_waker(Waker::noop()), false)
             .is_pending()
     );
     let id = id_of_request(&mut worker).await;

@@ -1,5 +1,6 @@
 //! Whom a transport's pipes wake.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::task::{Wake, Waker};
 
@@ -11,6 +12,8 @@ use crate::rt::{Mutex, MutexGuard};
 /// Each method returns the wakers that it displaces. They are dropped or woken without a lock.
 pub(super) struct Wakers {
     waiting: Mutex<Waiting>,
+    /// Whether the pipes have woken this since the news were last taken.
+    has_news: AtomicBool,
 }
 
 #[derive(Default)]
@@ -27,11 +30,8 @@ impl Wakers {
     pub(super) fn new() -> Self {
         Self {
             waiting: Mutex::new(Waiting::default()),
+            has_news: AtomicBool::new(false),
         }
-    }
-
-    pub(super) fn begin(&self) {
-        self.lock().in_exchange = true;
     }
 
     /// From now on, the pipes wake the watcher. Returns the caller.
@@ -40,6 +40,12 @@ impl Wakers {
         let mut waiting = self.lock();
         waiting.in_exchange = false;
         waiting.caller.take()
+    }
+
+    /// Whether the pipes have woken this since the last time that they were asked for it.
+    pub(super) fn take_news(&self) -> bool {
+        // Most often there are none, and a load costs less.
+        self.has_news.load(Ordering::Acquire) && self.has_news.swap(false, Ordering::AcqRel)
     }
 
     #[must_use]
@@ -52,19 +58,24 @@ impl Wakers {
         self.lock().watcher.take()
     }
 
-    pub(super) fn set_caller(&self, waker: &Waker) {
+    /// The task that waits for the answer. From now on, the pipes wake it.
+    pub(super) fn wait_for_answer(&self, waker: &Waker) {
+        self.set(waker, |waiting| {
+            waiting.in_exchange = true;
+            &mut waiting.caller
+        });
+    }
+
+    /// The task that waits until the transport is closed.
+    pub(super) fn wait_for_close(&self, waker: &Waker) {
         self.set(waker, |waiting| &mut waiting.caller);
     }
 
-    pub(super) fn set_watcher(&self, waker: &Waker) {
+    pub(super) fn watch(&self, waker: &Waker) {
         self.set(waker, |waiting| &mut waiting.watcher);
     }
 
-    fn set(&self, waker: &Waker, place: impl Fn(&mut Waiting) -> &mut Option<Waker>) {
-        let is_set = |known: &Option<Waker>| known.as_ref().is_some_and(|w| w.will_wake(waker));
-        if is_set(place(&mut self.lock())) {
-            return;
-        }
+    fn set(&self, waker: &Waker, place: impl FnOnce(&mut Waiting) -> &mut Option<Waker>) {
         // Cloned and dropped without the lock, because both may run foreign code.
         let waker = waker.clone();
         let previous = place(&mut self.lock()).replace(waker);
@@ -87,6 +98,8 @@ impl Wake for Wakers {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        // First, so that a task that registers too late to be woken finds the news.
+        self.has_news.store(true, Ordering::Release);
         let mut waiting = self.lock();
         let waker = if waiting.in_exchange {
             waiting.caller.take()
