@@ -40,20 +40,20 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     /// Begins a call, if the lease, the request and the worker allow it. Nothing is sent yet.
-    pub(super) fn begin(grant: &'a mut Grant, kind: u8, request: &[u8]) -> Result<Self, CallError> {
+    pub(super) fn begin(grant: &'a mut Grant, kind: u8, body: &[u8]) -> Result<Self, CallError> {
         let worker = grant.worker();
         if grant.has_ended() {
             return Err(CallError::LeaseOver { worker });
         }
         let transport = grant.transport();
         let max = transport.max_body();
-        if request.len() > max {
+        if body.len() > max {
             return Err(CallError::RequestTooLarge {
-                size: request.len(),
+                size: body.len(),
                 max,
             });
         }
-        let begun = transport.begin(kind, request);
+        let begun = transport.begin(kind, body);
         let mut call = Self {
             grant,
             fault: Some(Fault::Abandoned),
@@ -73,21 +73,37 @@ impl<'a> Call<'a> {
 }
 
 impl Call<'_> {
-    /// Sends as much of the request as the pipe takes without waiting.
-    pub(super) fn send_at_once(&self) {
-        self.grant.transport().send_at_once();
+    /// Sends as much of the request as the pipe takes without waiting, and copies the rest.
+    pub(super) fn send_at_once(&self, body: &[u8]) {
+        self.grant.transport().send_at_once(body);
     }
 
-    /// Waits for the worker's answer or its next part, for `call_timeout` at most.
-    pub(super) async fn next(&mut self) -> Result<Received, CallError> {
-        poll_fn(|cx| self.poll_next(cx)).await
+    /// Sends a request that was not copied. `None` once it is written, unless the worker has
+    /// answered by then.
+    pub(super) async fn send(&mut self, body: &[u8]) -> Option<Result<Received, CallError>> {
+        poll_fn(|cx| match self.poll_next(cx, body) {
+            Poll::Pending if self.grant.transport().request_written() => Poll::Ready(None),
+            polled => polled.map(Some),
+        })
+        .await
     }
 
-    /// As [`next`](Self::next). After the end of the call and after an error there is nothing more
-    /// to poll for.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, CallError>> {
+    /// Waits for the worker's answer, for `call_timeout` at most.
+    pub(super) async fn answer(&mut self) -> Result<Received, CallError> {
+        poll_fn(|cx| self.poll_next(cx, &[])).await
+    }
+
+    /// Polls for the worker's answer or its next part, for `call_timeout` at most. After the end of
+    /// the call and after an error there is nothing more to poll for.
+    ///
+    /// `body` is that of the request, unless it was copied or is written.
+    pub(super) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        body: &[u8],
+    ) -> Poll<Result<Received, CallError>> {
         let worker = self.grant.worker();
-        let Poll::Ready(answer) = self.poll_answer(cx) else {
+        let Poll::Ready(answer) = self.poll_answer(cx, body) else {
             ready!(self.poll_deadline());
             self.fault = Some(Fault::TimedOut);
             return Poll::Ready(Err(CallError::TimedOut {
@@ -130,11 +146,15 @@ impl Call<'_> {
     }
 
     /// The worker's answer. If it closed a pipe: its exit, when that follows within [`EXIT_GRACE`].
-    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, TransportError>> {
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        body: &[u8],
+    ) -> Poll<Result<Answer, TransportError>> {
         if self.pipe_end.is_none() {
             let was_woken = self.deadline.is_some();
             let transport = self.grant.transport();
-            let problem = match ready!(transport.poll_answer(cx, was_woken)) {
+            let problem = match ready!(transport.poll_answer(cx, body, was_woken)) {
                 Err(TransportError::PipeClosed(problem)) => problem,
                 answer => return Poll::Ready(answer),
             };

@@ -17,6 +17,7 @@ use crate::driver::Grant;
 use crate::error::CallError;
 #[cfg(feature = "json")]
 use crate::error::JsonPart;
+use crate::transport::COPIED;
 use crate::transport::frame::kind;
 
 /// A worker, leased to one client.
@@ -115,8 +116,13 @@ impl Lease {
     /// error it is over.
     pub async fn call(&mut self, request: impl AsRef<[u8]>) -> Result<Vec<u8>, CallError> {
         let mut call = Call::begin(&mut self.grant, kind::CALL, request.as_ref())?;
+        if request.as_ref().len() > COPIED
+            && let Some(early) = call.send(request.as_ref()).await
+        {
+            return Ok(early?.into_body());
+        }
         drop(request);
-        Ok(call.next().await?.into_body())
+        Ok(call.answer().await?.into_body())
     }
 
     /// Sends `request` to the worker, which streams its reply in parts.
@@ -150,7 +156,9 @@ impl Lease {
     /// since the last call, and [`RequestTooLarge`](CallError::RequestTooLarge), after which the
     /// lease remains usable. [`ReplyStream::next`] returns later errors.
     pub fn stream(&mut self, request: impl AsRef<[u8]>) -> Result<ReplyStream<'_>, CallError> {
-        let call = Call::begin(&mut self.grant, kind::STREAM, request.as_ref())?;
+        let body = request.as_ref();
+        let call = Call::begin(&mut self.grant, kind::STREAM, body)?;
+        call.send_at_once(body);
         Ok(ReplyStream::new(call))
     }
 

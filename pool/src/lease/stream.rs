@@ -45,8 +45,8 @@ pub struct ReplyStream<'a> {
 }
 
 impl<'a> ReplyStream<'a> {
+    /// The reply to a request that was sent at once.
     pub(super) fn new(call: Call<'a>) -> Self {
-        call.send_at_once();
         Self { call: Some(call) }
     }
 
@@ -94,7 +94,7 @@ impl<'a> ReplyStream<'a> {
         let Some(call) = &mut self.call else {
             return Poll::Ready(None);
         };
-        let received = ready!(call.poll_next(cx));
+        let received = ready!(call.poll_next(cx, &[]));
         Poll::Ready(match received {
             Ok(Received::Part(body)) => Some(Ok(body)),
             Ok(Received::Done(_)) => {

@@ -1,6 +1,8 @@
 //! Decodes the bytes of a worker with the pool's own decoder.
 
-use crate::transport::frame::Decoder;
+use std::task::{Context, Waker};
+
+use crate::transport::decoder::Decoder;
 
 /// One frame. `PROTOCOL.md` lists the kinds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +26,7 @@ pub struct Frames {
     pub incomplete: bool,
     /// The error that ended decoding, if any. The pool stops a worker that causes one.
     pub error: Option<String>,
-    /// The largest size of the decoder's buffer, in bytes.
+    /// The largest size of the decoder's buffers, in bytes.
     pub peak_memory: usize,
 }
 
@@ -49,15 +51,12 @@ pub fn frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, max_frame: u32) ->
         frames: Vec::new(),
         incomplete: false,
         error: None,
-        peak_memory: decoder.spare().len(),
+        peak_memory: decoder.memory(),
     };
     for mut piece in pieces {
         while !piece.is_empty() && read.error.is_none() {
-            let spare = decoder.spare();
-            let count = piece.len().min(spare.len());
-            spare[..count].copy_from_slice(&piece[..count]);
-            decoder.filled(count);
-            piece = &piece[count..];
+            // Ready at once, because the bytes are there.
+            let _ = decoder.poll_read(&mut Context::from_waker(Waker::noop()), &mut piece);
             read.peak_memory = read.peak_memory.max(decoder.memory());
             read.decode_available(&mut decoder);
         }

@@ -150,7 +150,7 @@ mod tests {
         transport.begin(kind::CALL, b"").unwrap();
         let waker = Waker::from(Arc::clone(&caller));
         let mut cx = Context::from_waker(&waker);
-        assert!(transport.poll_answer(&mut cx, false).is_pending());
+        assert!(transport.poll_answer(&mut cx, &[], false).is_pending());
         assert!(arm(&transport).is_pending());
         time::sleep(2 * LIMIT).await;
         assert!(!transport.alarm().is_armed());

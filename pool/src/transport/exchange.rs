@@ -2,14 +2,16 @@
 //! belongs.
 
 use std::future::poll_fn;
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::io::AsyncWrite as _;
 use tokio::task::coop::{has_budget_remaining, unconstrained};
 
-use super::frame::{self, Decoder, Frame, FrameError, kind};
+use super::decoder::{BUFFER, Decoder};
+use super::frame::{self, Frame, FrameError, kind};
 use super::ids::Ids;
 use super::wakers::Wakers;
 use super::{Answer, Closed, TransportError};
@@ -21,6 +23,13 @@ use crate::port::Pipe;
 /// for.
 const LAST_WORDS: usize = 1 << 20;
 
+/// The largest body that is copied behind its header, in bytes. To copy it costs less than to write
+/// two pieces at once. A larger one stays with the caller until it is sent.
+pub(crate) const COPIED: usize = BUFFER / 16;
+
+/// The largest buffer for what is sent that is kept between two exchanges, in bytes.
+pub(super) const KEPT: usize = BUFFER;
+
 /// The pipes are polled with the transport's own waker: see [`Wakers`](super::wakers::Wakers).
 pub(super) struct Exchange {
     /// `None` before it is connected, and once it is closed.
@@ -31,8 +40,11 @@ pub(super) struct Exchange {
     /// until it wakes the transport's waker.
     is_drained: bool,
     decoder: Decoder,
-    /// The frame that is being sent, and how much of it is sent.
+    /// The frame that is being sent, or what precedes its body, if the caller keeps that.
     outgoing: Vec<u8>,
+    /// The size of the body that the caller keeps.
+    kept: usize,
+    /// How much of both is sent.
     sent: usize,
     /// Bytes to send before the first frame.
     preamble: Vec<u8>,
@@ -61,6 +73,7 @@ impl Exchange {
             is_drained: false,
             decoder: Decoder::new(max_frame),
             outgoing: Vec::new(),
+            kept: 0,
             sent: 0,
             preamble: Vec::new(),
             current: None,
@@ -100,10 +113,14 @@ impl Exchange {
     }
 
     fn send(&mut self, kind: u8, id: u32, body: &[u8]) {
-        self.outgoing.clear();
+        self.clear_outgoing();
         self.outgoing.append(&mut self.preamble);
-        self.sent = 0;
-        frame::encode(kind, id, body, &mut self.outgoing);
+        if body.len() <= COPIED {
+            frame::encode(kind, id, body, &mut self.outgoing);
+        } else {
+            frame::encode_header(kind, id, body.len(), &mut self.outgoing);
+            self.kept = body.len();
+        }
         self.current = Some(Request { id, kind });
         self.cancels = false;
     }
@@ -111,8 +128,13 @@ impl Exchange {
     /// Ends the exchange. A large request releases its memory now, not at the next exchange.
     fn end(&mut self) {
         self.current = None;
+        self.clear_outgoing();
+    }
+
+    fn clear_outgoing(&mut self) {
         self.outgoing.clear();
-        self.outgoing.shrink_to(frame::KEPT);
+        self.outgoing.shrink_to(KEPT);
+        self.kept = 0;
         self.sent = 0;
     }
 
@@ -127,17 +149,21 @@ impl Exchange {
         let Some(request) = self.current.filter(|_| self.can_cancel()) else {
             return false;
         };
-        self.outgoing.clear();
-        self.outgoing.shrink_to(frame::KEPT);
-        self.sent = 0;
+        self.clear_outgoing();
         frame::encode(kind::CANCEL, request.id, &[], &mut self.outgoing);
         self.cancels = true;
         true
     }
 
-    /// Sends what the pipe takes without waiting.
-    pub(super) fn send_at_once(&mut self, cx: &mut Context<'_>) {
-        let _ = self.at_once(cx, Self::poll_send);
+    /// Sends what the pipe takes without waiting, and copies the rest of the body.
+    pub(super) fn send_at_once(&mut self, cx: &mut Context<'_>, body: &[u8]) {
+        let _ = self.at_once(cx, |exchange, cx| exchange.poll_send(cx, body));
+        if self.kept > 0 {
+            let sent = self.sent.saturating_sub(self.outgoing.len());
+            self.outgoing.drain(..self.sent.min(self.outgoing.len()));
+            self.outgoing.extend_from_slice(&body[sent..]);
+            (self.kept, self.sent) = (0, 0);
+        }
     }
 
     /// Whether no exchange is under way: nothing is to be sent and nothing is to come.
@@ -156,7 +182,7 @@ impl Exchange {
     }
 
     fn is_sent(&self) -> bool {
-        self.sent == self.outgoing.len()
+        self.sent == self.outgoing.len() + self.kept
     }
 
     /// The size of its buffers, in bytes.
@@ -187,7 +213,7 @@ impl Exchange {
             });
         } else if farewell && self.is_idle() && self.pipe.is_some() {
             self.send(kind::SHUTDOWN, 0, &[]);
-            self.send_at_once(cx);
+            self.send_at_once(cx, &[]);
             self.end();
         }
         self.closed.get_or_insert(reason);
@@ -199,13 +225,15 @@ impl Exchange {
         self.closed.as_ref()
     }
 
+    /// `body` is that of the request.
     pub(super) fn poll_answer(
         &mut self,
         cx: &mut Context<'_>,
+        body: &[u8],
     ) -> Poll<Result<Answer, TransportError>> {
         // Sending and receiving go on side by side. Otherwise a worker that answers before it has
         // read everything and this host could wait for each other.
-        let sending = self.poll_send(cx);
+        let sending = self.poll_send(cx, body);
         if let Poll::Ready(answer) = self.poll_receive(cx) {
             // An answer may well come before a `CANCEL` is out. Whether the rest of a request waits
             // for room or found the input closed makes no difference: it was not read.
@@ -249,14 +277,20 @@ impl Exchange {
         })
     }
 
-    /// Ready once the frame is sent, or cannot be because the worker no longer reads.
-    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready once the frame is sent, or cannot be because the worker no longer reads. `body` is that
+    /// of the request.
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, body: &[u8]) -> Poll<()> {
         let Some(pipe) = &mut self.pipe else {
             return Poll::Ready(());
         };
-        while self.sent < self.outgoing.len() {
-            let rest = &self.outgoing[self.sent..];
-            match ready!(Pin::new(&mut pipe.writer).poll_write(cx, rest)) {
+        while self.sent < self.outgoing.len() + self.kept {
+            let writer = Pin::new(&mut pipe.writer);
+            let polled = match self.outgoing.get(self.sent..) {
+                Some(rest) if self.kept == 0 => writer.poll_write(cx, rest),
+                Some(rest) => writer.poll_write_vectored(cx, &[rest, body].map(IoSlice::new)),
+                None => writer.poll_write(cx, &body[self.sent - self.outgoing.len()..]),
+            };
+            match ready!(polled) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
                 Ok(count) => self.sent += count,
             }
@@ -292,23 +326,17 @@ impl Exchange {
         let Some(pipe) = &mut self.pipe else {
             return Poll::Pending;
         };
-        let mut buffer = ReadBuf::new(self.decoder.spare());
-        let read = Pin::new(&mut pipe.reader).poll_read(cx, &mut buffer);
+        let read = self.decoder.poll_read(cx, &mut pipe.reader);
         // A task that has used up its budget is told that there is nothing, whatever there is.
         self.is_drained = read.is_pending() && has_budget_remaining();
         // A read error says no more than the end of the output does.
-        let count = match ready!(read) {
-            Ok(()) => buffer.filled().len(),
-            Err(_) => 0,
-        };
-        self.decoder.filled(count);
-        Poll::Ready(count)
+        read.map(|read| read.unwrap_or(0))
     }
 
     /// Reads until an answer is complete, or everything is read if `all`. Reads `room` bytes at
     /// most, and what is there without waiting. The bytes stay in the decoder.
     fn poll_last_words(&mut self, cx: &mut Context<'_>, all: bool, room: &mut usize) -> Poll<()> {
-        while *room > 0 && (all || matches!(self.decoder.whole(), Ok(None))) {
+        while *room > 0 && (all || matches!(self.decoder.has_frame(), Ok(false))) {
             let count = ready!(self.poll_read(cx));
             if count == 0 {
                 break;

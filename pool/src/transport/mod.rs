@@ -9,6 +9,7 @@
 //! request, whichever comes first.
 
 mod alarm;
+pub(crate) mod decoder;
 mod exchange;
 pub(crate) mod frame;
 mod ids;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use ostler::supervisor::Reason;
 
 use self::alarm::Alarm;
+pub(crate) use self::exchange::COPIED;
 use self::exchange::Exchange;
 use self::frame::kind;
 use self::wakers::Wakers;
@@ -112,8 +114,9 @@ impl Transport {
     }
 
     /// Begins an exchange with a request of this kind, at most [`max_body`](Self::max_body) bytes
-    /// long. [`answer`](Self::answer) sends it. Until the answer has come, the exchange is under
-    /// way, and [`is_clean`](Self::is_clean) is false.
+    /// long. [`poll_answer`](Self::poll_answer) sends it. It gets the same body if that is larger
+    /// than [`COPIED`], until the request is [written](Self::request_written). Until the answer has
+    /// come, the exchange is under way, and [`is_clean`](Self::is_clean) is false.
     ///
     /// Fails if the worker has sent something since the last exchange, or has closed its output.
     /// Then no exchange is under way.
@@ -121,28 +124,31 @@ impl Transport {
         (self.lock()).begin(&mut self.pipe_context(), kind, body)
     }
 
-    /// Sends as much of the request as the pipe takes without waiting.
-    pub(crate) fn send_at_once(&self) {
-        self.lock().send_at_once(&mut self.pipe_context());
+    /// Sends as much of the request as the pipe takes without waiting, and copies the rest.
+    pub(crate) fn send_at_once(&self, body: &[u8]) {
+        self.lock().send_at_once(&mut self.pipe_context(), body);
     }
 
-    /// Waits for the answer to the request, or for its next part. Every answer but a part ends the
-    /// exchange. Reads no further ahead than the decoder's buffer.
+    /// Waits for the answer to a request whose body was copied.
     ///
     /// Cancel safe: an answer that was not returned can be waited for again.
     pub(crate) async fn answer(&self) -> Result<Answer, TransportError> {
-        poll_fn(|cx| self.poll_answer(cx, false)).await
+        poll_fn(|cx| self.poll_answer(cx, &[], false)).await
     }
 
-    /// As [`answer`](Self::answer).
+    /// Polls for the answer to the request, or for its next part. `body` is that of the request,
+    /// unless it was copied. Every answer but a
+    /// part ends the exchange. Reads no further ahead than the decoder's buffer.
     ///
     /// `was_woken`: the task waited before, so the answer is probably there.
     pub(crate) fn poll_answer(
         &self,
         cx: &mut Context<'_>,
+        body: &[u8],
         was_woken: bool,
     ) -> Poll<Result<Answer, TransportError>> {
-        self.poll_exchange(cx, Exchange::poll_answer, was_woken)
+        let poll = |exchange: &mut Exchange, cx: &mut Context<'_>| exchange.poll_answer(cx, body);
+        self.poll_exchange(cx, poll, was_woken)
     }
 
     /// Polls the exchange for the task of `cx`, and watches the worker once it has ended.
@@ -238,7 +244,8 @@ impl Transport {
         }
         // The pipe may have been too full for the `CANCEL`. Now that the worker reads again, it
         // fits.
-        poll_fn(|cx| self.poll_exchange(cx, Exchange::poll_send, false)).await;
+        let send = |exchange: &mut Exchange, cx: &mut Context<'_>| exchange.poll_send(cx, &[]);
+        poll_fn(|cx| self.poll_exchange(cx, send, false)).await;
         Some(self.is_clean())
     }
 

@@ -14,14 +14,14 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, 
 use super::*;
 
 fn transport() -> (Transport, DuplexStream) {
+    transport_of(1024)
+}
+
+fn transport_of(max_frame: u32) -> (Transport, DuplexStream) {
     let (host, worker) = tokio::io::duplex(1024);
     let (reader, writer) = tokio::io::split(host);
-    let transport = Transport::new(1024);
-    transport.connect(Pipe {
-        reader: Box::new(reader),
-        writer: Box::new(writer),
-        preamble: Vec::new(),
-    });
+    let transport = Transport::new(max_frame);
+    transport.connect(Pipe::new(reader, writer));
     (transport, worker)
 }
 
@@ -151,12 +151,18 @@ async fn a_cancel_waits_for_room() {
     assert_eq!(transport.cancel().await, Some(false));
 }
 
-/// The id of the request that the worker receives.
-async fn id_of_request(worker: &mut DuplexStream) -> u32 {
+/// Reads a request. Returns its id and its body.
+async fn request(worker: &mut DuplexStream) -> (u32, Vec<u8>) {
     let length = worker.read_u32().await.unwrap();
     let mut frame = vec![0; length as usize];
     worker.read_exact(&mut frame).await.unwrap();
-    u32::from_be_bytes(frame[1..5].try_into().unwrap())
+    let body = frame.split_off(5);
+    (u32::from_be_bytes(frame[1..].try_into().unwrap()), body)
+}
+
+/// The id of the request that the worker receives.
+async fn id_of_request(worker: &mut DuplexStream) -> u32 {
+    request(worker).await.0
 }
 
 fn frame_of(kind: u8, id: u32, body: &[u8]) -> Vec<u8> {
@@ -214,7 +220,7 @@ async fn the_watcher_is_woken_for_what_follows_an_answer() {
     let mut watch = Box::pin(transport.unsolicited());
     let _ = watch.as_mut().poll(&mut Context::from_waker(&waker));
     transport.begin(kind::CALL, b"").unwrap();
-    transport.send_at_once();
+    transport.send_at_once(&[]);
     let reply = frame_of(kind::REPLY, id_of_request(&mut worker).await, b"");
     worker
         .write_all(&[reply.clone(), reply].concat())
@@ -233,26 +239,56 @@ impl Wake for Count {
     }
 }
 
-/// M1: once a large call has ended, its buffers are small.
+/// M1: a transport copies neither a large request nor a large reply, and both arrive.
 #[tokio::test]
-async fn a_large_call_leaves_no_large_buffer() {
-    const SIZE: usize = 10 << 20;
-    let (host, mut worker) = tokio::io::duplex(1024);
-    let (reader, writer) = tokio::io::split(host);
-    let transport = Transport::new(u32::MAX);
-    transport.connect(Pipe::new(reader, writer));
-    transport.begin(kind::CALL, &vec![7; SIZE]).unwrap();
-    let memory = transport.lock().memory();
-    assert!(memory <= SIZE + 2 * frame::KEPT, "{memory} bytes");
+async fn a_large_call_takes_no_large_buffer() {
+    let (transport, mut worker) = transport_of(u32::MAX);
+    let body: Vec<u8> = (0..3 << 20).map(|index| (index % 251) as u8).collect();
+    transport.begin(kind::CALL, &body).unwrap();
+    let answer = poll_fn(|cx| transport.poll_answer(cx, &body, false));
     let echo = async {
-        let id = id_of_request(&mut worker).await;
-        let reply = frame_of(kind::REPLY, id, &vec![7; SIZE]);
+        let (id, received) = request(&mut worker).await;
+        assert!(received == body);
+        let memory = transport.lock().memory();
+        assert!(memory <= 2 * exchange::KEPT, "{memory} bytes");
+        let reply = frame_of(kind::REPLY, id, &received);
         worker.write_all(&reply).await.unwrap();
     };
-    let (answer, ()) = tokio::join!(transport.answer(), echo);
-    assert_eq!(answer.unwrap(), Answer::Done(vec![7; SIZE]));
+    let (answer, ()) = tokio::join!(answer, echo);
+    assert!(answer.unwrap() == Answer::Done(body));
     let memory = transport.lock().memory();
-    assert!(memory <= 2 * frame::KEPT, "{memory} bytes");
+    assert!(memory <= 2 * exchange::KEPT, "{memory} bytes");
+}
+
+/// M1: what the pipe does not take at once of the request of a stream is copied, until the exchange
+/// ends or is cancelled.
+#[tokio::test]
+async fn a_large_stream_keeps_no_large_buffer() {
+    let (transport, mut worker) = transport_of(u32::MAX);
+    let body: Vec<u8> = (0..3 << 20).map(|index| (index % 251) as u8).collect();
+    for cancels in [false, true] {
+        transport.begin(kind::STREAM, &body).unwrap();
+        transport.send_at_once(&body);
+        let (id, received) = tokio::select! {
+            answer = transport.answer() => panic!("{answer:?}"),
+            request = request(&mut worker) => request,
+        };
+        assert!(received == body);
+        let reply = frame_of(kind::REPLY, id, b"");
+        if cancels {
+            let mut cancel = Box::pin(transport.cancel());
+            assert!(cancel.as_mut().now_or_never().is_none());
+            let memory = transport.lock().memory();
+            assert!(memory <= 2 * exchange::KEPT, "{memory} bytes");
+            worker.write_all(&reply).await.unwrap();
+            assert_eq!(cancel.await, Some(true));
+        } else {
+            worker.write_all(&reply).await.unwrap();
+            assert_eq!(transport.answer().await.unwrap(), Answer::Done(vec![]));
+        }
+        let memory = transport.lock().memory();
+        assert!(memory <= 2 * exchange::KEPT, "{memory} bytes");
+    }
 }
 
 /// A worker that writes faster than the host reads. It counts what was read.
@@ -323,7 +359,7 @@ async fn wakers_are_dropped_without_a_lock() {
     let poll = || {
         let caller = Arc::new(Caller(Arc::clone(&transport)));
         let waker = Waker::from(Arc::clone(&caller));
-        let polled = transport.poll_answer(&mut Context::from_waker(&waker), false);
+        let polled = transport.poll_answer(&mut Context::from_waker(&waker), &[], false);
         (Arc::downgrade(&caller), polled)
     };
     transport.begin(kind::CALL, b"").unwrap();
@@ -345,7 +381,7 @@ async fn wakers_are_dropped_without_a_lock() {
     assert_eq!(fourth.strong_count(), 0);
     assert!(
         transport
-            .poll_answer(&mut Context::from_waker(Waker::noop()), false)
+            .poll_answer(&mut Context::from_waker(Waker::noop()), &[], false)
             .is_pending()
     );
     let id = id_of_request(&mut worker).await;

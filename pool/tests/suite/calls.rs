@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ostler_pool::testing::{Sim, SimStats};
-use ostler_pool::{CallError, ExitStatus, Reason, Rung};
+use ostler_pool::{CallError, ExitStatus, Pool, Reason, Rung};
+use tokio::select;
 use tokio::time::{Instant, sleep};
 
-use crate::rig::{begin, end, pool};
+use crate::puppets::{Puppets, kind};
+use crate::rig::{begin, end, pool, until};
 
 /// Requests get their replies, one worker serves many calls, and the shutdown report lists every
 /// worker.
@@ -219,14 +221,22 @@ async fn a_dead_worker_fails_one_call() {
     end(&pool, &sim).await;
 }
 
-/// M1: the memory of a request is the client's own again while it waits for the reply.
+/// M1: the memory of a request is the client's own again while it waits for the reply, also if the
+/// request was too large to be sent at once.
 #[tokio::test(start_paused = true)]
 async fn a_call_does_not_keep_its_request() {
-    let sim = Sim::default();
-    let pool = pool(&sim, 1).build().unwrap();
-    let request = Arc::<[u8]>::from(*b"hang");
-    let mut lease = pool.checkout().await.unwrap();
-    let mut call = pin!(lease.call(Arc::clone(&request)));
-    begin(&mut call).await;
-    assert_eq!(Arc::strong_count(&request), 1);
+    for size in [4, 1 << 20] {
+        let puppets = Puppets::default();
+        let pool = Pool::builder(puppets.clone()).size(1).build().unwrap();
+        let mut lease = pool.checkout().await.unwrap();
+        puppets.silence(true);
+        let request = Arc::<[u8]>::from(vec![7; size]);
+        let mut call = pin!(lease.call(Arc::clone(&request)));
+        select! {
+            biased;
+            reply = &mut call => panic!("{reply:?}"),
+            () = until(&pool, |_| puppets.kinds(0).last() == Some(&kind::CALL)) => {}
+        }
+        assert_eq!(Arc::strong_count(&request), 1, "{size} bytes");
+    }
 }
