@@ -129,6 +129,13 @@ impl Call<'_> {
         })
     }
 
+    /// The next part, if it was read before.
+    pub(super) fn take_part(&mut self) -> Option<Vec<u8>> {
+        let part = self.grant.transport().take_part()?;
+        self.deadline = None;
+        Some(part)
+    }
+
     /// Ready once the deadline has passed, which is `call_timeout` after the first wait. Until
     /// then, the transport's alarm wakes the task that waits for the answer.
     fn poll_deadline(&mut self) -> Poll<()> {

@@ -94,6 +94,10 @@ impl<'a> ReplyStream<'a> {
         let Some(call) = &mut self.call else {
             return Poll::Ready(None);
         };
+        // Many parts come with one read. To take them costs no timer and no waker.
+        if let Some(body) = call.take_part() {
+            return Poll::Ready(Some(Ok(body)));
+        }
         let received = ready!(call.poll_next(cx, &[]));
         Poll::Ready(match received {
             Ok(Received::Part(body)) => Some(Ok(body)),

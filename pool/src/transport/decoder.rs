@@ -137,6 +137,16 @@ impl Decoder {
         Ok(body.map(|body| Frame { kind, id, body }))
     }
 
+    /// Returns the body of the next frame, if the whole frame has arrived, is of this kind and has
+    /// this id.
+    pub(crate) fn next_if(&mut self, kind: u8, id: u32) -> Option<Vec<u8>> {
+        let header = self.header().ok().flatten()?;
+        if self.large.is_some() || (header.kind, header.id) != (kind, id) {
+            return None;
+        }
+        self.take_body(&header)
+    }
+
     /// The header of the next frame in the buffer, if it has arrived.
     fn header(&self) -> Result<Option<Header>, FrameError> {
         let unread = &self.buffer[self.unread.clone()];
@@ -312,11 +322,14 @@ mod tests {
         while !rest.is_empty() {
             read(&mut decoder, &mut rest);
         }
+        assert_eq!(decoder.next_if(kind::PART, 2), None, "it is not the first");
         let large = decoder.next().unwrap().unwrap();
         assert_eq!(large.body, vec![7; 10 * BUFFER]);
         assert_eq!(large.body.capacity(), large.body.len());
         assert_eq!(decoder.memory(), BUFFER);
-        assert_eq!(decoder.next().unwrap().unwrap().body, b"next");
+        assert_eq!(decoder.next_if(kind::PART, 1), None, "it has another id");
+        assert_eq!(decoder.next_if(kind::REPLY, 2), None, "it is a part");
+        assert_eq!(decoder.next_if(kind::PART, 2).unwrap(), b"next");
         assert!(decoder.is_empty());
     }
 

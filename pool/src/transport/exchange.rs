@@ -166,6 +166,16 @@ impl Exchange {
         }
     }
 
+    /// The next part of a stream, if it was read before.
+    pub(super) fn take_part(&mut self) -> Option<Vec<u8>> {
+        let request = self.current?;
+        // An answer to what is not sent is a violation, which `poll_answer` finds.
+        if request.kind != kind::STREAM || !self.is_sent() {
+            return None;
+        }
+        self.decoder.next_if(kind::PART, request.id)
+    }
+
     /// Whether no exchange is under way: nothing is to be sent and nothing is to come.
     pub(super) fn is_idle(&self) -> bool {
         self.current.is_none() && self.is_sent()

@@ -151,6 +151,11 @@ impl Transport {
         self.poll_exchange(cx, poll, was_woken)
     }
 
+    /// The next part of a stream, if it was read before.
+    pub(crate) fn take_part(&self) -> Option<Vec<u8>> {
+        self.lock().take_part()
+    }
+
     /// Polls the exchange for the task of `cx`, and watches the worker once it has ended.
     fn poll_exchange<T>(
         &self,
