@@ -298,10 +298,10 @@ mod tests {
             let mut bytes = Vec::new();
             encode(kind::REPLY, 1, &vec![7; size], &mut bytes);
             let mut decoder = Decoder::new(u32::MAX);
-            let mut rest = &bytes[..];
-            while !rest.is_empty() {
-                read(&mut decoder, &mut rest);
-                let arrived = bytes.len() - rest.len();
+            let mut arrived = 0;
+            while arrived < bytes.len() {
+                let mut piece = &bytes[arrived..bytes.len().min(arrived + BUFFER / 3)];
+                arrived += read(&mut decoder, &mut piece);
                 let large = decoder.memory() - BUFFER;
                 let most = if arrived > BUFFER { 16 * arrived } else { 0 };
                 assert!(large <= most.min(size), "{large} of {size} for {arrived}");
