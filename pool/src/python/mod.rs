@@ -69,7 +69,8 @@ const BOOTSTRAP: &str = include_str!("bootstrap.py");
 #[must_use]
 pub struct Python {
     target: String,
-    json: bool,
+    /// The option of the runtime that names the form of requests and replies. `None`: bytes.
+    form: Option<&'static str>,
     path: Vec<PathBuf>,
     zygote: bool,
     interpreter: Program,
@@ -97,7 +98,7 @@ impl Python {
     pub fn function(target: impl Into<String>) -> Self {
         Self {
             target: target.into(),
-            json: false,
+            form: None,
             path: Vec::new(),
             zygote: false,
             interpreter: Program::new("python3"),
@@ -106,6 +107,11 @@ impl Python {
     }
 
     /// Makes requests and replies JSON: the function gets a value, not bytes, and returns one.
+    ///
+    /// The worker uses the package `orjson` if its interpreter has it, which is three to four times
+    /// as fast on large values. The values are the same as without it: whatever `orjson` reads or
+    /// writes differently, Python's `json` does. Members of an `Enum` are written as their value,
+    /// and a `UUID` as text.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -118,7 +124,24 @@ impl Python {
     /// # }).unwrap();
     /// ```
     pub fn json(mut self) -> Self {
-        self.json = true;
+        self.form = Some("--json");
+        self
+    }
+
+    /// As [`json`](Self::json), with Python's `json` only: the worker does not import `orjson`.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use ostler_pool::{Pool, Python};
+    ///
+    /// let modules = Python::function("sys:modules.get").stdlib_json();
+    /// let pool = Pool::builder(modules).size(1).build()?;
+    /// assert_eq!(pool.call_json::<_, Option<()>>("orjson").await?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn stdlib_json(mut self) -> Self {
+        self.form = Some("--stdlib-json");
         self
     }
 
@@ -218,8 +241,8 @@ impl Python {
             .arg(sizes)
             .arg(&self.target)
             .preamble(runtime);
-        if self.json {
-            program = program.arg("--json");
+        if let Some(form) = self.form {
+            program = program.arg(form);
         }
         for directory in &self.path {
             let mut option = OsString::from("--path=");

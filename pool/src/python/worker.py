@@ -50,6 +50,7 @@ Needs only the standard library of Python 3.9 or later.
 """
 
 import contextlib
+import enum
 import fcntl
 import functools
 import gc
@@ -193,14 +194,17 @@ class Channel:
 
     def read(self):
         """Returns the next frame as (kind, id, body), or None if the host has closed its end."""
-        header = self._read_exactly(HEADER.size)
-        if header is None:
+        header = os.read(self.input, HEADER.size)
+        if len(header) < HEADER.size and (header := self._read_rest(header, HEADER.size)) is None:
             return None
         length, kind, request = HEADER.unpack(header)
         if not KIND_AND_ID <= length <= self.max_frame:
             fail(f"the host sent a frame of {length} bytes, allowed are {KIND_AND_ID} to {self.max_frame}")
-        body = self._read_exactly(length - KIND_AND_ID)
-        return None if body is None else (kind, request, body)
+        size = length - KIND_AND_ID
+        body = os.read(self.input, size) if size else b""
+        if len(body) < size and (body := self._read_rest(body, size)) is None:
+            return None
+        return kind, request, body
 
     def close(self):
         """Call this in a process forked from this one, whose frames are not its own."""
@@ -212,9 +216,10 @@ class Channel:
     def write(self, kind, request, body):
         if self.output is None:
             fail_as_copy()
-        frame = memoryview(HEADER.pack(KIND_AND_ID + len(body), kind, request) + body)
-        while frame:
-            frame = frame[os.write(self.output, frame) :]
+        frame = HEADER.pack(KIND_AND_ID + len(body), kind, request) + body
+        written = os.write(self.output, frame)
+        while written < len(frame):
+            written += os.write(self.output, memoryview(frame)[written:])
 
     def write_error(self, request, error):
         """Writes the exception that is being handled.
@@ -239,10 +244,8 @@ class Channel:
         trace = cut(trace, room - len(name) - len(message))
         self.write(ERROR, request, b"".join(struct.pack(">I", len(text)) + text for text in (name, message, trace)))
 
-    def _read_exactly(self, count):
-        data = os.read(self.input, count) if count else b""
-        if len(data) == count:
-            return data
+    def _read_rest(self, data, count):
+        """Returns `count` bytes, which begin with `data`, or None at the end of the input."""
         parts = bytearray(data)
         while data:
             data = os.read(self.input, min(count - len(parts), 1 << 20))
@@ -320,10 +323,14 @@ class Watcher(threading.Thread):
         self.busy = True
 
     def __exit__(self, kind, error, trace):
+        self.left(error)
+
+    def left(self, error):
+        """The user's code has returned, or raised this error."""
         if self.channel.output is None:
             # A copy of this process that the function has forked. It may exit as it likes.
-            if kind is None or not issubclass(kind, ENDINGS):
-                fail_as_copy(error, trace)
+            if not issubclass(type(error), ENDINGS):
+                fail_as_copy(error)
             return
         self.busy = False
         if self.cancellation:
@@ -494,10 +501,10 @@ def fail(problem):
     os._exit(2)
 
 
-def fail_as_copy(error=None, trace=None):
+def fail_as_copy(error=None):
     """Ends a process that the function has forked, and that has left the function."""
     if error is not None:
-        say(as_text(lambda: "".join(traceback.format_exception(type(error), error, trace)), ""))
+        say(as_text(lambda: "".join(traceback.format_exception(type(error), error, error.__traceback__)), ""))
     fail("a process that the function had forked left the function: end it with os._exit()")
 
 
@@ -535,21 +542,97 @@ def unguarded(function):
 
 
 def as_bytes(result):
+    if type(result) is bytes:
+        return result
     if not isinstance(result, (bytes, bytearray, memoryview)):
         raise TypeError(f"the function returned {type(result).__qualname__}: it must return bytes")
     return bytes(result)
 
 
-def as_json(result):
-    return json.dumps(result, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+# The options that name the form of requests and results. Without one, they are bytes.
+FORMS = JSON, STDLIB_JSON = "--json", "--stdlib-json"
 
 
-def answers(function, is_json, most, guard):
+def codec(form):
+    """Returns the function that reads a request, and the one that writes a result."""
+    if form is None:
+        return bytes, as_bytes
+    standard = stdlib_codec()
+    if form == JSON:
+        # What is installed under this name may be older, or broken.
+        with contextlib.suppress(Exception):
+            return orjson_codec(importlib.import_module("orjson"), *standard)
+    return standard
+
+
+def stdlib_codec():
+    decode = json.JSONDecoder().decode
+    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=as_plain).encode
+
+    def read(body):
+        try:
+            return decode(str(body, "utf-8"))
+        except ValueError:
+            pass
+        # It is no JSON, or contains half a surrogate pair, or begins with a byte order mark.
+        return json.loads(body)
+
+    def write(result):
+        return encode(result).encode("utf-8", "surrogatepass")
+
+    return read, write
+
+
+def as_plain(value):
+    """What `json` does not write, and `orjson` does."""
+    if isinstance(value, enum.Enum):
+        return value.value
+    if "uuid" in sys.modules and isinstance(value, sys.modules["uuid"].UUID):
+        return str(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+# Shows each digit as 0.
+ZEROS = bytes.maketrans(b"123456789", b"000000000")
+# No number with fewer digits exceeds 64 bits.
+MANY_DIGITS = b"0" * 19
+
+
+def orjson_codec(orjson, read_standard, write_standard):
+    """As `stdlib_codec`, several times faster. The values are the same.
+
+    Where orjson may do something else, the standard codec does the work: orjson reads integers of
+    more than 64 bits as floats, writes NaN as null, and refuses much of what `json` accepts.
+    """
+    loads, dumps = orjson.loads, orjson.dumps
+    option = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+
+    def read(body):
+        if MANY_DIGITS not in body.translate(ZEROS):
+            try:
+                return loads(body)
+            except ValueError:
+                pass
+        return read_standard(body)
+
+    def write(result):
+        try:
+            packed = dumps(result, None, option)
+            # NaN is not equal to what was written for it.
+            if b"null" not in packed or loads(packed) == result:
+                return packed
+        except Exception:
+            pass
+        return write_standard(result)
+
+    return read, write
+
+
+def answers(function, read, write, most, guard):
     """Returns two functions of a request's body: one answers a call, the other a stream.
 
-    `most` is the largest body of a reply or part, in bytes.
+    `read` and `write` are a codec. `most` is the largest body of a reply or part, in bytes.
     """
-    read, write = (json.loads, as_json) if is_json else (bytes, as_bytes)
 
     def call(body):
         result = function(read(body))
@@ -586,10 +669,7 @@ def answers(function, is_json, most, guard):
 def serve(channel, watcher, call, stream, health):
     """Answers calls, streams and pings until the host sends a shutdown or closes its end."""
     cancellation = watcher.cancellation
-    while True:
-        frame = channel.read()
-        if frame is None:
-            return
+    while (frame := channel.read()) is not None:
         kind, request, body = frame
         if kind not in REQUESTS:
             if kind == SHUTDOWN:
@@ -601,35 +681,44 @@ def serve(channel, watcher, call, stream, health):
             fail(f"the host sent a frame of kind {kind} instead of a call, a stream or a ping")
         if cancellation:
             cancellation.running = request
+        answer, result = REPLY, b""
+        # What follows is `with watcher` without its two calls.
+        watcher.busy = True
         try:
-            answer, result = REPLY, b""
-            with watcher:
-                if kind == CALL:
-                    result = call(body)
-                elif kind == STREAM:
-                    stream(body, functools.partial(channel.write, PART, request))
-                else:
-                    health()
-                    answer = PONG
-        except ENDINGS:
+            if kind == CALL:
+                result = call(body)
+            elif kind == STREAM:
+                stream(body, functools.partial(channel.write, PART, request))
+            else:
+                health()
+                answer = PONG
+        except ENDINGS as error:
+            watcher.left(error)
             raise
         except BaseException as error:
+            watcher.left(error)
             channel.write_error(request, error)
-        else:
-            channel.write(answer, request, result)
+            continue
+        if cancellation or channel.output is None:
+            watcher.left(None)
+        watcher.busy = False
+        channel.write(answer, request, result)
 
 
 def main(target, *options):
     take_descriptors()
     sys.path[:0] = [option[len("--path=") :] for option in options if option.startswith("--path=")]
+    form = next((option for option in options if option in FORMS), None)
     if "--zygote" not in options:
-        return work(target, "--json" in options, Host(), None)
+        return work(target, form, Host(), None)
     zygote = Zygote()  # See zygote.py.
     loaded = zygote.load(target)
-    return work(target, "--json" in options, zygote.host, loaded) if zygote.serve() else 0
+    # Imports for all workers what each of them needs.
+    codec(form)
+    return work(target, form, zygote.host, loaded) if zygote.serve() else 0
 
 
-def work(target, speaks_json, host, loaded):
+def work(target, form, host, loaded):
     """Runs a worker: the handshake, then serve(). Returns the exit code."""
     channel = Channel()
     # A copy that read or wrote frames would take them from this process.
@@ -654,7 +743,8 @@ def work(target, speaks_json, host, loaded):
     try:
         with watcher:
             function, health = loaded or load(target)
-        call, stream = answers(function, speaks_json, channel.max_frame - KIND_AND_ID, guard)
+            read, write = codec(form)
+        call, stream = answers(function, read, write, channel.max_frame - KIND_AND_ID, guard)
     except ENDINGS:
         raise
     except BaseException as error:

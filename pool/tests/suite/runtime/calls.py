@@ -43,7 +43,7 @@ def started(*frames, end=Started):
     system = Instead(os, register_at_fork=lambda **_: None)
     with instead(Channel=lambda: pipes.channel, Watcher=Watcher, serve=serve, fail=fail, os=system):
         try:
-            returned = worker.work("builtins:bytes", False, None, None)
+            returned = worker.work("builtins:bytes", None, None, None)
         except (Started, Failed) as error:
             returned = error
     return returned, pipes, made
@@ -96,9 +96,12 @@ def check_arguments_are_options():
         assert worker.main("of_test:f", "--json", "--path=/one", "--path=/two") == 5
         assert sys.path == ["/one", "/two", *before]
         sys.path[:] = before
+        assert worker.main("of_test:f", "--path=--json", "--stdlib-json") == 5
+        sys.path[:] = before
         assert worker.main("of_test:f") == 5
     assert sys.path == before
-    assert ran == ["taken", ("of_test:f", True, "host", None), "taken", ("of_test:f", False, "host", None)]
+    assert ran[::2] == ["taken"] * 3
+    assert ran[1::2] == [("of_test:f", form, "host", None) for form in ("--json", "--stdlib-json", None)]
 
 
 def check_a_host_that_is_gone_ends_the_worker():
@@ -106,7 +109,7 @@ def check_a_host_that_is_gone_ends_the_worker():
     pipes.end()
     system = Instead(os, register_at_fork=lambda **_: None)
     with instead(Channel=lambda: pipes.channel, Watcher=lambda *_: types.SimpleNamespace(start=int), os=system):
-        assert worker.work("builtins:bytes", False, None, None) == 0
+        assert worker.work("builtins:bytes", None, None, None) == 0
     assert pipes.received() == []
     # It may close its end during a reply.
     assert started(hello(1, 4096), end=BrokenPipeError)[0] == 0
@@ -138,7 +141,7 @@ def check_a_failed_start_is_answered():
     try:
         with instead(Channel=lambda: pipes.channel, os=system, fail=fail):
             worker.Watcher.start, start = (lambda _: None), worker.Watcher.start
-            assert worker.work("of_test:function", False, None, None) == 1
+            assert worker.work("of_test:function", None, None, None) == 1
     finally:
         worker.Watcher.__init__, worker.Watcher.start = before, start
     ((kind, request, body),) = pipes.received()
@@ -157,7 +160,7 @@ def check_an_exit_of_the_setup_is_no_answer():
     watcher = contextlib.nullcontext()
     watcher.start = lambda: None
     with instead(Channel=lambda: pipes.channel, Watcher=lambda *_: watcher, os=system):
-        raised(SystemExit, worker.work, "of_test:setup", False, None, None)
+        raised(SystemExit, worker.work, "of_test:setup", None, None, None)
     assert pipes.received() == []
 
 
@@ -179,8 +182,8 @@ def check_what_a_target_names():
 # Calls and streams.
 
 
-def answers(function, is_json=False, most=10):
-    return worker.answers(function, is_json, most, worker.unguarded)
+def answers(function, form=None, most=10):
+    return worker.answers(function, *worker.codec(form), most, worker.unguarded)
 
 
 def check_results_are_bytes():
@@ -192,7 +195,7 @@ def check_results_are_bytes():
     assert raised(TypeError, call, b"") == "the function returned int: it must return bytes"
     call, _ = answers(iter)
     assert raised(TypeError, call, b"") == "the function returned a bytes_iterator: use a stream"
-    call, _ = answers(lambda value: [value, "é\udc80"], is_json=True, most=20)
+    call, _ = answers(lambda value: [value, "é\udc80"], form="--stdlib-json", most=20)
     assert call(b'{"a": 1}') == '[{"a":1},"é'.encode() + b"\xed\xb2\x80" + b'"]'
     # As read from a descriptor: the function gets bytes.
     call, _ = answers(lambda body: str(type(body)).encode(), most=100)

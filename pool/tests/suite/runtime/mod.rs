@@ -42,6 +42,12 @@ fn calls_and_streams_work() {
     check("calls.py");
 }
 
+/// Y11: JSON values are read and written alike, whether orjson is installed or not.
+#[test]
+fn json_is_the_same_with_orjson() {
+    check("json_forms.py");
+}
+
 /// C1, C9: a cancel interrupts the request that it is for, at the moments at which it may.
 #[test]
 fn cancels_work() {

@@ -1,0 +1,204 @@
+"""Is JSON the same with `orjson` as without it? See `rig.py`.
+
+Each function whose name begins with `check_` is one question. Prints `ok` to stderr at the end.
+"""
+
+import collections
+import dataclasses
+import datetime
+import decimal
+import enum
+import json
+import math
+import sys
+import types
+import uuid
+
+from rig import instead, run_checks, worker
+
+
+class Stand:
+    """Stands in for orjson: does everything that orjson does otherwise than `json`."""
+
+    OPT_PASSTHROUGH_DATACLASS, OPT_PASSTHROUGH_DATETIME, OPT_PASSTHROUGH_SUBCLASS = 1, 2, 4
+
+    def __init__(self):
+        self.done = []
+
+    def loads(self, text):
+        def refuse(*_):
+            raise ValueError("refused")
+
+        def integer(digits):
+            value = int(digits)
+            return value if -(1 << 63) <= value < 1 << 64 else float(value)
+
+        def real(digits):
+            return float(digits) if math.isfinite(float(digits)) else refuse()
+
+        decoded = text.decode()
+        value = json.loads(decoded, parse_constant=refuse, parse_int=integer, parse_float=real)
+        json.dumps(value, ensure_ascii=False).encode()
+        self.done.append("loads")
+        return value
+
+    def dumps(self, value, default, option):
+        assert (default, option) == (None, 7)
+        packed = json.dumps(self.plain(value), separators=(",", ":"), ensure_ascii=False).encode()
+        self.done.append("dumps")
+        return packed
+
+    def plain(self, value):
+        kind = type(value)
+        if isinstance(value, enum.Enum):
+            return self.plain(value.value)
+        if kind is uuid.UUID:
+            return str(value)
+        if kind is float:
+            return value if math.isfinite(value) else None
+        if kind is int and -(1 << 63) <= value < 1 << 64 or value is None or kind in (bool, str):
+            return value
+        if kind in (list, tuple):
+            return [self.plain(item) for item in value]
+        if kind is dict and all(type(key) is str for key in value):
+            return {key: self.plain(item) for key, item in value.items()}
+        raise TypeError("refused")
+
+
+def implementations():
+    """The stand-in, and orjson itself if it is installed."""
+    stand = Stand()
+    yield stand
+    try:
+        import orjson
+    except ImportError:
+        return
+    yield orjson
+
+
+def outcome(function, argument):
+    """What a function does: each type and value, or the error."""
+    try:
+        return repr(function(argument))
+    except Exception as error:
+        return type(error).__qualname__, str(error)
+
+
+def with_short_exponents(text):
+    """As orjson spells numbers: 1e16 and 1e-7, where `json` has 1e+16 and 1e-07."""
+    return text.replace("e+", "e").replace("e-0", "e-")
+
+
+class Text(str):
+    pass
+
+
+class Number(enum.IntEnum):
+    ONE = 1
+
+
+class Shade(enum.Enum):
+    DARK = ["dark", math.nan]
+    LIGHT = "light"
+
+
+@dataclasses.dataclass
+class Record:
+    field: int = 1
+
+
+class Unequal(list):
+    def __eq__(self, other):
+        raise KeyError
+
+
+Pair = collections.namedtuple("Pair", "a b")
+DEEP = [None]
+for _ in range(300):
+    DEEP = [DEEP]
+CIRCLE = []
+CIRCLE.append(CIRCLE)
+VALUES = [
+    *(None, True, False, 0, -0.0, 0.1, 1e16, 1e-7, 5e-324, 1.7976931348623157e308),
+    *(math.nan, math.inf, -math.inf, [math.nan], [None, math.nan], {"null": math.inf}, [None], (None,), "null"),
+    *(2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**400),
+    *({"a": 1}, {1: 2}, {True: 1, None: 2}, {1.5: 1}, {(1, 2): 3}, {Text("k"): 1}, {math.nan: 1}),
+    *(Text("x"), Number.ONE, Shade.LIGHT, Shade.DARK, [Shade.LIGHT, None], {Shade.LIGHT: 1}),
+    *(uuid.UUID(int=7), [uuid.UUID(int=7), None], datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1)),
+    *(Record(), Pair(1, 2), (1, 2), {1, 2}, range(3), decimal.Decimal(1), object, iter([1])),
+    *(b"x", bytearray(b"x"), memoryview(b"x"), Unequal([None]), [Unequal([None])]),
+    *("\ud800", "\udc80 and \U0001f600", "\0\x7f\u2028\"\\/é", collections.OrderedDict(a=1), DEEP, CIRCLE),
+]
+TEXTS = [
+    *(b"1", b" [1, 2.50, -0, -0.0, 1E5] ", b'{"a": 1, "a": {"b": null}}', b"true", b'"\\u0000\\ud83d\\ude00"'),
+    *(b"18446744073709551615", b"18446744073709551616", b"-9223372036854775809", b"[12345678901234567890123]"),
+    *(b"1000000000000000000", b"9999999999999999999", b"-9999999999999999999", b"99999999999999999990"),
+    *(b"0.12345678901234567890123", b"1e400", b"-1e400", b"1e-400", b"NaN", b"[Infinity]", b"-Infinity"),
+    *(b'"\\ud800"', b'"\xed\xa0\x80"', b'"\xff"', b"\xef\xbb\xbf1", "[1]".encode("utf-16"), "1".encode("utf-32-le")),
+    *(b"", b"01", b"[1,]", b"'a'", b'"\x01"', b"[1] x", b"1\xa0", b"\x0b1", b"nul", b"{1: 2}"),
+    *(b"[" * 300 + b"]" * 300, b"9" * 5000),
+]
+
+
+def check_values_are_read_and_written_alike():
+    standard_read, standard_write = worker.stdlib_codec()
+    for implementation in implementations():
+        read, write = worker.orjson_codec(implementation, standard_read, standard_write)
+        for text in TEXTS:
+            assert outcome(read, text) == outcome(json.loads, text) == outcome(standard_read, text), text[:80]
+        for value in VALUES:
+            found, expected = outcome(write, value), outcome(standard_write, value)
+            if isinstance(expected, str):
+                found, expected = with_short_exponents(found), with_short_exponents(expected)
+            assert found == expected, (value, found, expected)
+
+
+def check_the_standard_codec_is_json():
+    _, write = worker.stdlib_codec()
+    for value in VALUES:
+        expected = outcome(
+            lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"),
+            value,
+        )
+        if "Shade" not in str(expected) and "UUID" not in str(expected):
+            assert outcome(write, value) == expected, value
+    assert write([Shade.LIGHT, uuid.UUID(int=7)]) == b'["light","00000000-0000-0000-0000-000000000007"]'
+
+
+def check_orjson_does_the_common_work():
+    stand = Stand()
+    read, write = worker.orjson_codec(stand, None, None)
+    assert read(b'[{"a": 123456789012345678, "b": [null, 1.5]}]') == [{"a": 123456789012345678, "b": [None, 1.5]}]
+    assert write([{"a": 1, "b": [None, 1.5]}]) == b'[{"a":1,"b":[null,1.5]}]'
+    assert stand.done == ["loads", "dumps", "loads"]
+
+
+def check_which_codec_is_chosen():
+    stand = Stand()
+    for module, form, uses in (
+        (stand, "--json", True),
+        (stand, "--stdlib-json", False),
+        (types.SimpleNamespace(loads=stand.loads), "--json", False),
+        (None, "--json", False),
+    ):
+        stand.done.clear()
+        before, sys.modules["orjson"] = sys.modules.get("orjson"), module
+        try:
+            read, write = worker.codec(form)
+        finally:
+            if before:
+                sys.modules["orjson"] = before
+            else:
+                del sys.modules["orjson"]
+        assert (read(b"[1]"), write([1])) == ([1], b"[1]")
+        assert stand.done == ["loads", "dumps"] * uses, (module, form)
+
+    def fails(_):
+        raise OSError
+
+    with instead(importlib=types.SimpleNamespace(import_module=fails)):
+        assert worker.codec("--json")[1]([1]) == b"[1]"
+    assert worker.codec(None) == (bytes, worker.as_bytes)
+
+
+run_checks(globals())
