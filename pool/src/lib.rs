@@ -161,6 +161,7 @@ mod driver;
 mod error;
 mod events;
 mod lease;
+mod map;
 mod operations;
 mod pool;
 pub mod port;
@@ -185,7 +186,7 @@ pub use error::{
     RollingError, SessionError, StartError,
 };
 pub use events::{Events, Lagged, RecvError, TryRecvError};
-pub use lease::{Lease, ReplyStream, Session};
+pub use lease::{Iter, Lease, Map, MapUnordered, ReplyStream, Session};
 pub use operations::{Drain, RollingRestart, Shutdown};
 pub use ostler::supervisor::{Counters, DrainEnd, Event, Fault, Limit, Reason, Transition};
 pub use ostler::worker::{Input as WorkerInput, Rung};

@@ -65,6 +65,10 @@ impl Pool {
         }
     }
 
+    pub(crate) fn driver(&self) -> &Arc<Driver> {
+        &self.owner.driver
+    }
+
     /// Leases a worker, waiting for `checkout_timeout` at most. Clients are served in FIFO order.
     ///
     /// ```

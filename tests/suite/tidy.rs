@@ -348,13 +348,13 @@ fn every_promise_has_a_mutation() {
     // T2 and T3 are ways to work, and P10 goes with P1.
     let rows = [
         ("L", 20),
-        ("C", 11),
+        ("C", 18),
         ("P", 49),
         ("M", 2),
         ("O", 6),
         ("T", 5),
         ("R", 27),
-        ("Y", 10),
+        ("Y", 12),
         ("S", 16),
     ];
     let all = rows.map(|(row, count)| (1..=count).map(move |n| format!("{row}{n}")));

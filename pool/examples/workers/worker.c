@@ -3,7 +3,7 @@
  *     cc -std=c99 -Wall -Wextra -Werror -o worker worker.c
  *
  * The worker echoes every request. It answers `fail <why>` with an error, and a stream with one
- * part for each line of the request.
+ * part for each line of the request. It takes batches.
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -17,11 +17,11 @@
 #include <unistd.h>
 
 enum {
-    HELLO = 1, CALL = 2, SHUTDOWN = 3, PING = 4, STREAM = 5, CANCEL = 6,
+    HELLO = 1, CALL = 2, SHUTDOWN = 3, PING = 4, STREAM = 5, CANCEL = 6, BATCH = 7,
     READY = 128, REPLY = 129, ERROR = 130, PONG = 131, PART = 132
 };
 
-enum { VERSION = 1, PREFIX = 4, KIND_AND_ID = 5 };
+enum { VERSION = 1, BATCHES = 2, PREFIX = 4, KIND_AND_ID = 5 };
 
 /* The descriptors that carry frames. Private copies, so that no library code can write to them. */
 static int from_host, to_host;
@@ -67,8 +67,13 @@ static void read_exactly(uint8_t *to, size_t count) {
     }
 }
 
+/* What is to be written. Short answers to a batch leave in one write. A worker whose requests take
+ * longer would flush at least every 10 ms. */
+static uint8_t output[1 << 16];
+static size_t pending;
+
 /* If the host has died, SIGPIPE ends the process here. */
-static void write_exactly(const uint8_t *bytes, size_t count) {
+static void write_at_once(const uint8_t *bytes, size_t count) {
     while (count > 0) {
         ssize_t put = write(to_host, bytes, count);
         if (put < 0 && errno != EINTR)
@@ -77,6 +82,22 @@ static void write_exactly(const uint8_t *bytes, size_t count) {
             bytes += put;
             count -= (size_t)put;
         }
+    }
+}
+
+static void flush(void) {
+    write_at_once(output, pending);
+    pending = 0;
+}
+
+static void write_exactly(const void *bytes, size_t count) {
+    if (count > sizeof output - pending)
+        flush();
+    if (count > sizeof output) {
+        write_at_once(bytes, count);
+    } else {
+        memcpy(output + pending, bytes, count);
+        pending += count;
     }
 }
 
@@ -138,9 +159,35 @@ static void answer_stream(const struct frame *request) {
         const uint8_t *newline = memchr(rest, '\n', (size_t)(end - rest));
         const uint8_t *next = newline == NULL ? end : newline + 1;
         answer(PART, request->id, rest, (uint32_t)(next - rest));
+        flush();
         rest = next;
     }
     answer(REPLY, request->id, "", 0);
+}
+
+static void serve(const struct frame *request);
+
+static void serve_batch(const struct frame *batch) {
+    uint32_t count, i;
+    const uint8_t *next;
+    struct frame request;
+
+    count = get_u32(batch->body);
+    next = batch->body + 4 + 4 * (size_t)count;
+    request.kind = CALL;
+    request.id = batch->id;
+    for (i = 0; i < count; i++) {
+        request.size = get_u32(batch->body + 4 + 4 * (size_t)i);
+        /* A copy, so that a zero can follow. */
+        request.body = malloc(request.size + 1);
+        if (request.body == NULL)
+            fail("out of memory");
+        memcpy(request.body, next, request.size);
+        request.body[request.size] = 0;
+        serve(&request);
+        free(request.body);
+        next += request.size;
+    }
 }
 
 static void serve(const struct frame *request) {
@@ -155,8 +202,9 @@ static void serve(const struct frame *request) {
 }
 
 int main(void) {
-    uint8_t version[4];
+    uint8_t ready[8];
     struct frame frame;
+    int can_batch;
 
     /* From here on, printf writes to stderr, which the host logs, and stdin is empty. */
     from_host = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
@@ -171,16 +219,22 @@ int main(void) {
     if (get_u32(frame.body) != VERSION)
         fail("the host uses another version of the protocol");
     max_frame = get_u32(frame.body + 4);
+    can_batch = frame.size >= 12 && (get_u32(frame.body + 8) & BATCHES);
     free(frame.body);
-    put_u32(version, VERSION);
-    answer(READY, 0, version, sizeof version);
+    put_u32(ready, VERSION);
+    put_u32(ready + 4, BATCHES);
+    answer(READY, 0, ready, can_batch ? 8 : 4);
 
     for (;;) {
+        flush();
         frame = receive();
         switch (frame.kind) {
         case CALL:
         case STREAM:
             serve(&frame);
+            break;
+        case BATCH:
+            serve_batch(&frame);
             break;
         case PING:
             answer(PONG, frame.id, "", 0);

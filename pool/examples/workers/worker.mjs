@@ -1,13 +1,15 @@
 // A worker in JavaScript, for Node 18 or later. ../../PROTOCOL.md describes the protocol.
 //
 // The worker echoes every request. It answers `fail <why>` with an error, `sleep <ms>` after that
-// time unless the host cancels it, and a stream with one part for each line of the request.
+// time unless the host cancels it, and a stream with one part for each line of the request. It takes
+// batches.
 
 import { writeSync } from 'node:fs';
 
-const HELLO = 1, CALL = 2, SHUTDOWN = 3, PING = 4, STREAM = 5, CANCEL = 6;
+const HELLO = 1, CALL = 2, SHUTDOWN = 3, PING = 4, STREAM = 5, CANCEL = 6, BATCH = 7;
 const READY = 128, REPLY = 129, ERROR = 130, PONG = 131, PART = 132;
 const VERSION = 1;
+const BATCHES = 2;
 const HEAD = 9;
 
 // Redirect prints to stderr, which the host logs, so that they cannot corrupt the frames.
@@ -86,10 +88,12 @@ async function perform(body, cancelled) {
 function sleep(ms, cancelled) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, ms);
-    cancelled.addEventListener('abort', () => {
+    const cancel = () => {
       clearTimeout(timer);
       reject(new Failure('Cancelled', 'the host cancelled the request'));
-    });
+    };
+    if (cancelled.aborted) cancel();
+    else cancelled.addEventListener('abort', cancel);
   });
 }
 
@@ -97,8 +101,8 @@ function sleep(ms, cancelled) {
 
 let current = null;
 
-async function serve({ kind, id, body }) {
-  const request = { id, abort: new AbortController() };
+async function serve({ kind, id, body }, abort = new AbortController()) {
+  const request = { id, abort };
   current = request;
   try {
     const result = await perform(body, request.abort.signal);
@@ -114,13 +118,27 @@ async function serve({ kind, id, body }) {
   }
 }
 
+/** Serves the requests of a batch one after another. */
+async function serveBatch({ id, body }) {
+  const abort = new AbortController();
+  const count = body.readUInt32BE(0);
+  let start = 4 + 4 * count;
+  for (let place = 0; place < count; place++) {
+    const end = start + body.readUInt32BE(4 + 4 * place);
+    await serve({ kind: CALL, id, body: body.subarray(start, end) }, abort);
+    start = end;
+  }
+}
+
 function handshake({ kind, body }) {
   if (kind !== HELLO || body.length < 8) fail('the first frame is not HELLO');
   if (body.readUInt32BE(0) !== VERSION) fail('the host uses another version of the protocol');
   maxFrame = body.readUInt32BE(4);
-  const version = Buffer.alloc(4);
-  version.writeUInt32BE(VERSION);
-  answer(READY, 0, version);
+  const ready = Buffer.alloc(8);
+  ready.writeUInt32BE(VERSION, 0);
+  ready.writeUInt32BE(BATCHES, 4);
+  const canBatch = body.length >= 12 && (body.readUInt32BE(8) & BATCHES) !== 0;
+  answer(READY, 0, canBatch ? ready : ready.subarray(0, 4));
 }
 
 function handle(frame) {
@@ -129,6 +147,9 @@ function handle(frame) {
     case STREAM:
       // Copy the body: it is a view of the input buffer, and the worker keeps it across awaits.
       serve({ ...frame, body: Buffer.from(frame.body) });
+      break;
+    case BATCH:
+      serveBatch({ ...frame, body: Buffer.from(frame.body) });
       break;
     case PING:
       answer(PONG, frame.id);

@@ -28,7 +28,7 @@ mod waiters;
 mod worker;
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
@@ -116,6 +116,20 @@ impl Driver {
         let mut actions = Actions::default();
         self.feed_locked(&mut self.lock(), input, Some(cause), &mut actions);
         self.perform(actions);
+    }
+
+    /// Runs a task of the pool's own. It is dropped with the runtime.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
+    }
+
+    /// How many workers the pool keeps.
+    pub(crate) fn size(&self) -> usize {
+        self.lock().supervisor.policy().size
+    }
+
+    pub(crate) fn max_worker_requests(&self) -> Option<u64> {
+        self.lock().supervisor.policy().max_worker_requests
     }
 
     /// The session of this name. Opens it if it is not open.

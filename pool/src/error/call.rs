@@ -185,6 +185,52 @@ impl CallError {
         }
     }
 
+    /// The error of another request that had the same fate: it waited for the same lease, or was
+    /// with the same worker.
+    pub(crate) fn shared(&self) -> Self {
+        match self {
+            Self::Checkout(error) => Self::Checkout(error.clone()),
+            Self::WorkerExited {
+                worker,
+                exit,
+                request_written,
+            } => Self::WorkerExited {
+                worker: *worker,
+                exit: exit.clone(),
+                request_written: *request_written,
+            },
+            Self::TimedOut {
+                worker,
+                after,
+                request_written,
+            } => Self::TimedOut {
+                worker: *worker,
+                after: *after,
+                request_written: *request_written,
+            },
+            Self::Stopped {
+                worker,
+                reason,
+                request_written,
+            } => Self::Stopped {
+                worker: *worker,
+                reason: *reason,
+                request_written: *request_written,
+            },
+            Self::Protocol {
+                worker,
+                source,
+                request_written,
+            } => Self::Protocol {
+                worker: *worker,
+                source: source.clone(),
+                request_written: *request_written,
+            },
+            Self::LeaseOver { worker } => Self::LeaseOver { worker: *worker },
+            other => unreachable!("{other} is the error of one request"),
+        }
+    }
+
     /// The error with its causes, the remote traceback and the worker's last lines of stderr, for
     /// people: several lines.
     ///

@@ -117,6 +117,11 @@ impl Call<'_> {
                 self.deadline = None;
                 Ok(Received::Part(body))
             }
+            Ok(Answer::Item(answer)) => {
+                self.deadline = None;
+                self.grant.record_call(answer.is_err());
+                (answer.map(Received::Part)).map_err(|source| CallError::Raised { worker, source })
+            }
             Ok(Answer::Done(body)) => {
                 self.completed(false);
                 Ok(Received::Done(body))
@@ -134,6 +139,13 @@ impl Call<'_> {
         let part = self.grant.transport().take_part()?;
         self.deadline = None;
         Some(part)
+    }
+
+    /// The next reply to a batch but the last, if it was read before.
+    pub(super) fn take_reply(&mut self) -> Option<Vec<u8>> {
+        let reply = self.take_part()?;
+        self.grant.record_call(false);
+        Some(reply)
     }
 
     /// Ready once the deadline has passed, which is `call_timeout` after the first wait. Until

@@ -1,7 +1,10 @@
 //! What clients hold: leases, and sessions, and the calls and streams on them.
 
+mod batch;
 mod call;
 mod checkout;
+mod map;
+mod requests;
 mod session;
 mod stream;
 
@@ -11,6 +14,8 @@ use ostler::WorkerId;
 
 use self::call::Call;
 pub(crate) use self::checkout::{checkout, try_checkout};
+pub use self::map::{Iter, Map, MapUnordered};
+use self::requests::Requests;
 pub use self::session::Session;
 pub use self::stream::ReplyStream;
 use crate::driver::Grant;
@@ -160,6 +165,52 @@ impl Lease {
         let call = Call::begin(&mut self.grant, kind::STREAM, body)?;
         call.send_at_once(body);
         Ok(ReplyStream::new(call))
+    }
+
+    /// Makes a call for each request, one after another. Returns their outcomes in order.
+    ///
+    /// For a worker that takes batches, as [Python workers](crate::Python) do, many requests are one
+    /// message each way. [`Pool::map`](crate::Pool::map) uses all workers, and any number of requests.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use ostler_pool::{Pool, Python};
+    ///
+    /// let pool = Pool::builder(Python::function("zlib:decompress")).size(1).build()?;
+    /// let mut lease = pool.checkout().await?;
+    /// let compressed = b"\x78\x9c\xcb\x48\xcd\xc9\xc9\x07\x00\x06\x2c\x02\x15";
+    /// let replies = lease.call_many(&[&compressed[..], b"not compressed"]).await;
+    /// assert_eq!(replies[0].as_ref().unwrap(), b"hello");
+    /// assert!(replies[1].is_err());
+    /// # drop(lease);
+    /// # pool.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`call`](Self::call). All replies are lost.
+    ///
+    /// # Errors
+    ///
+    /// See [`CallError`]. The exception of one request does not concern the others. When the worker
+    /// exits, does not answer a request within `call_timeout` of the one before, or breaks the
+    /// protocol, the answers that have come are kept. The other requests of the same message get
+    /// this error, and those that were not sent get [`LeaseOver`](CallError::LeaseOver).
+    pub async fn call_many(
+        &mut self,
+        requests: &[impl AsRef<[u8]>],
+    ) -> Vec<Result<Vec<u8>, CallError>> {
+        let mut all = Requests::default();
+        for request in requests {
+            all.push(request.as_ref());
+        }
+        let mut outcomes = Vec::with_capacity(requests.len());
+        batch::run(self, &all, 0, &mut outcomes).await;
+        let worker = self.worker();
+        outcomes.resize_with(requests.len(), || Err(CallError::LeaseOver { worker }));
+        outcomes
     }
 
     /// As [`call`](Self::call), with JSON both ways: for Python workers built with

@@ -8,15 +8,21 @@ The host writes frames to this process's stdin and reads frames from its stdout.
     ...              body
 
     host to worker   1 hello      id 0; body: protocol version, frame limit and flags, each u32.
-                                  Flag 1: the host may send cancels. The flags may be missing, and
-                                  more bytes may follow, which the worker ignores
+                                  Flag 1: the host may send cancels. Flag 2: it may send batches
+                                  if ready has the flag, too. The flags may be missing, and more
+                                  bytes may follow, which the worker ignores
                      2 call       body: the request
                      3 shutdown   id 0, no body
                      4 ping       an id like a call's, no body: a health check, never during a call
                      5 stream     an id like a call's; body: a request that may get a reply in parts
                      6 cancel     id of the current or last request, no body: the host no longer
                                   needs its result
-    worker to host   128 ready    id 0; body: protocol version. Answers hello, after setup() has run
+                     7 batch      an id like a call's; body: the number of requests, the length of
+                                  each, each number u32, and then the requests, one after another.
+                                  Answered by a reply or an error for each, in order, all with its
+                                  id
+    worker to host   128 ready    id 0; body: protocol version and flags, each u32. No flags if the
+                                  host has not set flag 2. Answers hello, after setup() has run
                      129 reply    the call's id; body: the result. Or the stream's id, no body: the
                                   stream has ended
                      130 error    the request's id, or 0 if the start failed; body: the exception's
@@ -32,6 +38,9 @@ If the function returns an iterator (such as a generator) for a stream, each ite
 sent at once. When the host does not read, the write blocks, and the iterator with it. However the
 stream ends, the iterator is closed if it has a close(), so the `finally` blocks of a generator run.
 Any other result is the only part. An asynchronous generator is not an iterator.
+
+The requests of a batch run like calls, one after another. The answers are written together, but the
+host waits 10 ms for an answer at most, beside the time that the next request takes.
 
 A cancel raises `Cancelled` in the running function, and closes a generator. The request then ends as
 usual: with an error, or with a reply if the function caught the exception. A cancel that comes too
@@ -68,12 +77,13 @@ import time
 import traceback
 import types
 import weakref
+from itertools import accumulate
 
 VERSION = 1
-HELLO, CALL, SHUTDOWN, PING, STREAM, CANCEL = 1, 2, 3, 4, 5, 6
+HELLO, CALL, SHUTDOWN, PING, STREAM, CANCEL, BATCH = 1, 2, 3, 4, 5, 6, 7
 READY, REPLY, ERROR, PONG, PART = 128, 129, 130, 131, 132
-REQUESTS = (CALL, STREAM, PING)
-MAY_CANCEL = 1
+REQUESTS = (CALL, STREAM, PING, BATCH)
+MAY_CANCEL, BATCHES = 1, 2
 HEADER = struct.Struct(">IBI")
 KIND_AND_ID = 5
 # The longest hello that is accepted, in bytes. Longer than today's, so later hosts can add fields.
@@ -93,6 +103,10 @@ PARENT_POLL = 1.0
 CANCEL_POLL = 0.05
 # How long after it left the last handler of `Cancelled` a function is interrupted again, in seconds.
 CANCEL_PAUSE = 0.2
+# How long the answers to a batch are held back, in seconds, and how large they grow meanwhile, in
+# bytes.
+BATCH_PAUSE = 0.01
+BATCH_BUFFER = 1 << 16
 # How long an idle worker may take to exit by itself once its host is gone, in seconds.
 EXIT_GRACE = 1.0
 
@@ -214,15 +228,17 @@ class Channel:
             self.input = self.output = None
 
     def write(self, kind, request, body):
+        self.send(HEADER.pack(KIND_AND_ID + len(body), kind, request) + body)
+
+    def send(self, frames):
         if self.output is None:
             fail_as_copy()
-        frame = HEADER.pack(KIND_AND_ID + len(body), kind, request) + body
-        written = os.write(self.output, frame)
-        while written < len(frame):
-            written += os.write(self.output, memoryview(frame)[written:])
+        written = os.write(self.output, frames)
+        while written < len(frames):
+            written += os.write(self.output, memoryview(frames)[written:])
 
-    def write_error(self, request, error):
-        """Writes the exception that is being handled.
+    def error_frame(self, request, error):
+        """Returns the frame of the exception that is being handled.
 
         Its class is the user's: its name, `str` and traceback may raise anything.
         """
@@ -242,7 +258,8 @@ class Channel:
         name = cut(name, room // 2)
         message = cut(message, room - len(name))
         trace = cut(trace, room - len(name) - len(message))
-        self.write(ERROR, request, b"".join(struct.pack(">I", len(text)) + text for text in (name, message, trace)))
+        body = b"".join(struct.pack(">I", len(text)) + text for text in (name, message, trace))
+        return HEADER.pack(KIND_AND_ID + len(body), ERROR, request) + body
 
     def _read_rest(self, data, count):
         """Returns `count` bytes, which begin with `data`, or None at the end of the input."""
@@ -629,13 +646,12 @@ def orjson_codec(orjson, read_standard, write_standard):
 
 
 def answers(function, read, write, most, guard):
-    """Returns two functions of a request's body: one answers a call, the other a stream.
+    """Returns three functions of a request's body, which answer a call, a stream and a batch.
 
     `read` and `write` are a codec. `most` is the largest body of a reply or part, in bytes.
     """
 
-    def call(body):
-        result = function(read(body))
+    def pack(result):
         try:
             packed = write(result)
         except TypeError:
@@ -645,6 +661,9 @@ def answers(function, read, write, most, guard):
         if len(packed) > most:
             raise ValueError(f"the reply has {len(packed)} bytes, at most {most} are allowed")
         return packed
+
+    def call(body):
+        return pack(function(read(body)))
 
     begin, advance = guard(lambda body: function(read(body))), guard(next)
 
@@ -663,11 +682,72 @@ def answers(function, read, write, most, guard):
             if callable(close):
                 close()
 
-    return guard(call), stream
+    # What reads and writes bytes may be left out.
+    each = guard(function if write is as_bytes else call)
+    return guard(call), stream, functools.partial(answer_batch, each, pack, most)
 
 
-def serve(channel, watcher, call, stream, health):
-    """Answers calls, streams and pings until the host sends a shutdown or closes its end."""
+class Heads(dict):
+    """The heads of a request's replies, by the length of the reply."""
+
+    def __init__(self, request):
+        super().__init__()
+        self.request = request
+
+    def __missing__(self, length):
+        head = self[length] = HEADER.pack(KIND_AND_ID + length, REPLY, self.request)
+        return head
+
+
+def answer_batch(each, pack, most, channel, watcher, request, body):
+    """Runs the requests of a batch one after another, and sends answers as often as it must.
+
+    Returns the last ones. They are sent when the batch is over, because the host may then send the
+    next request. `each` answers a request, and `pack` makes bytes of what it returns if it is
+    something else, or too long.
+    """
+    (count,) = struct.unpack_from(">I", body)
+    places = list(accumulate(struct.unpack_from(f">{count}I", body, 4), initial=4 + 4 * count))
+    requests = iter([body[start:end] for start, end in zip(places, places[1:])])
+    # This loop is most of the cost of a short request, so it makes few calls.
+    heads, answers, size, now = Heads(request), [], 0, time.monotonic
+    add, due = answers.append, now() + BATCH_PAUSE
+    for item in requests:
+        if size > BATCH_BUFFER or now() > due:
+            channel.send(b"".join(answers))
+            answers.clear()
+            size, due = 0, now() + BATCH_PAUSE
+        try:
+            reply = each(item)
+            if type(reply) is not bytes or len(reply) > most:
+                reply = pack(reply)
+            if channel.output is None:
+                fail_as_copy()
+        except ENDINGS:
+            if channel.output is not None:
+                channel.send(b"".join(answers))
+            raise
+        except BaseException as error:
+            cancelled = watcher.cancellation and watcher.cancellation.cancelled is not None
+            if cancelled or channel.output is None:
+                # From here on, no signal interrupts this function.
+                watcher.left(error)
+            frame = channel.error_frame(request, error)
+            add(frame)
+            size += len(frame)
+            if cancelled:
+                # None of the others is wanted either.
+                answers += [frame for _ in requests]
+        else:
+            length = len(reply)
+            add(heads[length])
+            add(reply)
+            size += length
+    return b"".join(answers)
+
+
+def serve(channel, watcher, call, stream, batch, health):
+    """Answers requests until the host sends a shutdown or closes its end."""
     cancellation = watcher.cancellation
     while (frame := channel.read()) is not None:
         kind, request, body = frame
@@ -687,6 +767,8 @@ def serve(channel, watcher, call, stream, health):
         try:
             if kind == CALL:
                 result = call(body)
+            elif kind == BATCH:
+                result = batch(channel, watcher, request, body)
             elif kind == STREAM:
                 stream(body, functools.partial(channel.write, PART, request))
             else:
@@ -697,12 +779,15 @@ def serve(channel, watcher, call, stream, health):
             raise
         except BaseException as error:
             watcher.left(error)
-            channel.write_error(request, error)
+            channel.send(channel.error_frame(request, error))
             continue
         if cancellation or channel.output is None:
             watcher.left(None)
         watcher.busy = False
-        channel.write(answer, request, result)
+        if kind == BATCH:
+            channel.send(result)
+        else:
+            channel.write(answer, request, result)
 
 
 def main(target, *options):
@@ -744,15 +829,16 @@ def work(target, form, host, loaded):
         with watcher:
             function, health = loaded or load(target)
             read, write = codec(form)
-        call, stream = answers(function, read, write, channel.max_frame - KIND_AND_ID, guard)
+        call, stream, batch = answers(function, read, write, channel.max_frame - KIND_AND_ID, guard)
     except ENDINGS:
         raise
     except BaseException as error:
-        channel.write_error(0, error)
+        channel.send(channel.error_frame(0, error))
         return 1
-    channel.write(READY, 0, struct.pack(">I", VERSION))
+    ready = struct.pack(">II", VERSION, BATCHES) if flags & BATCHES else struct.pack(">I", VERSION)
+    channel.write(READY, 0, ready)
     try:
-        serve(channel, watcher, call, stream, guard(health))
+        serve(channel, watcher, call, stream, batch, guard(health))
     except BrokenPipeError:
         # The host closed its end during a reply, and does not need it.
         pass

@@ -52,6 +52,8 @@ pub(super) struct Exchange {
     current: Option<Request>,
     /// Whether the outgoing frame is a `CANCEL`.
     cancels: bool,
+    /// Whether the worker has said that it takes `BATCH`.
+    takes_batches: bool,
     /// Whether the worker's output was found to have ended between two exchanges.
     has_ended: bool,
     ids: Ids,
@@ -61,6 +63,8 @@ pub(super) struct Exchange {
 struct Request {
     id: u32,
     kind: u8,
+    /// How many requests of a batch are not answered. 1 for every other request.
+    left: u32,
 }
 
 impl Exchange {
@@ -78,6 +82,7 @@ impl Exchange {
             preamble: Vec::new(),
             current: None,
             cancels: false,
+            takes_batches: false,
             has_ended: false,
             ids: Ids::default(),
         }
@@ -121,8 +126,20 @@ impl Exchange {
             frame::encode_header(kind, id, body.len(), &mut self.outgoing);
             self.kept = body.len();
         }
-        self.current = Some(Request { id, kind });
+        let left = match (kind, body.first_chunk()) {
+            (kind::BATCH, Some(count)) => u32::from_be_bytes(*count),
+            _ => 1,
+        };
+        self.current = Some(Request { id, kind, left });
         self.cancels = false;
+    }
+
+    pub(super) fn allow_batches(&mut self) {
+        self.takes_batches = true;
+    }
+
+    pub(super) fn takes_batches(&self) -> bool {
+        self.takes_batches
     }
 
     /// Ends the exchange. A large request releases its memory now, not at the next exchange.
@@ -166,14 +183,22 @@ impl Exchange {
         }
     }
 
-    /// The next part of a stream, if it was read before.
+    /// The next part of a stream, or the next reply to a batch but the last, if it was read before.
     pub(super) fn take_part(&mut self) -> Option<Vec<u8>> {
-        let request = self.current?;
         // An answer to what is not sent is a violation, which `poll_answer` finds.
-        if request.kind != kind::STREAM || !self.is_sent() {
+        if !self.is_sent() {
             return None;
         }
-        self.decoder.next_if(kind::PART, request.id)
+        let request = self.current.as_mut()?;
+        match request.kind {
+            kind::STREAM => self.decoder.next_if(kind::PART, request.id),
+            kind::BATCH if request.left > 1 => {
+                let reply = self.decoder.next_if(kind::REPLY, request.id)?;
+                request.left -= 1;
+                Some(reply)
+            }
+            _ => None,
+        }
     }
 
     /// Whether no exchange is under way: nothing is to be sent and nothing is to come.
@@ -217,7 +242,7 @@ impl Exchange {
     ) -> Option<Pipe> {
         if let Some(request) = self.current {
             let mut room = LAST_WORDS;
-            let all = request.kind == kind::STREAM;
+            let all = matches!(request.kind, kind::STREAM | kind::BATCH);
             let _ = self.at_once(cx, |exchange, cx| {
                 exchange.poll_last_words(cx, all, &mut room)
             });
@@ -254,6 +279,11 @@ impl Exchange {
                 Ok(Answer::Done(_) | Answer::Error(_)) if self.is_sent() => self.end(),
                 // The rest of the `CANCEL` follows the answer, unless the input is closed.
                 Ok(Answer::Done(_) | Answer::Error(_)) => self.current = None,
+                Ok(Answer::Item(_)) => {
+                    if let Some(request) = &mut self.current {
+                        request.left -= 1;
+                    }
+                }
                 _ => {}
             }
             return Poll::Ready(answer);
@@ -376,15 +406,22 @@ impl Request {
                 Err(ProtocolError::StreamEndedWithBody)
             }
             (kind::STREAM, kind::PART) => Ok(Answer::Part(body)),
-            (kind::CALL | kind::STREAM, kind::REPLY)
+            (kind::BATCH, kind::REPLY) if self.left > 1 => Ok(Answer::Item(Ok(body))),
+            (kind::CALL | kind::STREAM | kind::BATCH, kind::REPLY)
             | (kind::HELLO, kind::READY)
             | (kind::PING, kind::PONG) => Ok(Answer::Done(body)),
             (_, kind::ERROR) => match frame::strings(&body) {
-                Some([kind, message, traceback]) => Ok(Answer::Error(RemoteError {
-                    kind,
-                    message,
-                    traceback,
-                })),
+                Some([kind, message, traceback]) => {
+                    let error = RemoteError {
+                        kind,
+                        message,
+                        traceback,
+                    };
+                    Ok(match self.left {
+                        1 => Answer::Error(error),
+                        _ => Answer::Item(Err(error)),
+                    })
+                }
                 None => Err(ProtocolError::MalformedError),
             },
             (_, kind) => Err(ProtocolError::UnexpectedKind { kind }),

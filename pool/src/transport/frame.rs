@@ -33,7 +33,12 @@ pub(crate) mod kind {
     /// after the whole request, and so possibly after its answer: then it is ignored. A worker may
     /// ignore every `CANCEL`.
     pub(crate) const CANCEL: u8 = 6;
-    /// Worker to host, id 0: the protocol's version, `u32`.
+    /// Host to worker: several requests. The number of requests and the length of each, all `u32`,
+    /// and then the requests. Answered by a `REPLY` or `ERROR` with its id for each of them, in
+    /// order.
+    pub(crate) const BATCH: u8 = 7;
+    /// Worker to host, id 0: the protocol's version and flags, each `u32`. The flags may be
+    /// missing.
     pub(crate) const READY: u8 = 128;
     /// Worker to host: the reply to a call; without a body, the end of a stream.
     pub(crate) const REPLY: u8 = 129;
@@ -51,6 +56,10 @@ pub(crate) const VERSION: u32 = 1;
 
 /// The `HELLO` flag that announces `CANCEL`. Without it, a worker need not look for one.
 pub(crate) const MAY_CANCEL: u32 = 1;
+
+/// The flag of `HELLO` that says that the host can send `BATCH`, and of `READY` that says that the
+/// worker takes it.
+pub(crate) const BATCHES: u32 = 2;
 
 pub(super) const KIND_AND_ID: usize = 5;
 pub(super) const HEADER: usize = 4 + KIND_AND_ID;
@@ -88,6 +97,15 @@ pub(crate) enum FrameError {
     TooLong { length: u32, max_frame: u32 },
     #[error("a frame of {length} bytes is too short for a kind and an id")]
     TooShort { length: u32 },
+}
+
+/// The flags in the body of `READY`. `None` if it speaks of another version of the protocol.
+pub(crate) fn ready(body: &[u8]) -> Option<u32> {
+    let flags = body.strip_prefix(&VERSION.to_be_bytes())?;
+    if flags.is_empty() {
+        return Some(0);
+    }
+    Some(u32::from_be_bytes(flags.try_into().ok()?))
 }
 
 /// The strings of an `ERROR` frame: type, message, traceback.

@@ -52,6 +52,8 @@ pub(crate) enum Closed {
 pub(crate) enum Answer {
     /// A part of a streamed reply. More follows.
     Part(Vec<u8>),
+    /// The answer to a request of a batch. Those to others follow.
+    Item(Result<Vec<u8>, RemoteError>),
     /// The end of the exchange, and the body of the last frame.
     Done(Vec<u8>),
     /// The end of the exchange, with an error.
@@ -107,10 +109,20 @@ impl Transport {
     ///
     /// Dropped before it resolves, it leaves the exchange under way: do not begin another one.
     pub(crate) async fn handshake(&self, may_cancel: bool) -> Result<Answer, TransportError> {
-        let flags = if may_cancel { frame::MAY_CANCEL } else { 0 };
+        let flags = frame::BATCHES | if may_cancel { frame::MAY_CANCEL } else { 0 };
         let body = [frame::VERSION, self.max_frame, flags].map(u32::to_be_bytes);
         self.lock().greet(body.as_flattened());
         self.answer().await
+    }
+
+    /// Lets batches be sent, for a worker that has said that it takes them.
+    pub(crate) fn allow_batches(&self) {
+        self.lock().allow_batches();
+    }
+
+    /// Whether the worker takes `BATCH`.
+    pub(crate) fn takes_batches(&self) -> bool {
+        self.lock().takes_batches()
     }
 
     /// Begins an exchange with a request of this kind, at most [`max_body`](Self::max_body) bytes
@@ -151,7 +163,7 @@ impl Transport {
         self.poll_exchange(cx, poll, was_woken)
     }
 
-    /// The next part of a stream, if it was read before.
+    /// The next part of a stream, or the next reply to a batch but the last, if it was read before.
     pub(crate) fn take_part(&self) -> Option<Vec<u8>> {
         self.lock().take_part()
     }
@@ -241,7 +253,7 @@ impl Transport {
         }
         loop {
             match self.answer().await {
-                Ok(Answer::Part(_)) => {}
+                Ok(Answer::Part(_) | Answer::Item(_)) => {}
                 Ok(Answer::Done(_) | Answer::Error(_)) => break,
                 Err(TransportError::PipeClosed(_) | TransportError::Closed(_)) => return None,
                 Err(TransportError::Protocol(_)) => return Some(false),

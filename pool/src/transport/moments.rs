@@ -358,7 +358,8 @@ async fn the_greeting_announces_cancels() {
         assert!(transport.handshake(may_cancel).now_or_never().is_none());
         let mut frame = [0; 21];
         worker.read_exact(&mut frame).await.unwrap();
-        let words = [frame::VERSION, 1024, u32::from(may_cancel)].map(u32::to_be_bytes);
+        let flags = frame::BATCHES | u32::from(may_cancel);
+        let words = [frame::VERSION, 1024, flags].map(u32::to_be_bytes);
         assert_eq!(frame[..9], [0, 0, 0, 17, kind::HELLO, 0, 0, 0, 0]);
         assert_eq!(frame[9..], *words.as_flattened());
     }

@@ -361,7 +361,7 @@ async fn a_worker_is_told_what_may_come() {
             .build()
             .unwrap();
         until(&pool, |status| status.serving() == 1).await;
-        let words = [1, 4096, u32::from(grace.is_some())].map(u32::to_be_bytes);
+        let words = [1, 4096, 2 | u32::from(grace.is_some())].map(u32::to_be_bytes);
         let hello = [&[kind::HELLO, 0, 0, 0, 0][..], words.as_flattened()].concat();
         assert_eq!(puppets.frames(0), [hello]);
         assert!(pool.shutdown().await.is_clean());

@@ -6,6 +6,7 @@ extern crate ostler_time_limit as tokio;
 
 mod abandoned;
 mod acts;
+mod batches;
 mod breaches;
 mod callbacks;
 mod calls;
@@ -34,6 +35,8 @@ mod interrupts;
 mod ladder;
 mod languages;
 mod leftovers;
+mod map_bounds;
+mod maps;
 mod monitoring;
 mod onlookers;
 mod operations;

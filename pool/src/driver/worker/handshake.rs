@@ -11,6 +11,10 @@ use crate::error::{ProtocolError, StartError};
 use crate::port::{OpenError, Port};
 use crate::transport::{Answer, TransportError, frame};
 
+const WRONG_VERSION: ProtocolError = ProtocolError::WrongVersion {
+    expected: frame::VERSION,
+};
+
 impl Task {
     pub(super) fn open(&self) -> Stage {
         let worker = self.worker;
@@ -47,15 +51,17 @@ impl Task {
     pub(super) fn answered(&self, answer: Result<Answer, TransportError>) {
         let worker = self.worker;
         let source = match answer {
-            Ok(Answer::Done(version)) if version == frame::VERSION.to_be_bytes() => {
-                if self.transport.is_clean() {
+            Ok(Answer::Done(body)) => match frame::ready(&body) {
+                Some(flags) if self.transport.is_clean() => {
+                    if flags & frame::BATCHES != 0 {
+                        self.transport.allow_batches();
+                    }
                     return self.report(PortFact::Started);
                 }
-                ProtocolError::Unsolicited
-            }
-            Ok(Answer::Done(_) | Answer::Part(_)) => ProtocolError::WrongVersion {
-                expected: frame::VERSION,
+                Some(_) => ProtocolError::Unsolicited,
+                None => WRONG_VERSION,
             },
+            Ok(Answer::Part(_) | Answer::Item(_)) => WRONG_VERSION,
             Ok(Answer::Error(source)) => {
                 return self.start_failed(StartError::Refused { worker, source });
             }

@@ -1,5 +1,6 @@
 //! The task that plays a simulated worker.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,20 +40,43 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> Option<ExitStatus> {
     }
     // The last request, for the cancel that may follow it.
     let mut last_request = Vec::new();
-    while let Ok(length) = pipe.read_u32().await {
-        let mut frame = vec![0; length as usize];
-        if pipe.read_exact(&mut frame).await.is_err() {
-            break;
-        }
+    // The other requests of its batch, which wait while it has no reply.
+    let mut batch = VecDeque::new();
+    let mut hangs = false;
+    loop {
+        let frame = match batch.pop_front() {
+            Some(request) if !hangs => request,
+            first => {
+                if let Some(request) = first {
+                    batch.push_front(request);
+                }
+                match read(&mut pipe).await {
+                    Ok(frame) => frame,
+                    Err(_) => break,
+                }
+            }
+        };
         let (head, body) = frame.split_at(5);
         let id = &head[1..];
+        if head[0] == kind::BATCH {
+            batch = calls(id, body);
+            continue;
+        }
         if head[0] == kind::CANCEL {
             match cancel(&mut pipe, id, &last_request).await {
-                Ok(true) => continue,
+                Ok(true) => {}
                 Ok(false) => return Some(ExitStatus::Code(3)),
                 Err(_) => break,
             }
+            for _ in batch.drain(..) {
+                let cancelled = error("Cancelled", "scripted");
+                if send(&mut pipe, kind::ERROR, id, &cancelled).await.is_err() {
+                    break;
+                }
+            }
+            continue;
         }
+        hangs = false;
         last_request = frame.clone();
         let delay_ms = match (head[0], script, body) {
             (kind::HELLO, Script::SlowStart, _) => 60,
@@ -69,7 +93,10 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> Option<ExitStatus> {
                 _,
                 b"hang" | b"heed" | b"finish" | b"late" | b"stray" | b"twice over" | b"leave",
             )
-            | (kind::PING, Script::IgnoresPings, _) => continue,
+            | (kind::PING, Script::IgnoresPings, _) => {
+                hangs = true;
+                continue;
+            }
             (kind::PING, Script::Unhealthy, _) => {
                 send(
                     &mut pipe,
@@ -94,7 +121,15 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> Option<ExitStatus> {
                 )
                 .await
             }
-            (kind::HELLO, _, _) => send(&mut pipe, kind::READY, id, &[0, 0, 0, 1]).await,
+            (kind::HELLO, _, _) => {
+                let ready = [frame::VERSION, frame::BATCHES].map(u32::to_be_bytes);
+                // The flags are the last word.
+                let words = match body.get(8..) {
+                    Some([.., flags]) if u32::from(*flags) & frame::BATCHES != 0 => 2,
+                    _ => 1,
+                };
+                send(&mut pipe, kind::READY, id, ready[..words].as_flattened()).await
+            }
             (kind::CALL, _, b"raise") => {
                 send(&mut pipe, kind::ERROR, id, &error("ValueError", "no")).await
             }
@@ -123,6 +158,30 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> Option<ExitStatus> {
         }
     }
     None
+}
+
+/// Reads a frame, and returns it without its length.
+async fn read(pipe: &mut DuplexStream) -> std::io::Result<Vec<u8>> {
+    let mut frame = vec![0; pipe.read_u32().await? as usize];
+    pipe.read_exact(&mut frame).await?;
+    Ok(frame)
+}
+
+/// The requests of a batch as calls.
+fn calls(id: &[u8], batch: &[u8]) -> VecDeque<Vec<u8>> {
+    let number = |place: usize| {
+        let bytes = batch[4 * place..]
+            .first_chunk()
+            .expect("it has all lengths");
+        u32::from_be_bytes(*bytes) as usize
+    };
+    let mut rest = &batch[4 + 4 * number(0)..];
+    let calls = (1..=number(0)).map(|place| {
+        let (request, others) = rest.split_at(number(place));
+        rest = others;
+        [&[kind::CALL], id, request].concat()
+    });
+    calls.collect()
 }
 
 /// Handles the cancel of `request`. A request that was already answered ignores it. False: the

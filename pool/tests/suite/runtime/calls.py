@@ -13,7 +13,7 @@ import types
 
 from rig import Failed, Instead, Pipes, fail, frame, instead, raised, run_checks, texts, unread, worker
 
-HELLO, CALL, SHUTDOWN, PING, STREAM, CANCEL = 1, 2, 3, 4, 5, 6
+HELLO, CALL, SHUTDOWN, PING, STREAM, CANCEL, BATCH = 1, 2, 3, 4, 5, 6, 7
 
 
 def hello(*fields):
@@ -34,8 +34,8 @@ def started(*frames, end=Started):
         def start(self):
             made.append(self)
 
-    def serve(channel, watcher, call, stream, health):
-        made.extend((call, stream, health))
+    def serve(channel, watcher, call, stream, batch, health):
+        made.extend((call, stream, batch, health))
         if end:
             raise end
 
@@ -53,10 +53,17 @@ def started(*frames, end=Started):
 
 
 def check_a_hello_is_answered():
-    for fields in ((1, 4096), (1, 4096, 0), (1, 4096, 0, 77)):
-        end, pipes, (watcher, call, _, _) = started(hello(*fields))
+    for fields, flags in (
+        ((1, 4096), b""),
+        ((1, 4096, 0), b""),
+        ((1, 4096, 0, 77), b""),
+        ((1, 4096, 4), b""),
+        ((1, 4096, 2), struct.pack(">I", 2)),
+        ((1, 4096, 0xFFFFFFFE), struct.pack(">I", 2)),
+    ):
+        end, pipes, (watcher, call, _, _, _) = started(hello(*fields))
         assert isinstance(end, Started)
-        assert pipes.received() == [(128, 0, struct.pack(">I", 1))]
+        assert pipes.received() == [(128, 0, struct.pack(">I", 1) + flags)]
         assert pipes.channel.max_frame == 4096
         assert (watcher.cancellation, watcher.pause) == (None, 1.0)
         assert call(b"x" * 4091) == b"x" * 4091
@@ -187,18 +194,18 @@ def answers(function, form=None, most=10):
 
 
 def check_results_are_bytes():
-    call, _ = answers(lambda body: bytearray(body))
+    call, *_ = answers(lambda body: bytearray(body))
     assert call(b"0123456789") == b"0123456789"
-    call, _ = answers(lambda body: memoryview(body))
+    call, *_ = answers(lambda body: memoryview(body))
     assert call(b"ab") == b"ab"
-    call, _ = answers(lambda body: 5)
+    call, *_ = answers(lambda body: 5)
     assert raised(TypeError, call, b"") == "the function returned int: it must return bytes"
-    call, _ = answers(iter)
+    call, *_ = answers(iter)
     assert raised(TypeError, call, b"") == "the function returned a bytes_iterator: use a stream"
-    call, _ = answers(lambda value: [value, "é\udc80"], form="--stdlib-json", most=20)
+    call, *_ = answers(lambda value: [value, "é\udc80"], form="--stdlib-json", most=20)
     assert call(b'{"a": 1}') == '[{"a":1},"é'.encode() + b"\xed\xb2\x80" + b'"]'
     # As read from a descriptor: the function gets bytes.
-    call, _ = answers(lambda body: str(type(body)).encode(), most=100)
+    call, *_ = answers(lambda body: str(type(body)).encode(), most=100)
     assert call(b"") == b"<class 'bytes'>"
 
 
@@ -217,25 +224,25 @@ def check_parts_are_sent():
         def close(self):
             closed.append(len(sent))
 
-    _, stream = answers(lambda _: Parts(b"one", b"", b"0123456789"))
+    _, stream, _ = answers(lambda _: Parts(b"one", b"", b"0123456789"))
     stream(b"", sent.append)
     assert (sent, closed) == ([b"one", b"", b"0123456789"], [3])
-    _, stream = answers(lambda _: Parts(b"one", b"0123456789x"))
+    _, stream, _ = answers(lambda _: Parts(b"one", b"0123456789x"))
     said = raised(ValueError, stream, b"", sent.append)
     assert said == "the part has 11 bytes, at most 10 are allowed" and closed == [3, 4]
-    _, stream = answers(lambda _: b"whole")
+    _, stream, _ = answers(lambda _: b"whole")
     stream(b"", sent.append)
     assert sent[4:] == [b"whole"] and closed == [3, 4]
 
 
-def served(*frames, call=None, stream=None, health=None, cancellation=None):
+def served(*frames, call=None, stream=None, batch=None, health=None, cancellation=None):
     pipes = Pipes()
     pipes.send(*frames)
     pipes.end()
     watcher = worker.Watcher(pipes.channel, None)
     watcher.cancellation = cancellation
     with instead(fail=fail):
-        worker.serve(pipes.channel, watcher, call, stream, health)
+        worker.serve(pipes.channel, watcher, call, stream, batch, health)
     return pipes.received(), watcher, pipes
 
 
@@ -260,7 +267,7 @@ def check_requests_are_served():
     # After a shutdown, it reads no more.
     received, watcher, pipes = served(frame(SHUTDOWN, 0, b""), frame(CALL, 7, b""))
     assert received == [] and watcher.dismissed and unread(pipes.channel.input) == 9
-    for kind in (HELLO, 0, 7, 129):
+    for kind in (HELLO, 0, 8, 129):
         said = raised(Failed, served, frame(kind, 7, b""))
         assert said == f"the host sent a frame of kind {kind} instead of a call, a stream or a ping"
 

@@ -42,6 +42,12 @@ fn calls_and_streams_work() {
     check("calls.py");
 }
 
+/// C1, C13, Y12: each request of a batch is answered like a call, in order, and in time.
+#[test]
+fn batches_work() {
+    check("batches.py");
+}
+
 /// Y11: JSON values are read and written alike, whether orjson is installed or not.
 #[test]
 fn json_is_the_same_with_orjson() {

@@ -153,7 +153,7 @@ def error_of(function, max_frame=1024):
     try:
         function()
     except BaseException as error:
-        pipes.channel.write_error(3, error)
+        pipes.channel.send(pipes.channel.error_frame(3, error))
     ((kind, request, body),) = pipes.received()
     assert (kind, request) == (130, 3)
     return texts(body), len(body)
