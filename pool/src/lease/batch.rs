@@ -8,6 +8,10 @@ use super::requests::Requests;
 use crate::error::CallError;
 use crate::transport::frame::kind;
 
+/// The longest batch, in bytes. A worker reads it whole before it begins, and one that exits fails
+/// every request of it that it has not answered.
+const MAX_BATCH: usize = 256 * 1024;
+
 /// Gets the answers to requests, in the order of the requests.
 pub(super) trait Answers {
     fn push(&mut self, answer: Result<Vec<u8>, CallError>);
@@ -35,7 +39,7 @@ pub(super) async fn run(
     while first < requests.len() && !lease.grant.has_ended() {
         let transport = lease.grant.transport();
         let together = if transport.takes_batches() {
-            requests.fitting(first, transport.max_body())
+            requests.fitting(first, transport.max_body().min(MAX_BATCH))
         } else {
             first..first + 1
         };

@@ -55,13 +55,16 @@ impl Requests {
     pub(super) fn fitting(&self, first: usize, max: usize) -> Range<usize> {
         let start = self.start(first);
         let size = |end: usize| WORD + (end - first) * WORD + self.ends[end - 1] - start;
-        let mut end = self.len();
-        if size(end) > max {
-            // Each size is larger than the one before.
-            let longer = (first + 1..=self.len()).collect::<Vec<_>>();
-            end = first + longer.partition_point(|end| size(*end) <= max);
+        let (mut fits, mut exceeds) = (first + 1, self.len() + 1);
+        while exceeds - fits > 1 {
+            let end = usize::midpoint(fits, exceeds);
+            if size(end) <= max {
+                fits = end;
+            } else {
+                exceeds = end;
+            }
         }
-        first..end.max(first + 1)
+        first..fits
     }
 
     /// The body of a `BATCH` of these requests.

@@ -66,6 +66,29 @@ async fn the_input_waits_for_the_client() {
     }
 }
 
+/// C13: requests do not wait for others that a slow iterator returns later, although chunks could be
+/// long.
+#[tokio::test]
+async fn requests_do_not_wait_for_a_slow_iterator() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let taken = Cell::new(0);
+    let slow = std::iter::repeat_with(|| {
+        std::thread::sleep(2 * MS);
+        "a request"
+    });
+    let mut map = pool.map(counted(slow.take(100), &taken));
+    let mut replies = 0;
+    while let Some(reply) = map.next().await {
+        assert_eq!(reply.unwrap(), b"a request");
+        replies += 1;
+        // Two chunks of at most two requests, but for this one.
+        assert!(taken.get() - replies < 4, "{} for {replies}", taken.get());
+    }
+    assert_eq!(replies, 100);
+    end(&pool, &sim).await;
+}
+
 /// C13: a map leaves its worker to other clients after about 5 ms, or one request, also if its own
 /// client takes no replies.
 #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use std::vec;
 
 use futures_core::Stream;
@@ -18,10 +19,14 @@ use self::task::{Answer, Answered, Chunk, Shared};
 use super::requests::Requests;
 use crate::driver::Driver;
 use crate::error::CallError;
+use crate::rt::Instant;
 
 /// How many chunks per worker a map may have under way: one that the worker serves, and one that is
 /// ready for it, or whose replies the client has not taken yet.
 const CHUNKS: usize = 2;
+
+/// How long requests wait for others to be taken from a slow input.
+const MAX_WAIT: Duration = Duration::from_millis(1);
 
 /// The replies to many requests, in the order of the requests. Made by [`Pool::map`] and its kin.
 ///
@@ -37,8 +42,7 @@ const CHUNKS: usize = 2;
 /// them. The map goes on. Nothing is repeated.
 ///
 /// **Backpressure.** At most two chunks per worker are ahead of the replies that were taken. A
-/// chunk has at most 4,096 requests, and 256 KiB or one longer request. Nothing more is taken from
-/// the input until replies are.
+/// chunk ends at 4,096 requests or 256 KiB. Nothing more is taken from the input until replies are.
 ///
 /// **Deadlines.** Each request has `call_timeout` from the reply to the one before it on.
 ///
@@ -195,55 +199,78 @@ impl<S: Stream> Source<S> {
     /// Takes as many requests as may be under way, or as there are without waiting, and has them
     /// served.
     fn fill(&mut self, cx: &mut Context<'_>, arriving: &mut Arriving, shared: &Arc<Shared>) {
-        let Some(mut requests) = self.requests.take() else {
-            return;
-        };
         let tasks = shared.driver.size();
         while arriving.chunks < CHUNKS * tasks {
-            let mut chunk = Requests::default();
-            let mut failed = None;
-            let size = shared.chunk_size();
-            let more = loop {
-                if chunk.len() == size || chunk.bytes() >= MAX_BYTES || failed.is_some() {
-                    break Poll::Ready(true);
-                }
-                match requests.as_mut().poll_next(cx) {
-                    Poll::Ready(Some(request)) => {
-                        failed = chunk.write(|bytes| (self.write)(request, bytes)).err();
-                    }
-                    Poll::Ready(None) => break Poll::Ready(false),
-                    Poll::Pending => break Poll::Pending,
-                }
-            };
-            if chunk.len() > 0 {
+            let begun = Instant::now();
+            let (requests, next) = self.take(cx, shared.chunk_size());
+            if requests.len() > 0 {
+                arriving.chunks += 1;
                 let first = self.taken;
-                self.taken += chunk.len();
-                arriving.chunks += 1;
-                let chunk = Chunk {
-                    first,
-                    requests: chunk,
-                };
-                shared.serve(chunk, tasks, &self.open);
+                self.taken += requests.len();
+                shared.serve(Chunk { first, requests }, tasks, &self.open);
             }
-            if let Some(error) = failed {
-                // A chunk of its own that was served at once.
-                arriving.chunks += 1;
-                let answered = Answered {
-                    first: self.taken,
-                    answers: vec![Err(Box::new(error))],
-                    ends_chunk: true,
-                };
-                arriving.others.insert(self.taken, answered);
-                self.taken += 1;
+            match next {
+                Next::Failed(error) => {
+                    // A chunk of its own that was served at once.
+                    arriving.chunks += 1;
+                    let answered = Answered {
+                        first: self.taken,
+                        answers: vec![Err(Box::new(error))],
+                        ends_chunk: true,
+                    };
+                    arriving.others.insert(self.taken, answered);
+                    self.taken += 1;
+                }
+                Next::There => {}
+                Next::Ended => self.requests = None,
+                Next::Late => return,
             }
-            match more {
-                Poll::Ready(true) => {}
-                Poll::Ready(false) => return,
-                Poll::Pending => break,
+            if self.requests.is_none() {
+                return;
+            }
+            if begun.elapsed() > MAX_WAIT {
+                // The client takes replies before the input goes on.
+                cx.waker().wake_by_ref();
+                return;
             }
         }
-        self.requests = Some(requests);
     }
+
+    /// Takes up to `size` requests, and says what comes next.
+    fn take(&mut self, cx: &mut Context<'_>, size: usize) -> (Requests, Next) {
+        let mut taken = Requests::default();
+        let Some(requests) = &mut self.requests else {
+            return (taken, Next::Ended);
+        };
+        let begun = Instant::now();
+        while taken.len() < size && taken.bytes() < MAX_BYTES {
+            match requests.as_mut().poll_next(cx) {
+                Poll::Ready(Some(request)) => {
+                    if let Err(error) = taken.write(|bytes| (self.write)(request, bytes)) {
+                        return (taken, Next::Failed(error));
+                    }
+                }
+                Poll::Ready(None) => return (taken, Next::Ended),
+                Poll::Pending => return (taken, Next::Late),
+            }
+            // The clock is read seldom, so they wait at most about twice as long.
+            if taken.len().is_power_of_two() && begun.elapsed() > MAX_WAIT {
+                break;
+            }
+        }
+        (taken, Next::There)
+    }
+}
+
+/// What comes after some requests.
+enum Next {
+    /// Maybe more.
+    There,
+    /// A request that cannot be written.
+    Failed(CallError),
+    /// Nothing yet.
+    Late,
+    Ended,
 }
 
 impl Arriving {
