@@ -8,9 +8,9 @@ use super::requests::Requests;
 use crate::error::CallError;
 use crate::transport::frame::kind;
 
-/// The longest batch, in bytes. A worker reads it whole before it begins, and one that exits fails
-/// every request of it that it has not answered.
-const MAX_BATCH: usize = 256 * 1024;
+/// The longest batch, in bytes. A longer one would save nothing more. A worker reads it whole
+/// before it begins, and one that exits fails all of its requests that are not answered.
+const MAX_BATCH: usize = 64 * 1024;
 
 /// Gets the answers to requests, in the order of the requests.
 pub(super) trait Answers {

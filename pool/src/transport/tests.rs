@@ -1,5 +1,7 @@
 //! The transport on an in-memory pipe, whose other end is the worker.
 
+#[path = "batches.rs"]
+mod batches;
 #[path = "moments.rs"]
 mod moments;
 

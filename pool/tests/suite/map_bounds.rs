@@ -26,16 +26,11 @@ fn counted<'a, I: Iterator>(
 }
 
 /// C13, L19: a client that takes no replies holds up the input, after two chunks per worker. Each
-/// chunk ends at 256 KiB.
+/// chunk ends at 64 KiB.
 #[tokio::test(start_paused = true)]
 async fn the_input_waits_for_the_client() {
     // How many requests of this many bytes a chunk gets to have.
-    for (size, bytes, chunk) in [
-        (1, 10, 4096),
-        (3, 10, 4096),
-        (1, 100_000, 2),
-        (2, 300_000, 1),
-    ] {
+    for (size, bytes, chunk) in [(1, 10, 4096), (3, 10, 4096), (1, 30_000, 2), (2, 70_000, 1)] {
         let sim = Sim::default();
         let pool = pool(&sim, size).max_worker_requests(None).build().unwrap();
         let taken = Cell::new(0);
@@ -66,8 +61,8 @@ async fn the_input_waits_for_the_client() {
     }
 }
 
-/// C13: requests do not wait for others that a slow iterator returns later, although chunks could be
-/// long.
+/// C13: requests do not wait for others that a slow iterator returns later, although chunks could
+/// be long.
 #[tokio::test]
 async fn requests_do_not_wait_for_a_slow_iterator() {
     let sim = Sim::default();

@@ -42,7 +42,7 @@ const MAX_WAIT: Duration = Duration::from_millis(1);
 /// them. The map goes on. Nothing is repeated.
 ///
 /// **Backpressure.** At most two chunks per worker are ahead of the replies that were taken. A
-/// chunk ends at 4,096 requests or 256 KiB. Nothing more is taken from the input until replies are.
+/// chunk ends at 4,096 requests or 64 KiB. Nothing more is taken from the input until replies are.
 ///
 /// **Deadlines.** Each request has `call_timeout` from the reply to the one before it on.
 ///

@@ -9,7 +9,7 @@ const TARGET: Duration = Duration::from_millis(5);
 pub(super) const MAX_REQUESTS: usize = 4096;
 
 /// The most bytes that a lease is to send, and to receive. Each request is sent, however long.
-pub(super) const MAX_BYTES: usize = 256 * 1024;
+pub(super) const MAX_BYTES: usize = 64 * 1024;
 
 /// Adapts to how long the last requests took, and to how long they and their replies were.
 #[derive(Clone, Copy, Debug)]
@@ -67,10 +67,10 @@ mod tests {
         assert_eq!(sizes[12..], [4096, 4096]);
         pace.served(4096, 40 * MS, 64);
         assert_eq!(pace.requests(), 512);
-        pace.served(512, MS, 1 << 20);
+        pace.served(512, MS, 1 << 18);
         assert_eq!(pace.requests(), 128);
         // The end of the input is no measure.
-        pace.served(1, MS, 1 << 10);
+        pace.served(1, MS, 1 << 9);
         assert_eq!(pace.requests(), 5);
         pace.served(5, 500 * MS, 0);
         assert_eq!(pace.requests(), 1);
