@@ -28,7 +28,7 @@ fn empty(count: u32) -> Vec<u8> {
 async fn every_answer_before_an_exit_is_read() {
     let (transport, mut worker) = wide(1 << 20);
     transport.begin(kind::BATCH, &empty(5)).unwrap();
-    transport.send_at_once();
+    transport.send_at_once(&[]);
     let id = id_of_request(&mut worker).await;
     let text = ["KeyError", "", ""].map(|text| {
         let length = u32::try_from(text.len()).unwrap().to_be_bytes();
@@ -64,7 +64,7 @@ async fn a_batch_ends_with_its_last_answer() {
     ] {
         let (transport, mut worker) = wide(1024);
         transport.begin(kind::BATCH, &empty(2)).unwrap();
-        transport.send_at_once();
+        transport.send_at_once(&[]);
         let id = id_of_request(&mut worker).await;
         let first = frame_of(kind::REPLY, id, b"one");
         worker.write_all(&first).await.unwrap();

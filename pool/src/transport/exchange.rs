@@ -11,11 +11,12 @@ use tokio::io::AsyncWrite as _;
 use tokio::task::coop::{has_budget_remaining, unconstrained};
 
 use super::decoder::{BUFFER, Decoder};
-use super::frame::{self, Frame, FrameError, kind};
+use super::frame::{self, kind};
 use super::ids::Ids;
+use super::request::Request;
 use super::wakers::Wakers;
 use super::{Answer, Closed, TransportError};
-use crate::error::{ProtocolError, RemoteError};
+use crate::error::ProtocolError;
 use crate::port::Pipe;
 
 /// The most that is read out of the pipe when it is closed, in bytes. A pipe on Linux holds no
@@ -57,14 +58,6 @@ pub(super) struct Exchange {
     /// Whether the worker's output was found to have ended between two exchanges.
     has_ended: bool,
     ids: Ids,
-}
-
-#[derive(Clone, Copy)]
-struct Request {
-    id: u32,
-    kind: u8,
-    /// How many requests of a batch are not answered. 1 for every other request.
-    left: u32,
 }
 
 impl Exchange {
@@ -126,11 +119,7 @@ impl Exchange {
             frame::encode_header(kind, id, body.len(), &mut self.outgoing);
             self.kept = body.len();
         }
-        let left = match (kind, body.first_chunk()) {
-            (kind::BATCH, Some(count)) => u32::from_be_bytes(*count),
-            _ => 1,
-        };
-        self.current = Some(Request { id, kind, left });
+        self.current = Some(Request::new(id, kind, body));
         self.cancels = false;
     }
 
@@ -394,52 +383,5 @@ impl Exchange {
     ) -> Poll<T> {
         let mut once = unconstrained(poll_fn(|cx| poll(self, cx)));
         Pin::new(&mut once).poll(cx)
-    }
-}
-
-impl Request {
-    /// What a frame means as an answer to the request.
-    fn interpret(self, frame: Frame) -> Result<Answer, ProtocolError> {
-        let Frame { kind, body, .. } = frame;
-        match (self.kind, kind) {
-            (kind::STREAM, kind::REPLY) if !body.is_empty() => {
-                Err(ProtocolError::StreamEndedWithBody)
-            }
-            (kind::STREAM, kind::PART) => Ok(Answer::Part(body)),
-            (kind::BATCH, kind::REPLY) if self.left > 1 => Ok(Answer::Item(Ok(body))),
-            (kind::CALL | kind::STREAM | kind::BATCH, kind::REPLY)
-            | (kind::HELLO, kind::READY)
-            | (kind::PING, kind::PONG) => Ok(Answer::Done(body)),
-            (_, kind::ERROR) => match frame::strings(&body) {
-                Some([kind, message, traceback]) => {
-                    let error = RemoteError {
-                        kind,
-                        message,
-                        traceback,
-                    };
-                    Ok(match self.left {
-                        1 => Answer::Error(error),
-                        _ => Answer::Item(Err(error)),
-                    })
-                }
-                None => Err(ProtocolError::MalformedError),
-            },
-            (_, kind) => Err(ProtocolError::UnexpectedKind { kind }),
-        }
-    }
-}
-
-impl From<FrameError> for ProtocolError {
-    fn from(error: FrameError) -> Self {
-        match error {
-            FrameError::TooLong { length, max_frame } => Self::FrameTooLong { length, max_frame },
-            FrameError::TooShort { length } => Self::FrameTooShort { length },
-        }
-    }
-}
-
-impl From<ProtocolError> for TransportError {
-    fn from(error: ProtocolError) -> Self {
-        Self::Protocol(error)
     }
 }

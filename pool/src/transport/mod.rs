@@ -13,6 +13,7 @@ pub(crate) mod decoder;
 mod exchange;
 pub(crate) mod frame;
 mod ids;
+mod request;
 #[cfg(test)]
 mod tests;
 mod wakers;
