@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use std::{env, fs};
 
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use ostler_pool::{CallError, ExitStatus, Pool, Program, Rung};
 use rustix::process::Signal;
@@ -84,6 +85,20 @@ fn check_worker(name: &str, program: Program) {
             ),
             other => panic!("{other:?}"),
         }
+        let many = (0..2000).map(|number| match number {
+            1500 => "fail again".to_owned(),
+            number => number.to_string(),
+        });
+        let mut replies = pool.map(many.clone());
+        for request in many {
+            match (replies.next().await.unwrap(), request.as_str()) {
+                (Err(CallError::Raised { source, .. }), "fail again") => {
+                    assert_eq!(source.message, "again");
+                }
+                (reply, request) => assert_eq!(reply.unwrap(), request.as_bytes()),
+            }
+        }
+        assert!(replies.next().await.is_none());
         let mut lease = pool.checkout().await.unwrap();
         let mut parts = lease.stream(b"one\ntwo\nthree").unwrap();
         for part in [&b"one\n"[..], b"two\n", b"three"] {
@@ -106,11 +121,11 @@ fn check_worker(name: &str, program: Program) {
             .map(|end| (end.rung, end.status))
             .collect();
         assert_eq!(ends, [(Some(Rung::Ask), Some(ExitStatus::Code(0))); 2]);
-        assert_eq!(report.counters.calls, 62);
+        assert_eq!(report.counters.calls, 2062);
     });
 }
 
-/// A pool of workers in C serves calls, streams and errors, replaces a killed worker, and leaks
+/// A pool of workers in C serves calls, batches, streams and errors, replaces a killed worker, and leaks
 /// nothing.
 #[test]
 fn c_works() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, Stream, StreamExt, stream};
 use ostler_pool::testing::Sim;
-use ostler_pool::{CallError, JsonPart, Pool};
+use ostler_pool::{CallError, JsonPart, Pool, Python};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
@@ -103,6 +103,31 @@ async fn a_worker_without_batches_serves_a_map() {
     assert!(rest.into_iter().eq(numbered(500)));
     assert_eq!(puppets.opened(), 3);
     pool.shutdown().await;
+}
+
+/// C3, C13: Python workers serve a map in batches. The exception of one request is its error.
+#[tokio::test]
+async fn python_serves_a_map() {
+    let pool = Pool::builder(Python::function("math:isqrt").json())
+        .size(2)
+        .max_worker_requests(None)
+        .error_threshold(None)
+        .build()
+        .unwrap();
+    let requests = |place: i32| if place % 100 == 7 { -1 } else { place };
+    let mut roots = pool.map_json::<_, i32>((0..5000).map(requests));
+    for place in 0..5000 {
+        match (roots.next().await.unwrap(), requests(place)) {
+            (Err(CallError::Raised { source, .. }), -1) => {
+                assert_eq!(source.kind, "ValueError");
+                assert_eq!(source.traceback.matches("  File ").count(), 0);
+            }
+            (root, square) => assert_eq!(root.unwrap(), square.isqrt()),
+        }
+    }
+    assert!(roots.next().await.is_none());
+    assert_eq!(pool.status().counters.calls, 5000);
+    assert!(pool.shutdown().await.is_clean());
 }
 
 /// C4, C13: a crash costs the requests that were with the worker and not answered: those of one
