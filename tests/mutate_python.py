@@ -36,7 +36,7 @@ ORIGINALS = {file: (RUNTIME / file).read_text() for file in FILES}
 
 # The tests of each stage: names or parts of them, as the suite takes them. A mutant runs the next
 # stage if it has survived the last, so the quick ones come first.
-PARTS = ["python::only_inherited", "runtime::c", "runtime::f", "runtime::the_bootstrap"]
+PARTS = ["python::only_inherited", "runtime::b", "runtime::c", "runtime::f", "runtime::j", "runtime::the_bootstrap"]
 POOL = [
     "environment::a_worker_holds",
     "exceptions::every_exception_ends",
