@@ -62,6 +62,11 @@ impl Index {
         }
     }
 
+    pub(super) fn has(&self, slot: usize, kind: Kind) -> bool {
+        let words = self.slots.get(slot / BITS);
+        words.is_some_and(|words| words[kind as usize] >> (slot % BITS) & 1 == 1)
+    }
+
     pub(super) fn count(&self, kind: Kind) -> usize {
         self.counts[kind as usize]
     }
@@ -140,6 +145,7 @@ mod tests {
                     true => model.insert(slot),
                     false => model.remove(&slot),
                 };
+                assert_eq!(index.has(slot, kind), now.has(kind));
                 assert_eq!(index.count(kind), model.len());
                 assert_eq!(index.first(kind), model.first().copied());
                 assert_eq!(index.last(kind), model.last().copied());

@@ -146,19 +146,22 @@ impl Slots {
         self.slots.len() - self.index.count(Kind::Vacant)
     }
 
-    /// Whether the index says the same as the slots. Looks at small pools only: that is enough for
-    /// tests, and a large pool would spend its time on it.
+    /// Whether the index says the same as the slots.
     pub(super) fn is_indexed(&self) -> bool {
-        const SMALL: usize = 64;
-        let agrees = |(number, slot): (usize, &Slot)| {
-            let now = slot
-                .occupant
+        let kinds = |slot: &Slot| {
+            slot.occupant
                 .as_ref()
-                .map_or(Kinds::VACANT, Occupant::kinds);
-            let listed = |kind: Kind| self.index.of(kind).any(|slot| slot == number);
-            slot.kinds == now && Kind::ALL.iter().all(|kind| listed(*kind) == now.has(*kind))
+                .map_or(Kinds::VACANT, Occupant::kinds)
         };
-        self.slots.len() > SMALL || self.slots.iter().enumerate().all(agrees)
+        let mut slots = self.slots.iter().enumerate();
+        slots.all(|(number, slot)| {
+            let now = kinds(slot);
+            let listed = |kind: &Kind| self.index.has(number, *kind) == now.has(*kind);
+            slot.kinds == now && Kind::ALL.iter().all(listed)
+        }) && Kind::ALL.iter().all(|kind| {
+            let slots = self.slots.iter().filter(|slot| slot.kinds.has(*kind));
+            slots.count() == self.index.count(*kind)
+        })
     }
 }
 

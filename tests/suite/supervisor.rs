@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use ostler::supervisor::{Fault, Input, LeaseEnd, PortFact, Reason, Refusal, Timer};
+use ostler::supervisor::{Fault, Input, LeaseEnd, PortFact, Reason, Refusal, RollingEnd, Timer};
 use ostler::worker::{self, Phase, Rung};
-use ostler::{Policy, WorkerId};
+use ostler::{LeaseId, Policy, WorkerId};
 
 use crate::world::World;
 
@@ -370,4 +370,41 @@ fn the_stages_of_a_shutdown_fit_into_it() {
             "{until_the_kill:?}"
         );
     }
+}
+
+/// L4: a pool of more workers than a word of its index has bits decides as a small one: clients get
+/// the lowest idle workers, and a pool that shrinks retires the highest idle ones.
+#[test]
+fn a_large_pool_decides_as_a_small_one() {
+    let mut world = World::new(Policy {
+        max_starting: 100,
+        surge: 10,
+        ..Policy::new(300)
+    });
+    world.start_all();
+    for _ in 0..310 {
+        world.checkout();
+    }
+    let slots = |leases: &[LeaseId]| leases.iter().map(|it| it.worker.slot).collect::<Vec<_>>();
+    assert_eq!(slots(&world.leases), (0..300).collect::<Vec<_>>());
+    assert_eq!(world.supervisor.waiting(), 10);
+    for lease in world.leases.clone().into_iter().rev() {
+        world.checkin(lease);
+    }
+    assert_eq!(slots(&world.leases), (290..300).rev().collect::<Vec<_>>());
+    world.feed(Input::Resize { size: 70 });
+    let serving = |world: &World| {
+        let views = world.supervisor.workers();
+        let serving = views.filter(|view| matches!(view.phase, Phase::Ready | Phase::Busy));
+        serving.map(|view| view.worker.slot).collect::<Vec<_>>()
+    };
+    assert_eq!(serving(&world), (0..60).chain(290..300).collect::<Vec<_>>());
+    world.check_in_all();
+    world.feed(Input::RecycleAll);
+    world.run_out();
+    assert_eq!(world.rolled, [RollingEnd::Completed { replaced: 70 }]);
+    assert_eq!(world.supervisor.workers_in(Phase::Ready), 70);
+    world.feed(Input::Shutdown);
+    world.run_out();
+    assert_eq!((world.closed, world.ports.len()), (1, 0));
 }

@@ -268,8 +268,8 @@ fn rows(architecture: &str) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// The modules that a file names after `crate::` and `ostler::`. A type of the core's root counts
-/// as `ids`, and `Clients` as `clients`. The file's own tests, at its end, are no part of the house:
-/// they drive it from outside.
+/// as `ids`, and `Clients` as `clients`. The file's own tests, at its end, are no part of the
+/// house: they drive it from outside.
 fn used_modules(text: &str) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
     let code = text.split("\nmod tests {\n").next();

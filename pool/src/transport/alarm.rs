@@ -15,8 +15,8 @@ use crate::rt::{Mutex, Sleep};
 ///
 /// Making, arming and dropping a timer costs more than the rest of a small call. So the timer stays
 /// armed when its call has ended. All calls have the same timeout, so the deadline of a later call
-/// is later: the timer elapses early and wakes its caller, which then arms one for its own deadline.
-/// The timer of an idle worker elapses once, and wakes no task.
+/// is later: the timer elapses early and wakes its caller, which then arms one for its own
+/// deadline. The timer of an idle worker elapses once, and wakes no task.
 pub(crate) struct Alarm {
     bell: Arc<Bell>,
     /// The waker that the timer gets: `bell`.

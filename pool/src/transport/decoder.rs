@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 
 use super::frame::{Frame, FrameError, HEADER, KIND_AND_ID};
 
-/// The size of a decoder's buffer, in bytes. Small in the simulation, which moves few bytes, so that
-/// frames outgrow it there, too.
+/// The size of a decoder's buffer, in bytes. Small in the simulation, which moves few bytes, so
+/// that frames outgrow it there, too.
 pub(crate) const BUFFER: usize = if cfg!(shuttle) { 256 } else { 64 * 1024 };
 
 /// How much memory a frame that outgrows the buffer takes for each byte of it that has arrived. So

@@ -306,8 +306,8 @@ impl Exchange {
         })
     }
 
-    /// Ready once the frame is sent, or cannot be because the worker no longer reads. `body` is that
-    /// of the request.
+    /// Ready once the frame is sent, or cannot be because the worker no longer reads. `body` is
+    /// that of the request.
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, body: &[u8]) -> Poll<()> {
         let Some(pipe) = &mut self.pipe else {
             return Poll::Ready(());

@@ -8,8 +8,8 @@ use tokio::task::coop::consume_budget;
 
 use super::*;
 
-/// A pipe that seems to get bytes whenever it is looked at: it wakes its reader and is not ready yet.
-/// Only what was given to it is there at once.
+/// A pipe that seems to get bytes whenever it is looked at: it wakes its reader and is not ready
+/// yet. Only what was given to it is there at once.
 struct Eager(Arc<StdMutex<VecDeque<Vec<u8>>>>);
 
 impl AsyncRead for Eager {

@@ -39,8 +39,8 @@ async fn a_call_is_answered() {
     assert_eq!(sim.stats(), expected);
 }
 
-/// C12: each call has a deadline of its own, whenever the timer of the last call elapses, and so has
-/// each part of a stream.
+/// C12: each call has a deadline of its own, whenever the timer of the last call elapses, and so
+/// has each part of a stream.
 #[tokio::test(start_paused = true)]
 async fn each_call_has_its_own_deadline() {
     let limit = Duration::from_secs(7);

@@ -125,8 +125,8 @@ fn check_worker(name: &str, program: Program) {
     });
 }
 
-/// A pool of workers in C serves calls, batches, streams and errors, replaces a killed worker, and leaks
-/// nothing.
+/// A pool of workers in C serves calls, batches, streams and errors, replaces a killed worker, and
+/// leaks nothing.
 #[test]
 fn c_works() {
     if let Some(program) = native() {
