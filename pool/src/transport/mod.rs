@@ -150,8 +150,8 @@ impl Transport {
     }
 
     /// Polls for the answer to the request, or for its next part. `body` is that of the request,
-    /// unless it was copied. Every answer but a
-    /// part ends the exchange. Reads no further ahead than the decoder's buffer.
+    /// unless it was copied. Every answer but a part ends the exchange. Reads no further ahead than
+    /// the decoder's buffer.
     ///
     /// `was_woken`: the task waited before, so the answer is probably there.
     pub(crate) fn poll_answer(
