@@ -15,13 +15,13 @@ use core::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Policy {
-    /// Workers that the pool keeps serving. 1 to 65536.
+    /// Workers that the pool keeps serving. 1 to 16384.
     pub size: usize,
-    /// Workers beyond `size` that may exist while others are replaced or stopping. 1 to 65536.
+    /// Workers beyond `size` that may exist while others are replaced or stopping. 1 to 16384.
     /// Default: 1.
     pub surge: usize,
     /// Workers that may start at the same time, so that a large pool does not overload its host. 1
-    /// to 65536. Default: 8.
+    /// to 16384. Default: 8.
     pub max_starting: usize,
     /// Time from the order to open a port to the completed handshake. Default: 30 s.
     pub start_timeout: Duration,
@@ -92,7 +92,7 @@ pub struct Policy {
 
 /// The largest `size`. Each worker costs the host one process and four descriptors, so a larger
 /// value is taken for a mistake.
-pub const MAX_SIZE: usize = 65_536;
+pub const MAX_SIZE: usize = 16_384;
 
 /// The longest duration: 7 days. A longer one is taken for a mistake of units.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -297,7 +297,7 @@ pub struct InvalidOption {
     pub option: &'static str,
     /// The rejected value.
     pub value: String,
-    /// The range, such as `1 to 65536` or `at least 1`.
+    /// The range, such as `1 to 16384` or `at least 1`.
     pub allowed: String,
 }
 

@@ -131,10 +131,10 @@ async fn check(data: &[u8]) -> Option<&'static str> {
         next: 0,
     };
     let sim = Sim::default();
-    let workers = size(values.number(1, 65_536, 6));
+    let workers = size(values.number(1, 16_384, 6));
     let mut builder: Builder = Pool::builder(sim.clone()).size(workers);
-    builder = builder.surge(size(values.number(1, 65_536, 4)));
-    builder = builder.max_starting(size(values.number(1, 65_536, 9)));
+    builder = builder.surge(size(values.number(1, 16_384, 4)));
+    builder = builder.max_starting(size(values.number(1, 16_384, 9)));
     builder = builder.crash_loop(values.count());
     let max_waiting = size(values.number(0, u64::MAX, 9));
     builder = builder.max_waiting(max_waiting);

@@ -34,13 +34,13 @@ const MAX_FRAME: usize = 1 << 30;
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Config {
-    /// Workers kept serving, 1 to 65536. Default: the number of processors available to this
+    /// Workers kept serving, 1 to 16384. Default: the number of processors available to this
     /// process.
     pub size: usize,
-    /// Workers allowed beyond `size` while others are replaced or are still stopping, 1 to 65536.
+    /// Workers allowed beyond `size` while others are replaced or are still stopping, 1 to 16384.
     /// Default: 1.
     pub surge: usize,
-    /// Workers that may be starting at the same time, 1 to 65536. Default: 8.
+    /// Workers that may be starting at the same time, 1 to 16384. Default: 8.
     pub max_starting: usize,
     /// Time from the spawn of a worker to its answer to the handshake, setup included. Default: 30
     /// s.

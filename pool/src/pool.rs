@@ -290,7 +290,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// [`InvalidOption`] when `size` is 0 or above 65536. The size is then unchanged.
+    /// [`InvalidOption`] when `size` is 0 or above 16384. The size is then unchanged.
     pub fn resize(&self, size: usize) -> Result<(), InvalidOption> {
         Policy::validate_size(size)?;
         self.owner.driver.feed(Input::Resize { size });

@@ -25,7 +25,7 @@ fn refused(change: Change) -> Option<InvalidOption> {
 fn the_ends_of_each_range_are_in_it() {
     let ends: &[Change] = &[
         |p| p.size = 1,
-        |p| p.size = 65_536,
+        |p| p.size = 16_384,
         |p| p.surge = 1,
         |p| p.surge = MAX_SIZE,
         |p| p.max_starting = 1,
@@ -87,23 +87,23 @@ fn the_ends_of_each_range_are_in_it() {
 #[test]
 fn values_out_of_range_are_refused() {
     let beyond: &[(Change, &str)] = &[
-        (|p| p.size = 0, "`size` is 0; it must be 1 to 65536"),
+        (|p| p.size = 0, "`size` is 0; it must be 1 to 16384"),
         (
-            |p| p.size = 65_537,
-            "`size` is 65537; it must be 1 to 65536",
+            |p| p.size = 16_385,
+            "`size` is 16385; it must be 1 to 16384",
         ),
-        (|p| p.surge = 0, "`surge` is 0; it must be 1 to 65536"),
+        (|p| p.surge = 0, "`surge` is 0; it must be 1 to 16384"),
         (
-            |p| p.surge = 65_537,
-            "`surge` is 65537; it must be 1 to 65536",
+            |p| p.surge = 16_385,
+            "`surge` is 16385; it must be 1 to 16384",
         ),
         (
             |p| p.max_starting = 0,
-            "`max_starting` is 0; it must be 1 to 65536",
+            "`max_starting` is 0; it must be 1 to 16384",
         ),
         (
-            |p| p.max_starting = 65_537,
-            "`max_starting` is 65537; it must be 1 to 65536",
+            |p| p.max_starting = 16_385,
+            "`max_starting` is 16385; it must be 1 to 16384",
         ),
         (
             |p| p.crash_loop = 0,

@@ -41,7 +41,7 @@ async fn a_pool_can_be_resized() {
     until(&pool, |status| status.serving() == 8).await;
     assert_eq!((sim.stats().opened, sim.stats().peak_open), (11, 8));
     let error = pool.resize(0).unwrap_err().to_string();
-    assert_eq!(error, "option `size` is 0; it must be 1 to 65536");
+    assert_eq!(error, "option `size` is 0; it must be 1 to 16384");
     assert_eq!(pool.status().size, 8);
     end(&pool, &sim).await;
 }

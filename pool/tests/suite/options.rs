@@ -23,15 +23,15 @@ async fn options_are_checked_when_the_pool_is_built() {
     let day = Duration::from_secs(86_400);
     assert_eq!(
         build(|b| b.size(0)),
-        "option `size` is 0; it must be 1 to 65536"
+        "option `size` is 0; it must be 1 to 16384"
     );
     assert_eq!(
         build(|b| b.surge(0)),
-        "option `surge` is 0; it must be 1 to 65536"
+        "option `surge` is 0; it must be 1 to 16384"
     );
     assert_eq!(
         build(|b| b.max_starting(0)),
-        "option `max_starting` is 0; it must be 1 to 65536"
+        "option `max_starting` is 0; it must be 1 to 16384"
     );
     assert_eq!(
         build(|b| b.crash_loop(0)),
