@@ -130,8 +130,9 @@ fn with_a_hostile_driver(policy: Policy, rest: &[u8]) -> Seen {
     let mut seen = Seen::default();
     for bytes in rest.chunks_exact(6) {
         let before = supervisor.clone();
-        let input = input(bytes.try_into().expect("six of them"));
         seen.steps += 1;
+        let bytes = bytes.try_into().expect("six of them");
+        let input = input(bytes, seen.steps as u64);
         if supervisor.feed(input).is_err() {
             // An error leaves the pool unchanged.
             assert_eq!(
@@ -176,8 +177,8 @@ fn is_bounded(supervisor: &Supervisor) {
     assert!(supervisor.abandoned().len() <= 6);
 }
 
-/// Any input, with ids that often exist.
-fn input(bytes: [u8; 6]) -> Input {
+/// Any input, with ids that often exist. Most clients that come have the step as their id.
+fn input(bytes: [u8; 6], step: u64) -> Input {
     let [kind, a, b, c, d, e] = bytes;
     let worker = WorkerId {
         slot: usize::from(a % 8),
@@ -187,7 +188,8 @@ fn input(bytes: [u8; 6]) -> Input {
         worker,
         serial: u64::from(c % 8),
     };
-    let (waiter, session) = (WaiterId(u64::from(a)), SessionId(u64::from(b % 8)));
+    let session = SessionId(u64::from(b % 8));
+    let late = |steps: u8| WaiterId(step.saturating_sub(u64::from(steps)));
     let machines = [
         worker::Timer::Start,
         worker::Timer::Drain,
@@ -202,10 +204,12 @@ fn input(bytes: [u8; 6]) -> Input {
     let fault = [Fault::Abandoned, Fault::TimedOut, Fault::ProtocolBroken][usize::from(e % 3)];
     match kind % 16 {
         0 => Input::Checkout {
-            waiter,
+            waiter: late(if e % 8 == 0 { a } else { 0 }),
             session: (c % 2 == 0).then_some(session),
         },
-        1 => Input::GaveUp { waiter },
+        1 => Input::GaveUp {
+            waiter: late(a % 16),
+        },
         2 => Input::LeaseEnded {
             lease,
             calls: u64::from(d),
