@@ -273,7 +273,7 @@ fn input(bytes: [u8; 6], step: u64) -> Input {
         },
         _ if a == 0 => Input::Shutdown,
         _ => Input::Checkout {
-            waiter,
+            waiter: late(a % 16),
             session: None,
         },
     }
