@@ -71,7 +71,7 @@ impl Pool {
     /// # use ostler_pool::{Pool, Python};
     ///
     /// let pool = Pool::builder(Python::function("math:factorial").json()).size(2).build()?;
-    /// let replies: Vec<u32> = pool.map_json(1..=5).try_collect().await?;
+    /// let replies: Vec<_> = pool.map_json::<_, u32>(1..=5).try_collect().await?;
     /// assert_eq!(replies, [1, 2, 6, 24, 120]);
     /// # pool.shutdown().await;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -96,7 +96,7 @@ impl Pool {
     ///
     /// let pool = Pool::builder(Python::function("math:factorial").json()).size(2).build()?;
     /// let requests = stream::iter(1..=5);
-    /// let replies: Vec<u32> = pool.map_json_stream(requests).try_collect().await?;
+    /// let replies: Vec<_> = pool.map_json_stream::<_, u32>(requests).try_collect().await?;
     /// assert_eq!(replies, [1, 2, 6, 24, 120]);
     /// # pool.shutdown().await;
     /// # Ok::<(), Box<dyn std::error::Error>>(())

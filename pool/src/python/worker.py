@@ -781,7 +781,7 @@ def serve(channel, watcher, call, stream, batch, health):
             watcher.left(error)
             channel.send(channel.error_frame(request, error))
             continue
-        if cancellation or channel.output is None:
+        if cancellation:
             watcher.left(None)
         watcher.busy = False
         if kind == BATCH:

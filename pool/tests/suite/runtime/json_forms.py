@@ -165,6 +165,13 @@ def check_the_standard_codec_is_json():
     assert write([Shade.LIGHT, uuid.UUID(int=7)]) == b'["light","00000000-0000-0000-0000-000000000007"]'
 
 
+def check_no_value_needs_a_module():
+    _, write = worker.stdlib_codec()
+    without = {name: module for name, module in sys.modules.items() if name != "uuid"}
+    with instead(sys=types.SimpleNamespace(modules=without)):
+        assert outcome(write, object()) == ("TypeError", "Object of type object is not JSON serializable")
+
+
 def check_orjson_does_the_common_work():
     stand = Stand()
     read, write = worker.orjson_codec(stand, None, None)
