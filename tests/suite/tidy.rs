@@ -184,6 +184,7 @@ fn every_test_has_a_time_limit() {
         ("pool/simulation/tests/", "pool/simulation/tests/main.rs"),
         ("pool/src/", "pool/src/lib.rs"),
         ("src/", "src/lib.rs"),
+        ("pool/tests/allocations.rs", "pool/tests/allocations.rs"),
         ("pool/tests/suite/", "pool/tests/suite/main.rs"),
         ("tests/suite/", "tests/suite/main.rs"),
     ];
