@@ -1,0 +1,2 @@
+// The function that piscina runs.
+export default (request) => request;

@@ -1,0 +1,5 @@
+"""The function that every Python pool runs."""
+
+
+def echo(request):
+    return request

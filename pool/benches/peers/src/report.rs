@@ -1,0 +1,140 @@
+//! `BENCHMARKS.md`, from the results.
+
+use std::fmt::Write;
+use std::fs;
+
+use crate::chart;
+use crate::results::{Results, Role, Row};
+use crate::root;
+use crate::rounds::shown;
+
+const METHOD: &str = "\
+`cargo peers` measures every row, and writes this page, its charts and [`bench-results.json`](bench-results.json).
+[`CONTRIBUTING.md`](CONTRIBUTING.md#benchmarks) says how to run it.
+
+- Each time is the time of one operation: the median of the rounds. In each round, every subject of a row runs once, so that
+  a slow moment of the machine meets all of them. The first round is not counted.
+- A ratio is ostler's time divided by the other's: below 1.00x, ostler is faster.
+- A *floor* is the same work without a pool, and *smaller* is ostler itself at a smaller size.
+- Rows that name one processor, and rows of simulated workers, run on one processor, host and workers together.
+- Times of simulated workers are CPU times of the one thread that runs clients and pool. All others are times of day.
+- Every pool has its default options, but for its size, `max_worker_requests` and limits that the row would exceed. ostler
+  has a timeout for each wait. The worker of each row is named, and the same for all subjects, but for piscina, whose
+  worker is a thread that runs JavaScript.
+";
+
+pub(crate) fn write(results: &Results) {
+    let rows: Vec<&Row> = results.rows.iter().filter(|row| !is_growth(row)).collect();
+    let growth: Vec<&Row> = results.rows.iter().filter(|row| is_growth(row)).collect();
+    let mut page = String::from("# Benchmarks\n\n");
+    page += METHOD;
+    page += "\n| | |\n|---|---|\n";
+    for (name, value) in &results.machine {
+        _ = writeln!(page, "| {name} | {value} |");
+    }
+    _ = writeln!(page, "| rounds | {} |\n", results.rounds);
+    page += "![ostler's time beside that of other pools and of floors](docs/benchmarks.svg)\n\n";
+    page += "## Every row\n\n";
+    page += &markdown(&rows);
+    page += "\n## Where ostler is slower\n\n";
+    page += &slower(&rows);
+    page += "\n## How cost grows\n\n";
+    page += "![the time of one operation at 1 to 10,000](docs/growth.svg)\n\n";
+    page += &grown(&growth);
+    let root = root();
+    fs::write(root.join("BENCHMARKS.md"), page).expect("the page is written");
+    fs::write(root.join("docs/benchmarks.svg"), chart::ratios(&rows)).expect("a chart is written");
+    fs::write(root.join("docs/growth.svg"), chart::growth(&growth)).expect("a chart is written");
+}
+
+fn is_growth(row: &Row) -> bool {
+    row.id == "growth"
+}
+
+fn markdown(rows: &[&Row]) -> String {
+    let mut text = String::from("| | operation | worker | ostler | beside | time | ratio |\n");
+    text += "|---|---|---|---|---|---|---|\n";
+    for row in rows {
+        let mut head = format!(
+            "| {} | {} | {} | {} |",
+            row.id,
+            row.operation,
+            row.worker,
+            shown(row.ostler().median)
+        );
+        for (other, ratio) in row.ratios() {
+            let name = match other.role {
+                Role::Peer | Role::Ostler | Role::Larger => other.name.clone(),
+                Role::Floor => format!("{} (floor)", other.name),
+                Role::Smaller => format!("{} (smaller)", other.name),
+            };
+            _ = writeln!(
+                text,
+                "{head} {name} | {} | {ratio:.2}x |",
+                shown(other.median)
+            );
+            head = "| | | | |".to_owned();
+        }
+    }
+    text
+}
+
+fn slower(rows: &[&Row]) -> String {
+    let mut text = String::new();
+    for row in rows {
+        let ratios = row.ratios();
+        // What would be shown as 1.00x is not slower.
+        let slower = ratios.filter(|(other, ratio)| other.role != Role::Smaller && *ratio >= 1.005);
+        let slower: Vec<String> = slower
+            .map(|(other, ratio)| format!("{ratio:.2}x {}", other.name))
+            .collect();
+        if !slower.is_empty() {
+            let (id, operation) = (&row.id, &row.operation);
+            _ = writeln!(text, "- {id}, {operation}: {}", slower.join("; "));
+        }
+    }
+    text
+}
+
+fn grown(rows: &[&Row]) -> String {
+    let sizes = |row: &Row| {
+        let names = row.measured.iter().map(|measured| measured.name.clone());
+        names.collect::<Vec<_>>().join(" | ")
+    };
+    let mut text = String::new();
+    for row in rows {
+        if text.is_empty() {
+            let columns = "---|".repeat(row.measured.len());
+            _ = writeln!(text, "| at a size of | {} |\n|---|{columns}", sizes(row));
+        }
+        let times = row.measured.iter().map(|measured| shown(measured.median));
+        let times: Vec<String> = times.collect();
+        _ = writeln!(text, "| {} | {} |", row.operation, times.join(" | "));
+    }
+    text
+}
+
+/// The rows as text for a terminal.
+pub(crate) fn table(rows: &[Row]) -> String {
+    let mut text = String::new();
+    for row in rows {
+        let Row {
+            id,
+            operation,
+            worker,
+            ..
+        } = row;
+        _ = writeln!(text, "{id}: {operation} ({worker})");
+        for measured in &row.measured {
+            let ratio = row.ostler().median / measured.median;
+            let [time, fastest, slowest] =
+                [measured.median, measured.fastest, measured.slowest].map(shown);
+            _ = writeln!(
+                text,
+                "    {:<32}{time:>10}  {ratio:>7.2}x    {fastest} to {slowest}",
+                measured.name
+            );
+        }
+    }
+    text
+}
