@@ -1,7 +1,7 @@
 //! Measures ostler beside other pools and beside floors: what the same work costs without a pool.
 //!
-//! `cargo peers` measures every row and writes `bench-results.json`, `BENCHMARKS.md` and the charts.
-//! See CONTRIBUTING.md.
+//! `cargo peers` measures every row and writes `bench-results.json`, `BENCHMARKS.md` and the
+//! charts. See CONTRIBUTING.md.
 
 #[path = "../../parts/clients.rs"]
 mod clients;
