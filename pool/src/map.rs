@@ -2,9 +2,8 @@
 
 use futures_core::Stream;
 
-use crate::error::CallError;
 #[cfg(feature = "json")]
-use crate::error::JsonPart;
+use crate::error::{CallError, JsonPart};
 use crate::lease::{Iter, Map};
 use crate::pool::Pool;
 

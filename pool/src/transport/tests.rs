@@ -223,12 +223,15 @@ async fn the_watcher_is_woken_for_what_follows_an_answer() {
     let _ = watch.as_mut().poll(&mut Context::from_waker(&waker));
     transport.begin(kind::CALL, b"").unwrap();
     transport.send_at_once(&[]);
+    let mut answer = Box::pin(transport.answer());
+    assert!(answer.as_mut().now_or_never().is_none());
     let reply = frame_of(kind::REPLY, id_of_request(&mut worker).await, b"");
     worker
         .write_all(&[reply.clone(), reply].concat())
         .await
         .unwrap();
-    transport.answer().await.unwrap();
+    assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+    answer.await.unwrap();
     assert_eq!(woken.0.load(Ordering::Relaxed), 1);
 }
 
