@@ -31,7 +31,7 @@ pub(crate) const COPIED: usize = BUFFER / 16;
 /// The largest buffer for what is sent that is kept between two exchanges, in bytes.
 pub(super) const KEPT: usize = BUFFER;
 
-/// The pipes are polled with the transport's own waker: see [`Wakers`](super::wakers::Wakers).
+/// The pipes are polled with the transport's own waker: see [`Wakers`].
 pub(super) struct Exchange {
     /// `None` before it is connected, and once it is closed.
     pipe: Option<Pipe>,
