@@ -38,7 +38,10 @@ fn judge(status: &PoolStatus, ledger: &Ledger, config: &Config) {
     }
     // A cancelled call counts until its grace passes, also if its worker has exited.
     if status.draining && ledger.is_under_way(Operation::Drain) && config.cancel_grace.is_none() {
-        let works = status.waiting > 0 || are(&[Phase::Busy, Phase::Finishing]);
+        // A client may hold its lease although the worker is being stopped.
+        let mut tenures = ledger.workers.values().flat_map(|known| &known.tenures);
+        let is_held = tenures.any(|tenure| tenure.ended.is_none());
+        let works = is_held || status.waiting > 0 || are(&[Phase::Busy, Phase::Finishing]);
         assert!(works, "a drain waits for nothing: {status}");
     }
     let phase_of = |worker| {
