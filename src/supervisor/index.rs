@@ -47,7 +47,7 @@ impl Index {
             self.summary.resize(word / BITS + 1, Words::default());
         }
         let (slots, summary) = (&mut self.slots[word], &mut self.summary[word / BITS]);
-        for kind in before.changes(now) {
+        for kind in numbers(0, before.changes(now)) {
             let kind = kind % KINDS;
             slots[kind] ^= bit;
             if slots[kind] & bit == 0 {

@@ -89,18 +89,13 @@ impl Kinds {
         self.0 & (1 << kind as u16) != 0
     }
 
-    /// The places in [`Kind::ALL`] of the kinds that are true of only one of the two.
-    pub(super) fn changes(self, other: Self) -> impl Iterator<Item = usize> {
-        let mut rest = self.0 ^ other.0;
-        core::iter::from_fn(move || {
-            let next = rest.trailing_zeros() as usize;
-            let found = rest != 0;
-            rest &= rest.wrapping_sub(1);
-            found.then_some(next)
-        })
+    /// A bit for each kind that is true of only one of the two, at its place in [`Kind::ALL`].
+    pub(super) fn changes(self, other: Self) -> u64 {
+        u64::from(self.0 ^ other.0)
     }
 }
 
+#[cfg(test)]
 impl FromIterator<Kind> for Kinds {
     fn from_iter<T: IntoIterator<Item = Kind>>(kinds: T) -> Self {
         let bits = kinds.into_iter().map(|kind| 1 << kind as u16);

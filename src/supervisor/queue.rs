@@ -54,8 +54,7 @@ impl Supervisor {
         if home.is_none() && self.is_draining() {
             return self.refuse_one(waiter, Refusal::Draining);
         }
-        // Whoever waits already cannot be served by the workers that are idle now: the pool has
-        // settled.
+        // The pool has settled, so no client that waits already could use an idle worker.
         match self.grantable_to(session, home) {
             Some(worker) => self.grant_to(waiter, session, worker),
             None => self.enqueue(waiter, session, home),

@@ -175,7 +175,7 @@ impl Supervisor {
     /// Ends the remaining sessions with the pool.
     pub(super) fn close_all_sessions(&mut self) {
         self.close_sessions(|_| true);
-        if core::mem::take(&mut self.sweeping) {
+        if mem::take(&mut self.sweeping) {
             let timer = Timer::IdleSweep;
             self.effects.push(Effect::CancelTimer { timer });
         }
@@ -191,7 +191,7 @@ impl Supervisor {
 
     /// Ends the sessions that were unused for `session_idle_timeout`.
     pub(super) fn idle_sweep(&mut self) {
-        if !core::mem::take(&mut self.sweeping) {
+        if !mem::take(&mut self.sweeping) {
             self.counters.stale += 1;
             return;
         }

@@ -59,7 +59,7 @@ pub(crate) enum Order {
 /// A checkout that waits.
 pub(crate) type Client = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Clients that wait, the one that gives up first at the end. Nothing may be free.
+/// Waiting clients. The last one in the list gives up first. No worker may be free.
 pub(crate) fn waiting(
     runtime: &Runtime,
     source: &impl Source,

@@ -66,16 +66,16 @@ impl Driver {
         entered
     }
 
-    /// What a client is told, once it is. The task is woken then.
+    /// What a waiting client is told. Until then, the task is woken when there is something.
     pub(crate) fn poll_told(&self, waiter: WaiterId, cx: &mut Context<'_>) -> Poll<Told> {
         if let Some(told) = self.lock().take_told(waiter) {
             return Poll::Ready(told);
         }
-        self.wake_client(waiter, cx)
+        self.poll_untold(waiter, cx)
     }
 
-    /// As [`poll_told`](Self::poll_told), for a client that most likely has not been told yet.
-    pub(crate) fn wake_client(&self, waiter: WaiterId, cx: &mut Context<'_>) -> Poll<Told> {
+    /// As [`poll_told`](Self::poll_told), for a client that has most likely not been told yet.
+    pub(crate) fn poll_untold(&self, waiter: WaiterId, cx: &mut Context<'_>) -> Poll<Told> {
         // Cloned and dropped without the lock: both may run the user's code.
         let waker = cx.waker().clone();
         let mut state = self.lock();
@@ -152,7 +152,7 @@ impl State {
         }
     }
 
-    /// Answers a client that waits, or the one that is just entering.
+    /// Answers a client: it waits, or it is entering with this input.
     pub(super) fn answer(&mut self, waiter: WaiterId, answer: Answer, actions: &mut Actions) {
         if let Some(Told::Answer(answer)) = self.tell(waiter, Told::Answer(answer), actions) {
             actions.answer = Some(answer);

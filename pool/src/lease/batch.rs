@@ -8,8 +8,8 @@ use super::requests::Requests;
 use crate::error::CallError;
 use crate::transport::frame::kind;
 
-/// The longest batch, in bytes. A longer one would save nothing more. A worker reads it whole
-/// before it begins, and one that exits fails all of its requests that are not answered.
+/// The longest batch, in bytes. A longer one would save nothing more. A worker reads the whole
+/// batch before it begins, and if it exits, every unanswered request of the batch fails.
 const MAX_BATCH: usize = 64 * 1024;
 
 /// Gets the answers to requests, in the order of the requests.
@@ -27,7 +27,7 @@ impl Answers for Vec<Result<Vec<u8>, CallError>> {
 }
 
 /// Sends the requests from `first` on until all are answered, or the lease is over. Every request
-/// that was sent gets its answer. Returns the place of the first one that was not sent.
+/// that was sent gets its answer. Returns the place of the first request that was not sent.
 ///
 /// Dropped before it resolves, it ends the lease in the middle of a call.
 pub(super) async fn run(

@@ -94,7 +94,7 @@ impl<'a> Client<'a> {
                 Entered::Waits(waiter, deadline) => {
                     self.waiter = Some(waiter);
                     self.deadline = Some(deadline);
-                    ready!(self.driver.wake_client(waiter, cx))
+                    ready!(self.driver.poll_untold(waiter, cx))
                 }
             },
         };

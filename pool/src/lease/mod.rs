@@ -169,8 +169,9 @@ impl Lease {
 
     /// Makes a call for each request, one after another. Returns their outcomes in order.
     ///
-    /// For a worker that takes batches, as [Python workers](crate::Python) do, many requests are one
-    /// message each way. [`Pool::map`](crate::Pool::map) uses all workers, and any number of requests.
+    /// For a worker that takes batches, as [Python workers](crate::Python) do, many requests are
+    /// one message each way. [`Pool::map`](crate::Pool::map) uses all workers, and takes any number
+    /// of requests.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {

@@ -571,7 +571,7 @@ FORMS = JSON, STDLIB_JSON = "--json", "--stdlib-json"
 
 
 def codec(form):
-    """Returns the function that reads a request, and the one that writes a result."""
+    """Returns two functions: one reads a request, the other writes a result."""
     if form is None:
         return bytes, as_bytes
     standard = stdlib_codec()

@@ -124,8 +124,8 @@ mod tests {
         transport.alarm().arm(timer, |timer, cx| timer.poll(cx))
     }
 
-    /// C12: a timer wakes the task that waits, once, also if that has used up its budget when it
-    /// armed it. If none waits, no task is woken, not even the one that watches the worker.
+    /// C12: a timer wakes the waiting task once, even if the task had used up its budget when it
+    /// armed the timer. If no task waits, none is woken, not even the worker's own.
     #[tokio::test(start_paused = true)]
     async fn a_timer_wakes_the_task_that_waits() {
         let (host, _worker) = tokio::io::duplex(1024);
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(woken(), [0, 1]);
     }
 
-    /// C12: a transport that is closed has no timer, nor has one that is dropped.
+    /// C12: closing or dropping a transport drops its timer.
     #[tokio::test(start_paused = true)]
     async fn a_timer_goes_with_its_transport() {
         for closes in [false, true] {

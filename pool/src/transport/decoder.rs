@@ -343,8 +343,8 @@ mod tests {
         assert_eq!((frames.len(), decoder.memory()), (500, BUFFER));
     }
 
-    /// C4: frames that nobody takes while their transport is being closed are all kept, large ones,
-    /// too.
+    /// C4: frames that nobody takes while their transport is being closed are all kept, even large
+    /// ones.
     #[test]
     fn frames_that_wait_are_kept() {
         let sizes = [BUFFER, 10, BUFFER - HEADER, BUFFER, 3 * BUFFER, 0];

@@ -130,8 +130,8 @@ async fn python_serves_a_map() {
     assert!(pool.shutdown().await.is_clean());
 }
 
-/// C4, C13: a crash costs the requests that were with the worker and not answered: those of one
-/// chunk, from the one that it ran on. The map goes on, and repeats nothing.
+/// C4, C13: a crash costs the requests that were with the worker and not answered. They are the
+/// rest of one chunk, from the request that crashed it on. The map goes on, and repeats nothing.
 #[tokio::test(start_paused = true)]
 async fn a_crash_costs_a_part_of_one_chunk() {
     let sim = Sim::default();

@@ -102,15 +102,21 @@ fn a_stopped_sentinel_does_not_hold_up_the_end() {
         let mut program = program.clone().sentinel(true);
         program.prepare().unwrap();
         let worker = Worker::start(&program).await;
-        let mut children = Resources::snapshot().children;
-        children.retain(|child| child.pid != worker.pid);
-        assert_eq!(children.len(), 1, "{children:?}");
-        signal(children[0].pid, Signal::STOP);
+        let sentinel = sentinel_beside(&worker);
+        signal(sentinel, Signal::STOP);
         worker.release().await;
         timeout(DEADLINE, program.close()).await.unwrap();
         let leaks = before.leaks(&[]);
         assert!(leaks.is_empty(), "left behind:\n{leaks}");
     });
+}
+
+/// The process id of the sentinel, which is this process's only other child.
+fn sentinel_beside(worker: &Worker) -> u32 {
+    let mut children = Resources::snapshot().children;
+    children.retain(|child| child.pid != worker.pid);
+    assert_eq!(children.len(), 1, "{children:?}");
+    children[0].pid
 }
 
 /// P14: a pool that ends while a port is open keeps its sentinel until the port is gone.
@@ -121,13 +127,11 @@ fn a_sentinel_stays_for_an_open_port() {
         let mut program = program.clone().sentinel(true);
         program.prepare().unwrap();
         let worker = Worker::start(&program).await;
-        let mut children = Resources::snapshot().children;
-        children.retain(|child| child.pid != worker.pid);
-        assert_eq!(children.len(), 1, "{children:?}");
+        let sentinel = sentinel_beside(&worker);
         program.close().await;
-        assert!(is_alive(children[0].pid));
+        assert!(is_alive(sentinel));
         worker.release().await;
         drop(program);
-        until("the sentinel's end", || !is_alive(children[0].pid));
+        until("the sentinel's end", || !is_alive(sentinel));
     });
 }

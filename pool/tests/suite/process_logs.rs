@@ -1,9 +1,6 @@
 //! Does the log tell what the processes of a pool do that no call tells?
 
 use std::fs;
-use std::io::Read as _;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use ostler_pool::Program;
@@ -13,6 +10,7 @@ use tokio::time::timeout;
 use tracing::subscriber::set_global_default;
 
 use crate::leftovers::{Worker, leftovers, on_one_thread};
+use crate::releases::trace;
 use crate::resources::{is_alive, isolated, leaks_nothing, until};
 use crate::rig::signal;
 use crate::tracing::{Line, Log};
@@ -178,17 +176,7 @@ fn a_zygote_that_is_not_released_is_logged() {
     leaks_nothing(async || {
         let pool = built(zygote("hostile:run")).size(1).build().unwrap();
         let first = zygote_of(&pool).await;
-        let mut tracer = Command::new(&program)
-            .args(["trace", &first.to_string()])
-            .stdout(Stdio::piped())
-            // Not that of this test, which it would hold open if the test fails.
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        let mut traces = [0];
-        let mut output = tracer.stdout.take().unwrap();
-        output.read_exact(&mut traces).unwrap();
+        let mut tracer = trace(&program, first);
         signal(first, Signal::KILL);
         let message = "zygote survives SIGKILL";
         let survives = || {

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 use std::{env, fs, iter, thread};
@@ -86,11 +86,10 @@ async fn held_up(worker: &mut Worker, reason: SurvivalReason) -> u32 {
     survivors[0].pid
 }
 
-/// Kills a worker that a process of this program traces, and ends the tracer once the release is
-/// held up.
-async fn is_held_up_by_a_tracer(program: &Path, worker: &mut Worker) {
+/// A process of this program that traces the process `pid` by now.
+pub(crate) fn trace(program: &Path, pid: u32) -> Child {
     let mut tracer = Command::new(program)
-        .args(["trace", &worker.pid.to_string()])
+        .args(["trace", &pid.to_string()])
         .stdout(Stdio::piped())
         // Not that of this test, which it would hold open if the test fails.
         .stderr(Stdio::null())
@@ -101,6 +100,13 @@ async fn is_held_up_by_a_tracer(program: &Path, worker: &mut Worker) {
     (tracer.stdout.take().unwrap())
         .read_exact(&mut traces)
         .unwrap();
+    tracer
+}
+
+/// Kills a worker that a process of this program traces, and ends the tracer once the release is
+/// held up.
+async fn is_held_up_by_a_tracer(program: &Path, worker: &mut Worker) {
+    let mut tracer = trace(program, worker.pid);
     worker.kill().await;
     assert_eq!(held_up(worker, SurvivalReason::Traced).await, worker.pid);
     // Also when a zygote has told that it cannot reap it.

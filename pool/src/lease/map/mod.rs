@@ -21,8 +21,8 @@ use crate::driver::Driver;
 use crate::error::CallError;
 use crate::rt::Instant;
 
-/// How many chunks per worker a map may have under way: one that the worker serves, and one that is
-/// ready for it, or whose replies the client has not taken yet.
+/// How many chunks per worker a map may have under way. The worker serves one. The other is ready
+/// for it, or has replies that the client has not taken yet.
 const CHUNKS: usize = 2;
 
 /// How long requests wait for others to be taken from a slow input.
@@ -144,7 +144,7 @@ impl<S: Stream, R> Map<S, R> {
         }
     }
 
-    /// The replies as they come: one that takes long does not hold up those behind it.
+    /// The replies as they come. A slow reply does not hold up those behind it.
     pub fn unordered(self) -> MapUnordered<S, R> {
         MapUnordered { map: self }
     }

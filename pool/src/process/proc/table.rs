@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(table.buffer.capacity(), KEPT);
     }
 
-    /// P18: in a host that is out of descriptors, no process passes for one that is gone.
+    /// P18: when the host is out of descriptors, no process is taken to be gone.
     #[cfg(feature = "testing")]
     #[test]
     fn a_shortage_is_no_end_of_a_process() {

@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(error.to_string(), "the zygote sent a line that is too long");
     }
 
-    /// P26: the zygote gets the whole preamble, also one that does not fit into the socket.
+    /// P26: the zygote gets the whole preamble, even if it does not fit into the socket at once.
     #[tokio::test]
     async fn a_preamble_is_sent_whole() {
         let (control, mut zygote) = pair();
