@@ -1,7 +1,7 @@
 //! A clock that jumps from one deadline to the next when the simulation's scheduler lets it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::ops::Add;
 use std::pin::Pin;
@@ -52,6 +52,10 @@ struct Clock {
     timers: BTreeMap<Deadline, Option<Waker>>,
     /// The task of [`advance`], while there is no timer.
     idle: Option<Waker>,
+    /// Of timers that have fired.
+    due: VecDeque<Waker>,
+    /// The tasks of [`ring`] that have nothing to do.
+    idle_rings: Vec<Waker>,
     /// See [`set_pauses`].
     pauses: Option<(u32, Duration)>,
 }
@@ -95,14 +99,38 @@ pub async fn advance() {
         })
     })
     .await;
-    let waker = CLOCK.with_borrow_mut(|clock| {
+    let ring_idle = CLOCK.with_borrow_mut(|clock| {
         let (deadline, waker) = clock.timers.pop_first()?;
         clock.now = clock.now.max(deadline.0);
-        waker
+        clock.due.push_back(waker?);
+        Some(clock.idle_rings.pop())
     });
-    if let Some(waker) = waker {
-        // In a task of its own: the waker may wait for a lock whose holder waits for time to pass.
-        drop(spawn(async { waker.wake() }));
+    match ring_idle {
+        Some(Some(idle)) => idle.wake(),
+        Some(None) => drop(spawn(ring())),
+        None => {}
+    }
+}
+
+/// Wakes those whose timers have fired. A waker may wait for a lock whose holder waits for time to
+/// pass, so there are as many of these tasks as wakers that wait.
+async fn ring() {
+    loop {
+        let waker = poll_fn(|cx| {
+            CLOCK.with_borrow_mut(|clock| match clock.due.pop_front() {
+                Some(waker) => Poll::Ready(waker),
+                None => {
+                    let idle = &mut clock.idle_rings;
+                    // Tasks are polled more often than they are woken.
+                    if !idle.iter().any(|ring| ring.will_wake(cx.waker())) {
+                        idle.push(cx.waker().clone());
+                    }
+                    Poll::Pending
+                }
+            })
+        })
+        .await;
+        waker.wake();
     }
 }
 
