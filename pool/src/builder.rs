@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::driver::{Driver, Limits};
 use crate::error::BuildError;
 use crate::pool::Pool;
-use crate::port::Opener;
+use crate::port::{Batching, Opener};
 use crate::recorder::{Recorder, Sink};
 use crate::rt::{self, Handle};
 
@@ -330,6 +330,7 @@ impl Builder {
         };
         let supervisor = Supervisor::new(self.config.policy(), rt::seed())?;
         self.opener.prepare()?;
+        let batching = self.opener.batching().map(Batching::validate).transpose()?;
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         if let Some(lacks) = rt::lacks(&runtime) {
             return Err(BuildError::IncompleteRuntime { lacks });
@@ -337,12 +338,7 @@ impl Builder {
         let start = |sink| Recorder::start(supervisor.policy().clone(), sink);
         let recorder = self.record.map(start).transpose();
         let recorder = recorder.map_err(BuildError::Recorder)?;
-        Ok(Pool::new(Driver::open(
-            supervisor,
-            self.opener,
-            limits,
-            runtime,
-            recorder,
-        )))
+        let driver = Driver::open(supervisor, self.opener, limits, runtime, recorder);
+        Ok(Pool::new(driver, batching))
     }
 }

@@ -113,17 +113,9 @@ impl Pool {
             requests,
             |request, bytes| {
                 let written = serde_json::to_writer(bytes, &request);
-                written.map_err(|source| CallError::Json {
-                    part: JsonPart::Request,
-                    source,
-                })
+                written.map_err(CallError::json(JsonPart::Request))
             },
-            |reply| {
-                serde_json::from_slice(&reply).map_err(|source| CallError::Json {
-                    part: JsonPart::Reply,
-                    source,
-                })
-            },
+            |reply| serde_json::from_slice(&reply).map_err(CallError::json(JsonPart::Reply)),
         )
     }
 }

@@ -8,11 +8,13 @@ use ostler::supervisor::Input;
 
 use crate::builder::Builder;
 use crate::driver::Driver;
+#[cfg(feature = "json")]
+use crate::error::JsonPart;
 use crate::error::{CallError, CheckoutError, SessionError};
 use crate::events::Events;
-use crate::lease::{self, Lease, Session};
+use crate::lease::{self, Collector, Lease, Session};
 use crate::operations::{Drain, RollingRestart, Shutdown};
-use crate::port::Opener;
+use crate::port::{Batching, Opener};
 use crate::status::PoolStatus;
 
 /// A pool of external worker processes.
@@ -41,6 +43,8 @@ pub struct Pool {
 #[derive(Debug)]
 struct Owner {
     driver: Arc<Driver>,
+    /// If the pool collects the requests of concurrent calls.
+    collector: Option<Arc<Collector>>,
 }
 
 impl Pool {
@@ -59,9 +63,10 @@ impl Pool {
         Builder::new(Box::new(opener))
     }
 
-    pub(crate) fn new(driver: Arc<Driver>) -> Self {
+    pub(crate) fn new(driver: Arc<Driver>, batching: Option<Batching>) -> Self {
+        let collector = batching.map(|batching| Collector::new(Arc::clone(&driver), batching));
         Self {
-            owner: Arc::new(Owner { driver }),
+            owner: Arc::new(Owner { driver, collector }),
         }
     }
 
@@ -138,7 +143,10 @@ impl Pool {
     /// [`request_written`](CallError::request_written) says whether the worker may have seen the
     /// request.
     pub async fn call(&self, request: impl AsRef<[u8]>) -> Result<Vec<u8>, CallError> {
-        self.checkout().await?.call(request).await
+        match &self.owner.collector {
+            None => self.checkout().await?.call(request).await,
+            Some(collector) => collector.call(request.as_ref().to_vec()).await,
+        }
     }
 
     /// Leases a worker for one call with JSON both ways. See [`Lease::call_json`].
@@ -163,7 +171,9 @@ impl Pool {
         T: serde::Serialize + ?Sized,
         R: serde::de::DeserializeOwned,
     {
-        self.checkout().await?.call_json(request).await
+        let request = serde_json::to_vec(request).map_err(CallError::json(JsonPart::Request))?;
+        let reply = self.call(request).await?;
+        serde_json::from_slice(&reply).map_err(CallError::json(JsonPart::Reply))
     }
 
     /// The session of this name. Opens it if it is not open. See [`Session`].

@@ -233,6 +233,12 @@ impl Driver {
         self.lock().supervisor.is_closing()
     }
 
+    /// Whether new clients are served or wait, and are not refused.
+    pub(crate) fn accepts_clients(&self) -> bool {
+        let state = self.lock();
+        !state.supervisor.is_draining() && !state.supervisor.is_closing()
+    }
+
     /// The next order for the task of `worker`.
     fn next_order(&self, worker: WorkerId) -> Option<Order> {
         self.lock().worker(worker)?.orders.pop_front()

@@ -133,6 +133,12 @@ impl std::fmt::Display for JsonPart {
 }
 
 impl CallError {
+    /// What is wrong with JSON in this part of a call.
+    #[cfg(feature = "json")]
+    pub(crate) fn json(part: JsonPart) -> impl Fn(serde_json::Error) -> Self {
+        move |source| Self::Json { part, source }
+    }
+
     /// Whether time ran out: waiting for a worker, or waiting for its answer.
     #[must_use]
     pub fn is_timeout(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Several requests on one lease: in batches, if the worker takes them, or as calls.
 
 use std::future::poll_fn;
+use std::task::{Context, Poll};
 
 use super::Lease;
 use super::call::{Call, Received};
@@ -8,16 +9,19 @@ use super::requests::Requests;
 use crate::error::CallError;
 use crate::transport::frame::kind;
 
-/// The longest batch, in bytes. A longer one would save nothing more. A worker reads the whole
-/// batch before it begins, and if it exits, every unanswered request of the batch fails.
-const MAX_BATCH: usize = 64 * 1024;
+/// The longest batch of requests that have nothing to do with each other, in bytes. A longer one
+/// would save nothing more. A worker reads the whole batch before it begins, and if it exits, every
+/// unanswered request of the batch fails.
+pub(super) const MAX_BATCH: usize = 64 * 1024;
 
 /// Gets the answers to requests, in the order of the requests.
 pub(super) trait Answers {
     fn push(&mut self, answer: Result<Vec<u8>, CallError>);
 
-    /// The next answer is not there yet.
-    fn pause(&mut self) {}
+    /// The next answer is not there yet. Ready once no answer is wanted: the call is then abandoned.
+    fn poll_given_up(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
 }
 
 impl Answers for Vec<Result<Vec<u8>, CallError>> {
@@ -27,38 +31,46 @@ impl Answers for Vec<Result<Vec<u8>, CallError>> {
 }
 
 /// Sends the requests from `first` on until all are answered, or the lease is over. Every request
-/// that was sent gets its answer. Returns the place of the first request that was not sent.
+/// that was sent gets its answer. A batch has `max` bytes at most. Returns the place of the first
+/// request that was not sent.
 ///
 /// Dropped before it resolves, it ends the lease in the middle of a call.
 pub(super) async fn run(
     lease: &mut Lease,
     requests: &Requests,
     mut first: usize,
+    max: usize,
     answers: &mut impl Answers,
 ) -> usize {
     while first < requests.len() && !lease.grant.has_ended() {
         let transport = lease.grant.transport();
         let together = if transport.takes_batches() {
-            requests.fitting(first, transport.max_body().min(MAX_BATCH))
+            requests.fitting(first, transport.max_body().min(max))
         } else {
             first..first + 1
         };
         first = together.end;
-        if together.len() > 1 {
-            let body = requests.batch(together.clone());
-            run_batch(lease, &body, together.len(), answers).await;
+        let count = together.len();
+        if count > 1 {
+            let body = requests.batch(together);
+            send(lease, kind::BATCH, &body, count, answers).await;
         } else {
-            answers.pause();
-            let answer = lease.call(requests.get(together.start)).await;
-            answers.push(answer);
+            let body = requests.get(together.start);
+            send(lease, kind::CALL, body, count, answers).await;
         }
     }
     first
 }
 
-/// Sends one batch and passes on `left` answers.
-async fn run_batch(lease: &mut Lease, body: &[u8], mut left: usize, answers: &mut impl Answers) {
-    let failure = match Call::begin(&mut lease.grant, kind::BATCH, body) {
+/// Sends one message, and passes on the answers to the `left` requests in it.
+async fn send(
+    lease: &mut Lease,
+    kind: u8,
+    body: &[u8],
+    mut left: usize,
+    answers: &mut impl Answers,
+) {
+    let failure = match Call::begin(&mut lease.grant, kind, body) {
         Err(error) => error,
         Ok(mut call) => loop {
             // Many replies come with one read.
@@ -66,17 +78,15 @@ async fn run_batch(lease: &mut Lease, body: &[u8], mut left: usize, answers: &mu
                 answers.push(Ok(reply));
                 left -= 1;
             }
-            let answer = poll_fn(|cx| {
-                let polled = call.poll_next(cx, body);
-                if polled.is_pending() {
-                    answers.pause();
-                }
-                polled
+            let answer = poll_fn(|cx| match call.poll_next(cx, body) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending => answers.poll_given_up(cx).map(|()| None),
             })
             .await;
             match answer {
-                Err(error) if !matches!(error, CallError::Raised { .. }) => break error,
-                answer => answers.push(answer.map(Received::into_body)),
+                None => return,
+                Some(Err(error)) if !matches!(error, CallError::Raised { .. }) => break error,
+                Some(answer) => answers.push(answer.map(Received::into_body)),
             }
             left -= 1;
             if left == 0 {

@@ -3,6 +3,7 @@
 mod batch;
 mod call;
 mod checkout;
+mod collect;
 mod map;
 mod requests;
 mod session;
@@ -12,8 +13,10 @@ use std::fmt;
 
 use ostler::WorkerId;
 
+use self::batch::MAX_BATCH;
 use self::call::Call;
 pub(crate) use self::checkout::{checkout, try_checkout};
+pub(crate) use self::collect::Collector;
 pub use self::map::{Iter, Map, MapUnordered};
 use self::requests::Requests;
 pub use self::session::Session;
@@ -208,7 +211,7 @@ impl Lease {
             all.push(request.as_ref());
         }
         let mut outcomes = Vec::with_capacity(requests.len());
-        batch::run(self, &all, 0, &mut outcomes).await;
+        batch::run(self, &all, 0, MAX_BATCH, &mut outcomes).await;
         let worker = self.worker();
         outcomes.resize_with(requests.len(), || Err(CallError::LeaseOver { worker }));
         outcomes
@@ -239,10 +242,9 @@ impl Lease {
         T: serde::Serialize + ?Sized,
         R: serde::de::DeserializeOwned,
     {
-        let json = |part| move |source| CallError::Json { part, source };
-        let request = serde_json::to_vec(request).map_err(json(JsonPart::Request))?;
+        let request = serde_json::to_vec(request).map_err(CallError::json(JsonPart::Request))?;
         let reply = self.call(request).await?;
-        serde_json::from_slice(&reply).map_err(json(JsonPart::Reply))
+        serde_json::from_slice(&reply).map_err(CallError::json(JsonPart::Reply))
     }
 }
 

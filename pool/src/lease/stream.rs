@@ -83,10 +83,7 @@ impl<'a> ReplyStream<'a> {
     ) -> Option<Result<R, CallError>> {
         let part = self.next().await?;
         Some(part.and_then(|body| {
-            serde_json::from_slice(&body).map_err(|source| CallError::Json {
-                part: JsonPart::Part,
-                source,
-            })
+            serde_json::from_slice(&body).map_err(CallError::json(JsonPart::Part))
         }))
     }
 

@@ -112,6 +112,7 @@
 //! # }).unwrap();
 //! ```
 
+mod batching;
 mod open_error;
 mod release;
 
@@ -122,6 +123,7 @@ use std::pin::Pin;
 use ostler::WorkerId;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use self::batching::Batching;
 pub use self::open_error::OpenError;
 pub use self::release::{Release, SurvivalReason, Survivor};
 
@@ -141,6 +143,13 @@ pub trait Opener: fmt::Debug + Send + Sync + 'static {
     /// exist.
     fn prepare(&mut self) -> Result<(), OpenError> {
         Ok(())
+    }
+
+    /// How the pool collects the requests of concurrent calls. Default: it does not.
+    ///
+    /// [`Builder::build`](crate::Builder::build) asks once.
+    fn batching(&self) -> Option<Batching> {
+        None
     }
 
     /// Opens the port of `worker`, that is, spawns its process. The pool does the handshake.

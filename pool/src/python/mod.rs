@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ostler::WorkerId;
 
-use crate::port::{BoxFuture, OpenError, Opener, Port};
+use crate::port::{Batching, BoxFuture, OpenError, Opener, Port};
 use crate::process::Program;
 
 /// The worker runtime. It needs only the standard library.
@@ -71,6 +72,7 @@ pub struct Python {
     target: String,
     /// The option of the runtime that names the form of requests and replies. `None`: bytes.
     form: Option<&'static str>,
+    batching: Option<Batching>,
     path: Vec<PathBuf>,
     zygote: bool,
     interpreter: Program,
@@ -99,6 +101,7 @@ impl Python {
         Self {
             target: target.into(),
             form: None,
+            batching: None,
             path: Vec::new(),
             zygote: false,
             interpreter: Program::new("python3"),
@@ -142,6 +145,43 @@ impl Python {
     /// ```
     pub fn stdlib_json(mut self) -> Self {
         self.form = Some("--stdlib-json");
+        self
+    }
+
+    /// Collects the requests of concurrent callers, for a function that takes a list and returns a
+    /// list of as many results. For models, which need little longer for many inputs than for one.
+    ///
+    /// [`Pool::call`](crate::Pool::call) and `call_json` stay as they are for their callers: each
+    /// sends one request and gets its own reply. The function gets up to `max` requests at once:
+    /// those that waited while all workers were busy, or that came until the first was `wait` old.
+    /// 0 as `wait` collects only while all workers are busy.
+    ///
+    /// An exception is the error of every request in the list. For the error of one request, return
+    /// an exception in the place of its result. A reply has `call_timeout`, as the whole list has.
+    /// A caller that gives up does not concern the others; when all have, the call is abandoned, as
+    /// for [`Lease::call`](crate::Lease::call).
+    ///
+    /// A call on a lease or a session is a list of one, and a [`map`](crate::Pool::map) makes its
+    /// own lists of up to `max`.
+    ///
+    /// The build of the pool fails unless `max` is 1 to 4096 and `wait` at most 60 s.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use ostler_pool::{Pool, Python};
+    ///
+    /// // A function of a list, which returns its items as they are.
+    /// let list = Python::function("builtins:list").json();
+    /// let pool = Pool::builder(list.batch(32, Duration::from_millis(2))).size(1).build()?;
+    /// let (one, two) = tokio::join!(pool.call_json::<_, u8>(&1), pool.call_json::<_, u8>(&2));
+    /// assert_eq!((one?, two?), (1, 2));
+    /// # pool.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn batch(mut self, max: usize, wait: Duration) -> Self {
+        self.batching = Some(Batching::new(max, wait));
         self
     }
 
@@ -244,6 +284,9 @@ impl Python {
         if let Some(form) = self.form {
             program = program.arg(form);
         }
+        if let Some(batching) = self.batching {
+            program = program.arg(format!("--batch={}", batching.max));
+        }
         for directory in &self.path {
             let mut option = OsString::from("--path=");
             option.push(directory);
@@ -269,6 +312,10 @@ fn is_identifier(name: &str) -> bool {
 impl Opener for Python {
     fn prepare(&mut self) -> Result<(), OpenError> {
         self.prepared.insert(self.program()?).prepare()
+    }
+
+    fn batching(&self) -> Option<Batching> {
+        self.batching
     }
 
     fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {

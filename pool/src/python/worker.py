@@ -77,7 +77,7 @@ import time
 import traceback
 import types
 import weakref
-from itertools import accumulate
+from itertools import accumulate, repeat
 
 VERSION = 1
 HELLO, CALL, SHUTDOWN, PING, STREAM, CANCEL, BATCH = 1, 2, 3, 4, 5, 6, 7
@@ -645,11 +645,17 @@ def orjson_codec(orjson, read_standard, write_standard):
     return read, write
 
 
-def answers(function, read, write, most, guard):
+def answers(function, read, write, most, guard, longest):
     """Returns three functions of a request's body, which answer a call, a stream and a batch.
 
     `read` and `write` are a codec. `most` is the largest body of a reply or part, in bytes.
+    `longest` is None, or the longest list of requests that the function takes.
     """
+    if longest:
+        of_list = checked(function)
+
+        def function(value):
+            return unwrap(*of_list([value]))
 
     def pack(result):
         try:
@@ -682,9 +688,65 @@ def answers(function, read, write, most, guard):
             if callable(close):
                 close()
 
-    # What reads and writes bytes may be left out.
-    each = guard(function if write is as_bytes else call)
-    return guard(call), stream, functools.partial(answer_batch, each, pack, most)
+    if longest:
+        each = guard(lambda outcome: pack(unwrap(outcome)))
+        requests = functools.partial(outcomes, guard(of_list), guard(read), longest)
+    else:
+        # What reads and writes bytes may be left out.
+        each = guard(function if write is as_bytes else call)
+        requests = iter
+    return guard(call), stream, functools.partial(answer_batch, requests, each, pack, most)
+
+
+def checked(function):
+    """As `function`, which takes a list. The number of its results is right."""
+
+    def of_list(values):
+        results = function(values)
+        if not isinstance(results, (list, tuple)):
+            raise TypeError(f"the function returned a {type(results).__qualname__}: it must return a list")
+        if len(results) != len(values):
+            raise ValueError(f"the function returned {len(results)} results for {len(values)} requests")
+        return results
+
+    return of_list
+
+
+class Raised:
+    """An exception that stands for a result."""
+
+    def __init__(self, error):
+        self.error = error
+        # It is raised for each request, and each time its traceback gets longer.
+        self.trace = error.__traceback__
+
+
+def unwrap(outcome):
+    """Returns a result, or raises what stands for one."""
+    if isinstance(outcome, Raised):
+        raise outcome.error.with_traceback(outcome.trace)
+    if isinstance(outcome, Exception):
+        # The function has returned it.
+        raise outcome
+    return outcome
+
+
+def outcomes(of_list, read, longest, bodies):
+    """Yields an outcome for each request. Runs the function for lists of up to `longest` requests."""
+
+    def attempt(function, argument):
+        try:
+            return function(argument)
+        except BaseException as error:
+            return Raised(error)
+
+    for start in range(0, len(bodies), longest):
+        values = [attempt(read, body) for body in bodies[start : start + longest]]
+        readable = [value for value in values if not isinstance(value, Raised)]
+        results = attempt(of_list, readable) if readable else ()
+        results = repeat(results) if isinstance(results, Raised) else iter(results)
+        for value in values:
+            yield value if isinstance(value, Raised) else next(results)
 
 
 class Heads(dict):
@@ -699,20 +761,20 @@ class Heads(dict):
         return head
 
 
-def answer_batch(each, pack, most, channel, watcher, request, body):
+def answer_batch(requests, each, pack, most, channel, watcher, request, body):
     """Runs the requests of a batch one after another, and sends answers as often as it must.
 
     Returns the last ones. They are sent when the batch is over, because the host may then send the
-    next request. `each` answers a request, and `pack` makes bytes of what it returns if it is
-    something else, or too long.
+    next request. `requests` iterates over what is made of the requests' bodies. `each` answers one,
+    and `pack` makes bytes of what it returns if it is something else, or too long.
     """
     (count,) = struct.unpack_from(">I", body)
     places = list(accumulate(struct.unpack_from(f">{count}I", body, 4), initial=4 + 4 * count))
-    requests = iter([body[start:end] for start, end in zip(places, places[1:])])
+    requests = requests([body[start:end] for start, end in zip(places, places[1:])])
     # This loop is most of the cost of a short request, so it makes few calls.
     heads, answers, size, now = Heads(request), [], 0, time.monotonic
     add, due = answers.append, now() + BATCH_PAUSE
-    for item in requests:
+    for place, item in enumerate(requests):
         if size > BATCH_BUFFER or now() > due:
             channel.send(b"".join(answers))
             answers.clear()
@@ -737,7 +799,8 @@ def answer_batch(each, pack, most, channel, watcher, request, body):
             size += len(frame)
             if cancelled:
                 # None of the others is wanted either.
-                answers += [frame for _ in requests]
+                answers += [frame] * (count - place - 1)
+                break
         else:
             length = len(reply)
             add(heads[length])
@@ -792,18 +855,23 @@ def serve(channel, watcher, call, stream, batch, health):
 
 def main(target, *options):
     take_descriptors()
-    sys.path[:0] = [option[len("--path=") :] for option in options if option.startswith("--path=")]
+    sys.path[:0] = values_of("--path=", options)
     form = next((option for option in options if option in FORMS), None)
+    longest = next(map(int, values_of("--batch=", options)), None)
     if "--zygote" not in options:
-        return work(target, form, Host(), None)
+        return work(target, form, longest, Host(), None)
     zygote = Zygote()  # See zygote.py.
     loaded = zygote.load(target)
     # Imports for all workers what each of them needs.
     codec(form)
-    return work(target, form, zygote.host, loaded) if zygote.serve() else 0
+    return work(target, form, longest, zygote.host, loaded) if zygote.serve() else 0
 
 
-def work(target, form, host, loaded):
+def values_of(name, options):
+    return [option[len(name) :] for option in options if option.startswith(name)]
+
+
+def work(target, form, longest, host, loaded):
     """Runs a worker: the handshake, then serve(). Returns the exit code."""
     channel = Channel()
     # A copy that read or wrote frames would take them from this process.
@@ -829,7 +897,8 @@ def work(target, form, host, loaded):
         with watcher:
             function, health = loaded or load(target)
             read, write = codec(form)
-        call, stream, batch = answers(function, read, write, channel.max_frame - KIND_AND_ID, guard)
+        most = channel.max_frame - KIND_AND_ID
+        call, stream, batch = answers(function, read, write, most, guard, longest)
     except ENDINGS:
         raise
     except BaseException as error:

@@ -76,6 +76,7 @@ mod starved;
 mod streams;
 mod time_limits;
 mod timeline;
+mod together;
 mod tracing;
 mod waiting;
 mod whose;

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, PoisonError};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use ostler::WorkerId;
 use ostler::supervisor::Reason;
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::pace::Pace;
 use crate::driver::Driver;
 use crate::error::{CallError, CheckoutError};
-use crate::lease::batch::{self, Answers};
+use crate::lease::batch::{self, Answers, MAX_BATCH};
 use crate::lease::checkout;
 use crate::lease::requests::Requests;
 use crate::rt::{Instant, Mutex, MutexGuard};
@@ -189,7 +189,7 @@ async fn serve(shared: &Shared, chunk: Chunk) {
         serving.worker = Some(lease.worker());
         let begun = Instant::now();
         let before = mem::replace(&mut serving.bytes, 0);
-        let next = batch::run(&mut lease, &chunk.requests, first, &mut serving).await;
+        let next = batch::run(&mut lease, &chunk.requests, first, MAX_BATCH, &mut serving).await;
         let bytes = serving.bytes.max(chunk.requests.bytes());
         serving.bytes += before;
         shared
@@ -241,7 +241,15 @@ impl Answers for Serving<'_> {
         self.next += 1;
     }
 
-    fn pause(&mut self) {
+    fn poll_given_up(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        // The next answer may take long.
+        self.pass_on();
+        Poll::Pending
+    }
+}
+
+impl Serving<'_> {
+    fn pass_on(&mut self) {
         if !self.answers.is_empty() {
             let answers = mem::take(&mut self.answers);
             self.shared.answer(Answered {
@@ -264,6 +272,6 @@ impl Drop for Serving<'_> {
             },
             None => CallError::Checkout(CheckoutError::Closed),
         });
-        self.pause();
+        self.pass_on();
     }
 }

@@ -3,47 +3,25 @@
 Each function whose name begins with `check_` is one question. Prints `ok` to stderr at the end.
 """
 
-import struct
 import time
 
-from rig import Failed, Instead, Pipes, fail, frame, instead, raised, run_checks, texts, unread, worker
-
-CALL, BATCH, REPLY, ERROR = 2, 7, 129, 130
-
-
-def batch(*requests, id=9):
-    numbers = (len(requests), *map(len, requests))
-    return frame(BATCH, id, struct.pack(f">{len(numbers)}I", *numbers) + b"".join(requests))
-
-
-def served(function, *frames, form=None, guard=worker.unguarded, cancellation=None, now=lambda: 1.0):
-    """Serves the frames. Returns what was written, write by write, and how it ended."""
-    pipes = Pipes(1 << 16)
-    pipes.send(*frames)
-    pipes.end()
-    watcher = worker.Watcher(pipes.channel, None)
-    watcher.cancellation = cancellation
-    call, stream, of_batch = worker.answers(function, *worker.codec(form), 4000, guard)
-    writes, end = [], None
-    send = pipes.channel.send
-
-    def sent(frames):
-        send(frames)
-        writes.append((watcher.busy, pipes.received()))
-
-    pipes.channel.send = sent
-    served.channel = pipes.channel
-    with instead(fail=fail, time=Instead(time, monotonic=now)):
-        try:
-            worker.serve(pipes.channel, watcher, call, stream, of_batch, None)
-        except (Failed, KeyboardInterrupt, SystemExit) as error:
-            end = type(error)
-    return writes, end
-
-
-def replies(*bodies, id=9):
-    return [(REPLY, id, body) for body in bodies]
-
+from rig import (
+    CALL,
+    ERROR,
+    REPLY,
+    Failed,
+    Pipes,
+    batch,
+    frame,
+    instead,
+    raised,
+    replies,
+    run_checks,
+    served,
+    texts,
+    unread,
+    worker,
+)
 
 def check_answers_are_in_order_and_written_at_once():
     writes, _ = served(lambda body: body + b"!", batch(b"one", b"", b"three"), frame(CALL, 10, b"on"))

@@ -43,7 +43,7 @@ def started(*frames, end=Started):
     system = Instead(os, register_at_fork=lambda **_: None)
     with instead(Channel=lambda: pipes.channel, Watcher=Watcher, serve=serve, fail=fail, os=system):
         try:
-            returned = worker.work("builtins:bytes", None, None, None)
+            returned = worker.work("builtins:bytes", None, None, None, None)
         except (Started, Failed) as error:
             returned = error
     return returned, pipes, made
@@ -105,10 +105,11 @@ def check_arguments_are_options():
         sys.path[:] = before
         assert worker.main("of_test:f", "--path=--json", "--stdlib-json") == 5
         sys.path[:] = before
-        assert worker.main("of_test:f") == 5
+        assert worker.main("of_test:f", "--batch=20") == 5
     assert sys.path == before
     assert ran[::2] == ["taken"] * 3
-    assert ran[1::2] == [("of_test:f", form, "host", None) for form in ("--json", "--stdlib-json", None)]
+    options = ("--json", None), ("--stdlib-json", None), (None, 20)
+    assert ran[1::2] == [("of_test:f", form, longest, "host", None) for form, longest in options]
 
 
 def check_a_host_that_is_gone_ends_the_worker():
@@ -116,7 +117,7 @@ def check_a_host_that_is_gone_ends_the_worker():
     pipes.end()
     system = Instead(os, register_at_fork=lambda **_: None)
     with instead(Channel=lambda: pipes.channel, Watcher=lambda *_: types.SimpleNamespace(start=int), os=system):
-        assert worker.work("builtins:bytes", None, None, None) == 0
+        assert worker.work("builtins:bytes", None, None, None, None) == 0
     assert pipes.received() == []
     # It may close its end during a reply.
     assert started(hello(1, 4096), end=BrokenPipeError)[0] == 0
@@ -148,7 +149,7 @@ def check_a_failed_start_is_answered():
     try:
         with instead(Channel=lambda: pipes.channel, os=system, fail=fail):
             worker.Watcher.start, start = (lambda _: None), worker.Watcher.start
-            assert worker.work("of_test:function", None, None, None) == 1
+            assert worker.work("of_test:function", None, None, None, None) == 1
     finally:
         worker.Watcher.__init__, worker.Watcher.start = before, start
     ((kind, request, body),) = pipes.received()
@@ -167,7 +168,7 @@ def check_an_exit_of_the_setup_is_no_answer():
     watcher = contextlib.nullcontext()
     watcher.start = lambda: None
     with instead(Channel=lambda: pipes.channel, Watcher=lambda *_: watcher, os=system):
-        raised(SystemExit, worker.work, "of_test:setup", None, None, None)
+        raised(SystemExit, worker.work, "of_test:setup", None, None, None, None)
     assert pipes.received() == []
 
 
@@ -190,7 +191,7 @@ def check_what_a_target_names():
 
 
 def answers(function, form=None, most=10):
-    return worker.answers(function, *worker.codec(form), most, worker.unguarded)
+    return worker.answers(function, *worker.codec(form), most, worker.unguarded, None)
 
 
 def check_results_are_bytes():

@@ -48,6 +48,12 @@ fn batches_work() {
     check("batches.py");
 }
 
+/// C13, C19: the requests of a batch go to a function of a list in lists.
+#[test]
+fn functions_of_lists_work() {
+    check("lists.py");
+}
+
 /// Y11: JSON values are read and written alike, whether orjson is installed or not.
 #[test]
 fn json_is_the_same_with_orjson() {

@@ -17,6 +17,9 @@ worker = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(worker)
 
 
+CALL, STREAM, BATCH, REPLY, ERROR, PART = 2, 5, 7, 129, 130, 132
+
+
 class Failed(Exception):
     """`fail` was called, which would end the process."""
 
@@ -110,6 +113,40 @@ def texts(body):
         found.append(body[4 : 4 + length].decode())
         body = body[4 + length :]
     return found
+
+
+def batch(*requests, id=9):
+    numbers = (len(requests), *map(len, requests))
+    return frame(BATCH, id, struct.pack(f">{len(numbers)}I", *numbers) + b"".join(requests))
+
+
+def served(function, *frames, form=None, longest=None, guard=worker.unguarded, cancellation=None, now=lambda: 1.0):
+    """Serves the frames. Returns what was written, write by write, and how it ended."""
+    pipes = Pipes(1 << 16)
+    pipes.send(*frames)
+    pipes.end()
+    watcher = worker.Watcher(pipes.channel, None)
+    watcher.cancellation = cancellation
+    call, stream, of_batch = worker.answers(function, *worker.codec(form), 4000, guard, longest)
+    writes, end = [], None
+    send = pipes.channel.send
+
+    def sent(frames):
+        send(frames)
+        writes.append((watcher.busy, pipes.received()))
+
+    pipes.channel.send = sent
+    served.channel = pipes.channel
+    with instead(fail=fail, time=Instead(time, monotonic=now)):
+        try:
+            worker.serve(pipes.channel, watcher, call, stream, of_batch, None)
+        except (Failed, KeyboardInterrupt, SystemExit) as error:
+            end = type(error)
+    return writes, end
+
+
+def replies(*bodies, id=9):
+    return [(REPLY, id, body) for body in bodies]
 
 
 def run_checks(script):
