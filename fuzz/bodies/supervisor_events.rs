@@ -83,7 +83,12 @@ fn action(kind: usize, which: u8) -> Action {
         0 => A::Come,
         1 => A::ComeFor(which),
         2 => A::GiveUp(which),
-        3 => A::Return(which / 16, rest % 4, (rest / 4 % 4).min(rest % 4)),
+        3 => A::Return(
+            which / 16,
+            rest % 4,
+            (rest / 4 % 4).min(rest % 4),
+            rest / 16 % 2 == 1,
+        ),
         4 => A::Break(which / 3, FAULTS[index % 3]),
         5 => A::OpenSession,
         6 => A::EndSession(which),
@@ -214,6 +219,7 @@ fn input(bytes: [u8; 6], step: u64) -> Input {
             lease,
             calls: u64::from(d),
             errors: u64::from(e),
+            unbroken: d < e,
             end: match d % 3 {
                 0 => LeaseEnd::Clean,
                 1 => LeaseEnd::Fault(fault),

@@ -322,15 +322,17 @@ impl Builder {
     /// [`BuildError`]: an option is out of range, the program does not exist, or there is no
     /// runtime, or one without timers or I/O. No worker was started.
     pub fn build(mut self) -> Result<Pool, BuildError> {
+        let max_frame = self.config.validate()?;
+        let supervisor = Supervisor::new(self.config.policy(), rt::seed())?;
+        self.opener.prepare()?;
+        let batching = self.opener.batching().map(Batching::validate).transpose()?;
         let limits = Limits {
             checkout_timeout: self.config.checkout_timeout,
             call_timeout: self.config.call_timeout,
             may_cancel: self.config.cancel_grace.is_some(),
-            max_frame: self.config.validate()?,
+            max_frame,
+            takes_lists: batching.is_some(),
         };
-        let supervisor = Supervisor::new(self.config.policy(), rt::seed())?;
-        self.opener.prepare()?;
-        let batching = self.opener.batching().map(Batching::validate).transpose()?;
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         if let Some(lacks) = rt::lacks(&runtime) {
             return Err(BuildError::IncompleteRuntime { lacks });

@@ -9,7 +9,7 @@ use crate::policy::Policy;
 pub(super) struct Health {
     /// Consecutive missed health checks.
     pub(super) misses: u32,
-    /// Consecutive calls answered with an error.
+    /// Consecutive calls answered with an error. Calls answered together may count as one.
     pub(super) errors: u64,
     /// Resident bytes, when last measured.
     pub(super) memory: Option<u64>,
@@ -22,6 +22,29 @@ pub(super) struct Health {
     max_calls: Option<u64>,
     max_memory: Option<u64>,
     max_errors: Option<u64>,
+}
+
+/// The calls that were completed under a lease. See [`LeaseEnded`](super::Input::LeaseEnded).
+#[derive(Clone, Copy)]
+pub(super) struct Calls {
+    pub(super) completed: u64,
+    pub(super) errors: u64,
+    pub(super) unbroken: bool,
+}
+
+impl Calls {
+    pub(super) const NONE: Self = Self {
+        completed: 0,
+        errors: 0,
+        unbroken: true,
+    };
+
+    /// One call, answered without an error.
+    pub(super) const SERVED: Self = Self {
+        completed: 1,
+        errors: 0,
+        unbroken: false,
+    };
 }
 
 impl Health {
@@ -39,15 +62,14 @@ impl Health {
         }
     }
 
-    /// Counts completed calls, of which the last `errors` were answered with an error.
-    pub(super) fn record_calls(&mut self, calls: u64, errors: u64) {
-        self.calls += calls;
-        self.errors = if errors == calls {
-            self.errors + errors
+    pub(super) fn record_calls(&mut self, calls: Calls) {
+        self.calls += calls.completed;
+        self.errors = if calls.unbroken {
+            self.errors + calls.errors
         } else {
-            errors
+            calls.errors
         };
-        if calls > 0 {
+        if calls.completed > 0 {
             // An answered call shows as much as an answered health check.
             self.misses = 0;
         }

@@ -23,14 +23,18 @@ pub enum Input {
         /// The client.
         waiter: WaiterId,
     },
-    /// A client returned its lease. Stale once the worker is released or abandoned.
+    /// A client returned its lease. Stale once the worker is released or abandoned: then only the
+    /// calls count.
     LeaseEnded {
         /// The lease.
         lease: LeaseId,
         /// Calls completed under the lease.
         calls: u64,
-        /// How many of the most recent of those calls were answered with an error, in a row.
+        /// How many of the most recent of those calls were answered with an error, in a row. The
+        /// calls that were answered together may count as one.
         errors: u64,
+        /// Whether they follow the errors of the leases before: no call was answered without one.
+        unbroken: bool,
         /// How it ended.
         end: LeaseEnd,
     },

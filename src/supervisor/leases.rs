@@ -1,36 +1,26 @@
 //! How leases end: returned clean, with a fault, or with a call that the worker may still cancel.
 
+use super::health::Calls;
 use super::occupant::{Held, Holder};
 use super::{Effect, Fault, Illegal, LeaseEnd, Order, Reason, Supervisor, Timer};
 use crate::LeaseId;
 use crate::worker::{self, Phase};
-
-/// The calls that were completed under a lease.
-#[derive(Clone, Copy, Default)]
-struct Calls {
-    completed: u64,
-    /// How many of the last ones were answered with an error, in a row.
-    errors: u64,
-}
 
 impl Supervisor {
     /// A client returned its lease.
     pub(super) fn lease_ended(
         &mut self,
         lease: LeaseId,
-        completed: u64,
-        errors: u64,
+        calls: Calls,
         end: LeaseEnd,
     ) -> Result<(), Illegal> {
         let occupant = self.slots.under_lease(lease);
         let held = occupant.and_then(|o| Some((o.lease?.by, o.phase())));
-        let calls = Calls { completed, errors };
         match (held, end, self.policy.cancel_grace) {
             // While a call is being cancelled, the lease belongs to the pool: its client has
             // returned it.
             (None | Some((Holder::Cancel { .. }, _)), _, _) => {
                 self.counters.stale += 1;
-                return Ok(());
             }
             (_, LeaseEnd::Clean, _) => self.returned(lease, calls)?,
             // A worker that is being stopped needs no grace.
@@ -40,9 +30,8 @@ impl Supervisor {
                 if let Some(mut occupant) = self.slots.get_mut(lease.worker) {
                     let by = Holder::Cancel { fault };
                     occupant.lease = Some(Held { id: lease, by });
-                    occupant.health.record_calls(completed, errors);
+                    occupant.health.record_calls(calls);
                 }
-                self.counters.calls += completed;
                 self.order(lease.worker, Order::Cancel { lease });
                 self.start_timer(Timer::Cancel { lease }, grace);
             }
@@ -50,6 +39,8 @@ impl Supervisor {
                 self.faulted(lease, fault, calls)?;
             }
         }
+        // They were completed, whatever has become of the worker since.
+        self.counters.calls += calls.completed;
         if let Some((Holder::Client(Some(session)), _)) = held {
             self.may_be_idle(session);
         }
@@ -65,17 +56,19 @@ impl Supervisor {
         };
         let timer = Timer::Cancel { lease };
         self.effects.push(Effect::CancelTimer { timer });
-        let (completed, errors) = (1, 0);
-        match clean {
-            true => self.returned(lease, Calls { completed, errors }),
-            false => self.faulted(lease, fault, Calls::default()),
+        if clean {
+            self.returned(lease, Calls::SERVED)?;
+            self.counters.calls += 1;
+            Ok(())
+        } else {
+            self.faulted(lease, fault, Calls::NONE)
         }
     }
 
     /// `cancel_grace` passed before the cancelled call ended.
     pub(super) fn cancel_elapsed(&mut self, lease: LeaseId) -> Result<(), Illegal> {
         match self.cancelling(lease) {
-            Some(fault) => self.faulted(lease, fault, Calls::default()),
+            Some(fault) => self.faulted(lease, fault, Calls::NONE),
             None => {
                 self.counters.stale += 1;
                 Ok(())
@@ -112,9 +105,8 @@ impl Supervisor {
     ) -> Result<bool, Illegal> {
         let moved = self.feed_worker_with(lease.worker, input, reason, |occupant| {
             occupant.lease = None;
-            occupant.health.record_calls(calls.completed, calls.errors);
+            occupant.health.record_calls(calls);
         })?;
-        self.counters.calls += calls.completed;
         Ok(moved)
     }
 }

@@ -38,6 +38,7 @@ pub use reason::{Fault, Limit, Reason};
 pub use timer::{Milestone, Timer};
 pub use view::{Counters, WorkerView};
 
+use self::health::Calls;
 use self::kinds::Kind;
 use self::queue::Queue;
 use self::random::Random;
@@ -174,8 +175,16 @@ impl Supervisor {
                 lease,
                 calls,
                 errors,
+                unbroken,
                 end,
-            } => self.lease_ended(lease, calls, errors, end)?,
+            } => {
+                let calls = Calls {
+                    completed: calls,
+                    errors,
+                    unbroken,
+                };
+                self.lease_ended(lease, calls, end)?;
+            }
             Input::Port { worker, fact } => self.port(worker, fact)?,
             Input::Elapsed { timer } => self.elapsed(timer)?,
             Input::Probed { lease, healthy } => self.probed(lease, healthy)?,

@@ -67,6 +67,7 @@ impl Happening {
             lease,
             calls: 1,
             errors: 0,
+            unbroken: false,
             end,
         };
         let elapsed = |timer| Input::Elapsed { timer };

@@ -106,6 +106,7 @@ fn limits_follow_from_the_seed() {
                     },
                     calls,
                     errors: 0,
+                    unbroken: false,
                     end: LeaseEnd::Clean,
                 })
                 .expect("it is leased");

@@ -36,8 +36,9 @@ pub(crate) struct Worker {
     /// Why it leaves the pool, once it does.
     pub(crate) reason: Option<Reason>,
     pub(crate) replacement: Option<Replacement>,
-    /// Whether the reply was an error, for each completed call.
-    pub(crate) errors: Vec<bool>,
+    /// Whether the reply was an error, for each completed call. `None`: that was counted for
+    /// another call, which was answered with it.
+    pub(crate) errors: Vec<Option<bool>>,
     pub(crate) misses: u32,
     pub(crate) memory: Option<u64>,
     /// Whether it has served for `min_worker_life`.
@@ -331,7 +332,8 @@ impl Model {
 
 impl Worker {
     pub(crate) fn consecutive_errors(&self) -> u64 {
-        self.errors.iter().rev().take_while(|error| **error).count() as u64
+        let errors = self.errors.iter().rev().filter_map(|error| *error);
+        errors.take_while(|error| *error).count() as u64
     }
 }
 

@@ -20,8 +20,8 @@ pub(crate) enum Action {
     ComeForEnded(u8),
     GiveUp(u8),
     /// A client returns a lease after this many calls, the last of which were answered with this
-    /// many errors.
-    Return(u8, u64, u64),
+    /// many errors. `true`: the calls before them count with these, not as calls without an error.
+    Return(u8, u64, u64, bool),
     /// A lease ends in the middle of a call.
     Break(u8, Fault),
     /// A client gives up a call that its worker can be told to cancel.
@@ -124,10 +124,11 @@ impl Model {
     /// The input that the action is in this state. `None`: it has no subject.
     pub(crate) fn resolve(&self, action: Action) -> Option<Input> {
         use Action as A;
-        let ended = |lease: &Lease, calls, errors, end| Input::LeaseEnded {
+        let ended = |lease: &Lease, (calls, errors, unbroken), end| Input::LeaseEnded {
             lease: lease.id,
             calls,
             errors,
+            unbroken,
             end,
         };
         let cancelled = |lease: &Lease, clean| Input::CancelEnded {
@@ -152,18 +153,23 @@ impl Model {
             A::GiveUpLate(n) => Input::GaveUp {
                 waiter: pick(n, self.clients.iter().filter(|client| !client.waits))?.id,
             },
-            A::Return(n, calls, errors) => {
+            A::Return(n, calls, errors, unbroken) => {
                 let lease = self.lease_of_client(n, true)?;
-                ended(lease, calls, errors, LeaseEnd::Clean)
+                let unbroken = unbroken || errors == calls;
+                ended(lease, (calls, errors, unbroken), LeaseEnd::Clean)
             }
-            A::ReturnAgain(n) => ended(self.lease_of_client(n, false)?, 1, 0, LeaseEnd::Clean),
+            A::ReturnAgain(n) => ended(
+                self.lease_of_client(n, false)?,
+                (1, 0, false),
+                LeaseEnd::Clean,
+            ),
             A::Break(n, fault) => {
                 let lease = self.lease_of_client(n, true)?;
-                ended(lease, 0, 0, LeaseEnd::Fault(fault))
+                ended(lease, (0, 0, true), LeaseEnd::Fault(fault))
             }
             A::Abandon(n, fault) => {
                 let lease = self.lease_of_client(n, true)?;
-                ended(lease, 0, 0, LeaseEnd::Cancellable(fault))
+                ended(lease, (0, 0, true), LeaseEnd::Cancellable(fault))
             }
             A::CancelCleanly(n) => cancelled(self.cancelled(n, true)?, true),
             A::CancelBadly(n) => cancelled(self.cancelled(n, true)?, false),
@@ -171,7 +177,7 @@ impl Model {
             A::MissCancel(n) => self.timer(n, |timer| matches!(timer, Timer::Cancel { .. }))?,
             A::AnswerBadly(n) => {
                 let end = LeaseEnd::Fault(Fault::ProtocolBroken);
-                ended(self.probe(n, true)?, 0, 0, end)
+                ended(self.probe(n, true)?, (0, 0, true), end)
             }
             A::AnswerHealthy(n) => answered(self.probe(n, true)?, true),
             A::AnswerUnhealthy(n) => answered(self.probe(n, true)?, false),

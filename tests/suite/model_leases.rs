@@ -22,15 +22,17 @@ impl Model {
         Some((self.find(lease.worker)?, self.leases[known?].holder))
     }
 
-    pub(crate) fn lease_ended(&mut self, lease: LeaseId, calls: u64, errors: u64, end: LeaseEnd) {
+    pub(crate) fn lease_ended(&mut self, lease: LeaseId, calls: (u64, u64, bool), end: LeaseEnd) {
+        let (calls, errors, unbroken) = calls;
+        self.counters.calls += calls;
         // A cancelled call's lease belongs to the pool.
         let Some((w, _)) = self.take_back(lease, |holder| !is_cancel(holder)) else {
             return;
         };
-        self.counters.calls += calls;
         let worker = &mut self.workers[w];
-        worker.errors.extend((errors..calls).map(|_| false));
-        worker.errors.extend((0..errors).map(|_| true));
+        let others = (!unbroken).then_some(false);
+        worker.errors.extend((errors..calls).map(|_| others));
+        worker.errors.extend((0..errors).map(|_| Some(true)));
         if calls > 0 {
             // A reply to a client shows as much as a reply to a health check.
             worker.misses = 0;
@@ -66,7 +68,7 @@ impl Model {
             Holder::Cancel(fault) if !clean => self.faulted(w, fault),
             _ => {
                 self.counters.calls += 1;
-                self.workers[w].errors.push(false);
+                self.workers[w].errors.push(Some(false));
                 self.workers[w].misses = 0;
                 self.react(w, worker::Input::Checkin, None);
             }

@@ -28,7 +28,7 @@ fn kinds() -> Vec<Kind> {
     use Action as A;
     let just = |weight, action| (weight, action, Just(action).boxed());
     let of = |weight, make: fn(u8) -> A| (weight, make(0), any::<u8>().prop_map(make).boxed());
-    let calls = (any::<u8>(), 0..4u64, 0..4u64);
+    let calls = (any::<u8>(), 0..4u64, 0..4u64, any::<bool>());
     vec![
         just(36, A::Come),
         of(36, A::ComeFor),
@@ -36,9 +36,9 @@ fn kinds() -> Vec<Kind> {
         of(6, A::GiveUp),
         (
             72,
-            A::Return(0, 1, 0),
+            A::Return(0, 1, 0, false),
             calls
-                .prop_map(|(n, all, errors)| A::Return(n, all, errors.min(all)))
+                .prop_map(|(n, all, errors, unbroken)| A::Return(n, all, errors.min(all), unbroken))
                 .boxed(),
         ),
         (

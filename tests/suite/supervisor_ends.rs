@@ -39,6 +39,7 @@ fn give_up(world: &mut World) -> LeaseId {
         lease,
         calls: 1,
         errors: 1,
+        unbroken: true,
         end: LeaseEnd::Cancellable(Fault::Abandoned),
     });
     lease

@@ -349,7 +349,7 @@ fn every_promise_has_a_mutation() {
     // T2 and T3 are ways to work, and P10 goes with P1.
     let rows = [
         ("L", 20),
-        ("C", 18),
+        ("C", 21),
         ("P", 49),
         ("M", 2),
         ("O", 6),

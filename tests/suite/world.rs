@@ -191,6 +191,7 @@ impl World {
             lease,
             calls,
             errors,
+            unbroken: errors == calls,
             end: LeaseEnd::Clean,
         });
     }
@@ -200,6 +201,7 @@ impl World {
             lease,
             calls: 0,
             errors: 0,
+            unbroken: true,
             end: LeaseEnd::Fault(fault),
         });
     }

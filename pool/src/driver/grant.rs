@@ -21,6 +21,8 @@ pub(crate) struct Grant {
     calls: u64,
     /// How many of the most recent of those calls were answered with an error, in a row.
     errors: u64,
+    /// Whether no call was answered without an error.
+    unbroken: bool,
     ended: bool,
 }
 
@@ -32,6 +34,7 @@ impl Grant {
             id,
             calls: 0,
             errors: 0,
+            unbroken: true,
             ended: false,
         }
     }
@@ -69,6 +72,21 @@ impl Grant {
     pub(crate) fn record_call(&mut self, is_error: bool) {
         self.calls += 1;
         self.errors = if is_error { self.errors + 1 } else { 0 };
+        self.unbroken &= is_error;
+    }
+
+    /// How many calls were completed, and how many of the last ones with an error.
+    pub(crate) fn recorded(&self) -> (u64, u64) {
+        (self.calls, self.errors)
+    }
+
+    /// The calls recorded since then were answered together. Their errors count as one.
+    pub(crate) fn count_as_one(&mut self, (calls, errors): (u64, u64)) {
+        let since = self.calls - calls;
+        self.errors = match self.errors {
+            all if since > 0 && all == errors + since => errors + 1,
+            others => others.min(1),
+        };
     }
 
     /// Ends the lease in the middle of a call.
@@ -91,6 +109,7 @@ impl Grant {
             lease: self.id,
             calls: self.calls,
             errors: self.errors,
+            unbroken: self.unbroken,
             end,
         });
     }

@@ -66,6 +66,8 @@ pub(crate) struct Limits {
     /// Whether workers may be told to cancel a call.
     pub(crate) may_cancel: bool,
     pub(crate) max_frame: u32,
+    /// Whether an error may be that of several requests, which the worker got together.
+    pub(crate) takes_lists: bool,
 }
 
 pub(crate) struct Driver {

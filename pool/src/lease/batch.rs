@@ -18,7 +18,8 @@ pub(super) const MAX_BATCH: usize = 64 * 1024;
 pub(super) trait Answers {
     fn push(&mut self, answer: Result<Vec<u8>, CallError>);
 
-    /// The next answer is not there yet. Ready once no answer is wanted: the call is then abandoned.
+    /// The next answer is not there yet. Ready once no answer is wanted: the call is then
+    /// abandoned.
     fn poll_given_up(&mut self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Pending
     }
@@ -50,6 +51,7 @@ pub(super) async fn run(
             first..first + 1
         };
         first = together.end;
+        let before = lease.grant.recorded();
         let count = together.len();
         if count > 1 {
             let body = requests.batch(together);
@@ -57,6 +59,9 @@ pub(super) async fn run(
         } else {
             let body = requests.get(together.start);
             send(lease, kind::CALL, body, count, answers).await;
+        }
+        if lease.grant.limits().takes_lists {
+            lease.grant.count_as_one(before);
         }
     }
     first

@@ -240,3 +240,18 @@ async fn a_call_does_not_keep_its_request() {
         assert_eq!(Arc::strong_count(&request), 1, "{size} bytes");
     }
 }
+
+/// L4: the calls of a lease count, although its worker has exited and is released by its end.
+#[tokio::test(start_paused = true)]
+async fn completed_calls_count_without_their_worker() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    lease.call(b"one").await.unwrap();
+    lease.call(b"answer and exit").await.unwrap();
+    until(&pool, |status| status.counters.released == 1).await;
+    assert_eq!(pool.status().counters.calls, 0);
+    drop(lease);
+    assert_eq!(pool.status().counters.calls, 2);
+    end(&pool, &sim).await;
+}

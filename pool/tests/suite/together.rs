@@ -263,8 +263,8 @@ fn callers_survive_the_runtime() {
     });
 }
 
-/// C19, C21: a Python function gets lists, and its exceptions are those of their lists. An exception
-/// in the place of a result is the error of one request.
+/// C19, C21: a Python function gets lists, and its exceptions are those of their lists. An
+/// exception in the place of a result is the error of one request.
 #[tokio::test]
 async fn a_python_function_gets_lists() {
     let lists = |function: &str| Python::function(format!("lists:{function}")).path(modules());
@@ -308,13 +308,48 @@ async fn a_python_function_gets_lists() {
     assert!(pool.shutdown().await.is_clean());
 }
 
+/// L12, C19: a list that fails counts as one error of the worker, whatever its length, and errors
+/// add up from list to list.
+#[tokio::test(start_paused = true)]
+async fn a_failed_list_is_one_error() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 8, 10 * MS)
+        .error_threshold(3)
+        .min_worker_life(Duration::ZERO)
+        .build()
+        .unwrap();
+    let errors = || pool.status().workers[0].errors;
+    call_all(&pool, &["raise"; 8]).await;
+    assert_eq!(errors(), 1);
+    call_all(&pool, &["raise"; 2]).await;
+    assert_eq!(errors(), 2);
+    call_all(&pool, &["raise", "a", "raise", "raise"]).await;
+    assert_eq!(errors(), 1);
+    call_all(&pool, &["raise", "a"]).await;
+    assert_eq!(errors(), 0);
+    let mut lease = pool.checkout().await.unwrap();
+    assert_eq!(lease.call_many(&["raise"; 9]).await.len(), 9);
+    assert!(lease.call("raise").await.is_err());
+    drop(lease);
+    assert_eq!(errors(), 2);
+    let calls = pool.status().counters.calls;
+    assert_eq!((calls, sim.stats().opened), (26, 1));
+    call_all(&pool, &["raise"; 8]).await;
+    until(&pool, |status| status.counters.recycled == 1).await;
+    end(&pool, &sim).await;
+}
+
 /// The build names the option that is out of its range.
 #[tokio::test]
 async fn a_pool_is_not_built_with_senseless_limits() {
     for (max, wait, expected) in [
         (0, MS, "`batch max` of the program is 0"),
         (4097, MS, "`batch max` of the program is 4097"),
-        (1, Duration::from_millis(60_001), "`batch wait` of the program is 60.001s"),
+        (
+            1,
+            Duration::from_millis(60_001),
+            "`batch wait` of the program is 60.001s",
+        ),
     ] {
         let function = Python::function("builtins:list").batch(max, wait);
         let error = Pool::builder(function).build().unwrap_err();

@@ -275,6 +275,7 @@ impl Task {
                     lease,
                     calls: 0,
                     errors: 0,
+                    unbroken: true,
                     end: LeaseEnd::Fault(Fault::ProtocolBroken),
                 });
             }
