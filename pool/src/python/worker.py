@@ -699,7 +699,7 @@ def answers(function, read, write, most, guard, longest):
 
 
 def checked(function):
-    """As `function`, which takes a list. The number of its results is right."""
+    """As `function`, which takes a list. The number of its results is right, and exceptions stand out."""
 
     def of_list(values):
         results = function(values)
@@ -707,7 +707,7 @@ def checked(function):
             raise TypeError(f"the function returned a {type(results).__qualname__}: it must return a list")
         if len(results) != len(values):
             raise ValueError(f"the function returned {len(results)} results for {len(values)} requests")
-        return results
+        return [Raised(result) if isinstance(result, Exception) else result for result in results]
 
     return of_list
 
@@ -725,9 +725,6 @@ def unwrap(outcome):
     """Returns a result, or raises what stands for one."""
     if isinstance(outcome, Raised):
         raise outcome.error.with_traceback(outcome.trace)
-    if isinstance(outcome, Exception):
-        # The function has returned it.
-        raise outcome
     return outcome
 
 

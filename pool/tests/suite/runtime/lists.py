@@ -44,8 +44,6 @@ def check_a_batch_is_split_into_lists():
 
 
 def check_a_stream_is_a_list_of_one():
-    ((_, answers),) = served(lambda bodies: [iter(bodies * 2)], frame(STREAM, 9, b"ab"), longest=2)[0][-1:]
-    assert answers[-1] == (REPLY, 9, b"")
     writes, _ = served(lambda bodies: [iter(bodies * 2)], frame(STREAM, 9, b"ab"), longest=2)
     assert [answer for _, answers in writes for answer in answers] == [(PART, 9, b"ab")] * 2 + [(REPLY, 9, b"")]
 
@@ -73,6 +71,23 @@ def check_a_result_may_be_an_error_of_one_request():
     (_, answers), (_, called), (_, streamed) = served(function, *frames, longest=9)[0]
     assert errors(answers) == [None, ["ValueError", "empty"], None]
     assert errors(called) == errors(streamed) == [["ValueError", "empty"]]
+
+
+def check_the_traceback_of_an_error_is_that_of_its_cause():
+    error = ValueError("one for all")
+
+    def fail():
+        raise error
+
+    def function(bodies):
+        try:
+            fail()
+        except ValueError:
+            return [error] * len(bodies)
+
+    ((_, answers),), _ = served(function, batch(*[b"x"] * 3), longest=9)
+    traces = [texts(body)[2] for _, _, body in answers]
+    assert traces == traces[:1] * 3 and traces[0].count("  File ") == 2 and "in fail" in traces[0]
 
 
 def check_an_unreadable_request_or_result_concerns_no_other():
