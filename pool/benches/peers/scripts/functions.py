@@ -1,5 +1,12 @@
-"""The function that every Python pool runs."""
+"""The functions that the Python pools run."""
+
+import time
 
 
 def echo(request):
+    return request
+
+
+def sleep(request):
+    time.sleep(0.001)
     return request

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::memory::SIMULATED;
 use crate::results::{Role, Row};
 use crate::rounds::shown;
 
@@ -9,6 +10,7 @@ const WIDTH: f64 = 860.0;
 const STYLE: &str = "<style>
 text { font: 12px system-ui, sans-serif; fill: #24292f }
 .quiet { fill: #57606a }
+.goal { stroke: #0969da; stroke-width: 2 }
 .line { stroke: #d0d7de; stroke-width: 1 }
 .one { stroke: #57606a; stroke-width: 1.5 }
 .faster { fill: #1a7f37 }
@@ -17,6 +19,7 @@ text { font: 12px system-ui, sans-serif; fill: #24292f }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 }
   .quiet { fill: #9198a1 }
+  .goal { stroke: #4493f8 }
   .line { stroke: #3d444d }
   .one { stroke: #9198a1 }
   .faster { fill: #3fb950 }
@@ -61,7 +64,7 @@ pub(crate) fn ratios(rows: &[&Row]) -> String {
             }
             let role = match other.role {
                 Role::Floor => ", a floor",
-                Role::Smaller => ", ostler itself",
+                Role::Itself | Role::Smaller => ", ostler itself",
                 Role::Ostler | Role::Peer | Role::Larger => "",
             };
             let label = format!("beside {}{role}: {ratio:.2}x", other.name);
@@ -73,6 +76,9 @@ pub(crate) fn ratios(rows: &[&Row]) -> String {
                 body,
                 r#"<rect class="{class}" x="{from:.1}" y="{top:.1}" width="{width:.1}" height="10"/>"#
             );
+            if let Some(goal) = other.goal {
+                line(&mut body, "goal", x(goal), y - 11.0, x(goal), y + 3.0);
+            }
             y += STEP;
         }
     }
@@ -90,18 +96,20 @@ pub(crate) fn ratios(rows: &[&Row]) -> String {
             &format!("{ratio}x"),
         );
     }
-    let title = "ostler's time divided by the other's: green is faster, orange is slower";
+    let title = "ostler's time divided by the other's: green is faster, orange is slower, \
+                 a blue line is the goal";
     text(&mut axis, 0.0, 12.0, "start", "", title);
     document(y, &(axis + &body))
 }
 
 /// A line for each operation. Both axes are logarithmic.
 pub(crate) fn growth(rows: &[&Row]) -> String {
-    const COLOURS: [&str; 6] = [
-        "#0969da", "#bf3989", "#1a7f37", "#bc4c00", "#8250df", "#9a6700",
+    const COLOURS: [&str; 9] = [
+        "#0969da", "#bf3989", "#1a7f37", "#bc4c00", "#8250df", "#9a6700", "#cf222e", "#8250df",
+        "#9a6700",
     ];
     const BOTTOM: f64 = 360.0;
-    const RIGHT: f64 = WIDTH - 240.0;
+    const RIGHT: f64 = WIDTH - 270.0;
     let times = rows.iter().flat_map(|row| &row.measured);
     let decades: Vec<f64> = times.map(|measured| measured.median.log10()).collect();
     let low = decades
@@ -123,7 +131,7 @@ pub(crate) fn growth(rows: &[&Row]) -> String {
         12.0,
         "start",
         "",
-        "time of one operation on simulated workers",
+        "time of one operation: on simulated workers, and dashed, on processes",
     );
     for decade in low as i32..=high as i32 {
         let time = 10_f64.powi(decade);
@@ -140,13 +148,17 @@ pub(crate) fn growth(rows: &[&Row]) -> String {
     let mut free = 0.0_f64;
     for (end, number) in ends {
         let (row, colour) = (rows[number], COLOURS[number % COLOURS.len()]);
+        let dashes = match row.worker == SIMULATED {
+            true => "",
+            false => r#" stroke-dasharray="6 4""#,
+        };
         let mut points = String::new();
         for (index, measured) in row.measured.iter().enumerate() {
             _ = write!(points, "{:.1},{:.1} ", x(index), y(measured.median));
         }
         _ = writeln!(
             body,
-            r#"<polyline class="curve" stroke="{colour}" points="{points}"/>"#
+            r#"<polyline class="curve" stroke="{colour}"{dashes} points="{points}"/>"#
         );
         let name = end.max(free);
         free = name + 16.0;

@@ -17,10 +17,19 @@ pub(crate) fn describe() -> Vec<(String, String)> {
         ("kernel", said("uname", &["-sr"])),
         ("Rust", said("rustc", &["--version"])),
         ("Python", said("python3", &["--version"])),
+        ("orjson", orjson()),
         ("Node", said("node", &["--version"])),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
+}
+
+/// The version of the package with which Python workers read and write JSON, if there is one.
+pub(crate) fn orjson() -> String {
+    said(
+        "python3",
+        &["-c", "import orjson; print(orjson.__version__)"],
+    )
 }
 
 fn said(program: &str, arguments: &[&str]) -> String {

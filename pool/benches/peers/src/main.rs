@@ -13,15 +13,20 @@ mod rounds;
 #[allow(dead_code)]
 mod simulated;
 
+mod batches;
 mod chart;
+mod growth;
 mod machine;
 mod memory;
 mod pipes;
 mod python;
+mod recycling;
 mod report;
 mod results;
+mod scripts;
 mod spawns;
 mod streams;
+mod survey;
 
 use std::path::Path;
 use std::process::Command;
@@ -35,16 +40,19 @@ type Measure = fn(usize) -> Vec<Row>;
 
 /// Each kind of rows, and whether host and workers share one processor. Each runs in its own
 /// process.
-const KINDS: [(&str, bool, Measure); 9] = [
+const KINDS: [(&str, bool, Measure); 12] = [
     ("pairs", true, memory::pairs),
     ("cancels", true, memory::cancels),
     ("sizes", true, memory::sizes),
     ("calls", true, pipes::small),
     ("large", true, pipes::large),
+    ("batches", true, batches::rows),
     ("streams", true, streams::rows),
     ("python", false, python::rows),
+    ("recycling", false, recycling::rows),
     ("replacements", false, spawns::rows),
-    ("growth", true, memory::growth),
+    ("survey", false, survey::rows),
+    ("growth", true, growth::rows),
 ];
 
 const USAGE: &str =
@@ -56,6 +64,10 @@ fn main() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["worker"] => echo::serve(Duration::ZERO).expect("the host reads"),
+        ["worker", millis] => {
+            let delay = Duration::from_millis(millis.parse().expect("a number"));
+            echo::serve(delay).expect("the host reads");
+        }
         ["measure", kind, rounds] => {
             let (_, _, measure) = known(kind).expect("a kind");
             let rows = measure(rounds.parse().expect("a number"));

@@ -12,9 +12,9 @@ use tokio::sync::oneshot;
 use crate::clients::{self, Order, Source, runtime};
 use crate::results::{Plan, Role, Row};
 use crate::rounds::each;
-use crate::simulated::{Simulated, beside, cancel, sessions, start};
+use crate::simulated::{Simulated, beside, cancel, sessions};
 
-const SIMULATED: &str = "simulated";
+pub(crate) const SIMULATED: &str = "simulated";
 const COUNT: usize = 20_000;
 const MANY: usize = 10_000;
 
@@ -69,10 +69,13 @@ pub(crate) fn pairs(rounds: usize) -> Vec<Row> {
                 each(COUNT, || ostler.pairs(COUNT))
             })
             .add(Role::Peer, TIMED, || timed.pairs())
+            .goal(0.8)
             .add(Role::Peer, UNTIMED, || untimed.pairs())
+            .goal(0.8)
             .add(Role::Peer, "bb8", || bb8.pairs())
             .add(Role::Floor, "FIFO hand-off", || handoff.pairs())
             .add(Role::Floor, "mutex and deque", || deque.pairs())
+            .limit(STATES)
             .measure(rounds),
     );
     for count in [64, 512] {
@@ -83,9 +86,12 @@ pub(crate) fn pairs(rounds: usize) -> Vec<Row> {
                     each(COUNT, || ostler.contended(count, COUNT))
                 })
                 .add(Role::Peer, TIMED, || timed.contended(count))
+                .goal(1.0 / 1.2)
                 .add(Role::Peer, UNTIMED, || untimed.contended(count))
+                .goal(1.0 / 1.2)
                 .add(Role::Peer, "bb8", || bb8.contended(count))
                 .add(Role::Floor, "FIFO hand-off", || handoff.contended(count))
+                .limit(STATES)
                 .measure(rounds),
         );
     }
@@ -99,8 +105,13 @@ pub(crate) fn cancels(rounds: usize) -> Vec<Row> {
         let operation = format!("cancel one of 10,000 waiting checkouts, in {name} order");
         Plan::new("G4", operation, SIMULATED)
             .add(Role::Ostler, "ostler", move || cancel(MANY, order))
+            .goal(200.0)
             .add(Role::Peer, TIMED, || timed.cancel(order))
             .add(Role::Peer, UNTIMED, || untimed.cancel(order))
+            .limit(
+                "Each client that gives up is an input of the pool's state machine, and in random \
+                 order, no cache holds its neighbours in the queue.",
+            )
             .measure(rounds)
     };
     let orders = [
@@ -112,10 +123,12 @@ pub(crate) fn cancels(rounds: usize) -> Vec<Row> {
 }
 
 pub(crate) fn sizes(rounds: usize) -> Vec<Row> {
-    let row = |id, operation, few: (&str, usize), many: &str, cost: &dyn Fn(usize) -> f64| {
+    let row = |id, operation, few: (&str, usize), many: &str, goal, cost: &dyn Fn(usize) -> f64| {
         Plan::new(id, format!("{operation}, {many}"), SIMULATED)
             .add(Role::Ostler, "ostler", || cost(MANY))
             .add(Role::Smaller, few.0, || cost(few.1))
+            .goal(goal)
+            .limit("More workers and sessions take more memory, and the caches hold less of it.")
             .measure(rounds)
     };
     let (large, small) = (Simulated::open(MANY), Simulated::open(1));
@@ -129,6 +142,7 @@ pub(crate) fn sizes(rounds: usize) -> Vec<Row> {
             "checkout and checkin",
             ("1 worker", 1),
             "10,000 workers",
+            1.3,
             &pair,
         ),
         row(
@@ -136,6 +150,7 @@ pub(crate) fn sizes(rounds: usize) -> Vec<Row> {
             "first checkout of a session",
             ("10 sessions", 10),
             "10,000 sessions",
+            1.5,
             &|open| sessions(open).0,
         ),
         row(
@@ -143,6 +158,7 @@ pub(crate) fn sizes(rounds: usize) -> Vec<Row> {
             "status",
             ("10 sessions", 10),
             "10,000 sessions",
+            1.5,
             &|open| sessions(open).1,
         ),
         row(
@@ -150,42 +166,14 @@ pub(crate) fn sizes(rounds: usize) -> Vec<Row> {
             "checkout and checkin beside a busy session",
             ("no waiting client", 0),
             "10,000 waiting clients",
+            1.3,
             &beside,
         ),
     ]
 }
 
-pub(crate) fn growth(rounds: usize) -> Vec<Row> {
-    let row = |operation: &str, cost: &dyn Fn(usize) -> f64| {
-        let mut plan = Plan::new("growth", operation, SIMULATED).add(Role::Ostler, "1", || cost(1));
-        for size in [10, 100, 1000, MANY] {
-            plan = plan.add(Role::Larger, size.to_string(), move || cost(size));
-        }
-        plan.measure(rounds.min(5))
-    };
-    let pools: Vec<_> = [1, 10, 100, 1000, MANY]
-        .map(|size| (size, Simulated::open(size)))
-        .into();
-    let pool = |size| {
-        let found = pools.iter().find(|(open, _)| *open == size);
-        &found.expect("it is open").1
-    };
-    vec![
-        row("checkout and checkin", &|size| {
-            each(COUNT, || pool(size).pairs(COUNT))
-        }),
-        row("cancel", &|size| cancel(size, Order::Random)),
-        row("first checkout of a session", &|open| sessions(open).0),
-        row("status, per worker", &|size| {
-            pool(size).status(10) / size as f64
-        }),
-        row("start, per worker", &start),
-        row("shutdown, per worker", &|size| {
-            Simulated::open(size).shutdown()
-        }),
-    ]
-}
-
+const STATES: &str = "Each checkout and each checkin is an input of the worker's state machine and is \
+                      recorded as an event; the others have neither.";
 const TIMED: &str = "deadpool, with a wait timeout";
 const UNTIMED: &str = "deadpool, without a timeout";
 

@@ -2,19 +2,20 @@
 //! in JavaScript in piscina.
 
 use std::future::Future;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::StreamExt;
 use ostler_pool::{Pool, Python};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use crate::machine;
 use crate::results::{Plan, Role, Row};
 use crate::rounds::nanos;
+use crate::scripts::{SCRIPTS, Script};
 
-const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts");
 const WORKER: &str = "echo in Python, 2 workers";
 /// About 64 KiB as JSON.
 const RECORDS: usize = 1250;
@@ -24,12 +25,7 @@ const PISCINA: &str = "piscina (JavaScript)";
 
 pub(crate) fn rows(rounds: usize) -> Vec<Row> {
     let runtime = Runtime::new().expect("a runtime");
-    let python = || Python::function("functions:echo").path(SCRIPTS);
-    let open = |python: Python| {
-        let _context = runtime.enter();
-        let builder = Pool::builder(python).size(2).max_worker_requests(None);
-        builder.build().expect("a pool")
-    };
+    let open = |python| open(&runtime, python);
     let small = |callers| {
         let pool = open(python());
         let [mut executor, mut mp_pool, mut piscina] = scripts(&Value::Null);
@@ -42,39 +38,100 @@ pub(crate) fn rows(rounds: usize) -> Vec<Row> {
                 })
             })
             .add(Role::Peer, EXECUTOR, || executor.calls(callers, 1500))
+            .goal(1.0 / 15.0)
             .add(Role::Peer, MP_POOL, || mp_pool.calls(callers, 3000))
             .add(Role::Peer, PISCINA, || piscina.calls(callers, 6000))
+            .goal(1.0 / 3.0)
+            .limit("Each call is a message to another process, and the interpreter takes half of the time.")
             .measure(rounds)
     };
     vec![
         small(1),
         small(64),
         with_json(rounds, &runtime, open(python().json())),
+        map(rounds, &runtime, &open(python())),
     ]
 }
 
+fn python() -> Python {
+    Python::function("functions:echo").path(SCRIPTS)
+}
+
+fn open(runtime: &Runtime, python: Python) -> Pool {
+    let _context = runtime.enter();
+    let builder = Pool::builder(python).size(2).max_worker_requests(None);
+    builder.build().expect("a pool")
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    id: usize,
+    name: String,
+    value: f64,
+}
+
 fn with_json(rounds: usize, runtime: &Runtime, pool: Pool) -> Row {
-    let records: Vec<Value> = (0..RECORDS)
-        .map(|id| json!({"id": id, "name": format!("record {id}"), "value": id as f64 / 3.0}))
-        .collect();
-    let records = Arc::new(Value::from(records));
-    let size = records.to_string().len() >> 10;
-    let [mut executor, mut mp_pool, mut piscina] = scripts(&records);
+    let record = |id| Record {
+        id,
+        name: format!("record {id}"),
+        value: id as f64 / 3.0,
+    };
+    let records: Arc<Vec<Record>> = Arc::new((0..RECORDS).map(record).collect());
+    let value = json!(records.as_slice());
+    let size = value.to_string().len() >> 10;
+    let [mut executor, mut mp_pool, mut piscina] = scripts(&value);
     let operation = format!("call with {size} KiB of JSON, one at a time");
-    Plan::new("G9j", operation, WORKER)
+    let worker = match machine::orjson().as_str() {
+        "" => WORKER,
+        _ => "echo in Python with orjson, 2 workers",
+    };
+    Plan::new("G9j", operation, worker)
         .add(Role::Ostler, "ostler", || {
             let (pool, records) = (pool.clone(), Arc::clone(&records));
             calls(runtime, 1, 200, move || {
                 let (pool, records) = (pool.clone(), Arc::clone(&records));
                 async move {
-                    let reply: Value = pool.call_json(&*records).await.expect("a reply");
-                    assert_eq!(reply.as_array().map(Vec::len), Some(RECORDS));
+                    let reply: Vec<Record> = pool.call_json(&*records).await.expect("a reply");
+                    assert_eq!(reply.len(), RECORDS);
                 }
             })
         })
         .add(Role::Peer, EXECUTOR, || executor.calls(1, 200))
+        .goal(1.0 / 1.5)
         .add(Role::Peer, MP_POOL, || mp_pool.calls(1, 200))
         .add(Role::Peer, PISCINA, || piscina.calls(1, 200))
+        .limit("Numbers are printed and parsed as text; pickle copies them as they are.")
+        .measure(rounds)
+}
+
+fn map(rounds: usize, runtime: &Runtime, pool: &Pool) -> Row {
+    const ITEMS: usize = 1_000_000;
+    let mapped = || {
+        let start = Instant::now();
+        let items = (0..ITEMS).map(|item| (item as u64).to_be_bytes());
+        let mut expected = items.clone();
+        runtime.block_on(async {
+            let mut replies = pool.map(items);
+            while let Some(reply) = replies.next().await {
+                let item = expected.next().expect("an item");
+                assert_eq!(reply.expect("a reply"), item);
+            }
+        });
+        assert_eq!(expected.next(), None);
+        nanos(start.elapsed()) / ITEMS as f64
+    };
+    let script = |name| Script::start("pools.py", &[name], &Value::Null);
+    let (mut executor, mut mp_pool) = (script("executor"), script("pool"));
+    Plan::new("G9m", "one of 1,000,000 items of 8 B of a map, in order", WORKER)
+        .add(Role::Ostler, "ostler", mapped)
+        .add(Role::Peer, "multiprocessing.Pool, chunks of 256", || {
+            mp_pool.map(ITEMS)
+        })
+        .goal(1.0 / 1.2)
+        .add(Role::Peer, "ProcessPoolExecutor, chunks of 256", || {
+            executor.map(ITEMS)
+        })
+        .limit("Each item is a call with a reply, a length and an outcome of its own; a chunk of a list is pickled in one go.")
         .measure(rounds)
 }
 
@@ -103,57 +160,10 @@ fn calls<F: Future<Output = ()> + Send + 'static>(
     nanos(start.elapsed()) / count as f64
 }
 
-/// The other pools, each in a process that runs rounds of calls when it is told to.
 fn scripts(request: &Value) -> [Script; 3] {
-    let script =
-        |program, name, arguments: &[&str]| Script::start(program, name, arguments, request);
     [
-        script("python3", "pools.py", &["executor"]),
-        script("python3", "pools.py", &["pool"]),
-        script("node", "piscina.mjs", &[]),
+        Script::start("pools.py", &["executor"], request),
+        Script::start("pools.py", &["pool"], request),
+        Script::start("piscina.mjs", &[], request),
     ]
-}
-
-struct Script {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Script {
-    fn start(program: &str, name: &str, arguments: &[&str], request: &Value) -> Self {
-        let mut child = Command::new(program)
-            .arg(format!("{SCRIPTS}/{name}"))
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the script can be started");
-        let mut stdin = child.stdin.take().expect("piped");
-        writeln!(stdin, "{request}").expect("the script reads");
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
-        Self {
-            child,
-            stdin: Some(stdin),
-            stdout,
-        }
-    }
-
-    fn calls(&mut self, callers: usize, calls: usize) -> f64 {
-        let stdin = self.stdin.as_mut().expect("it is open");
-        writeln!(stdin, "{callers} {calls}").expect("the script reads");
-        let mut line = String::new();
-        self.stdout
-            .read_line(&mut line)
-            .expect("the script answers");
-        line.trim().parse().expect("the script prints a time")
-    }
-}
-
-impl Drop for Script {
-    /// The script ends with its input, and its workers with it.
-    fn drop(&mut self) {
-        self.stdin = None;
-        self.child.wait().expect("the script ends");
-    }
 }

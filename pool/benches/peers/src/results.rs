@@ -1,5 +1,8 @@
 //! What `bench-results.json` contains.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 
 use crate::rounds::{Subject, interleave, median};
@@ -18,6 +21,10 @@ pub(crate) struct Row {
     pub(crate) id: String,
     pub(crate) operation: String,
     pub(crate) worker: String,
+    /// The most that ostler's time is to be, in ns.
+    pub(crate) goal: Option<f64>,
+    /// What keeps ostler's time from being shorter.
+    pub(crate) limit: Option<String>,
     pub(crate) measured: Vec<Measured>,
 }
 
@@ -25,6 +32,8 @@ pub(crate) struct Row {
 pub(crate) struct Measured {
     pub(crate) name: String,
     pub(crate) role: Role,
+    /// The most that ostler's time is to be, divided by this one's.
+    pub(crate) goal: Option<f64>,
     /// The median over all rounds, in ns.
     pub(crate) median: f64,
     pub(crate) fastest: f64,
@@ -40,6 +49,8 @@ pub(crate) enum Role {
     Peer,
     /// The same work without a pool.
     Floor,
+    /// ostler itself in another way.
+    Itself,
     /// ostler itself at a smaller size.
     Smaller,
     /// ostler itself at a larger size: a row of a chart of growth.
@@ -58,6 +69,8 @@ impl<'a> Plan<'a> {
             id: id.into(),
             operation: operation.into(),
             worker: worker.into(),
+            goal: None,
+            limit: None,
             measured: Vec::new(),
         };
         Self {
@@ -76,11 +89,28 @@ impl<'a> Plan<'a> {
         self.row.measured.push(Measured {
             name: name.into(),
             role,
+            goal: None,
             median: 0.0,
             fastest: 0.0,
             slowest: 0.0,
         });
         self.subjects.push(Box::new(subject));
+        self
+    }
+
+    /// The goal of the last subject: of ostler, a time in ns. Of any other, the most that ostler's
+    /// time is to be, divided by its time.
+    pub(crate) fn goal(mut self, most: f64) -> Self {
+        match &mut self.row.measured[..] {
+            [_ostler] => self.row.goal = Some(most),
+            measured => measured.last_mut().expect("a subject").goal = Some(most),
+        }
+        self
+    }
+
+    /// What keeps ostler's time from being shorter, in a sentence.
+    pub(crate) fn limit(mut self, limit: &str) -> Self {
+        self.row.limit = Some(limit.to_owned());
         self
     }
 
@@ -105,5 +135,37 @@ impl Row {
         let ostler = self.ostler().median;
         let others = self.measured.iter().skip(1);
         others.map(move |other| (other, ostler / other.median))
+    }
+}
+
+impl Measured {
+    pub(crate) fn name(&self) -> String {
+        let name = &self.name;
+        match self.role {
+            Role::Ostler | Role::Peer | Role::Larger => name.clone(),
+            Role::Floor => format!("{name} (floor)"),
+            Role::Itself => format!("{name} (ostler)"),
+            Role::Smaller => format!("{name} (smaller)"),
+        }
+    }
+
+    /// Whether ostler's time is to be shorter than this one's.
+    pub(crate) fn is_other(&self) -> bool {
+        matches!(self.role, Role::Peer | Role::Floor)
+    }
+}
+
+/// Second figures of the subjects of one row: the subjects of the next row return them.
+#[derive(Default)]
+pub(crate) struct Second(RefCell<VecDeque<f64>>);
+
+impl Second {
+    pub(crate) fn push(&self, figure: f64) {
+        self.0.borrow_mut().push_back(figure);
+    }
+
+    /// The figures come in the order in which they were pushed.
+    pub(crate) fn next(&self) -> f64 {
+        self.0.borrow_mut().pop_front().expect("a figure")
     }
 }
