@@ -7,6 +7,7 @@ This file runs in the namespace of `worker.py`, after it.
 import contextlib
 import errno
 import fcntl
+import gc
 import os
 import re
 import select
@@ -43,6 +44,9 @@ class Zygote:
         flags = fcntl.fcntl(self.control, fcntl.F_GETFL)
         fcntl.fcntl(self.control, fcntl.F_SETFL, flags | os.O_ASYNC)
         loaded = load(target)
+        # A collection in a worker would write to every object, and so copy what the workers share.
+        gc.collect()
+        gc.freeze()
         fcntl.fcntl(self.control, fcntl.F_SETFL, flags)
         # If SIGCHLD is ignored, exited children are reaped without this process, and a handler of
         # the module may reap every child. Both are undone here; the workers get them back.

@@ -22,11 +22,16 @@ TAG = "one;two:12345678"
 
 # A module of a zygote. Its setup waits for the host, if it was told to.
 MODULE = """
-import os, signal, sys, time
+import gc, os, signal, sys, time, weakref
 sys.modules['of_test'] = sys.modules['__main__']
 setups = []
+garbage = []
+class Cycle:
+    def __init__(self):
+        self.itself = self
 def setup():
     setups.append(os.getpid())
+    garbage.append(weakref.ref(Cycle()))
     print('from setup')
     signal.signal(signal.SIGCHLD, reap)
     if os.environ.get('CLOSES'):
@@ -137,6 +142,9 @@ def check_workers_are_forked():
         assert worker.call("setups") == [zygote.process.pid]
         assert worker.call("signal.getsignal(signal.SIGCHLD) is reap")
         assert worker.call("os.getppid()") == zygote.process.pid
+        # A collection passes over what the workers share, of which nothing is garbage.
+        assert not worker.call("any(one is setups for one in gc.get_objects())")
+        assert worker.call("garbage[0]() is None")
         # Three standard streams, the frames, and what this call opens.
         assert worker.call("len(os.listdir('/proc/self/fd'))") == 6
         # Its input is empty, and that of its subprocesses.
