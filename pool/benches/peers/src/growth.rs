@@ -12,7 +12,7 @@ use crate::spawns::Staff;
 
 const COUNT: usize = 20_000;
 const SIZES: [usize; 5] = [1, 10, 100, 1000, 10_000];
-/// Of processes. 10,000 of them are more than a machine of this kind is used for.
+/// Of processes: 10,000 would need 40,000 descriptors.
 const FEW: [usize; 4] = [1, 10, 100, 1000];
 
 pub(crate) fn rows(rounds: usize) -> Vec<Row> {

@@ -109,7 +109,7 @@ pub(crate) fn cancels(rounds: usize) -> Vec<Row> {
             .add(Role::Peer, TIMED, || timed.cancel(order))
             .add(Role::Peer, UNTIMED, || untimed.cancel(order))
             .limit(
-                "Each client that gives up is an input of the pool's state machine, and in random \
+                "Each client that gives up is an input of the pool's state machine. In random \
                  order, no cache holds its neighbours in the queue.",
             )
             .measure(rounds)
@@ -172,8 +172,8 @@ pub(crate) fn sizes(rounds: usize) -> Vec<Row> {
     ]
 }
 
-const STATES: &str = "Each checkout and each checkin is an input of the worker's state machine and is \
-                      recorded as an event; the others have neither.";
+const STATES: &str = "Each checkout and each checkin is an input of the worker's state machine, \
+                      and an event; the others have neither.";
 const TIMED: &str = "deadpool, with a wait timeout";
 const UNTIMED: &str = "deadpool, without a timeout";
 

@@ -14,8 +14,8 @@ use crate::rounds::nanos;
 
 pub(crate) const WORKER: &str = "echo in Rust";
 const HEAD: usize = 9;
-const SMALL: &str = "The pipes and the switches between the two processes take most of the time; ostler \
-                     adds a deadline, a check of what arrives, and the states of the worker.";
+const SMALL: &str = "The kernel takes most of the time, for pipes and for two switches between \
+                     processes; ostler adds deadlines, checks and the states of the worker.";
 
 pub(crate) fn small(rounds: usize) -> Vec<Row> {
     const CALLS: usize = 10_000;

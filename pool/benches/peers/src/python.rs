@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use crate::machine;
 use crate::results::{Plan, Role, Row};
 use crate::rounds::nanos;
-use crate::scripts::{SCRIPTS, Script};
+use crate::scripts::{Script, function};
 
 const WORKER: &str = "echo in Python, 2 workers";
 /// About 64 KiB as JSON.
@@ -42,7 +42,7 @@ pub(crate) fn rows(rounds: usize) -> Vec<Row> {
             .add(Role::Peer, MP_POOL, || mp_pool.calls(callers, 3000))
             .add(Role::Peer, PISCINA, || piscina.calls(callers, 6000))
             .goal(1.0 / 3.0)
-            .limit("Each call is a message to another process, and the interpreter takes half of the time.")
+            .limit("Each call wakes another process, and then the caller.")
             .measure(rounds)
     };
     vec![
@@ -54,7 +54,7 @@ pub(crate) fn rows(rounds: usize) -> Vec<Row> {
 }
 
 fn python() -> Python {
-    Python::function("functions:echo").path(SCRIPTS)
+    function("functions:echo")
 }
 
 fn open(runtime: &Runtime, python: Python) -> Pool {
@@ -122,17 +122,21 @@ fn map(rounds: usize, runtime: &Runtime, pool: &Pool) -> Row {
     };
     let script = |name| Script::start("pools.py", &[name], &Value::Null);
     let (mut executor, mut mp_pool) = (script("executor"), script("pool"));
-    Plan::new("G9m", "one of 1,000,000 items of 8 B of a map, in order", WORKER)
-        .add(Role::Ostler, "ostler", mapped)
-        .add(Role::Peer, "multiprocessing.Pool, chunks of 256", || {
-            mp_pool.map(ITEMS)
-        })
-        .goal(1.0 / 1.2)
-        .add(Role::Peer, "ProcessPoolExecutor, chunks of 256", || {
-            executor.map(ITEMS)
-        })
-        .limit("Each item is a call with a reply, a length and an outcome of its own; a chunk of a list is pickled in one go.")
-        .measure(rounds)
+    Plan::new(
+        "G9m",
+        "one of 1,000,000 items of 8 B of a map, in order",
+        WORKER,
+    )
+    .add(Role::Ostler, "ostler", mapped)
+    .add(Role::Peer, "multiprocessing.Pool, chunks of 256", || {
+        mp_pool.map(ITEMS)
+    })
+    .goal(1.0 / 1.2)
+    .add(Role::Peer, "ProcessPoolExecutor, chunks of 256", || {
+        executor.map(ITEMS)
+    })
+    .limit("Each item has a reply and an outcome of its own; the others pickle a chunk as a whole.")
+    .measure(rounds)
 }
 
 /// `callers` tasks share `count` calls.

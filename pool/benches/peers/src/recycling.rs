@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use ostler_pool::Pool;
 use ostler_pool::port::Opener;
-use ostler_pool::{Pool, Python};
 use tokio::runtime::Runtime;
 
 use crate::pipes::worker;
 use crate::results::{Plan, Role, Row, Second};
 use crate::rounds::nanos;
-use crate::scripts::SCRIPTS;
+use crate::scripts::function;
 
 const WORKERS: usize = 4;
 const CALLS: usize = 2000;
@@ -17,52 +17,52 @@ const CALLS: usize = 2000;
 pub(crate) fn rows(rounds: usize) -> Vec<Row> {
     let runtime = Runtime::new().expect("a runtime");
     let rust = || worker().arg("1");
-    let python = || Python::function("functions:sleep").path(SCRIPTS).zygote();
+    let python = || function("functions:sleep").zygote();
     let mut rows = pair(
         rounds,
-        "sleep of 1 ms in Rust, 4 workers",
+        ("1 ms call in Rust", "sleep in Rust, 4 workers"),
         &Calls::new(&runtime, rust(), Some(100)),
         &Calls::new(&runtime, rust(), None),
     );
     rows.extend(pair(
         rounds,
-        "sleep of 1 ms in Python from a zygote, 4 workers",
+        (
+            "1 ms call in Python",
+            "sleep in Python, 4 workers from a zygote",
+        ),
         &Calls::new(&runtime, python(), Some(100)),
         &Calls::new(&runtime, python(), None),
     ));
     rows
 }
 
-fn pair(rounds: usize, worker: &str, recycled: &Calls<'_>, kept: &Calls<'_>) -> Vec<Row> {
-    const LIMIT: &str =
-        "A new process starts for every 100 calls, on the processors that serve the calls.";
+fn pair(
+    rounds: usize,
+    (call, worker): (&str, &str),
+    recycled: &Calls<'_>,
+    kept: &Calls<'_>,
+) -> Vec<Row> {
     let p99 = Second::default();
     let run = |calls: &Calls<'_>| {
         let (each, slow) = calls.run();
         p99.push(slow);
         each
     };
+    let limit = "A new process starts for every 100 calls, on the processors that serve the calls.";
+    let operation = |figure| format!("{call}, workers replaced after 100, {figure}");
     vec![
-        Plan::new(
-            "G11",
-            "call of 1 ms, each worker replaced after 100",
-            worker,
-        )
-        .add(Role::Ostler, "ostler", || run(recycled))
-        .add(Role::Itself, "workers kept", || run(kept))
-        .goal(1.0 / 0.9)
-        .limit(LIMIT)
-        .measure(rounds),
-        Plan::new(
-            "G11",
-            "the slowest 1 % of these calls last at least",
-            worker,
-        )
-        .add(Role::Ostler, "ostler", || p99.next())
-        .add(Role::Itself, "workers kept", || p99.next())
-        .goal(1.5)
-        .limit(LIMIT)
-        .measure(rounds),
+        Plan::new("G11", operation("throughput"), worker)
+            .add(Role::Ostler, "ostler", || run(recycled))
+            .add(Role::Itself, "workers kept", || run(kept))
+            .goal(1.0 / 0.9)
+            .limit(limit)
+            .measure(rounds),
+        Plan::new("G11", operation("99th percentile"), worker)
+            .add(Role::Ostler, "ostler", || p99.next())
+            .add(Role::Itself, "workers kept", || p99.next())
+            .goal(1.5)
+            .limit(limit)
+            .measure(rounds),
     ]
 }
 

@@ -18,9 +18,10 @@ const METHOD: &str = "\
 - A *floor* is the same work without a pool, and *smaller* is ostler itself at a smaller size.
 - A *goal* is the most that ostler's time, or the ratio, is to be.
 - Rows that name one processor, and rows of simulated workers, run on one processor, host and workers together.
-- Times of simulated workers are CPU times of the one thread that runs clients and pool. All others are times of day.
-- Every pool has its default options, but for its size, `max_worker_requests` and limits that the row would exceed. ostler
-  has a timeout for each wait. The worker of each row is named, and the same for all subjects, but for piscina, whose
+- Times of simulated workers are CPU times of the one thread that runs clients and pool, and CPU of a host is that of all
+  its threads. All others are times of day.
+- Every pool has its default options, but for its size, when workers are replaced, and limits that the row would exceed.
+  ostler has a timeout for each wait. The worker of each row is named, and the same for all subjects, but for piscina, whose
   worker is a thread that runs JavaScript.
 ";
 
@@ -41,6 +42,7 @@ pub(crate) fn write(results: &Results) {
     page += &slower(&rows);
     page += "\n## How cost grows\n\n";
     page += "![the time of one operation at 1 to 10,000](docs/growth.svg)\n\n";
+    page += "Processes are measured up to 1,000: 10,000 would need 40,000 descriptors.\n\n";
     page += &grown(&growth);
     let root = root();
     fs::write(root.join("BENCHMARKS.md"), page).expect("the page is written");

@@ -34,7 +34,7 @@ pub(crate) fn rows(rounds: usize) -> Vec<Row> {
             .add(Role::Floor, "bare spawn", || bare.next())
             .goal(1.2)
             .add(Role::Smaller, "10 workers", || replaced(10))
-            .limit("A replacement starts beside the end of the worker before it, on the same processors.")
+            .limit("Two tasks of the host are woken in turn, and each may wait for a processor.")
             .measure(rounds),
         Plan::new("G12", "host CPU of a replacement, 1,000 workers", WORKER)
             .add(Role::Ostler, "ostler", || cpu.next())

@@ -1,22 +1,22 @@
 //! The survey: parses Python's standard library, with the function of the example of this name.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use futures_util::StreamExt;
-use ostler_pool::{Pool, Python};
+use ostler_pool::Pool;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::results::{Plan, Role, Row};
 use crate::rounds::nanos;
-use crate::scripts::SCRIPTS;
+use crate::scripts;
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/survey");
-const WORKER: &str = "a parser in Python, 2 workers";
+const WORKER: &str = "a parser in Python, 2 workers from a zygote";
 
 pub(crate) fn rows(rounds: usize) -> Vec<Row> {
     let files = files();
@@ -55,6 +55,7 @@ fn row(rounds: usize, what: &str, files: &[Value], goal: f64) -> Row {
         },
     )
     .goal(goal)
+    .limit("The parser takes nearly all of the time, and is the same in both.")
     .measure(rounds)
 }
 
@@ -70,7 +71,8 @@ fn ostler(files: &[Value]) -> (f64, u64) {
     let start = Instant::now();
     let runtime = Runtime::new().expect("a runtime");
     let functions = runtime.block_on(async {
-        let python = Python::function("survey_worker:parse").path(EXAMPLE).json();
+        let python = scripts::function("survey_worker:parse").path(EXAMPLE);
+        let python = python.json().zygote();
         let pool = Pool::builder(python).size(2).build().expect("a pool");
         let mut replies = pool.map_json::<_, Parsed>(files).unordered();
         let mut functions = 0;
@@ -86,15 +88,13 @@ fn ostler(files: &[Value]) -> (f64, u64) {
 /// The time from the start of Python to its end, and the functions that were found.
 fn executor(files: &[Value], chunk: usize) -> (f64, u64) {
     let start = Instant::now();
-    let mut child = Command::new("python3")
-        .arg(format!("{SCRIPTS}/survey.py"))
-        .args([EXAMPLE, &chunk.to_string()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("Python can be started");
-    let stdin = child.stdin.take().expect("piped");
-    serde_json::to_writer(stdin, files).expect("Python reads");
+    let mut command = scripts::command("survey.py");
+    let child = command.args([EXAMPLE, &chunk.to_string()]).spawn();
+    let mut child = child.expect("Python can be started");
+    let input = serde_json::to_vec(files).expect("paths are JSON");
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(&input).expect("Python reads");
+    drop(stdin);
     let output = child.wait_with_output().expect("Python ends");
     let found = String::from_utf8_lossy(&output.stdout);
     let functions = found.trim().parse().expect("a number");
@@ -104,14 +104,9 @@ fn executor(files: &[Value], chunk: usize) -> (f64, u64) {
 /// A request for each file of Python's standard library, without installed packages, in the order
 /// of their paths.
 fn files() -> Vec<Value> {
-    let script = "import sysconfig; print(sysconfig.get_paths()['stdlib'])";
-    let output = Command::new("python3").args(["-c", script]).output();
-    let output = output.expect("Python can be started").stdout;
+    let library = scripts::python("import sysconfig; print(sysconfig.get_paths()['stdlib'])");
     let mut files = Vec::new();
-    list(
-        Path::new(String::from_utf8_lossy(&output).trim()),
-        &mut files,
-    );
+    list(Path::new(&library), &mut files);
     files.sort();
     files.iter().map(|path| json!({ "path": path })).collect()
 }
