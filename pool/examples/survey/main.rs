@@ -89,7 +89,9 @@ async fn survey(args: &Args) -> Result<(), Box<dyn Error>> {
     let python = Python::function("survey_worker:parse")
         .interpreter(&args.python)
         .path(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/survey"))
-        .json();
+        .json()
+        // A collection of garbage then passes over what was there before the first file.
+        .zygote();
     let mut pool = Pool::builder(python)
         .size(workers)
         .checkout_timeout(Duration::from_secs(60))
