@@ -57,7 +57,7 @@ fn processes(rounds: usize) -> Vec<Row> {
     };
     let row = |operation, cost: &dyn Fn(usize) -> f64| grow(operation, WORKER, &FEW, rounds, cost);
     vec![
-        row("64 B call", &call),
+        row("64 B call of a pool", &call),
         row("start of a process, per worker", &|_| starts.next()),
         row("shutdown of a process, per worker", &|_| ends.next()),
     ]
