@@ -7,6 +7,15 @@ def echo(request):
     return request
 
 
+def model(requests):
+    time.sleep(0.001 + 0.00005 * len(requests))
+    return requests
+
+
+def model_of_one(request):
+    return model([request])[0]
+
+
 def sleep(request):
     time.sleep(0.001)
     return request

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use ostler_pool::{Pool, Python};
@@ -50,6 +50,7 @@ pub(crate) fn rows(rounds: usize) -> Vec<Row> {
         small(64),
         with_json(rounds, &runtime, open(python().json())),
         map(rounds, &runtime, &open(python())),
+        lists(rounds, &runtime),
     ]
 }
 
@@ -136,6 +137,33 @@ fn map(rounds: usize, runtime: &Runtime, pool: &Pool) -> Row {
         executor.map(ITEMS)
     })
     .limit("Each item has a reply and an outcome of its own; the others pickle a chunk as a whole.")
+    .measure(rounds)
+}
+
+/// A function that takes 1 ms, and 0.05 ms more for each request, as models do.
+fn lists(rounds: usize, runtime: &Runtime) -> Row {
+    const CALLERS: usize = 64;
+    let collected = function("functions:model").batch(CALLERS, Duration::from_millis(2));
+    let pools = [collected, function("functions:model_of_one")].map(|python| open(runtime, python));
+    let [collected, alone] = pools.map(|pool| {
+        move |count| {
+            let pool = pool.clone();
+            calls(runtime, CALLERS, count, move || {
+                let pool = pool.clone();
+                async move { drop(pool.call([b'x'; 64]).await.expect("a reply")) }
+            })
+        }
+    });
+    Plan::new(
+        "G-list",
+        format!("call of {CALLERS} callers at a time: 1 ms, and 0.05 ms per request"),
+        "sleep in Python, 2 workers",
+    )
+    .add(Role::Ostler, "ostler, collected into lists", || {
+        collected(6400)
+    })
+    .add(Role::Itself, "each call alone", || alone(640))
+    .goal(1.0 / 10.0)
     .measure(rounds)
 }
 
