@@ -83,7 +83,7 @@ impl Collector {
             driver,
             max: batching.max,
             wait: batching.wait,
-            state: Mutex::default(),
+            state: Mutex::new(State::default()),
         })
     }
 

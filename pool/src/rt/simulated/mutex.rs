@@ -1,6 +1,7 @@
 //! A mutex whose every lock is a choice of the scheduler.
 
 use std::cell::Cell;
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{self, LockResult, PoisonError};
 
@@ -97,6 +98,12 @@ impl<T> Mutex<T> {
 
     fn queue(&self) -> sync::MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mutex").finish_non_exhaustive()
     }
 }
 
