@@ -182,6 +182,8 @@ async fn serve(shared: &Shared, chunk: Chunk) {
     let mut serving = Serving::new(shared, &chunk);
     let mut first = 0;
     while first < chunk.requests.len() {
+        // Another worker may not be free for long.
+        serving.pass_on();
         let mut lease = match checkout(&shared.driver).await {
             Ok(lease) => lease,
             Err(error) => return serving.fail(&CallError::Checkout(error)),
