@@ -72,11 +72,6 @@ struct Open {
     full: oneshot::Sender<Vec<Member>>,
 }
 
-enum Entered {
-    Joined(oneshot::Receiver<Answer>),
-    Waits(u64, oneshot::Receiver<oneshot::Receiver<Answer>>),
-}
-
 impl Collector {
     pub(crate) fn new(driver: Arc<Driver>, batching: Batching) -> Arc<Self> {
         Arc::new(Self {
@@ -89,9 +84,9 @@ impl Collector {
 
     /// Makes a call, together with others.
     pub(crate) async fn call(self: &Arc<Self>, request: Vec<u8>) -> Answer {
-        let answer = match self.enter(request) {
-            Entered::Joined(answer) => answer,
-            Entered::Waits(number, taken) => self.obtain(number, taken).await?,
+        let answer = match self.join(request) {
+            Ok(answer) => answer,
+            Err(request) => self.obtain(request).await?,
         };
         // Without an answer, the task is gone that would have sent the request: with its runtime.
         answer
@@ -99,68 +94,84 @@ impl Collector {
             .unwrap_or(Err(CallError::Checkout(CheckoutError::Closed)))
     }
 
-    fn enter(&self, request: Vec<u8>) -> Entered {
+    /// Adds the request to others that have a lease, or returns it.
+    fn join(&self, request: Vec<u8>) -> Result<oneshot::Receiver<Answer>, Vec<u8>> {
         // The queue refuses those that come too late for the pool, so they enter it.
         let may_join = self.driver.accepts_clients();
         let mut state = self.lock();
-        if may_join && let Some(open) = &mut state.open {
-            let (answer, receiver) = oneshot::channel();
-            open.members.push(Member { request, answer });
-            if open.members.len() < self.max {
-                return Entered::Joined(receiver);
-            }
-            if let Some(Open { members, full }) = state.open.take() {
-                // Under the lock, so that the group is in one place or the other. This wakes a task
-                // of the pool's own, which may be done under a lock.
-                let _ = full.send(members);
-            }
-            return Entered::Joined(receiver);
+        let Some(open) = state.open.as_mut().filter(|_| may_join) else {
+            return Err(request);
+        };
+        let (answer, receiver) = oneshot::channel();
+        open.members.push(Member { request, answer });
+        if open.members.len() == self.max
+            && let Some(Open { members, full }) = state.open.take()
+        {
+            // Under the lock, so that the group is in one place or the other. This wakes a task of
+            // the pool's own, which may be done under a lock.
+            let _ = full.send(members);
         }
-        let (taken, receiver) = oneshot::channel();
-        state.last += 1;
-        let number = state.last;
-        state.waiting.push_back(Waiting {
-            number,
-            since: Instant::now(),
-            request,
-            taken,
-        });
-        Entered::Waits(number, receiver)
+        Ok(receiver)
     }
 
     /// Waits until a lease takes the request, maybe the caller's own.
     async fn obtain(
         self: &Arc<Self>,
-        number: u64,
-        mut taken: oneshot::Receiver<oneshot::Receiver<Answer>>,
+        request: Vec<u8>,
     ) -> Result<oneshot::Receiver<Answer>, CheckoutError> {
+        let since = Instant::now();
+        let mut lease = pin!(checkout(&self.driver));
+        // First of all the pool may refuse the caller, which then must not be taken along.
+        if let Poll::Ready(lease) = poll_fn(|cx| Poll::Ready(lease.as_mut().poll(cx))).await {
+            return Ok(self.lead(lease?, request, since));
+        }
+        let (number, mut taken) = self.enqueue(request, since);
         let place = Place {
             collector: self,
             number,
         };
-        loop {
-            let lease = select! {
-                biased;
-                answer = &mut taken => return answer.map_err(|_| CheckoutError::Closed),
-                lease = checkout(&self.driver) => lease,
-            };
-            match lease {
-                // The requests before this one may fill it.
-                Ok(lease) => self.lead(lease),
-                Err(error) if place.leave() => return Err(error),
-                // A lease has just taken the request.
-                Err(_) => {}
-            }
-        }
+        let lease = select! {
+            biased;
+            answer = &mut taken => return answer.map_err(|_| CheckoutError::Closed),
+            lease = lease => lease,
+        };
+        let Some(own) = place.leave() else {
+            // A lease has just taken the request.
+            drop(lease);
+            return taken.await.map_err(|_| CheckoutError::Closed);
+        };
+        Ok(self.lead(lease?, own.request, since))
     }
 
-    /// Sends waiting requests with this lease.
-    fn lead(self: &Arc<Self>, lease: Lease) {
-        let (members, since) = self.take_waiting();
-        let Some(since) = since else {
-            // They have got other leases.
-            return;
-        };
+    /// Lets a lease take the request along.
+    fn enqueue(
+        &self,
+        request: Vec<u8>,
+        since: Instant,
+    ) -> (u64, oneshot::Receiver<oneshot::Receiver<Answer>>) {
+        let (taken, receiver) = oneshot::channel();
+        let mut state = self.lock();
+        state.last += 1;
+        let number = state.last;
+        state.waiting.push_back(Waiting {
+            number,
+            since,
+            request,
+            taken,
+        });
+        (number, receiver)
+    }
+
+    /// Sends a request and others that wait. The receiver gets its answer.
+    fn lead(
+        self: &Arc<Self>,
+        lease: Lease,
+        request: Vec<u8>,
+        since: Instant,
+    ) -> oneshot::Receiver<Answer> {
+        let (answer, receiver) = oneshot::channel();
+        let mut members = vec![Member { request, answer }];
+        let since = self.take_waiting(&mut members).min(since);
         let left = self.wait.saturating_sub(since.elapsed());
         let group = if members.len() < self.max && !left.is_zero() {
             self.open(members, left)
@@ -175,12 +186,13 @@ impl Collector {
             };
             serve(&collector.driver, lease, members).await;
         });
+        receiver
     }
 
-    /// Takes up to `max` requests, and since when the first of them has waited. `None`: there is
-    /// none.
-    fn take_waiting(&self) -> (Vec<Member>, Option<Instant>) {
-        let (mut members, mut since) = (Vec::new(), None);
+    /// Adds requests that wait, up to `max`. Returns since when the first of them has waited, or
+    /// now.
+    fn take_waiting(&self, members: &mut Vec<Member>) -> Instant {
+        let mut since = None;
         while members.len() < self.max {
             let Some(first) = self.lock().waiting.pop_front() else {
                 break;
@@ -195,7 +207,7 @@ impl Collector {
                 });
             }
         }
-        (members, since)
+        since.unwrap_or_else(Instant::now)
     }
 
     /// Lets others join these for some time, unless they can join another lease's already.
@@ -227,11 +239,11 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Whether the request was still there. It is not any more.
-    fn leave(&self) -> bool {
+    /// Takes the request back, unless a lease has taken it.
+    fn leave(&self) -> Option<Waiting> {
         let waiting = &mut self.collector.lock().waiting;
         let at = waiting.binary_search_by_key(&self.number, |waiting| waiting.number);
-        at.is_ok_and(|at| waiting.remove(at).is_some())
+        waiting.remove(at.ok()?)
     }
 }
 
