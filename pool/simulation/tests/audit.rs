@@ -1,15 +1,15 @@
 //! What must hold whenever nothing can run until time passes. A lost wake-up shows here at once,
 //! also if a later one would make up for it.
 
-use ostler_pool::{
-    Config, Event, Events, Phase, Pool, PoolStatus, RecvError, TryRecvError, WorkerStatus,
-};
+use ostler_pool::rt::simulated::now;
+use ostler_pool::{Event, Events, Phase, Pool, PoolStatus, RecvError, TryRecvError, WorkerStatus};
 use tokio::select;
 use tokio::sync::watch;
 
 use crate::client::serving;
-use crate::ledger::Ledger;
-use crate::plan::{Fault, Operation};
+use crate::ledger::{Company, Ledger};
+use crate::lists::{Fault, Operation};
+use crate::plan::Plan;
 use crate::world::World;
 
 /// After these, a worker does not read its next request at once.
@@ -20,12 +20,13 @@ pub(crate) async fn audit(pool: Pool, world: World) {
     let mut quiet = world.quiet();
     // The world holds the sender.
     while quiet.changed().await.is_ok() {
-        judge(&pool.status(), &world.ledger(), &world.plan().config);
+        judge(&pool.status(), &world.ledger(), world.plan());
     }
 }
 
 /// Nothing waits for what has already happened.
-fn judge(status: &PoolStatus, ledger: &Ledger, config: &Config) {
+fn judge(status: &PoolStatus, ledger: &Ledger, plan: &Plan) {
+    let config = &plan.config;
     let are = |phases: &[Phase]| {
         let mut workers = status.workers.iter();
         workers.any(|worker| phases.contains(&worker.phase))
@@ -44,6 +45,11 @@ fn judge(status: &PoolStatus, ledger: &Ledger, config: &Config) {
         let works = is_held || status.waiting > 0 || are(&[Phase::Busy, Phase::Finishing]);
         assert!(works, "a drain waits for nothing: {status}");
     }
+    // A lease may wait for calls that share it, until the first of them is old enough.
+    let gathers = plan.batching.is_some_and(|batching| {
+        let last = ledger.last_collected;
+        last.is_some_and(|last| now() <= last + batching.wait)
+    });
     let phase_of = |worker| {
         let mut workers = status.workers.iter();
         Some(workers.find(|known| known.worker == worker)?.phase)
@@ -67,19 +73,42 @@ fn judge(status: &PoolStatus, ledger: &Ledger, config: &Config) {
             "request {number} waits although {worker} has answered"
         );
     }
+    let mut leased = status.workers.iter().filter(|it| is_leased(Some(it.phase)));
+    let is_held = |worker| {
+        let known = ledger.workers.get(worker);
+        known.is_some_and(|known| known.tenures.iter().any(|tenure| tenure.ended.is_none()))
+    };
+    // All others have a client in the queue, or one that holds a worker.
+    let has_place = |company| matches!(company, Company::Alone | Company::Many(_));
+    if status.waiting == 0 && leased.all(|leased| is_held(&leased.worker)) && are(&[Phase::Ready]) {
+        let mut waiting = ledger.waiting.iter().map(|number| &ledger.requests[number]);
+        let unserved = waiting.find(|it| !has_place(it.company) && it.written.is_none());
+        assert!(
+            unserved.is_none() || gathers,
+            "nothing serves {unserved:?}: {status}"
+        );
+    }
     for WorkerStatus { worker, phase, .. } in &status.workers {
         let Some(known) = ledger.workers.get(worker) else {
             continue;
         };
-        let is_held = known.tenures.iter().any(|tenure| tenure.ended.is_none());
+        let is_held = is_held(worker);
         // The next request may not reach a worker that has closed its input, or does not read.
         let reads = !DEAF.iter().any(|fault| known.shown.contains(fault));
         if *phase == Phase::Busy && !config.enable_health_monitoring && !is_held && reads {
             let last = ledger.last_read(*worker);
             let is_over = last.is_some_and(|entry| entry.answer.is_some());
             assert!(
-                !is_over,
+                !is_over || gathers,
                 "no client has {worker}, which is leased: {status}"
+            );
+            let mut unanswered = ledger.unanswered(*worker).peekable();
+            let is_abandoned = config.cancel_grace.is_none()
+                && unanswered.peek().is_some()
+                && unanswered.all(|entry| !entry.is_wanted);
+            assert!(
+                !is_abandoned || gathers,
+                "no client wants what {worker} does: {status}"
             );
         }
     }

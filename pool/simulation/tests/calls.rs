@@ -3,21 +3,55 @@
 use std::time::Duration;
 
 use ostler_pool::ExitStatus;
+use ostler_pool::rt::simulated::now;
 use shuttle::rand::{Rng as _, thread_rng};
 
 use crate::ledger::Answer;
-use crate::plan::{Fault, Request};
+use crate::lists::Fault;
+use crate::plan::Request;
 use crate::process::{ERROR, PART, PONG, Process, REPLY, STREAM, Stop, Work, error};
 use crate::scanner::Frame;
 use crate::world::{body, pause};
 
 impl Process {
+    /// Answers the requests of a message, one after another.
     pub(crate) async fn answer(&mut self, frame: Frame) -> Result<(), Stop> {
-        let number = frame.request().expect("a request");
-        let request = self.received(number);
-        if self.early.take() == Some(number) {
-            return Ok(());
+        let numbers = frame.requests();
+        // All are read before the first is answered.
+        let requests: Vec<_> = (numbers.iter())
+            .map(|number| (*number, self.received(*number)))
+            .collect();
+        let early = self.early.take();
+        let (mut stray, last) = (None, requests.len() - 1);
+        for (place, (number, mut request)) in requests.into_iter().enumerate() {
+            if early == Some(number) {
+                continue;
+            }
+            if place < last && request.fault == Some(Fault::Twice) {
+                // An answer too many would be the next request's.
+                request.fault = None;
+                stray = Some((number, request));
+            }
+            match self.answer_one(&frame, number, request).await? {
+                Next::Request => {}
+                Next::Message => return Ok(()),
+                Next::Cancelled => return self.cancel_rest(&frame, &numbers[place + 1..]).await,
+            }
         }
+        if let Some((number, request)) = stray {
+            self.world.ledger().shows(self.worker, Fault::Twice);
+            self.reply(frame.id, number, request, false).await?;
+        }
+        self.previous = frame.id;
+        Ok(())
+    }
+
+    async fn answer_one(
+        &mut self,
+        frame: &Frame,
+        number: u64,
+        request: Request,
+    ) -> Result<Next, Stop> {
         let is_stream = frame.kind == STREAM;
         let shows = |fault| {
             let is_shown = request.fault == Some(fault);
@@ -30,21 +64,25 @@ impl Process {
         let hangs = shows(Fault::Hang);
         for _ in 0..request.parts {
             if self.work(frame.id, Some(request.work)).await? == Work::Cancelled {
-                return self.cancelled(&frame, number, request, None).await;
+                self.cancelled(frame, number, request, None).await?;
+                return Ok(Next::Cancelled);
             }
             let part = body(number, &self.worker.to_string(), request.size);
             self.send(PART, frame.id, &part).await?;
         }
         let work = (!hangs).then_some(request.work);
         if self.work(frame.id, work).await? == Work::Cancelled {
-            return self.cancelled(&frame, number, request, work).await;
+            self.cancelled(frame, number, request, work).await?;
+            return Ok(match request.on_cancel {
+                Some(Fault::CancelIgnored) => Next::Request,
+                _ => Next::Cancelled,
+            });
         }
         let id = frame.id;
-        let previous = std::mem::replace(&mut self.previous, id);
         if let Some(fault) = request.fault.filter(|fault| *fault != Fault::Slow) {
             self.world.ledger().shows(self.worker, fault);
         }
-        match request.fault {
+        let sent = match request.fault {
             Some(Fault::Exit) => Err(Stop::Exits(ExitStatus::Code(3))),
             Some(Fault::ReplyAndExit) => {
                 self.reply(id, number, request, is_stream).await?;
@@ -62,7 +100,7 @@ impl Process {
                 self.reply(id, number, request, is_stream).await?;
                 self.reply(id, number, request, is_stream).await
             }
-            Some(Fault::OldId) => self.send(REPLY, previous, b"").await,
+            Some(Fault::OldId) => self.send(REPLY, self.previous, b"").await,
             Some(Fault::WrongKind) => self.send(PONG, id, b"").await,
             Some(Fault::Unsolicited) => {
                 self.reply(id, number, request, is_stream).await?;
@@ -71,7 +109,8 @@ impl Process {
             }
             Some(Fault::CloseOutput) => {
                 self.output = None;
-                Ok(())
+                self.previous = id;
+                return Ok(Next::Message);
             }
             Some(Fault::CloseInput) => {
                 self.input = None;
@@ -81,10 +120,20 @@ impl Process {
             Some(Fault::RaiseGarbage) => self.send(ERROR, id, &[0xff; 4]).await,
             Some(Fault::NotJson) => {
                 self.answers(number, Answer::NotJson);
-                self.send(REPLY, id, b"?").await
+                self.send(REPLY, id, b"?").await?;
+                self.is_out(number)
             }
             _ => self.reply(id, number, request, is_stream).await,
+        };
+        sent.map(|()| Next::Request)
+    }
+
+    /// Confirms the cancellation of the rest of a batch.
+    async fn cancel_rest(&mut self, frame: &Frame, rest: &[u64]) -> Result<(), Stop> {
+        for number in rest {
+            self.raise(frame.id, *number, "Cancelled").await?;
         }
+        Ok(())
     }
 
     /// What the worker does once the call is cancelled.
@@ -122,10 +171,7 @@ impl Process {
         let mut ledger = self.world.ledger();
         let (stamp, worker) = (ledger.stamp(), self.worker);
         ledger.note(format_args!("worker {worker}: reads request {number}"));
-        let entry = ledger
-            .requests
-            .get_mut(&number)
-            .expect("the request is known");
+        let entry = ledger.entry(number);
         assert_eq!(
             entry.read, None,
             "request {number} is seen twice, now by {worker}"
@@ -138,11 +184,15 @@ impl Process {
 
     fn answers(&self, number: u64, answer: Answer) {
         let mut ledger = self.world.ledger();
-        let entry = ledger
-            .requests
-            .get_mut(&number)
-            .expect("the request is known");
+        let entry = ledger.entry(number);
         entry.answer.get_or_insert(answer);
+        entry.answered.get_or_insert(now());
+    }
+
+    /// An answer is written in full, unless the worker has closed its output.
+    fn is_out(&self, number: u64) -> Result<(), Stop> {
+        self.world.ledger().entry(number).is_out = self.output.is_some();
+        Ok(())
     }
 
     pub(crate) fn reply_body(&self, number: u64, request: Request, is_stream: bool) -> Vec<u8> {
@@ -162,11 +212,21 @@ impl Process {
     ) -> Result<(), Stop> {
         self.answers(number, Answer::Reply);
         self.send(REPLY, id, &self.reply_body(number, request, is_stream))
-            .await
+            .await?;
+        self.is_out(number)
     }
 
     async fn raise(&mut self, id: [u8; 4], number: u64, kind: &'static str) -> Result<(), Stop> {
         self.answers(number, Answer::Raised(kind));
-        self.send(ERROR, id, &error(kind)).await
+        self.send(ERROR, id, &error(kind)).await?;
+        self.is_out(number)
     }
+}
+
+/// What a worker goes on with.
+enum Next {
+    Request,
+    Message,
+    /// The message was cancelled.
+    Cancelled,
 }

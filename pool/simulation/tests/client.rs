@@ -14,10 +14,11 @@ use ostler_pool::{
 use serde_json::Value;
 use tokio::select;
 
-use crate::ledger::Answer;
+use crate::ledger::{Answer, Stamp};
+use crate::lists::Operation;
 use crate::oracle::Call;
 use crate::patience::patient;
-use crate::plan::{Act, Operation, Plan, Request, Step};
+use crate::plan::{Act, Plan, Request, Step};
 use crate::reports::Phases;
 use crate::world::{Held, World, pause};
 
@@ -41,9 +42,8 @@ impl Client {
             "client {name}: {:?}, {:?}",
             step.act, step.patience
         ));
-        let under_way = step
-            .act
-            .operation()
+        let under_way = (self.plan)
+            .operation(&step.act)
             .map(|operation| self.world.begin(operation));
         let dropped = step.patience.map(|_| self.world.begin(Operation::Dropped));
         let outcome = patient(step.patience, self.act(&step.act)).await;
@@ -70,6 +70,8 @@ impl Client {
                 Err(CheckoutError::NoneIdle { .. }) => {}
                 Err(refusal) => self.world.judge_refusal(&refusal, now()),
             },
+            Act::Many(requests, at_once) => self.many(requests, *at_once).await,
+            Act::Map(mapping) => self.map(mapping).await,
             Act::Stream { request, take } => self.stream(*request, *take).await,
             Act::Session {
                 name,
@@ -86,11 +88,13 @@ impl Client {
             }
             Act::RecycleAll => self.recycle_all().await,
             Act::Drain => self.drain().await,
-            Act::Resume => self.pool.resume(),
+            Act::Resume => self.world.resume(&self.pool),
             Act::Shutdown => {
                 self.world.ledger().is_closing = true;
                 let asked = now();
-                let report = self.pool.shutdown().await;
+                let shutdown = self.pool.shutdown();
+                self.world.ledger().is_closed = true;
+                let report = shutdown.await;
                 self.world.judge_report(asked, report, &self.pool.status());
             }
             Act::Follow(count, pause) => self.follow(*count, *pause).await,
@@ -99,44 +103,48 @@ impl Client {
     }
 
     async fn call(&self, request: Request) {
-        let (call, bytes, _waits) = self.world.request(request, None);
-        let outcome = self.pool.call(&bytes).await;
-        self.world.judge(call, &outcome);
-        self.world.count(&outcome);
+        self.call_by(request, async |bytes| self.pool.call(&bytes).await)
+            .await;
     }
 
     async fn call_json(&self, request: Request) {
-        let (call, bytes, _waits) = self.world.request(request, None);
-        let outcome = self.pool.call_json(&json(&bytes)).await;
-        let outcome =
-            outcome.map(|reply: Value| serde_json::to_vec(&reply).expect("JSON is written"));
-        self.world.judge(call, &outcome);
-        self.world.count(&outcome);
+        self.call_by(request, async |bytes| {
+            self.pool.call_json(&json(&bytes)).await.map(bytes_of)
+        })
+        .await;
     }
 
     /// Waits for a lease, and notes when it was in the queue.
     ///
     /// The lease comes first, so that a drop of both drops [`Held`] first.
-    async fn checkout(&self) -> Option<(Lease, Held)> {
+    pub(crate) async fn checkout(&self) -> Option<(Lease, Held)> {
         let begun = now();
-        let asked = self.world.ledger().stamp();
-        let mut checkout = pin!(self.pool.checkout());
-        let first = poll_fn(|cx| Poll::Ready(checkout.as_mut().poll(cx))).await;
-        let (outcome, waited) = match first {
-            Poll::Ready(outcome) => (outcome, None),
-            Poll::Pending => {
-                let waited = self.world.ledger().stamp();
-                (checkout.await, Some(waited))
-            }
-        };
+        let (outcome, asked) = self.timed(self.pool.checkout()).await;
         match outcome {
             Ok(lease) => {
-                let held = self.world.hold(lease.worker(), Some((asked, waited)));
+                let held = self.world.hold(lease.worker(), Some(asked));
                 Some((lease, held))
             }
             Err(refusal) => {
                 self.world.judge_refusal(&refusal, begun);
                 None
+            }
+        }
+    }
+
+    /// When the future was first polled, and when it had to wait.
+    pub(crate) async fn timed<T>(
+        &self,
+        future: impl Future<Output = T>,
+    ) -> (T, (Stamp, Option<Stamp>)) {
+        let asked = self.world.ledger().stamp();
+        let mut future = pin!(future);
+        let first = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
+        match first {
+            Poll::Ready(outcome) => (outcome, (asked, None)),
+            Poll::Pending => {
+                let waited = self.world.ledger().stamp();
+                (future.await, (asked, Some(waited)))
             }
         }
     }
@@ -154,7 +162,9 @@ impl Client {
                 continue;
             }
             is_over = self.world.judge(call, &outcome);
-            if !is_over {
+            if is_over {
+                held.is_lost();
+            } else {
                 held.check();
             }
         }
@@ -210,11 +220,16 @@ impl Client {
         let mut home = None;
         for request in requests {
             let (call, bytes, _waits) = self.world.request(*request, None);
+            // A drained pool serves its sessions, and so does one that shuts down.
+            let call = Call {
+                drained: None,
+                is_closed: false,
+                ..call
+            };
             let outcome = if call.number % 2 == 0 {
                 session.call(&bytes).await
             } else {
-                let outcome = session.call_json(&json(&bytes)).await;
-                outcome.map(|reply: Value| serde_json::to_vec(&reply).expect("JSON is written"))
+                session.call_json(&json(&bytes)).await.map(bytes_of)
             };
             self.world.judge(call, &outcome);
             self.world.count(&outcome);
@@ -274,8 +289,14 @@ impl Client {
 
     async fn drain(&self) {
         self.world.ledger().has_drained = true;
-        let resumes = Resumes(&self.pool);
-        let end = self.pool.drain().await;
+        let resumes = Resumes(self);
+        let before = {
+            let ledger = self.world.ledger();
+            (ledger.resuming == 0).then_some(ledger.resumes)
+        };
+        let drain = self.pool.drain();
+        self.world.ledger().drained = before;
+        let end = drain.await;
         let status = self.pool.status();
         // Sessions are served on, and so is the pool once it is resumed.
         if end == DrainEnd::Drained && self.plan.drains_alone() {
@@ -335,8 +356,13 @@ impl Client {
 }
 
 /// The value of a request.
-fn json(bytes: &[u8]) -> Value {
+pub(crate) fn json(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).expect("a request is JSON")
+}
+
+/// The bytes of a reply.
+pub(crate) fn bytes_of(reply: Value) -> Vec<u8> {
+    serde_json::to_vec(&reply).expect("JSON is written")
 }
 
 /// The workers that serve.
@@ -354,10 +380,10 @@ fn unmarked(status: &PoolStatus) -> Vec<WorkerId> {
 }
 
 /// Resumes the pool when it is dropped.
-struct Resumes<'a>(&'a Pool);
+struct Resumes<'a>(&'a Client);
 
 impl Drop for Resumes<'_> {
     fn drop(&mut self) {
-        self.0.resume();
+        self.0.world.resume(&self.0.pool);
     }
 }

@@ -6,20 +6,10 @@ use std::time::Duration;
 
 use ostler_pool::Config;
 
-use crate::plan::{
-    Act, End, FAULTS, Fault, NEVER, OPERATIONS, Operation, Order, Patience, PipePlan, Plan,
-    Request, Step, Time, WorkerPlan,
-};
+use crate::draw_requests::ON_CANCEL;
+use crate::lists::{FAULTS, Fault, OPERATIONS, Operation};
+use crate::plan::{Act, End, NEVER, Order, Patience, PipePlan, Plan, Step, Time, WorkerPlan};
 use crate::random::Random;
-
-/// What a worker does wrong when its call is cancelled.
-const ON_CANCEL: [Fault; 5] = [
-    Fault::CancelIgnored,
-    Fault::CancelStray,
-    Fault::CancelTwice,
-    Fault::CancelExit,
-    Fault::CancelFinish,
-];
 
 /// How large the histories are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,14 +45,14 @@ pub(crate) const LARGE: Scale = Scale {
 };
 
 /// What a plan draws from.
-struct Swarm {
-    random: Random,
-    scale: Scale,
+pub(crate) struct Swarm {
+    pub(crate) random: Random,
+    pub(crate) scale: Scale,
     operations: Vec<Operation>,
-    faults: BTreeSet<Fault>,
+    pub(crate) faults: BTreeSet<Fault>,
     has_drops: bool,
     /// Whether calls may hang: a timeout or a drop ends them.
-    has_call_timeout: bool,
+    pub(crate) has_call_timeout: bool,
 }
 
 /// The plan of a seed.
@@ -75,7 +65,10 @@ pub(crate) fn plan(seed: u64, scale: Scale) -> Plan {
         .copied()
         .filter(|_| !is_clean && subset(4))
         .collect();
-    let mut operations: Vec<Operation> = OPERATIONS.iter().copied().filter(|_| subset(2)).collect();
+    // The operations after it are drawn apart.
+    let all = OPERATIONS.iter().copied();
+    let of_all = all.take_while(|operation| *operation <= Operation::Dropped);
+    let mut operations: Vec<Operation> = of_all.filter(|_| subset(2)).collect();
     operations.extend([Operation::Call, Operation::Lease]);
     let mut swarm = Swarm {
         has_drops: random.one_in(2),
@@ -85,7 +78,9 @@ pub(crate) fn plan(seed: u64, scale: Scale) -> Plan {
         operations,
         faults,
     };
-    swarm.plan(seed)
+    let mut plan = swarm.plan(seed);
+    swarm.add_batches(&mut plan);
+    plan
 }
 
 impl Swarm {
@@ -131,6 +126,8 @@ impl Swarm {
                 chunks: self.random.one_in(2),
             },
             workers,
+            takes_batches: vec![false],
+            batching: None,
             scripts,
             has_reader: self.random.one_in(2),
             end,
@@ -263,6 +260,10 @@ impl Swarm {
 
     fn step(&mut self) -> Step {
         let act = self.act();
+        self.step_of(act)
+    }
+
+    pub(crate) fn step_of(&mut self, act: Act) -> Step {
         let may_drop = self.has_drops && self.operations.contains(&Operation::Dropped);
         let patience = (may_drop && self.random.one_in(3)).then(|| match self.random.below(2) {
             0 => Patience::Turns(self.random.below(200)),
@@ -339,62 +340,7 @@ impl Swarm {
             Operation::Resume => Act::Resume,
             Operation::Shutdown => Act::Shutdown,
             Operation::Follow => Act::Follow(self.random.count(1, 20), self.random.duration(1, 50)),
-            Operation::Status | Operation::Dropped => Act::Status,
-        }
-    }
-
-    fn requests(&mut self) -> Vec<Request> {
-        (0..self.random.count(0, 3))
-            .map(|_| self.request(false))
-            .collect()
-    }
-
-    fn request(&mut self, is_stream: bool) -> Request {
-        use Fault::*;
-        let in_calls = [
-            Exit,
-            ReplyAndExit,
-            PartialReply,
-            Hang,
-            Garbage,
-            ShortFrame,
-            Twice,
-            Early,
-            OldId,
-            WrongKind,
-            Unsolicited,
-            CloseOutput,
-            CloseInput,
-            Raise,
-            RaiseGarbage,
-            NotJson,
-            Slow,
-        ];
-        let mut one_of = |all: &[Fault], of| {
-            let all: Vec<Fault> = all
-                .iter()
-                .copied()
-                .filter(|fault| self.faults.contains(fault))
-                .collect();
-            (!all.is_empty() && self.random.one_in(of)).then(|| self.random.pick(&all))
-        };
-        let fault = one_of(&in_calls, 3);
-        let on_cancel = one_of(&ON_CANCEL, 2);
-        Request {
-            fault,
-            on_cancel,
-            work: match fault {
-                Some(Slow) => self.random.duration(50, 1_000),
-                _ if self.random.one_in(2) => Duration::ZERO,
-                _ => self.random.duration(1, 30),
-            },
-            // Some are too large for a frame.
-            size: self.random.pick(&[0, 0, 20, 200, 900, 900, 2_000]),
-            parts: if is_stream {
-                self.random.count(0, 6)
-            } else {
-                0
-            },
+            _ => Act::Status,
         }
     }
 }

@@ -14,7 +14,8 @@ use tokio::select;
 use crate::audit::audit;
 use crate::client::Client;
 use crate::ledger::Ledger;
-use crate::plan::{Act, End, Fault, Plan, Step, Time};
+use crate::lists::Fault;
+use crate::plan::{Act, End, Plan, Step, Time};
 use crate::reports::follow;
 use crate::scheduler::HistoryScheduler;
 use crate::world::{Starter, World};
@@ -148,7 +149,7 @@ async fn history(world: World, trace: Trace) {
 /// After the last fault, the pool serves again with all its workers, and serves every client.
 async fn recovers(client: &Client) {
     let Client { pool, world, plan } = client;
-    pool.resume();
+    world.resume(pool);
     let is_over = || world.ledger().is_closing || matches!(plan.end, End::Runtime(_));
     let deadline = Deadline::new();
     while !is_over() {

@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use ostler_pool::rt::simulated;
 use ostler_pool::{ExitStatus, ShutdownReport, WorkerId};
 
-use crate::plan::{Fault, Operation, Request};
+use crate::lists::{Fault, Operation};
+use crate::plan::Request;
 
 /// Orders what happened: each entry gets the next number.
 pub(crate) type Stamp = u64;
@@ -31,16 +33,47 @@ pub(crate) enum Answer {
     Raised(&'static str),
 }
 
+/// With which others a request may share a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Company {
+    Alone,
+    /// With those of other callers.
+    Collected,
+    /// With those of the same `call_many`.
+    Many(u64),
+    /// With those of the same map.
+    Map(u64),
+}
+
+/// A message with one or more requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) number: u64,
+    /// When the pipe took the first of it.
+    pub(crate) begun: Duration,
+}
+
 /// One request.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) request: Request,
+    pub(crate) company: Company,
+    /// Whether its caller is there, and has not got the outcome.
+    pub(crate) is_wanted: bool,
+    /// Once it is written.
+    pub(crate) message: Option<Message>,
     /// When the pipe had taken all of it, and that of which worker.
     pub(crate) written: Option<(WorkerId, Stamp)>,
     /// When the worker had read all of it.
     pub(crate) read: Option<(WorkerId, Stamp)>,
     /// The first answer that was written in full.
     pub(crate) answer: Option<Answer>,
+    /// When its worker began to write an answer.
+    pub(crate) answered: Option<Duration>,
+    /// Whether the pipe has taken all of the answer.
+    pub(crate) is_out: bool,
+    /// Whether its caller was told the answer.
+    pub(crate) is_told: bool,
     /// Whether its caller was told that it was not written.
     pub(crate) is_unwritten: bool,
 }
@@ -61,7 +94,7 @@ pub(crate) struct Worker {
 pub(crate) struct Tenure {
     /// When its end began.
     pub(crate) ended: Option<Stamp>,
-    /// Whether another client got the worker before that. Then the lease was over, or its holder
+    /// Whether the lease was over before that, or another client got the worker, because its holder
     /// was dropped in the middle of a call.
     pub(crate) is_over: bool,
 }
@@ -76,6 +109,9 @@ pub(crate) struct Wait {
     pub(crate) earliest: Stamp,
     /// Its client had the lease.
     pub(crate) latest: Stamp,
+    /// Whether it was the lease of a collected call. Another caller may have taken that along, or
+    /// it may have had another lease before, which ended early for another's call.
+    pub(crate) is_collected: bool,
 }
 
 #[derive(Debug, Default)]
@@ -101,6 +137,24 @@ pub(crate) struct Ledger {
     pub(crate) found_ended: bool,
     /// The requests whose callers wait.
     pub(crate) waiting: BTreeSet<u64>,
+    /// How many companies and messages there were.
+    pub(crate) companies: u64,
+    pub(crate) messages: u64,
+    /// Calls whose callers asked the pool, in a pool that collects them, and requests of maps.
+    pub(crate) collected: u64,
+    /// When the last of those calls began.
+    pub(crate) last_collected: Option<Duration>,
+    pub(crate) mapped: u64,
+    /// Whether a collected call was told that its lease ended early. Then others of the lease may
+    /// have got another one.
+    pub(crate) has_lost_others: bool,
+    /// How often the pool was resumed, how often that is under way, and how often it had been when
+    /// the pool last began to drain, if none was under way.
+    pub(crate) resumes: u64,
+    pub(crate) resuming: u64,
+    pub(crate) drained: Option<u64>,
+    /// Whether the pool rejects all clients for certain.
+    pub(crate) is_closed: bool,
     /// The last worker that served each session.
     pub(crate) homes: BTreeMap<u64, WorkerId>,
     pub(crate) opener_dropped: bool,
@@ -121,7 +175,30 @@ pub(crate) struct Ledger {
     pub(crate) report: Option<ShutdownReport>,
 }
 
+impl Entry {
+    pub(crate) fn new(request: Request, company: Company) -> Self {
+        Self {
+            request,
+            company,
+            is_wanted: true,
+            message: None,
+            written: None,
+            read: None,
+            answer: None,
+            answered: None,
+            is_out: false,
+            is_told: false,
+            is_unwritten: false,
+        }
+    }
+}
+
 impl Ledger {
+    pub(crate) fn entry(&mut self, number: u64) -> &mut Entry {
+        let entry = self.requests.get_mut(&number);
+        entry.expect("the request is known")
+    }
+
     pub(crate) fn stamp(&mut self) -> Stamp {
         self.stamp += 1;
         self.stamp
@@ -176,6 +253,24 @@ impl Ledger {
         *self.under_way.entry(operation).or_default() -= 1;
     }
 
+    /// Whether the pool rejects new clients for certain until it is resumed.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.drained == Some(self.resumes)
+    }
+
+    /// The requests of the last message to a worker that it has not answered.
+    pub(crate) fn unanswered(&self, worker: WorkerId) -> impl Iterator<Item = &Entry> {
+        let written = self.requests.values();
+        let written =
+            written.filter(move |entry| entry.written.is_some_and(|(to, _)| to == worker));
+        let last = (written.clone())
+            .filter_map(|entry| entry.message)
+            .map(|it| it.number);
+        let last = last.max();
+        let of_last = written.filter(move |entry| entry.message.map(|it| it.number) == last);
+        of_last.filter(|entry| entry.answered.is_none())
+    }
+
     /// The last request that a worker has read.
     pub(crate) fn last_read(&self, worker: WorkerId) -> Option<&Entry> {
         let read = |entry: &&Entry| entry.read.is_some_and(|(by, _)| by == worker);
@@ -189,11 +284,34 @@ impl Ledger {
             .is_some_and(|count| *count > 0)
     }
 
+    /// A client that asked at `asked`, and was in the queue at `waited`, has the worker.
+    pub(crate) fn waited(
+        &mut self,
+        worker: WorkerId,
+        (asked, waited): (Stamp, Option<Stamp>),
+        latest: Stamp,
+        is_collected: bool,
+    ) {
+        let before =
+            |tenure: &&Tenure| !tenure.is_over && tenure.ended.is_some_and(|ended| ended < latest);
+        let last = self.worker(worker).tenures.iter().rfind(before);
+        let earliest = last.and_then(|tenure| tenure.ended).unwrap_or(0);
+        self.waits.push(Wait {
+            asked,
+            waited,
+            earliest,
+            latest,
+            is_collected,
+        });
+    }
+
     /// No client that asked later was served earlier.
     pub(crate) fn judge_order(&self) {
-        for first in &self.waits {
+        let first = |wait: &&Wait| !(wait.is_collected && self.has_lost_others);
+        for first in self.waits.iter().filter(first) {
             let overtakes = |later: &&Wait| {
-                first.waited.is_some_and(|waited| waited < later.asked)
+                !later.is_collected
+                    && first.waited.is_some_and(|waited| waited < later.asked)
                     && later.latest < first.earliest
             };
             if let Some(later) = self.waits.iter().find(overtakes) {

@@ -3,11 +3,11 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `plan`, `draw`, `choices` | options, faults, clients and operators, drawn from a seed |
+//! | `plan`, `lists`, `draw*`, `choices` | options, faults, clients and operators, drawn from a seed |
 //! | `scheduler` | the order of all steps, and the passing of time |
-//! | `world`, `port`, `process`, `calls`, `pipe`, `scanner` | opener, ports, workers, pipes |
+//! | `world`, `port`, `process`, `calls`, `batches`, `pipe`, `scanner` | opener, ports, workers, pipes |
 //! | `ledger` | what workers and clients saw |
-//! | `client`, `oracle`, `reports` | clients, operators, and the judgement of what they are told |
+//! | `client`, `maps`, `wanted`, `oracle`, `reports` | clients, operators, and the judgement of what they are told |
 //! | `audit` | the judgement of a pool in which nothing can run |
 //! | `spec` | the judgement of the pool's record by the specification |
 //! | `history` | one history, from the build of the pool to its last trace |
@@ -19,12 +19,17 @@
 extern crate ostler_time_limit as tokio;
 
 mod audit;
+mod batches;
 mod calls;
 mod choices;
 mod client;
 mod draw;
+mod draw_batches;
+mod draw_requests;
 mod history;
 mod ledger;
+mod lists;
+mod maps;
 mod oracle;
 mod patience;
 mod pipe;
@@ -59,4 +64,5 @@ mod trace_effects;
 mod trace_mirror;
 #[path = "../../../tests/suite/trace_names.rs"]
 mod trace_names;
+mod wanted;
 mod world;

@@ -7,8 +7,9 @@ use ostler_pool::{
     CallError, CheckoutError, JsonPart, ProtocolError, Reason, RollingError, SessionError, WorkerId,
 };
 
-use crate::ledger::{Answer, Cause, Entry, Ledger};
-use crate::plan::{Fault, NEVER, Time};
+use crate::ledger::{Answer, Cause, Company, Entry, Ledger};
+use crate::lists::Fault;
+use crate::plan::{End, NEVER, Time};
 use crate::scanner::number;
 use crate::world::World;
 
@@ -19,6 +20,10 @@ pub(crate) struct Call {
     /// The worker, if the caller holds it already. Then the call began at once.
     pub(crate) worker: Option<WorkerId>,
     pub(crate) begun: Duration,
+    /// How often the pool had been resumed, if it rejected new clients for certain.
+    pub(crate) drained: Option<u64>,
+    /// Whether it rejected all clients for certain.
+    pub(crate) is_closed: bool,
 }
 
 pub(crate) type Outcome = Result<Vec<u8>, CallError>;
@@ -31,16 +36,36 @@ impl World {
     /// Judges the outcome of a call. Returns whether its lease is over.
     pub(crate) fn judge(&self, call: Call, outcome: &Outcome) -> bool {
         self.note(format_args!("request {}: {}", call.number, shown(outcome)));
+        self.judge_admission(call, outcome);
         match outcome {
-            Ok(reply) => {
-                self.judge_reply(call, reply);
-                false
-            }
-            Err(error) => self.judge_error(call, error),
+            Ok(reply) => self.judge_reply(call, reply),
+            Err(error) if self.judge_error(call, error) => return true,
+            Err(_) => {}
+        }
+        self.ledger().entry(call.number).is_told = true;
+        false
+    }
+
+    /// A pool that rejects clients serves none.
+    fn judge_admission(&self, call: Call, outcome: &Outcome) {
+        let drained = self.ledger().is_drained() && call.drained == Some(self.ledger().resumes);
+        let is_closed = matches!(outcome, Err(CallError::Checkout(CheckoutError::Closed)));
+        let is_refused = is_closed
+            || matches!(
+                outcome,
+                Err(CallError::Checkout(CheckoutError::Draining { .. }))
+            );
+        if call.worker.is_none() && (drained || call.is_closed) {
+            let is_rejected = if call.is_closed {
+                is_closed
+            } else {
+                is_refused
+            };
+            assert!(is_rejected, "{call:?}: {}", shown(outcome));
         }
     }
 
-    /// Counts the lease of a single call.
+    /// Counts the lease of a single call that has no company.
     pub(crate) fn count(&self, outcome: &Outcome) {
         if !matches!(outcome, Err(CallError::Checkout(_) | CallError::Session(_))) {
             self.ledger().granted += 1;
@@ -85,7 +110,10 @@ impl World {
         let entry = self.entry(call.number);
         match error {
             CallError::Checkout(refusal) => {
-                self.judge_refusal(refusal, call.begun);
+                match entry.company {
+                    Company::Alone => self.judge_refusal(refusal, call.begun),
+                    company => self.judge_shared_refusal(refusal, call.begun, company),
+                }
                 return true;
             }
             CallError::Session(refusal) => {
@@ -121,11 +149,12 @@ impl World {
                 };
                 assert_eq!(status, exit.status, "{call:?}: worker {worker}");
                 assert_ne!(cause, Cause::Told, "{call:?}: worker {worker}: {error:?}");
+                assert!(!entry.is_out, "{call:?}: its answer is lost: {error:?}");
             }
             CallError::TimedOut { after, .. } => {
                 let timeout = self.plan().config.call_timeout;
                 assert_eq!(*after, timeout, "{call:?}");
-                self.judge_deadline(call.begun, timeout, call.worker.is_some());
+                self.judge_call_deadline(call, &entry, timeout);
             }
             CallError::Stopped { reason, .. } => self.judge_reason(*reason),
             CallError::Protocol { worker, source, .. } => self.judge_violation(*worker, source),
@@ -138,14 +167,20 @@ impl World {
             CallError::LeaseOver { .. } => panic!("{call:?}: {error:?}"),
             _ => panic!("{call:?}: an unknown error, {error:?}"),
         }
+        self.ledger().has_lost_others |= entry.company == Company::Collected;
         true
     }
 
     /// Whether the error says the truth about the request.
-    fn judge_written(&self, call: Call, error: &CallError) {
+    pub(crate) fn judge_written(&self, call: Call, error: &CallError) {
         let entry = self.entry(call.number);
         if error.request_written() {
-            assert!(entry.written.is_some(), "{call:?}: not written: {error:?}");
+            // The task that sends requests with company is gone, and nothing knows how far it was.
+            let is_unknown = entry.company != Company::Alone
+                && matches!(self.plan().end, End::Runtime(_))
+                && self.ledger().is_closing;
+            let is_written = entry.written.is_some() || is_unknown;
+            assert!(is_written, "{call:?}: not written: {error:?}");
         } else {
             assert_eq!(entry.read, None, "{call:?}: {error:?}");
             assert_eq!(entry.written, None, "{call:?}: {error:?}");
@@ -153,6 +188,28 @@ impl World {
             let entry = ledger.requests.get_mut(&call.number).expect("it is known");
             entry.is_unwritten = true;
         }
+    }
+
+    /// Whether a call ended `timeout` after the answer before it in its message, or after the
+    /// beginning of that.
+    fn judge_call_deadline(&self, call: Call, entry: &Entry, timeout: Duration) {
+        let mut begun = call.begun;
+        if let Some(message) = entry.message {
+            let ledger = self.ledger();
+            let others = ledger.requests.values();
+            let told = others.filter(|other| other.message == Some(message) && other.is_told);
+            let last = told.filter_map(|other| other.answered).max();
+            begun = begun.max(message.begun).max(last.unwrap_or_default());
+        }
+        let is_known = match entry.company {
+            Company::Alone => entry.message.is_some() || call.worker.is_some(),
+            // Clients that are gone may have got the last answer.
+            Company::Collected => entry.message.is_some() && !self.plan().has_drops(),
+            Company::Many(_) => entry.message.is_some(),
+            // Its client may look later.
+            Company::Map(_) => false,
+        };
+        self.judge_deadline(begun, timeout, is_known);
     }
 
     /// Whether a wait ended at its deadline: not earlier, and not later if the host is fast.
@@ -195,7 +252,8 @@ impl World {
             ProtocolError::FrameTooShort { .. } => has(&[ShortFrame]),
             ProtocolError::MalformedError => has(&[RaiseGarbage]),
             ProtocolError::UnexpectedId { .. } | ProtocolError::Unsolicited => has(&stray),
-            ProtocolError::UnexpectedKind { .. } => has(&[WrongKind, PingWrong]),
+            // In a batch, what should come between two calls may come between two answers.
+            ProtocolError::UnexpectedKind { .. } => has(&[WrongKind, PingWrong, Unsolicited]),
             ProtocolError::EarlyAnswer => has(&[Early]),
             ProtocolError::StreamEndedWithBody => has(&[NotJson]),
             ProtocolError::OutputClosed => has(&[CloseOutput]) || exits_late,
@@ -222,8 +280,21 @@ impl World {
     }
 
     pub(crate) fn judge_refusal(&self, refusal: &CheckoutError, begun: Duration) {
+        self.ledger().refused += u64::from(!refusal.is_timeout());
+        self.judge_checkout(refusal, begun, true);
+    }
+
+    /// As `judge_refusal`, for a request that may share its checkout with others.
+    fn judge_shared_refusal(&self, refusal: &CheckoutError, begun: Duration, company: Company) {
+        let is_known = company == Company::Collected
+            && !self.ledger().has_lost_others
+            && !self.plan().has_drops();
+        self.judge_checkout(refusal, begun, is_known);
+    }
+
+    /// `is_exact`: whether the checkout began at `begun`.
+    fn judge_checkout(&self, refusal: &CheckoutError, begun: Duration, is_exact: bool) {
         let (config, mut ledger) = (&self.plan().config, self.ledger());
-        ledger.refused += u64::from(!refusal.is_timeout());
         ledger.note(format_args!("refused: {refusal}"));
         let is_possible = match refusal {
             CheckoutError::Closed => ledger.is_closing,
@@ -237,7 +308,7 @@ impl World {
             CheckoutError::NoneIdle { .. } => false,
             CheckoutError::TimedOut { after, .. } => {
                 assert_eq!(*after, config.checkout_timeout);
-                return self.judge_deadline(begun, *after, true);
+                return self.judge_deadline(begun, *after, is_exact);
             }
             _ => false,
         };

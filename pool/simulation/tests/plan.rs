@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ostler_pool::Config;
+use ostler_pool::port::Batching;
+
+use crate::lists::{Fault, Operation};
 
 /// A timeout that never fires. See `pool/src/rt/simulated/clock.rs`.
 pub(crate) const NEVER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -18,6 +21,10 @@ pub(crate) struct Plan {
     pub(crate) pipe: PipePlan,
     /// The first workers, in the order in which they are opened. All later ones are good.
     pub(crate) workers: Vec<WorkerPlan>,
+    /// Whether each worker takes batches. They take turns in this list.
+    pub(crate) takes_batches: Vec<bool>,
+    /// How the pool collects calls.
+    pub(crate) batching: Option<Batching>,
     pub(crate) scripts: Vec<Vec<Step>>,
     /// Whether a task reads all events.
     pub(crate) has_reader: bool,
@@ -64,73 +71,6 @@ pub(crate) enum End {
     Runtime(Duration),
 }
 
-/// Defines an enum, and a list of all its variants.
-macro_rules! listed {
-    ($(#[$doc:meta])* $name:ident, $all:ident: $($(#[$of:meta])* $variant:ident),* $(,)?) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub(crate) enum $name {
-            $($(#[$of])* $variant),*
-        }
-
-        pub(crate) const $all: &[$name] = &[$($name::$variant),*];
-    };
-}
-
-listed! {
-    /// Something that goes wrong.
-    Fault, FAULTS:
-    OpenError,
-    OpenPanic,
-    OpenHang,
-    SlowOpen,
-    NoHandshake,
-    SlowHandshake,
-    HandshakeError,
-    WrongVersion,
-    EarlyFrame,
-    ExitAtStart,
-    PingMissed,
-    PingError,
-    PingLate,
-    PingTwice,
-    PingWrong,
-    Crash,
-    Exit,
-    ReplyAndExit,
-    PartialReply,
-    Hang,
-    Slow,
-    Garbage,
-    ShortFrame,
-    Twice,
-    Early,
-    OldId,
-    WrongKind,
-    Unsolicited,
-    CloseOutput,
-    CloseInput,
-    Raise,
-    RaiseGarbage,
-    NotJson,
-    LargeMemory,
-    IgnoresAsk,
-    IgnoresTerm,
-    Unkillable,
-    SlowRelease,
-    StuckRelease,
-    Escapes,
-    PipeHeld,
-    LateExit,
-    Killed,
-    CancelIgnored,
-    CancelStray,
-    CancelTwice,
-    CancelExit,
-    CancelFinish,
-    RuntimeEnd,
-}
-
 /// A worker's faults outside of calls. Without any, it is good.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WorkerPlan {
@@ -167,6 +107,9 @@ pub(crate) enum Act {
     /// A checkout and the calls on its lease, which is then held for some time.
     Lease(Vec<Request>, Duration),
     TryLease(Vec<Request>),
+    /// A checkout, and all requests on its lease, so many at once.
+    Many(Vec<Request>, usize),
+    Map(Mapping),
     /// A streamed call. `take`: the parts after which the stream is dropped.
     Stream {
         request: Request,
@@ -193,25 +136,18 @@ pub(crate) enum Act {
     Kill(usize),
 }
 
-listed! {
-    /// The operations of a pool, as the matrix counts them. Those of operators come last.
-    Operation, OPERATIONS:
-    Call,
-    CallJson,
-    Lease,
-    TryLease,
-    Stream,
-    Session,
-    Status,
-    Resize,
-    Recycle,
-    RecycleAll,
-    Drain,
-    Resume,
-    Shutdown,
-    Follow,
-    /// Any of them, dropped.
-    Dropped,
+/// Requests to all workers.
+#[derive(Clone, Debug)]
+pub(crate) struct Mapping {
+    pub(crate) requests: Vec<Request>,
+    pub(crate) in_order: bool,
+    pub(crate) in_json: bool,
+    /// How long the input takes for each.
+    pub(crate) every: Duration,
+    /// How long the client takes for each reply.
+    pub(crate) hold: Duration,
+    /// The replies after which the map is dropped.
+    pub(crate) take: usize,
 }
 
 impl Act {
@@ -220,6 +156,8 @@ impl Act {
             Self::Call(_) => Operation::Call,
             Self::CallJson(_) => Operation::CallJson,
             Self::Lease(..) => Operation::Lease,
+            Self::Many(..) => Operation::Many,
+            Self::Map(_) => Operation::Map,
             Self::TryLease(_) => Operation::TryLease,
             Self::Stream { .. } => Operation::Stream,
             Self::Session { .. } => Operation::Session,
@@ -242,6 +180,8 @@ impl Act {
             }
             Self::Lease(requests, _)
             | Self::TryLease(requests)
+            | Self::Many(requests, _)
+            | Self::Map(Mapping { requests, .. })
             | Self::Session { requests, .. } => requests,
             _ => &mut [],
         }
@@ -292,7 +232,7 @@ impl Plan {
     /// Whether any act may be dropped.
     pub(crate) fn has_drops(&self) -> bool {
         let drops = |step: &Step| match step.act {
-            Act::Stream { take, .. } if take < usize::MAX => true,
+            Act::Stream { take, .. } | Act::Map(Mapping { take, .. }) if take < usize::MAX => true,
             _ => step.patience.is_some(),
         };
         self.scripts.iter().flatten().any(drops)
@@ -302,6 +242,16 @@ impl Plan {
     pub(crate) fn tries(&self) -> bool {
         let mut acts = self.scripts.iter().flatten().map(|step| &step.act);
         acts.any(|act| matches!(act, Act::TryLease(_)))
+    }
+
+    /// As [`Act::operation`]. A pool that collects calls has no others.
+    pub(crate) fn operation(&self, act: &Act) -> Option<Operation> {
+        match act {
+            Act::Call(_) | Act::CallJson(_) if self.batching.is_some() => {
+                Some(Operation::Collected)
+            }
+            act => act.operation(),
+        }
     }
 
     /// Whether, once the pool is drained, nothing but the drain's own client changes that.

@@ -8,8 +8,9 @@ use ostler_pool::port::{BoxFuture, Pipe, Port, Release};
 use ostler_pool::{Exit, ExitStatus, SurvivalReason, Survivor, WorkerId};
 
 use crate::ledger::Cause;
+use crate::lists::Fault;
 use crate::pipe::{Reader, Writer};
-use crate::plan::{Fault, WorkerPlan};
+use crate::plan::WorkerPlan;
 use crate::scanner::HostWriter;
 use crate::world::{Ended, World, end};
 

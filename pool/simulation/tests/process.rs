@@ -7,21 +7,25 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use ostler_pool::rt::simulated::now;
 use ostler_pool::{ExitStatus, WorkerId};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::select;
 
+use crate::batches;
 use crate::ledger::Cause;
+use crate::lists::Fault;
 use crate::pipe::{Reader, Writer};
-use crate::plan::{Fault, WorkerPlan};
+use crate::plan::WorkerPlan;
 use crate::scanner::{Frame, number};
 use crate::world::{Ended, World, end, pause};
 
-const CALL: u8 = 2;
+pub(crate) const CALL: u8 = 2;
 const SHUTDOWN: u8 = 3;
 const PING: u8 = 4;
 pub(crate) const STREAM: u8 = 5;
 const CANCEL: u8 = 6;
+pub(crate) const BATCH: u8 = 7;
 const READY: u8 = 128;
 pub(crate) const REPLY: u8 = 129;
 pub(crate) const ERROR: u8 = 130;
@@ -32,6 +36,7 @@ pub(crate) struct Process {
     pub(crate) world: World,
     pub(crate) worker: WorkerId,
     pub(crate) plan: Arc<WorkerPlan>,
+    takes_batches: bool,
     pub(crate) input: Option<Reader>,
     pub(crate) output: Option<Writer>,
     unread: Vec<u8>,
@@ -61,7 +66,7 @@ pub(crate) enum Work {
 pub(crate) async fn run(
     world: World,
     worker: WorkerId,
-    plan: Arc<WorkerPlan>,
+    (plan, takes_batches): (Arc<WorkerPlan>, bool),
     (input, output): (Reader, Writer),
     ended: Ended,
 ) {
@@ -73,6 +78,7 @@ pub(crate) async fn run(
         worker,
         crash_after: crashes.then_some(plan.crash_after),
         plan,
+        takes_batches,
         input: Some(input),
         output: Some(output),
         unread: Vec::new(),
@@ -135,6 +141,7 @@ impl Process {
         match frame.kind {
             1 => self.start(&frame).await,
             CALL | STREAM => self.answer(frame).await,
+            BATCH if self.takes_batches => self.answer(frame).await,
             PING => self.pong(&frame).await,
             SHUTDOWN => Err(Stop::Told),
             // Its call had ended by then.
@@ -166,7 +173,9 @@ impl Process {
         } else {
             1
         };
-        self.send(READY, hello.id, &[0, 0, 0, version]).await?;
+        let ready = [0, 0, 0, version, 0, 0, 0, 2];
+        let length = if self.takes_batches { 8 } else { 4 };
+        self.send(READY, hello.id, &ready[..length]).await?;
         if fails(self, Fault::EarlyFrame) {
             self.send(PONG, hello.id, b"").await?;
         }
@@ -248,26 +257,32 @@ impl Process {
         }
     }
 
-    /// Answers a request of which only a part has come, if it asks for that.
+    /// Answers a request of which only a part has come, if it asks for that. In a batch, only the
+    /// first can.
     async fn answer_early(&mut self) -> Result<(), Stop> {
-        let Some([CALL, a, b, c, d, body @ ..]) = self.unread.get(4..) else {
+        let body = match self.unread.get(4..) {
+            Some([CALL, _, _, _, _, body @ ..]) => body,
+            Some([BATCH, _, _, _, _, body @ ..]) => batches::first(body),
+            _ => return Ok(()),
+        };
+        let Some(number) = number(body) else {
             return Ok(());
         };
-        let (id, Some(number)) = ([*a, *b, *c, *d], number(body)) else {
-            return Ok(());
+        let request = {
+            let mut ledger = self.world.ledger();
+            let known = ledger.requests.get_mut(&number);
+            let known = known.filter(|entry| entry.request.fault == Some(Fault::Early));
+            let Some(entry) = known.filter(|_| self.early != Some(number)) else {
+                return Ok(());
+            };
+            entry.answered = Some(now());
+            let request = entry.request;
+            ledger.shows(self.worker, Fault::Early);
+            request
         };
-        let known = self
-            .world
-            .ledger()
-            .requests
-            .get(&number)
-            .map(|entry| entry.request.fault);
-        if self.early == Some(number) || known != Some(Some(Fault::Early)) {
-            return Ok(());
-        }
         self.early = Some(number);
-        self.world.ledger().shows(self.worker, Fault::Early);
-        let reply = self.reply_body(number, self.world.ledger().requests[&number].request, false);
+        let id = [5, 6, 7, 8].map(|place| self.unread[place]);
+        let reply = self.reply_body(number, request, false);
         self.send(REPLY, id, &reply).await
     }
 

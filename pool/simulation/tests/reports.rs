@@ -95,8 +95,14 @@ impl World {
         // A worker that broke the protocol while idle is granted and returned without its client.
         // So is a worker that is granted just as its client stops waiting.
         let waits = plan.config.checkout_timeout == NEVER && !plan.tries();
-        if !plan.has_violations() && waits {
-            assert_eq!(counters.granted, ledger.granted, "leases: {counters:?}");
+        if !plan.has_violations() && waits && !ledger.has_lost_others {
+            // Each lease takes a request. A caller may be granted one just as another's takes its.
+            let shared = 2 * ledger.collected + ledger.mapped;
+            let known = ledger.granted..=ledger.granted + shared;
+            assert!(
+                known.contains(&counters.granted),
+                "leases: {counters:?}, {known:?}"
+            );
         }
         // The calls of a lease that the pool has ended are not counted.
         if counters.stale == 0 {

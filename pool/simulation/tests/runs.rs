@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::draw::{self, LARGE, MEDIUM, SMALL, Scale};
 use crate::history::{self, History};
-use crate::plan::{FAULTS, Fault, OPERATIONS, Operation};
+use crate::lists::{FAULTS, Fault, OPERATIONS, Operation};
 use crate::random::Random;
 use crate::{shrink, spec};
 

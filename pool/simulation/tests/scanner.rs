@@ -3,11 +3,16 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use ostler_pool::WorkerId;
+use ostler_pool::rt::simulated::now;
 use tokio::io::AsyncWrite;
 
+use crate::batches;
+use crate::ledger::{Company, Message};
 use crate::pipe::Writer;
+use crate::process::{BATCH, CALL, STREAM};
 use crate::world::World;
 
 pub(crate) struct HostWriter {
@@ -15,6 +20,8 @@ pub(crate) struct HostWriter {
     world: World,
     worker: WorkerId,
     taken: Vec<u8>,
+    /// When the first of these bytes was taken.
+    begun: Duration,
 }
 
 impl HostWriter {
@@ -24,23 +31,62 @@ impl HostWriter {
             world,
             worker,
             taken: Vec::new(),
+            begun: Duration::ZERO,
         }
     }
 
     fn took(&mut self, bytes: &[u8]) {
+        if self.taken.is_empty() {
+            self.begun = now();
+        }
         self.taken.extend(bytes);
         while let Some(frame) = Frame::take(&mut self.taken) {
-            if let Some(id) = frame.request() {
-                let mut ledger = self.world.ledger();
-                let stamp = ledger.stamp();
-                let worker = self.worker;
-                ledger.note(format_args!("worker {worker}: request {id} is written"));
-                let entry = ledger.requests.get_mut(&id).expect("the request is known");
-                assert_eq!(entry.written, None, "request {id} is written twice");
-                assert!(!entry.is_unwritten, "request {id} is written after all");
-                entry.written = Some((worker, stamp));
-            }
+            self.wrote(&frame.requests());
+            self.begun = now();
         }
+    }
+
+    /// A message with these requests is written.
+    fn wrote(&self, requests: &[u64]) {
+        let mut ledger = self.world.ledger();
+        let Some(first) = requests.first() else {
+            return;
+        };
+        let company = ledger.entry(*first).company;
+        if requests.len() > 1 {
+            self.judge_batch(requests.len(), company);
+        }
+        ledger.messages += 1;
+        let message = Message {
+            number: ledger.messages,
+            begun: self.begun,
+        };
+        let (stamp, worker) = (ledger.stamp(), self.worker);
+        for number in requests {
+            ledger.note(format_args!("worker {worker}: request {number} is written"));
+            let entry = ledger.entry(*number);
+            assert_eq!(entry.written, None, "request {number} is written twice");
+            assert!(!entry.is_unwritten, "request {number} is written after all");
+            assert_eq!(
+                entry.company, company,
+                "request {number} is in another's batch"
+            );
+            entry.written = Some((worker, stamp));
+            entry.message = Some(message);
+        }
+    }
+
+    fn judge_batch(&self, requests: usize, company: Company) {
+        let plan = self.world.plan();
+        let most = match company {
+            Company::Alone => 1,
+            Company::Collected => plan.batching.map_or(1, |batching| batching.max),
+            Company::Many(_) | Company::Map(_) => usize::MAX,
+        };
+        assert!(
+            requests <= most,
+            "{requests} requests in a batch, {company:?}"
+        );
     }
 }
 
@@ -98,9 +144,17 @@ impl Frame {
         [&length.to_be_bytes()[..], &[kind], &id, body].concat()
     }
 
-    /// The number of the simulation's request, if this is a call or a stream.
-    pub(crate) fn request(&self) -> Option<u64> {
-        matches!(self.kind, 2 | 5).then(|| number(&self.body).expect("a request has a number"))
+    /// The numbers of the simulation's requests in a call, a stream or a batch.
+    pub(crate) fn requests(&self) -> Vec<u64> {
+        let bodies = match self.kind {
+            CALL | STREAM => vec![&self.body[..]],
+            BATCH => batches::bodies(&self.body),
+            _ => Vec::new(),
+        };
+        let numbers = bodies.into_iter().map(number);
+        numbers
+            .map(|number| number.expect("a request has a number"))
+            .collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::history::{History, run};
-use crate::plan::{Plan, Time};
+use crate::plan::{Act, Mapping, Plan, Request, Time};
 
 /// The schedules in which each smaller plan is tried. It has fewer steps, so its own seed leads to
 /// another schedule.
@@ -66,6 +66,9 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
             if planned.patience.is_some() {
                 add(&|plan| plan.scripts[script][step].patience = None);
             }
+            for smaller in acts(&planned.act) {
+                add(&|plan| plan.scripts[script][step].act = smaller.clone());
+            }
         }
     }
     for worker in 0..plan.workers.len() {
@@ -79,6 +82,12 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
         .is_some_and(|worker| worker.faults.is_empty())
     {
         add(&|plan| drop(plan.workers.pop()));
+    }
+    if plan.batching.is_some() {
+        add(&|plan| plan.batching = None);
+    }
+    if plan.takes_batches != [false] {
+        add(&|plan| plan.takes_batches = vec![false]);
     }
     if plan.has_reader {
         add(&|plan| plan.has_reader = false);
@@ -94,6 +103,37 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
     }
     if plan.config.enable_health_monitoring {
         add(&|plan| plan.config.enable_health_monitoring = false);
+    }
+    all
+}
+
+/// Acts with fewer requests, or with less to them.
+fn acts(act: &Act) -> Vec<Act> {
+    let mut all = Vec::new();
+    let (Act::Many(requests, _) | Act::Map(Mapping { requests, .. })) = act else {
+        return all;
+    };
+    let mut add = |change: &dyn Fn(&mut Vec<Request>)| {
+        let mut smaller = act.clone();
+        if let Act::Many(requests, _) | Act::Map(Mapping { requests, .. }) = &mut smaller {
+            change(requests);
+        }
+        all.push(smaller);
+    };
+    let count = requests.len();
+    if count > 3 {
+        add(&|requests| requests.truncate(count / 2));
+        add(&|requests| drop(requests.drain(..count / 2)));
+    }
+    for place in 0..count {
+        add(&|requests| _ = requests.remove(place));
+    }
+    if let Act::Map(mapping) = act
+        && mapping.every + mapping.hold > Duration::ZERO
+    {
+        let mut smaller = mapping.clone();
+        (smaller.every, smaller.hold) = (Duration::ZERO, Duration::ZERO);
+        all.push(Act::Map(smaller));
     }
     all
 }

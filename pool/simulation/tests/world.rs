@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ostler_pool::port::{BoxFuture, Opener, Port};
-use ostler_pool::rt::simulated::{self, now, wait};
-use ostler_pool::{ExitStatus, OpenError, WorkerId};
+use ostler_pool::port::{Batching, BoxFuture, Opener, Port};
+use ostler_pool::rt::simulated::{self, wait};
+use ostler_pool::{ExitStatus, OpenError, Pool, WorkerId};
 use shuttle::future::{spawn, yield_now};
 use shuttle::rand::{Rng as _, thread_rng};
 use tokio::select;
 use tokio::sync::watch;
 
-use crate::ledger::{Cause, Entry, Ledger, Stamp, Tenure, Wait};
-use crate::oracle::Call;
+use crate::ledger::{Cause, Ledger, Stamp, Tenure};
+use crate::lists::{Fault, Operation};
 use crate::pipe::{self, Ends};
-use crate::plan::{Fault, Operation, Plan, Request, Time};
+use crate::plan::{Plan, Time};
 use crate::port::SimPort;
 use crate::process;
 use crate::scanner::HostWriter;
@@ -146,33 +146,15 @@ impl World {
         }
     }
 
-    /// A call that begins now, on this worker if its caller holds one, and its request, which is
-    /// JSON with a number of its own. The caller waits until the last result is dropped.
-    pub(crate) fn request(
-        &self,
-        request: Request,
-        worker: Option<WorkerId>,
-    ) -> (Call, Vec<u8>, Waits) {
-        let mut ledger = self.ledger();
-        let number = ledger.requests.len() as u64 + 1;
-        ledger.requests.insert(
-            number,
-            Entry {
-                request,
-                written: None,
-                read: None,
-                answer: None,
-                is_unwritten: false,
-            },
-        );
-        let call = Call {
-            number,
-            worker,
-            begun: now(),
-        };
-        ledger.waiting.insert(number);
-        let waits = Waits(self.clone(), number);
-        (call, body(number, "", request.size), waits)
+    /// Resumes the pool.
+    pub(crate) fn resume(&self, pool: &Pool) {
+        {
+            let mut ledger = self.ledger();
+            ledger.resumes += 1;
+            ledger.resuming += 1;
+        }
+        pool.resume();
+        self.ledger().resuming -= 1;
     }
 
     /// Registers that a client holds a lease on the worker, until the result is dropped.
@@ -181,15 +163,8 @@ impl World {
     pub(crate) fn hold(&self, worker: WorkerId, asked: Option<(Stamp, Option<Stamp>)>) -> Held {
         let mut ledger = self.ledger();
         let stamp = ledger.stamp();
-        if let Some((asked, waited)) = asked {
-            let last = ledger.worker(worker).tenures.last();
-            let earliest = last.and_then(|tenure| tenure.ended).unwrap_or(0);
-            ledger.waits.push(Wait {
-                asked,
-                waited,
-                earliest,
-                latest: stamp,
-            });
+        if let Some(asked) = asked {
+            ledger.waited(worker, asked, stamp, false);
         }
         let tenures = &mut ledger.worker(worker).tenures;
         for earlier in tenures.iter_mut().filter(|tenure| tenure.ended.is_none()) {
@@ -220,14 +195,6 @@ pub(crate) fn body(id: u64, worker: &str, size: usize) -> Vec<u8> {
     format!("[{id},\"{worker}\",\"{}\"]", "x".repeat(size)).into_bytes()
 }
 
-pub(crate) struct Waits(World, u64);
-
-impl Drop for Waits {
-    fn drop(&mut self) {
-        self.0.ledger().waiting.remove(&self.1);
-    }
-}
-
 pub(crate) struct UnderWay(World, Operation);
 
 impl Drop for UnderWay {
@@ -249,6 +216,11 @@ impl Held {
         let Self { worker, tenure, .. } = *self;
         let is_over = self.world.ledger().worker(worker).tenures[tenure].is_over;
         assert!(!is_over, "worker {worker} is leased twice");
+    }
+
+    /// The lease is over, and its client still has it.
+    pub(crate) fn is_lost(&self) {
+        self.world.ledger().worker(self.worker).tenures[self.tenure].is_over = true;
     }
 }
 
@@ -277,6 +249,10 @@ impl Drop for Starter {
 }
 
 impl Opener for Starter {
+    fn batching(&self) -> Option<Batching> {
+        self.0.plan().batching
+    }
+
     fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
         let world = self.0.clone();
         Box::pin(async move { world.start(worker).await })
@@ -285,12 +261,15 @@ impl Opener for Starter {
 
 impl World {
     async fn start(self, worker: WorkerId) -> Result<Box<dyn Port>, OpenError> {
-        let plan = {
+        let (plan, takes_batches) = {
             let mut ledger = self.ledger();
             let index = usize::try_from(ledger.attempts).expect("an index fits");
             ledger.attempts += 1;
             let planned = self.plan().workers.get(index).cloned();
-            planned.filter(|_| !self.is_healed()).unwrap_or_default()
+            let turns = &self.plan().takes_batches;
+            let takes_batches = turns[index % turns.len()];
+            let planned = planned.filter(|_| !self.is_healed());
+            (planned.unwrap_or_default(), takes_batches)
         };
         let shows = |fault| {
             let is_shown = plan.faults.contains(&fault);
@@ -336,7 +315,7 @@ impl World {
         drop(spawn(process::run(
             self.clone(),
             worker,
-            Arc::clone(&plan),
+            (Arc::clone(&plan), takes_batches),
             (input, output),
             ended.clone(),
         )));
