@@ -115,6 +115,7 @@
 mod batching;
 mod open_error;
 mod release;
+mod shared;
 
 use std::fmt;
 use std::future::{Future, ready};
@@ -126,6 +127,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub use self::batching::Batching;
 pub use self::open_error::OpenError;
 pub use self::release::{Release, SurvivalReason, Survivor};
+pub(crate) use self::shared::{Memory, SharedMemory};
 
 /// A boxed future, as an object-safe trait needs it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -245,6 +247,8 @@ pub struct Pipe {
     pub writer: Box<dyn AsyncWrite + Send + Unpin>,
     /// What the worker reads before the first frame. Usually empty.
     pub preamble: Vec<u8>,
+    /// What the worker is offered for large requests and replies.
+    pub(crate) shared: Option<SharedMemory>,
 }
 
 impl Pipe {
@@ -265,6 +269,7 @@ impl Pipe {
             reader: Box::new(reader),
             writer: Box::new(writer),
             preamble: Vec::new(),
+            shared: None,
         }
     }
 
@@ -272,6 +277,11 @@ impl Pipe {
     #[must_use]
     pub fn preamble(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.preamble = bytes.into();
+        self
+    }
+
+    pub(crate) fn shared(mut self, memory: Option<SharedMemory>) -> Self {
+        self.shared = memory;
         self
     }
 }

@@ -14,7 +14,7 @@ use super::proc::memory;
 use super::release::{self, Releasing};
 use super::scope::{Member, Scope};
 use super::stderr::Stderr;
-use crate::port::{BoxFuture, Exit, Pipe, Port, Release, Survivor};
+use crate::port::{BoxFuture, Exit, Pipe, Port, Release, SharedMemory, Survivor};
 
 /// The host's ends of the pipes of a worker that speaks frames.
 pub(super) struct Frames {
@@ -22,13 +22,15 @@ pub(super) struct Frames {
     pub(super) stdout: OwnedFd,
     /// What the worker reads before the first frame.
     pub(super) preamble: Vec<u8>,
+    pub(super) shared: Option<SharedMemory>,
 }
 
 impl Frames {
     fn open(self) -> io::Result<Pipe> {
         let reader = pipe::Receiver::from_owned_fd(self.stdout)?;
         let writer = pipe::Sender::from_owned_fd(self.stdin)?;
-        Ok(Pipe::new(reader, writer).preamble(self.preamble))
+        let pipe = Pipe::new(reader, writer).preamble(self.preamble);
+        Ok(pipe.shared(self.shared))
     }
 }
 

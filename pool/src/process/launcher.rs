@@ -18,7 +18,7 @@ use super::spawn::Spawner;
 use super::system::IS_LINUX;
 use super::tree::{Cgroup, EnvTag};
 use super::zygote::Zygote;
-use crate::port::{BoxFuture, OpenError, Opener, Port};
+use crate::port::{BoxFuture, OpenError, Opener, Port, SharedMemory};
 
 #[derive(Debug)]
 struct Launcher {
@@ -47,6 +47,7 @@ impl Launcher {
                 option: "subreaper",
             });
         }
+        program.check_shared_memory()?;
         let sentinel = program.sentinel && IS_LINUX;
         let (cgroup, subreaper) = (program.cgroup.clone(), program.subreaper);
         let scope = Arc::new(Scope::new(path, cgroup, sentinel, subreaper)?);
@@ -67,7 +68,9 @@ impl Launcher {
         let mut cgroup = scope.create_cgroup(&tag)?;
         let name = worker.to_string();
         if let Some(zygote) = &self.zygote {
-            let forked = Self::fork(zygote, scope, &name, &tag, &mut cgroup).await;
+            let shared = self.spawner.shared_memory();
+            let shared = shared.map_err(|error| scope.refused(error))?;
+            let forked = Self::fork(zygote, scope, &name, &tag, &mut cgroup, shared).await;
             if let Some(child) = forked.map_err(|error| scope.refused(error))? {
                 return Ok(child);
             }
@@ -82,6 +85,7 @@ impl Launcher {
         name: &str,
         tag: &EnvTag,
         cgroup: &mut Option<Cgroup>,
+        shared: Option<SharedMemory>,
     ) -> io::Result<Option<Child>> {
         let ((worker_in, stdin), (stdout, worker_out)) = (io::pipe()?, io::pipe()?);
         let (stderr, worker_err) = io::pipe()?;
@@ -97,6 +101,7 @@ impl Launcher {
             stdout: stdout.into(),
             // The zygote has read it.
             preamble: Vec::new(),
+            shared,
         };
         let scope = Arc::clone(scope);
         Child::new(name.to_owned(), leader, scope, stderr.into(), Some(frames)).map(Some)

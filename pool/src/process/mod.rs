@@ -20,6 +20,7 @@ mod program;
 mod release;
 mod scope;
 mod sentinel;
+mod shared;
 mod spawn;
 mod stderr;
 mod system;

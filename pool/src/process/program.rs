@@ -1,11 +1,17 @@
 //! The configuration of a worker's program: plain data, which `launcher` turns into processes.
 
 use std::ffi::{OsStr, OsString};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::limits::{Limits, Resource};
-use crate::port::Opener;
+use super::system::IS_LINUX;
+use crate::port::{OpenError, Opener};
+
+/// The sizes of bodies for which there can be shared memory, in bytes. Smaller bodies always use
+/// the pipes, and no frame is larger.
+const SHARED: RangeInclusive<u64> = 64 << 10..=1 << 32;
 
 /// A program that speaks the frame protocol on its stdin and stdout. Each worker is one process of
 /// it.
@@ -40,6 +46,8 @@ pub struct Program {
     pub(super) cgroup: Option<PathBuf>,
     pub(super) sentinel: bool,
     pub(super) subreaper: bool,
+    /// The largest body for which there is shared memory, in bytes.
+    pub(super) shared_memory: Option<u64>,
     /// If workers are to be forked: the last argument of the process that forks them.
     pub(super) zygote: Option<&'static str>,
     /// What opens the ports, once the pool is built. Type-erased, because the launcher depends on
@@ -71,6 +79,7 @@ impl Program {
             cgroup: None,
             sentinel: true,
             subreaper: false,
+            shared_memory: None,
             zygote: None,
             launcher: None,
         }
@@ -243,6 +252,41 @@ impl Program {
     pub fn subreaper(mut self, enabled: bool) -> Self {
         self.subreaper = enabled;
         self
+    }
+
+    /// Offers each worker shared memory for requests and replies of 64 KiB to `limit` bytes. Others
+    /// use the pipes. Default: none. Linux only: elsewhere, the build of the pool fails.
+    ///
+    /// A worker that takes the offer, as [Python workers](crate::Python::shared_memory) do, need not
+    /// copy a request, and the host copies it once. `limit` is 64 KiB to 4 GiB. Each worker holds up
+    /// to twice as much memory while it lives, as much of it as its largest request and reply have
+    /// used, and one more descriptor of this process.
+    ///
+    /// The memory is allocated by this process and the worker, and counts in the control group of
+    /// whichever used it first. It also counts as memory of the worker for
+    /// [`max_worker_memory`](crate::Builder::max_worker_memory).
+    ///
+    /// ```
+    /// # use ostler_pool::Program;
+    /// let program = Program::new("./worker").shared_memory(16 << 20);
+    /// ```
+    pub fn shared_memory(mut self, limit: u64) -> Self {
+        self.shared_memory = Some(limit);
+        self
+    }
+
+    pub(super) fn check_shared_memory(&self) -> Result<(), OpenError> {
+        match self.shared_memory {
+            Some(_) if !IS_LINUX => Err(OpenError::Unsupported {
+                option: "shared_memory",
+            }),
+            Some(limit) if !SHARED.contains(&limit) => Err(OpenError::OutOfRange {
+                option: "shared_memory",
+                value: format!("{limit} bytes"),
+                allowed: format!("{} to {} bytes", SHARED.start(), SHARED.end()),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Has workers forked by a zygote: a process of this program with `argument` added, which

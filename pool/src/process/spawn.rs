@@ -15,8 +15,9 @@ use super::leader::Leader;
 use super::program::Program;
 use super::release::Parent;
 use super::scope::Scope;
+use super::shared;
 use super::tree::{self, Cgroup, EnvTag};
-use crate::port::OpenError;
+use crate::port::{OpenError, SharedMemory};
 
 /// Spawns the processes of one program, in the scope of one pool.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ impl Spawner {
         cgroup: Option<Cgroup>,
     ) -> Result<Child, OpenError> {
         let refused = |error| self.scope.refused(error);
+        let shared = self.shared_memory().map_err(refused)?;
         let mut command = self.command(&tag);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(refused)?;
@@ -56,9 +58,15 @@ impl Spawner {
             stdin: stdin.into(),
             stdout: stdout.into(),
             preamble: self.program.preamble.clone(),
+            shared,
         };
         let scope = Arc::clone(&self.scope);
         Child::new(name, leader, scope, stderr.into(), Some(frames)).map_err(refused)
+    }
+
+    /// Creates what a worker shares with this process, if it is to share anything.
+    pub(super) fn shared_memory(&self) -> io::Result<Option<SharedMemory>> {
+        self.program.shared_memory.map(shared::create).transpose()
     }
 
     /// Spawns a zygote, which talks to this host through the other end of `socket`. It expects the

@@ -75,6 +75,7 @@ pub struct Python {
     batching: Option<Batching>,
     path: Vec<PathBuf>,
     zygote: bool,
+    shared_memory: Option<u64>,
     interpreter: Program,
     /// The interpreter with its arguments, from `prepare` on.
     prepared: Option<Program>,
@@ -104,6 +105,7 @@ impl Python {
             batching: None,
             path: Vec::new(),
             zygote: false,
+            shared_memory: None,
             interpreter: Program::new("python3"),
             prepared: None,
         }
@@ -223,6 +225,37 @@ impl Python {
         self
     }
 
+    /// Hands large requests and replies, of 64 KiB to `limit` bytes, over in memory that host and
+    /// worker share, instead of through the pipe. Linux only: elsewhere, the build of the pool fails.
+    ///
+    /// The function gets each request, large or small, as a read-only `memoryview` instead of
+    /// `bytes`. A large one is the shared memory itself, so `numpy.frombuffer` and `struct` read it
+    /// without a copy. With [`json`](Self::json), it still gets a value.
+    ///
+    /// The function may keep the view, or an array made from it: its bytes do not change. Meanwhile,
+    /// requests to that worker go through the pipe. A process that the function forks sees the bytes
+    /// of later requests in the view.
+    ///
+    /// A worker that cannot open the memory says so on stderr, and uses the pipe: it runs as another
+    /// user or in another process namespace, its address space is limited, or it is no CPython. See
+    /// [`Program::shared_memory`] for the sizes and what the memory costs.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use ostler_pool::{Pool, Python};
+    ///
+    /// let hexlify = Python::function("binascii:hexlify").shared_memory(16 << 20);
+    /// let pool = Pool::builder(hexlify).size(1).build()?;
+    /// let reply = pool.call(vec![7; 1 << 20]).await?;
+    /// assert_eq!(reply, b"07".repeat(1 << 20));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn shared_memory(mut self, limit: u64) -> Self {
+        self.shared_memory = Some(limit);
+        self
+    }
+
     /// Forks workers from a zygote: a process that has imported the module and run `setup()` once.
     /// Linux only: elsewhere, the build of the pool fails.
     ///
@@ -291,6 +324,9 @@ impl Python {
             let mut option = OsString::from("--path=");
             option.push(directory);
             program = program.arg(option);
+        }
+        if let Some(limit) = self.shared_memory {
+            program = program.shared_memory(limit);
         }
         if self.zygote {
             program = program.zygote("--zygote");

@@ -9,8 +9,10 @@ The host writes frames to this process's stdin and reads frames from its stdout.
 
     host to worker   1 hello      id 0; body: protocol version, frame limit and flags, each u32.
                                   Flag 1: the host may send cancels. Flag 2: it may send batches
-                                  if ready has the flag, too. The flags may be missing, and more
-                                  bytes may follow, which the worker ignores
+                                  if ready has the flag, too. Flag 4: the place of shared memory
+                                  follows, which the worker uses if ready has the flag, too. The
+                                  flags may be missing, and more bytes may follow, which the worker
+                                  ignores
                      2 call       body: the request
                      3 shutdown   id 0, no body
                      4 ping       an id like a call's, no body: a health check, never during a call
@@ -21,6 +23,8 @@ The host writes frames to this process's stdin and reads frames from its stdout.
                                   each, each number u32, and then the requests, one after another.
                                   Answered by a reply or an error for each, in order, all with its
                                   id
+                     8 shared     a call whose request is in shared memory; body: offset and length,
+                       call       each u64
     worker to host   128 ready    id 0; body: protocol version and flags, each u32. No flags if the
                                   host has not set flag 2. Answers hello, after setup() has run
                      129 reply    the call's id; body: the result. Or the stream's id, no body: the
@@ -29,6 +33,8 @@ The host writes frames to this process's stdin and reads frames from its stdout.
                                   type, message and traceback, each a u32 length and UTF-8
                      131 pong     the ping's id, no body: the worker is healthy
                      132 part     the stream's id; body: a part of the result
+                     133 shared   the call's id; body: where the result is in shared memory, as offset
+                         reply    and length, each u64
 
 A ping is answered by a pong, after the function health() of the user's module has run, if there is
 one. If it raises, the answer is an error with the ping's id, and the worker keeps serving. Its
@@ -41,6 +47,10 @@ Any other result is the only part. An asynchronous generator is not an iterator.
 
 The requests of a batch run like calls, one after another. The answers are written together, but the
 host waits 10 ms for an answer at most, beside the time that the next request takes.
+
+If the host offers shared memory, requests are memoryviews. A large one is a view of that memory. As
+long as the function keeps it, or something made from it, the host uses the pipe, so what is kept
+does not change.
 
 A cancel raises `Cancelled` in the running function, and closes a generator. The request then ends as
 usual: with an error, or with a reply if the function caught the exception. A cancel that comes too
@@ -80,10 +90,10 @@ import weakref
 from itertools import accumulate, repeat
 
 VERSION = 1
-HELLO, CALL, SHUTDOWN, PING, STREAM, CANCEL, BATCH = 1, 2, 3, 4, 5, 6, 7
-READY, REPLY, ERROR, PONG, PART = 128, 129, 130, 131, 132
+HELLO, CALL, SHUTDOWN, PING, STREAM, CANCEL, BATCH, SHARED_CALL = 1, 2, 3, 4, 5, 6, 7, 8
+READY, REPLY, ERROR, PONG, PART, SHARED_REPLY = 128, 129, 130, 131, 132, 133
 REQUESTS = (CALL, STREAM, PING, BATCH)
-MAY_CANCEL, BATCHES = 1, 2
+MAY_CANCEL, BATCHES, SHARED_MEMORY = 1, 2, 4
 HEADER = struct.Struct(">IBI")
 KIND_AND_ID = 5
 # The longest hello that is accepted, in bytes. Longer than today's, so later hosts can add fields.
@@ -107,6 +117,8 @@ CANCEL_PAUSE = 0.2
 # bytes.
 BATCH_PAUSE = 0.01
 BATCH_BUFFER = 1 << 16
+# The smallest result that is sent in shared memory, in bytes.
+LEAST_SHARED = 1 << 16
 # How long an idle worker may take to exit by itself once its host is gone, in seconds.
 EXIT_GRACE = 1.0
 
@@ -269,6 +281,75 @@ class Channel:
             parts += data
             if len(parts) == count:
                 return bytes(parts)
+        return None
+
+
+class SharedMemory:
+    """The memory that this process shares with the host, for large requests and results.
+
+    It is an area for requests, one of the same size for results, and a word that says whether the
+    first area is in use: while the function keeps a view of a request that it has answered.
+    """
+
+    def __init__(self, process, descriptor, inode, area):
+        import mmap
+
+        self.area = area
+        file = os.open(f"/proc/{process}/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            opened = os.fstat(file)
+            # The process may have this id in another namespace only.
+            if opened.st_ino != inode or not stat.S_ISREG(opened.st_mode):
+                raise OSError(f"descriptor {descriptor} of process {process} is another file")
+            self.requests = mmap.mmap(file, area, prot=mmap.PROT_READ)
+            self.results = mmap.mmap(file, area + mmap.ALLOCATIONGRANULARITY, offset=area)
+            # A process that the function forks has no results.
+            self.results.madvise(mmap.MADV_DONTFORK)
+            # The two keep a duplicate each. Code that writes to a wrong number must not hit it.
+            for number in map(int, os.listdir("/dev/fd")):
+                with contextlib.suppress(OSError):
+                    if number != file and os.path.samestat(os.fstat(number), opened):
+                        replace(number, os.open(os.devnull, os.O_RDWR), False)
+        finally:
+            os.close(file)
+        self.in_use = False
+        # Each view of the requests holds a reference, whatever holds the view.
+        self.references = sys.getrefcount(self.requests)
+
+    def request(self, body):
+        offset, length = struct.unpack(">QQ", body)
+        return memoryview(self.requests)[offset : offset + length]
+
+    def place(self, result, request):
+        """Returns the kind and the body of the frame that answers a call.
+
+        `request` is the body of the call's frame if its request is in this memory, else None.
+        """
+        length = len(result)
+        if not LEAST_SHARED <= length <= self.area:
+            # A view may be of the request.
+            return REPLY, bytes(result)
+        place = struct.pack(">QQ", self.area, length)
+        if request and type(result) is memoryview and result.obj is self.requests and request[8:] == place[8:]:
+            # It is the request.
+            return SHARED_REPLY, request
+        self.results[:length] = result
+        return SHARED_REPLY, place
+
+    def settle(self):
+        """Call this before each answer, when only the function's own code may hold its request."""
+        in_use = sys.getrefcount(self.requests) > self.references
+        if in_use != self.in_use:
+            self.in_use = in_use
+            self.results[self.area] = in_use
+
+
+def open_shared_memory(hello):
+    """Returns the memory that the host offers, or None if this process cannot use it."""
+    try:
+        return SharedMemory(*struct.unpack_from(">IIQQ", hello, 12))
+    except Exception as error:
+        say(f"ostler worker: no shared memory, all frames use the pipe: {error}\n".encode())
         return None
 
 
@@ -566,8 +647,26 @@ def as_bytes(result):
     return bytes(result)
 
 
+def as_view(result):
+    """As `as_bytes`, without a copy."""
+    if type(result) is bytes or not isinstance(result, (bytes, bytearray, memoryview)):
+        return as_bytes(result)
+    view = memoryview(result)
+    return view.cast("B") if view.c_contiguous and view.nbytes else view.tobytes()
+
+
 # The options that name the form of requests and results. Without one, they are bytes.
 FORMS = JSON, STDLIB_JSON = "--json", "--stdlib-json"
+
+
+def shared_codec(read, write):
+    """As the codec, for a host that offers shared memory, where requests may be views.
+
+    Returns a third function: it writes the result of a call.
+    """
+    if read is bytes:
+        return memoryview, as_bytes, as_view
+    return lambda body: read(bytes(body)), write, write
 
 
 def codec(form):
@@ -645,11 +744,12 @@ def orjson_codec(orjson, read_standard, write_standard):
     return read, write
 
 
-def answers(function, read, write, most, guard, longest):
+def answers(function, read, write, write_call, most, guard, longest):
     """Returns three functions of a request's body, which answer a call, a stream and a batch.
 
-    `read` and `write` are a codec. `most` is the largest body of a reply or part, in bytes.
-    `longest` is None, or the longest list of requests that the function takes.
+    `read` and `write` are a codec, and `write_call` writes the result of a call. `most` is the
+    largest body of a reply or part, in bytes. `longest` is None, or the longest list of requests
+    that the function takes.
     """
     if longest:
         of_list = checked(function)
@@ -657,7 +757,7 @@ def answers(function, read, write, most, guard, longest):
         def function(value):
             return unwrap(*of_list([value]))
 
-    def pack(result):
+    def pack(result, write=write):
         try:
             packed = write(result)
         except TypeError:
@@ -669,6 +769,9 @@ def answers(function, read, write, most, guard, longest):
         return packed
 
     def call(body):
+        return pack(function(read(body)), write_call)
+
+    def one_of_many(body):
         return pack(function(read(body)))
 
     begin, advance = guard(lambda body: function(read(body))), guard(next)
@@ -693,7 +796,7 @@ def answers(function, read, write, most, guard, longest):
         requests = functools.partial(outcomes, guard(of_list), guard(read), longest)
     else:
         # What reads and writes bytes may be left out.
-        each = guard(function if write is as_bytes else call)
+        each = guard(function if read is bytes else one_of_many)
         requests = iter
     return guard(call), stream, functools.partial(answer_batch, requests, each, pack, most)
 
@@ -806,12 +909,12 @@ def answer_batch(requests, each, pack, most, channel, watcher, request, body):
     return b"".join(answers)
 
 
-def serve(channel, watcher, call, stream, batch, health):
+def serve(channel, watcher, shared, call, stream, batch, health):
     """Answers requests until the host sends a shutdown or closes its end."""
     cancellation = watcher.cancellation
     while (frame := channel.read()) is not None:
         kind, request, body = frame
-        if kind not in REQUESTS:
+        if kind not in REQUESTS and not (shared and kind == SHARED_CALL):
             if kind == SHUTDOWN:
                 watcher.dismissed = True
                 return
@@ -829,6 +932,8 @@ def serve(channel, watcher, call, stream, batch, health):
                 result = call(body)
             elif kind == BATCH:
                 result = batch(channel, watcher, request, body)
+            elif kind == SHARED_CALL:
+                result = call(shared.request(body))
             elif kind == STREAM:
                 stream(body, functools.partial(channel.write, PART, request))
             else:
@@ -839,12 +944,18 @@ def serve(channel, watcher, call, stream, batch, health):
             raise
         except BaseException as error:
             watcher.left(error)
-            channel.send(channel.error_frame(request, error))
-            continue
-        if cancellation:
-            watcher.left(None)
-        watcher.busy = False
-        if kind == BATCH:
+            result = channel.error_frame(request, error)
+            answer = ERROR
+        else:
+            if cancellation:
+                watcher.left(None)
+            watcher.busy = False
+        # A forked copy has no results.
+        if shared and channel.output is not None:
+            if answer == REPLY and kind in (CALL, SHARED_CALL):
+                answer, result = shared.place(result, body if kind == SHARED_CALL else None)
+            shared.settle()
+        if kind == BATCH or answer == ERROR:
             channel.send(result)
         else:
             channel.write(answer, request, result)
@@ -890,21 +1001,28 @@ def work(target, form, longest, host, loaded):
         guard = watcher.cancellation.guard
     else:
         watcher.pause = PARENT_POLL
+    shared, accepted = None, flags & BATCHES
+    if flags & SHARED_MEMORY:
+        shared = open_shared_memory(body)
+        accepted |= SHARED_MEMORY if shared else 0
     try:
         with watcher:
             function, health = loaded or load(target)
             read, write = codec(form)
+        write_call = write
+        if flags & SHARED_MEMORY:
+            read, write, write_call = shared_codec(read, write)
         most = channel.max_frame - KIND_AND_ID
-        call, stream, batch = answers(function, read, write, most, guard, longest)
+        call, stream, batch = answers(function, read, write, write_call, most, guard, longest)
     except ENDINGS:
         raise
     except BaseException as error:
         channel.send(channel.error_frame(0, error))
         return 1
-    ready = struct.pack(">II", VERSION, BATCHES) if flags & BATCHES else struct.pack(">I", VERSION)
+    ready = struct.pack(">II", VERSION, accepted) if accepted else struct.pack(">I", VERSION)
     channel.write(READY, 0, ready)
     try:
-        serve(channel, watcher, call, stream, batch, guard(health))
+        serve(channel, watcher, shared, call, stream, batch, guard(health))
     except BrokenPipeError:
         # The host closed its end during a reply, and does not need it.
         pass

@@ -259,11 +259,7 @@ async fn read_to_end(pipe: &mut Pipe, requirement: &'static str) -> Result<(), C
 }
 
 fn closed_pipe() -> Pipe {
-    Pipe {
-        reader: Box::new(tokio::io::empty()),
-        writer: Box::new(tokio::io::sink()),
-        preamble: Vec::new(),
-    }
+    Pipe::new(tokio::io::empty(), tokio::io::sink())
 }
 
 /// Polls a future once and drops it.

@@ -7,11 +7,7 @@ fn wide(bytes: usize) -> (Transport, DuplexStream) {
     let (host, worker) = tokio::io::duplex(bytes);
     let (reader, writer) = tokio::io::split(host);
     let transport = Transport::new(1 << 20);
-    transport.connect(Pipe {
-        reader: Box::new(reader),
-        writer: Box::new(writer),
-        preamble: Vec::new(),
-    });
+    transport.connect(Pipe::new(reader, writer));
     (transport, worker)
 }
 

@@ -13,11 +13,12 @@ use tokio::task::coop::{has_budget_remaining, unconstrained};
 use super::decoder::{BUFFER, Decoder};
 use super::frame::{self, kind};
 use super::ids::Ids;
+use super::lane::Lane;
 use super::request::Request;
 use super::wakers::Wakers;
 use super::{Answer, Closed, TransportError};
 use crate::error::ProtocolError;
-use crate::port::Pipe;
+use crate::port::{Pipe, SharedMemory};
 
 /// The most that is read out of the pipe when it is closed, in bytes. A pipe on Linux holds no
 /// more, unless a privileged process enlarged it, and a worker that goes on writing is not waited
@@ -55,6 +56,7 @@ pub(super) struct Exchange {
     cancels: bool,
     /// Whether the worker has said that it takes `BATCH`.
     takes_batches: bool,
+    lane: Lane,
     /// Whether the worker's output was found to have ended between two exchanges.
     has_ended: bool,
     ids: Ids,
@@ -76,6 +78,7 @@ impl Exchange {
             current: None,
             cancels: false,
             takes_batches: false,
+            lane: Lane::new(frame::max_body(max_frame)),
             has_ended: false,
             ids: Ids::default(),
         }
@@ -83,12 +86,22 @@ impl Exchange {
 
     pub(super) fn connect(&mut self, mut pipe: Pipe) {
         self.preamble = std::mem::take(&mut pipe.preamble);
+        self.lane.connect(pipe.shared.take());
         self.pipe = Some(pipe);
     }
 
     /// Begins the handshake.
-    pub(super) fn greet(&mut self, body: &[u8]) {
-        self.send(kind::HELLO, 0, body);
+    pub(super) fn greet(&mut self, max_frame: u32, may_cancel: bool) {
+        let mut flags = frame::BATCHES;
+        if may_cancel {
+            flags |= frame::MAY_CANCEL;
+        }
+        let offer = self.lane.offer();
+        if !offer.is_empty() {
+            flags |= frame::SHARED_MEMORY;
+        }
+        let body = [frame::VERSION, max_frame, flags].map(u32::to_be_bytes);
+        self.send(kind::HELLO, 0, &[body.as_flattened(), &offer].concat());
     }
 
     /// Begins an exchange, unless the worker has sent something already, or closed its output.
@@ -113,8 +126,13 @@ impl Exchange {
     fn send(&mut self, kind: u8, id: u32, body: &[u8]) {
         self.clear_outgoing();
         self.outgoing.append(&mut self.preamble);
+        self.lane.reset();
         if body.len() <= COPIED {
             frame::encode(kind, id, body, &mut self.outgoing);
+        } else if kind == kind::CALL
+            && let Some(place) = self.lane.begin(body.len())
+        {
+            frame::encode(kind::SHARED_CALL, id, &place, &mut self.outgoing);
         } else {
             frame::encode_header(kind, id, body.len(), &mut self.outgoing);
             self.kept = body.len();
@@ -123,17 +141,31 @@ impl Exchange {
         self.cancels = false;
     }
 
-    pub(super) fn allow_batches(&mut self) {
-        self.takes_batches = true;
+    /// The worker has answered the handshake with these flags. Returns the shared memory that it
+    /// does not use. The caller drops it after it has released the lock.
+    pub(super) fn agreed(&mut self, flags: u32) -> Option<SharedMemory> {
+        self.takes_batches = flags & frame::BATCHES != 0;
+        self.lane.agreed(flags & frame::SHARED_MEMORY != 0)
     }
 
     pub(super) fn takes_batches(&self) -> bool {
         self.takes_batches
     }
 
+    /// The request goes through the pipe after all.
+    fn use_pipe(&mut self, body: &[u8]) {
+        self.lane.reset();
+        self.clear_outgoing();
+        if let Some(Request { id, .. }) = self.current {
+            frame::encode_header(kind::CALL, id, body.len(), &mut self.outgoing);
+            self.kept = body.len();
+        }
+    }
+
     /// Ends the exchange. A large request releases its memory now, not at the next exchange.
     fn end(&mut self) {
         self.current = None;
+        self.lane.reset();
         self.clear_outgoing();
     }
 
@@ -221,27 +253,30 @@ impl Exchange {
         self.current.expect("a request is under way").id
     }
 
-    /// Closes, as [`Transport::close`](super::Transport::close) describes. The caller drops the
-    /// pipe after it has released the lock.
+    /// Closes, as [`Transport::close`](super::Transport::close) describes. The caller drops
+    /// both after it has released the lock.
     pub(super) fn close(
         &mut self,
         cx: &mut Context<'_>,
         reason: Closed,
         farewell: bool,
-    ) -> Option<Pipe> {
+    ) -> (Option<Pipe>, Option<SharedMemory>) {
         if let Some(request) = self.current {
             let mut room = LAST_WORDS;
             let all = matches!(request.kind, kind::STREAM | kind::BATCH);
             let _ = self.at_once(cx, |exchange, cx| {
                 exchange.poll_last_words(cx, all, &mut room)
             });
+            // What is in the shared memory is read now, because the memory goes with the pipe.
+            self.begin_shared_reply(request);
+            self.lane.read_rest();
         } else if farewell && self.is_idle() && self.pipe.is_some() {
             self.send(kind::SHUTDOWN, 0, &[]);
             self.send_at_once(cx, &[]);
             self.end();
         }
         self.closed.get_or_insert(reason);
-        self.pipe.take()
+        (self.pipe.take(), self.lane.close())
     }
 
     /// Why the transport was closed.
@@ -309,6 +344,12 @@ impl Exchange {
     /// Ready once the frame is sent, or cannot be because the worker no longer reads. `body` is
     /// that of the request.
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, body: &[u8]) -> Poll<()> {
+        if self.pipe.is_some() && !self.lane.is_written() {
+            // The system may have no memory for it.
+            if ready!(self.lane.poll_write(cx, body)).is_err() {
+                self.use_pipe(body);
+            }
+        }
         let Some(pipe) = &mut self.pipe else {
             return Poll::Ready(());
         };
@@ -329,6 +370,13 @@ impl Exchange {
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, TransportError>> {
         loop {
+            if let Some(request) = self.current {
+                self.begin_shared_reply(request);
+            }
+            if let Some(polled) = self.lane.poll_reply(cx) {
+                let reply = ready!(polled)?;
+                return Poll::Ready(Ok(Answer::Done(reply)));
+            }
             if let Some(frame) = self.decoder.next().map_err(ProtocolError::from)? {
                 let request = self.current.filter(|request| request.id == frame.id);
                 let request = request.ok_or(ProtocolError::UnexpectedId { id: frame.id })?;
@@ -337,6 +385,16 @@ impl Exchange {
             if ready!(self.poll_read(cx)) == 0 {
                 return Poll::Ready(Err(TransportError::PipeClosed(ProtocolError::OutputClosed)));
             }
+        }
+    }
+
+    /// Begins to read the reply to a call in shared memory, if its frame has arrived.
+    fn begin_shared_reply(&mut self, request: Request) {
+        if request.kind == kind::CALL
+            && self.lane.is_open()
+            && let Some(place) = self.decoder.next_if(kind::SHARED_REPLY, request.id)
+        {
+            self.lane.begin_reply(&place);
         }
     }
 

@@ -37,6 +37,9 @@ pub(crate) mod kind {
     /// and then the requests. Answered by a `REPLY` or `ERROR` with its id for each of them, in
     /// order.
     pub(crate) const BATCH: u8 = 7;
+    /// Host to worker: a `CALL` whose request is in shared memory. The offset of the request and its
+    /// length, each `u64`.
+    pub(crate) const SHARED_CALL: u8 = 8;
     /// Worker to host, id 0: the protocol's version and flags, each `u32`. The flags may be
     /// missing.
     pub(crate) const READY: u8 = 128;
@@ -49,6 +52,9 @@ pub(crate) mod kind {
     pub(crate) const PONG: u8 = 131;
     /// Worker to host: a part of the reply to `STREAM`.
     pub(crate) const PART: u8 = 132;
+    /// Worker to host: the reply to `CALL` or `SHARED_CALL`, in shared memory. The offset of the
+    /// reply and its length, each `u64`.
+    pub(crate) const SHARED_REPLY: u8 = 133;
 }
 
 /// The protocol version in `HELLO` and `READY`.
@@ -60,6 +66,10 @@ pub(crate) const MAY_CANCEL: u32 = 1;
 /// The flag of `HELLO` that says that the host can send `BATCH`, and of `READY` that says that the
 /// worker takes it.
 pub(crate) const BATCHES: u32 = 2;
+
+/// The flag of `HELLO` that says that its body goes on with the place of shared memory, and of
+/// `READY` that says that the worker uses it.
+pub(crate) const SHARED_MEMORY: u32 = 4;
 
 pub(super) const KIND_AND_ID: usize = 5;
 pub(super) const HEADER: usize = 4 + KIND_AND_ID;

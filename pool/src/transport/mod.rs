@@ -13,6 +13,7 @@ pub(crate) mod decoder;
 mod exchange;
 pub(crate) mod frame;
 mod ids;
+mod lane;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -110,15 +111,14 @@ impl Transport {
     ///
     /// Dropped before it resolves, it leaves the exchange under way: do not begin another one.
     pub(crate) async fn handshake(&self, may_cancel: bool) -> Result<Answer, TransportError> {
-        let flags = frame::BATCHES | if may_cancel { frame::MAY_CANCEL } else { 0 };
-        let body = [frame::VERSION, self.max_frame, flags].map(u32::to_be_bytes);
-        self.lock().greet(body.as_flattened());
+        self.lock().greet(self.max_frame, may_cancel);
         self.answer().await
     }
 
-    /// Lets batches be sent, for a worker that has said that it takes them.
-    pub(crate) fn allow_batches(&self) {
-        self.lock().allow_batches();
+    /// The worker has answered the handshake with these flags.
+    pub(crate) fn agreed(&self, flags: u32) {
+        let unused = self.lock().agreed(flags);
+        drop(unused);
     }
 
     /// Whether the worker takes `BATCH`.
@@ -299,8 +299,8 @@ impl Transport {
     ///
     /// What the worker had answered by then is read out of the pipe and still reaches the caller.
     pub(crate) fn close(&self, reason: Closed, farewell: bool) {
-        let pipe = (self.lock()).close(&mut self.pipe_context(), reason, farewell);
-        drop(pipe);
+        let closed = (self.lock()).close(&mut self.pipe_context(), reason, farewell);
+        drop(closed);
         // A closed transport answers at once.
         self.alarm.disarm();
         if let Some(caller) = self.wakers.take_caller() {

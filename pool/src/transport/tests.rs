@@ -4,6 +4,8 @@
 mod batches;
 #[path = "moments.rs"]
 mod moments;
+#[path = "shared.rs"]
+mod shared;
 
 use std::io;
 use std::pin::Pin;

@@ -66,6 +66,7 @@ mod scenes;
 mod sentinels;
 mod serialized;
 mod sessions;
+mod shared;
 mod shown;
 mod shutdown;
 mod signals;

@@ -3,12 +3,15 @@
 //! The conversations are read from that document.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::process::{Command, Stdio};
 
 use ostler_pool::port::Opener as _;
 use ostler_pool::{Python, WorkerId};
+use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::languages::{native, node};
@@ -89,6 +92,47 @@ fn kinds() -> BTreeMap<String, (u8, bool)> {
     rows.collect()
 }
 
+/// The shared memory of a conversation.
+#[derive(Debug)]
+struct Memory(File);
+
+impl Memory {
+    const AREA: u64 = 128 << 10;
+
+    fn create() -> Self {
+        let file = memfd_create("conversation", MemfdFlags::CLOEXEC).unwrap();
+        let file = File::from(file);
+        file.set_len(2 * Self::AREA + (64 << 10)).unwrap();
+        file.write_all_at(&Self::request(), 0).unwrap();
+        Self(file)
+    }
+
+    fn request() -> Vec<u8> {
+        (0..64 << 10).map(|at: u32| at.to_le_bytes()[1]).collect()
+    }
+
+    /// The frame of the host, with the place of this memory if it offers one.
+    fn offered(&self, line: &Line) -> Vec<u8> {
+        let mut bytes = line.bytes.clone();
+        if line.kind == "HELLO" && bytes.len() > 21 {
+            let descriptor = u32::try_from(self.0.as_raw_fd()).unwrap();
+            bytes[21..25].copy_from_slice(&std::process::id().to_be_bytes());
+            bytes[25..29].copy_from_slice(&descriptor.to_be_bytes());
+            bytes[29..37].copy_from_slice(&self.0.metadata().unwrap().ino().to_be_bytes());
+        }
+        bytes
+    }
+
+    /// Checks that the result is where the frame says.
+    fn check(&self, line: &Line) {
+        if line.kind == "SHARED_REPLY" {
+            let mut result = vec![0; 64 << 10];
+            self.0.read_exact_at(&mut result, Self::AREA).unwrap();
+            assert!(result == Self::request());
+        }
+    }
+}
+
 /// The document and the code have the same kinds, by name and number.
 #[test]
 fn every_kind_is_documented() {
@@ -103,7 +147,7 @@ fn every_kind_is_documented() {
         Some((name.to_owned(), (number, number < 128)))
     });
     let in_code: BTreeMap<_, _> = constants.collect();
-    assert_eq!(in_code.len(), 12);
+    assert_eq!(in_code.len(), 14);
     assert_eq!(kinds(), in_code);
 }
 
@@ -208,10 +252,11 @@ fn the_worker_in_javascript_speaks_the_protocol() {
 #[tokio::test]
 async fn the_python_runtime_speaks_the_protocol() {
     for conversation in conversations() {
-        if !["", "batches"].contains(&conversation.needs.as_str()) {
+        if !["", "batches", "shared"].contains(&conversation.needs.as_str()) {
             continue;
         }
-        let mut python = Python::function("hostile:echo").path(modules());
+        let memory = Memory::create();
+        let mut python = Python::function("shared:copy_any").path(modules());
         python.prepare().unwrap();
         let worker = WorkerId {
             slot: 0,
@@ -223,11 +268,13 @@ async fn the_python_runtime_speaks_the_protocol() {
         pipe.writer.write_all(&preamble).await.unwrap();
         for line in &conversation.lines {
             if line.from_host {
-                pipe.writer.write_all(&line.bytes).await.unwrap();
+                let bytes = memory.offered(line);
+                pipe.writer.write_all(&bytes).await.unwrap();
             } else {
                 let mut said = vec![0; line.bytes.len()];
                 pipe.reader.read_exact(&mut said).await.unwrap();
                 assert_eq!(said, line.bytes, "instead of {line:?}");
+                memory.check(line);
             }
         }
         let mut rest = Vec::new();

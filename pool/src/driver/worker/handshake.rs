@@ -53,9 +53,7 @@ impl Task {
         let source = match answer {
             Ok(Answer::Done(body)) => match frame::ready(&body) {
                 Some(flags) if self.transport.is_clean() => {
-                    if flags & frame::BATCHES != 0 {
-                        self.transport.allow_batches();
-                    }
+                    self.transport.agreed(flags);
                     return self.report(PortFact::Started);
                 }
                 Some(_) => ProtocolError::Unsolicited,

@@ -1,7 +1,7 @@
 //! Other systems: only an id identifies a process, and only that of a child is certain.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::SendFlags;
@@ -76,6 +76,11 @@ pub(in crate::process) fn limit(_: Pid, _: Resource, _: u64) -> io::Result<()> {
 
 /// Refused: there is no such thing.
 pub(in crate::process) fn become_subreaper() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Refused: a file in memory has no path here by which a worker could open it.
+pub(in crate::process) fn create_memory(_: u64) -> io::Result<OwnedFd> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

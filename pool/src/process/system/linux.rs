@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 use rustix::pipe::fcntl_setpipe_size;
@@ -108,6 +109,14 @@ pub(in crate::process) fn pipe_quota(pipe: impl AsFd) -> u64 {
         // Without `/proc`, the default of Linux.
         pipes::quota().unwrap_or(64 << 20)
     })
+}
+
+/// Creates a file of this size in memory, which nobody can resize.
+pub(in crate::process) fn create_memory(size: u64) -> io::Result<OwnedFd> {
+    let file = memfd_create("ostler", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    ftruncate(&file, size)?;
+    fcntl_add_seals(&file, SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    Ok(file)
 }
 
 /// Limits a resource of another process. The process cannot raise the limit again.

@@ -249,11 +249,7 @@ impl Port for SimPort {
 
     fn take_pipe(&mut self) -> Pipe {
         let (reader, writer) = tokio::io::split(self.host.take().expect("the pipe is taken once"));
-        Pipe {
-            reader: Box::new(reader),
-            writer: Box::new(writer),
-            preamble: Vec::new(),
-        }
+        Pipe::new(reader, writer)
     }
 
     fn terminate(&mut self) {

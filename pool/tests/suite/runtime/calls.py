@@ -34,7 +34,7 @@ def started(*frames, end=Started):
         def start(self):
             made.append(self)
 
-    def serve(channel, watcher, call, stream, batch, health):
+    def serve(channel, watcher, shared, call, stream, batch, health):
         made.extend((call, stream, batch, health))
         if end:
             raise end
@@ -57,9 +57,9 @@ def check_a_hello_is_answered():
         ((1, 4096), b""),
         ((1, 4096, 0), b""),
         ((1, 4096, 0, 77), b""),
-        ((1, 4096, 4), b""),
+        ((1, 4096, 8), b""),
         ((1, 4096, 2), struct.pack(">I", 2)),
-        ((1, 4096, 0xFFFFFFFE), struct.pack(">I", 2)),
+        ((1, 4096, 0xFFFFFFFA), struct.pack(">I", 2)),
     ):
         end, pipes, (watcher, call, _, _, _) = started(hello(*fields))
         assert isinstance(end, Started)
@@ -191,7 +191,8 @@ def check_what_a_target_names():
 
 
 def answers(function, form=None, most=10):
-    return worker.answers(function, *worker.codec(form), most, worker.unguarded, None)
+    read, write = worker.codec(form)
+    return worker.answers(function, read, write, write, most, worker.unguarded, None)
 
 
 def check_results_are_bytes():
@@ -243,7 +244,7 @@ def served(*frames, call=None, stream=None, batch=None, health=None, cancellatio
     watcher = worker.Watcher(pipes.channel, None)
     watcher.cancellation = cancellation
     with instead(fail=fail):
-        worker.serve(pipes.channel, watcher, call, stream, batch, health)
+        worker.serve(pipes.channel, watcher, None, call, stream, batch, health)
     return pipes.received(), watcher, pipes
 
 

@@ -127,7 +127,8 @@ def served(function, *frames, form=None, longest=None, guard=worker.unguarded, c
     pipes.end()
     watcher = worker.Watcher(pipes.channel, None)
     watcher.cancellation = cancellation
-    call, stream, of_batch = worker.answers(function, *worker.codec(form), 4000, guard, longest)
+    read, write = worker.codec(form)
+    call, stream, of_batch = worker.answers(function, read, write, write, 4000, guard, longest)
     writes, end = [], None
     send = pipes.channel.send
 
@@ -139,7 +140,7 @@ def served(function, *frames, form=None, longest=None, guard=worker.unguarded, c
     served.channel = pipes.channel
     with instead(fail=fail, time=Instead(time, monotonic=now)):
         try:
-            worker.serve(pipes.channel, watcher, call, stream, of_batch, None)
+            worker.serve(pipes.channel, watcher, None, call, stream, of_batch, None)
         except (Failed, KeyboardInterrupt, SystemExit) as error:
             end = type(error)
     return writes, end
