@@ -15,6 +15,9 @@ pub(crate) trait Memory: Send {
 
     /// Reads `count` bytes from `offset` and appends them to `bytes`. Returns how many it read.
     fn read_at(&self, bytes: &mut Vec<u8>, count: usize, offset: u64) -> io::Result<usize>;
+
+    /// Gives `count` bytes from `offset` back to the system. They are 0 from then on.
+    fn free(&self, offset: u64, count: u64) -> io::Result<()>;
 }
 
 /// The shared memory of one worker: an area for requests, one for replies, and the worker's state.

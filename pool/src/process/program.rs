@@ -257,13 +257,13 @@ impl Program {
     /// Offers each worker shared memory for requests and replies of 64 KiB to `limit` bytes. Others
     /// use the pipes. Default: none. Linux only: elsewhere, the build of the pool fails.
     ///
-    /// A worker that takes the offer, as [Python workers](crate::Python::shared_memory) do, need not
-    /// copy a request, and the host copies it once. `limit` is 64 KiB to 4 GiB. Each worker holds up
-    /// to twice as much memory while it lives, as much of it as its largest request and reply have
-    /// used, and one more descriptor of this process.
+    /// A worker that takes the offer, as [Python workers](crate::Python::shared_memory) do, need
+    /// not copy a request, and this process copies it once. `PROTOCOL.md` describes what other
+    /// workers must do. Those that do not know the offer use the pipes.
     ///
-    /// The memory is allocated by this process and the worker, and counts in the control group of
-    /// whichever used it first. It also counts as memory of the worker for
+    /// `limit` is 64 KiB to 4 GiB. Each worker takes one more descriptor of this process, and up to
+    /// twice the limit of memory: as much as its largest request and reply have used. It is freed at
+    /// the second health check without such a call. It counts for
     /// [`max_worker_memory`](crate::Builder::max_worker_memory).
     ///
     /// ```

@@ -13,7 +13,7 @@ use std::process;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
-use super::system::create_memory;
+use super::system::{create_memory, free_memory};
 use crate::port::{Memory, SharedMemory};
 
 impl Memory for File {
@@ -26,6 +26,10 @@ impl Memory for File {
         let mut file = self;
         file.seek(SeekFrom::Start(offset))?;
         file.take(count as u64).read_to_end(bytes)
+    }
+
+    fn free(&self, offset: u64, count: u64) -> io::Result<()> {
+        free_memory(self, offset, count)
     }
 }
 
@@ -48,4 +52,41 @@ pub(super) fn create(limit: u64) -> io::Result<SharedMemory> {
         memory: Box::new(file),
         area,
     })
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    /// M1: the memory holds what was written until it is freed, and no process can resize it.
+    #[test]
+    fn memory_is_allocated_as_it_is_written() {
+        let shared = create((1 << 20) - 1).unwrap();
+        assert_eq!(shared.area, 1 << 20);
+        let path = format!("/proc/{}/fd/{}", shared.process, shared.descriptor);
+        let file = File::options().write(true).open(path).unwrap();
+        let held = || file.metadata().unwrap().blocks() * 512;
+        assert_eq!((file.metadata().unwrap().ino(), held()), (shared.inode, 0));
+        assert_eq!(
+            shared.memory.write_at(&[7; 100_000], 1 << 20).unwrap(),
+            100_000
+        );
+        assert!((100_000..200_000).contains(&held()), "{}", held());
+        let mut read = vec![1];
+        assert_eq!(
+            shared
+                .memory
+                .read_at(&mut read, 3, (1 << 20) + 99_998)
+                .unwrap(),
+            3
+        );
+        assert_eq!(read, [1, 7, 7, 0]);
+        shared.memory.free(0, 2 << 20).unwrap();
+        assert_eq!(held(), 0);
+        for size in [0, 4 << 20] {
+            let refused = file.set_len(size).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+        }
+    }
 }

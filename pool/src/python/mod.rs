@@ -225,20 +225,20 @@ impl Python {
         self
     }
 
-    /// Hands large requests and replies, of 64 KiB to `limit` bytes, over in memory that host and
-    /// worker share, instead of through the pipe. Linux only: elsewhere, the build of the pool fails.
+    /// Hands requests and replies of 64 KiB to `limit` bytes over in memory that host and worker
+    /// share, instead of through the pipe. Linux only: elsewhere, the build of the pool fails.
     ///
     /// The function gets each request, large or small, as a read-only `memoryview` instead of
     /// `bytes`. A large one is the shared memory itself, so `numpy.frombuffer` and `struct` read it
     /// without a copy. With [`json`](Self::json), it still gets a value.
     ///
-    /// The function may keep the view, or an array made from it: its bytes do not change. Meanwhile,
-    /// requests to that worker go through the pipe. A process that the function forks sees the bytes
-    /// of later requests in the view.
+    /// The function may keep the view, or an array made from it: its bytes do not change.
+    /// Meanwhile, requests to that worker go through the pipe. A process that the function forks
+    /// sees the bytes of later requests in the view.
     ///
-    /// A worker that cannot open the memory says so on stderr, and uses the pipe: it runs as another
-    /// user or in another process namespace, its address space is limited, or it is no CPython. See
-    /// [`Program::shared_memory`] for the sizes and what the memory costs.
+    /// A worker that cannot open the memory says so on stderr, and uses the pipe: it runs as
+    /// another user or in another process namespace, its address space is limited, or it is not
+    /// CPython. See [`Program::shared_memory`] for the sizes and what the memory costs.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {

@@ -2,18 +2,17 @@
 //! belongs.
 
 use std::future::poll_fn;
-use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::AsyncWrite as _;
 use tokio::task::coop::{has_budget_remaining, unconstrained};
 
-use super::decoder::{BUFFER, Decoder};
+use super::decoder::Decoder;
 use super::frame::{self, kind};
 use super::ids::Ids;
 use super::lane::Lane;
+use super::outgoing::{COPIED, Outgoing};
 use super::request::Request;
 use super::wakers::Wakers;
 use super::{Answer, Closed, TransportError};
@@ -25,13 +24,6 @@ use crate::port::{Pipe, SharedMemory};
 /// for.
 const LAST_WORDS: usize = 1 << 20;
 
-/// The largest body that is copied behind its header, in bytes. To copy it costs less than to write
-/// two pieces at once. A larger one stays with the caller until it is sent.
-pub(crate) const COPIED: usize = BUFFER / 16;
-
-/// The largest buffer for what is sent that is kept between two exchanges, in bytes.
-pub(super) const KEPT: usize = BUFFER;
-
 /// The pipes are polled with the transport's own waker: see [`Wakers`].
 pub(super) struct Exchange {
     /// `None` before it is connected, and once it is closed.
@@ -42,12 +34,7 @@ pub(super) struct Exchange {
     /// until it wakes the transport's waker.
     is_drained: bool,
     decoder: Decoder,
-    /// The frame that is being sent, or what precedes its body, if the caller keeps that.
-    outgoing: Vec<u8>,
-    /// The size of the body that the caller keeps.
-    kept: usize,
-    /// How much of both is sent.
-    sent: usize,
+    outgoing: Outgoing,
     /// Bytes to send before the first frame.
     preamble: Vec<u8>,
     /// The request that is under way.
@@ -71,9 +58,7 @@ impl Exchange {
             wakers,
             is_drained: false,
             decoder: Decoder::new(max_frame),
-            outgoing: Vec::new(),
-            kept: 0,
-            sent: 0,
+            outgoing: Outgoing::default(),
             preamble: Vec::new(),
             current: None,
             cancels: false,
@@ -118,24 +103,25 @@ impl Exchange {
             }
             Poll::Ready(problem) => return Err(problem.into()),
         }
+        if kind == kind::PING {
+            self.lane.check();
+        }
         let id = self.ids.next();
         self.send(kind, id, body);
         Ok(())
     }
 
     fn send(&mut self, kind: u8, id: u32, body: &[u8]) {
-        self.clear_outgoing();
-        self.outgoing.append(&mut self.preamble);
+        self.outgoing.clear();
+        self.outgoing.precede(&mut self.preamble);
         self.lane.reset();
-        if body.len() <= COPIED {
-            frame::encode(kind, id, body, &mut self.outgoing);
-        } else if kind == kind::CALL
+        if kind == kind::CALL
+            && body.len() > COPIED
             && let Some(place) = self.lane.begin(body.len())
         {
-            frame::encode(kind::SHARED_CALL, id, &place, &mut self.outgoing);
+            self.outgoing.frame(kind::SHARED_CALL, id, &place);
         } else {
-            frame::encode_header(kind, id, body.len(), &mut self.outgoing);
-            self.kept = body.len();
+            self.outgoing.frame(kind, id, body);
         }
         self.current = Some(Request::new(id, kind, body));
         self.cancels = false;
@@ -155,25 +141,17 @@ impl Exchange {
     /// The request goes through the pipe after all.
     fn use_pipe(&mut self, body: &[u8]) {
         self.lane.reset();
-        self.clear_outgoing();
+        self.outgoing.clear();
         if let Some(Request { id, .. }) = self.current {
-            frame::encode_header(kind::CALL, id, body.len(), &mut self.outgoing);
-            self.kept = body.len();
+            self.outgoing.frame(kind::CALL, id, body);
         }
     }
 
     /// Ends the exchange. A large request releases its memory now, not at the next exchange.
     fn end(&mut self) {
         self.current = None;
-        self.lane.reset();
-        self.clear_outgoing();
-    }
-
-    fn clear_outgoing(&mut self) {
         self.outgoing.clear();
-        self.outgoing.shrink_to(KEPT);
-        self.kept = 0;
-        self.sent = 0;
+        self.lane.reset();
     }
 
     pub(super) fn can_cancel(&self) -> bool {
@@ -187,8 +165,8 @@ impl Exchange {
         let Some(request) = self.current.filter(|_| self.can_cancel()) else {
             return false;
         };
-        self.clear_outgoing();
-        frame::encode(kind::CANCEL, request.id, &[], &mut self.outgoing);
+        self.outgoing.clear();
+        self.outgoing.frame(kind::CANCEL, request.id, &[]);
         self.cancels = true;
         true
     }
@@ -196,12 +174,7 @@ impl Exchange {
     /// Sends what the pipe takes without waiting, and copies the rest of the body.
     pub(super) fn send_at_once(&mut self, cx: &mut Context<'_>, body: &[u8]) {
         let _ = self.at_once(cx, |exchange, cx| exchange.poll_send(cx, body));
-        if self.kept > 0 {
-            let sent = self.sent.saturating_sub(self.outgoing.len());
-            self.outgoing.drain(..self.sent.min(self.outgoing.len()));
-            self.outgoing.extend_from_slice(&body[sent..]);
-            (self.kept, self.sent) = (0, 0);
-        }
+        self.outgoing.copy_rest(body);
     }
 
     /// The next part of a stream, or the next reply to a batch but the last, if it was read before.
@@ -238,13 +211,13 @@ impl Exchange {
     }
 
     fn is_sent(&self) -> bool {
-        self.sent == self.outgoing.len() + self.kept
+        self.outgoing.is_sent()
     }
 
     /// The size of its buffers, in bytes.
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
-        self.outgoing.capacity() + self.decoder.memory()
+        self.outgoing.memory() + self.decoder.memory()
     }
 
     /// The id of the request that is under way.
@@ -350,22 +323,10 @@ impl Exchange {
                 self.use_pipe(body);
             }
         }
-        let Some(pipe) = &mut self.pipe else {
-            return Poll::Ready(());
-        };
-        while self.sent < self.outgoing.len() + self.kept {
-            let writer = Pin::new(&mut pipe.writer);
-            let polled = match self.outgoing.get(self.sent..) {
-                Some(rest) if self.kept == 0 => writer.poll_write(cx, rest),
-                Some(rest) => writer.poll_write_vectored(cx, &[rest, body].map(IoSlice::new)),
-                None => writer.poll_write(cx, &body[self.sent - self.outgoing.len()..]),
-            };
-            match ready!(polled) {
-                Ok(0) | Err(_) => return Poll::Ready(()),
-                Ok(count) => self.sent += count,
-            }
+        match &mut self.pipe {
+            Some(pipe) => self.outgoing.poll_send(cx, &mut pipe.writer, body),
+            None => Poll::Ready(()),
         }
-        Poll::Ready(())
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, TransportError>> {

@@ -37,8 +37,8 @@ pub(crate) mod kind {
     /// and then the requests. Answered by a `REPLY` or `ERROR` with its id for each of them, in
     /// order.
     pub(crate) const BATCH: u8 = 7;
-    /// Host to worker: a `CALL` whose request is in shared memory. The offset of the request and its
-    /// length, each `u64`.
+    /// Host to worker: a `CALL` whose request is in shared memory. The offset of the request and
+    /// its length, each `u64`.
     pub(crate) const SHARED_CALL: u8 = 8;
     /// Worker to host, id 0: the protocol's version and flags, each `u32`. The flags may be
     /// missing.

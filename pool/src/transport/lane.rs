@@ -6,6 +6,7 @@
 //! names, after that frame.
 
 use std::io;
+use std::mem::take;
 use std::ops::Range;
 use std::task::{Context, Poll};
 
@@ -30,6 +31,9 @@ pub(super) struct Lane {
     request: usize,
     written: usize,
     reply: Option<Result<Reply, ProtocolError>>,
+    /// Whether the memory may hold anything, and whether it was used since the last health check.
+    is_filled: bool,
+    is_active: bool,
 }
 
 /// A reply with as much of it as was read.
@@ -48,6 +52,8 @@ impl Lane {
             request: 0,
             written: 0,
             reply: None,
+            is_filled: false,
+            is_active: false,
         }
     }
 
@@ -91,6 +97,7 @@ impl Lane {
             return None;
         }
         self.request = size;
+        self.filled();
         Some(place(0, size))
     }
 
@@ -98,6 +105,23 @@ impl Lane {
     pub(super) fn reset(&mut self) {
         (self.request, self.written) = (0, 0);
         self.reply = None;
+    }
+
+    fn filled(&mut self) {
+        (self.is_filled, self.is_active) = (true, true);
+    }
+
+    /// Frees the memory if it was not used since the last health check.
+    pub(super) fn check(&mut self) {
+        if let Some(shared) = &self.shared
+            && !take(&mut self.is_active)
+            && self.is_filled
+        {
+            self.is_filled = is_in_use(shared);
+            let start = if self.is_filled { shared.area } else { 0 };
+            // If it fails, the memory stays for as long as the worker.
+            let _ = shared.memory.free(start, 2 * shared.area - start);
+        }
     }
 
     pub(super) fn is_written(&self) -> bool {
@@ -125,6 +149,7 @@ impl Lane {
 
     /// Begins to read the reply that a frame with this body announces.
     pub(super) fn begin_reply(&mut self, frame: &[u8]) {
+        self.filled();
         let Some(shared) = &self.shared else {
             return;
         };

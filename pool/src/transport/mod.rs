@@ -14,6 +14,7 @@ mod exchange;
 pub(crate) mod frame;
 mod ids;
 mod lane;
+mod outgoing;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -28,9 +29,9 @@ use std::time::Duration;
 use ostler::supervisor::Reason;
 
 use self::alarm::Alarm;
-pub(crate) use self::exchange::COPIED;
 use self::exchange::Exchange;
 use self::frame::kind;
+pub(crate) use self::outgoing::COPIED;
 use self::wakers::Wakers;
 use crate::error::{ProtocolError, RemoteError};
 use crate::port::{Exit, Pipe};

@@ -40,6 +40,12 @@ impl Memory for Seen {
         bytes.extend(self.read(usize::try_from(offset).unwrap(), count));
         Ok(count)
     }
+
+    fn free(&self, offset: u64, count: u64) -> io::Result<()> {
+        let count = usize::try_from(count).unwrap();
+        self.write(usize::try_from(offset).unwrap(), &vec![0; count]);
+        Ok(())
+    }
 }
 
 /// A transport whose worker has answered the handshake with these flags.
@@ -108,7 +114,7 @@ async fn call(transport: &Transport, worker: &mut DuplexStream, body: &[u8]) -> 
     next(worker).await
 }
 
-/// R37: a request is in the memory if it is large, fits, and the worker does not use the area.
+/// R28: a request is in the memory if it is large, fits, and the worker does not use the area.
 #[tokio::test]
 async fn a_large_request_is_in_the_memory() {
     let (transport, mut worker, seen) = agreed(frame::SHARED_MEMORY).await;
@@ -141,7 +147,7 @@ async fn a_large_request_is_in_the_memory() {
     }
 }
 
-/// R37: a stream and a batch leave the memory alone.
+/// R28: a stream and a batch leave the memory alone.
 #[tokio::test]
 async fn only_calls_use_the_memory() {
     let (transport, mut worker, seen) = agreed(frame::SHARED_MEMORY).await;
@@ -160,7 +166,7 @@ async fn only_calls_use_the_memory() {
     ));
 }
 
-/// R37: a reply is read from the place that its frame names, if that is in the area for replies or
+/// R28: a reply is read from the place that its frame names, if that is in the area for replies or
 /// in the request of the call, and if the frame has the id of the call.
 #[tokio::test]
 async fn a_reply_is_where_it_may_be() {
@@ -203,7 +209,7 @@ async fn a_reply_is_where_it_may_be() {
     }
 }
 
-/// R37: the limit of a frame is also that of a reply in the memory.
+/// R28: the limit of a frame is also that of a reply in the memory.
 #[tokio::test]
 async fn a_reply_is_no_longer_than_a_frame() {
     for (size, is_allowed) in [(1019, true), (1020, false)] {
@@ -245,7 +251,7 @@ async fn a_late_reply_reaches_no_caller() {
     }
 }
 
-/// R37: the thread does other work while a large request is written and a large reply is read, and
+/// R28: the thread does other work while a large request is written and a large reply is read, and
 /// the worker learns of the request after its last byte.
 #[tokio::test]
 async fn a_copy_pauses() {
@@ -287,7 +293,7 @@ impl Wake for Woken {
     }
 }
 
-/// R37: a request for which the system has no memory uses the pipe.
+/// R28: a request for which the system has no memory uses the pipe.
 #[tokio::test]
 async fn without_memory_the_pipe_is_used() {
     let (transport, mut worker, seen) = agreed(frame::SHARED_MEMORY).await;
@@ -305,7 +311,7 @@ async fn without_memory_the_pipe_is_used() {
     assert!(transport.is_clean());
 }
 
-/// R37: a worker that does not use the memory gets no frame about it and may send none, and the
+/// R28: a worker that does not use the memory gets no frame about it and may send none, and the
 /// memory is freed at once.
 #[tokio::test]
 async fn memory_that_is_not_used_is_freed() {
@@ -353,4 +359,31 @@ async fn a_reply_before_an_exit_is_read() {
     let answer = poll_fn(|cx| transport.poll_answer(cx, &request, false)).await;
     assert!(matches!(answer, Err(TransportError::Closed(_))));
     assert!(!transport.request_written());
+}
+
+/// M1: the memory is freed at the second health check after a call, apart from a request that the
+/// worker still uses.
+#[tokio::test]
+async fn an_idle_worker_holds_no_memory() {
+    let (transport, mut worker, seen) = agreed(frame::SHARED_MEMORY).await;
+    let ping = async |worker: &mut DuplexStream| {
+        let (ping, _) = tokio::join!(transport.ping(), answer(worker, kind::PONG, b""));
+        ping.unwrap();
+        [0, AREA].map(|start| seen.read(start, AREA) != vec![0; AREA])
+    };
+    seen.write(0, b"untouched");
+    assert_eq!(ping(&mut worker).await, [true, false]);
+    assert_eq!(ping(&mut worker).await, [true, false]);
+    for (in_use, held) in [(0, [false, false]), (1, [true, false])] {
+        let (_, id, _) = call(&transport, &mut worker, &body(AREA, 9)).await;
+        seen.write(AREA, &body(AREA, 9));
+        seen.write(2 * AREA, &[in_use]);
+        let reply = frame_of(kind::SHARED_REPLY, id, &place(AREA, 1));
+        worker.write_all(&reply).await.unwrap();
+        transport.answer().await.unwrap();
+        assert_eq!(ping(&mut worker).await, [true, true]);
+        assert_eq!(ping(&mut worker).await, held);
+    }
+    seen.write(2 * AREA, &[0]);
+    assert_eq!(ping(&mut worker).await, [false, false]);
 }

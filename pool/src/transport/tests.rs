@@ -257,14 +257,14 @@ async fn a_large_call_takes_no_large_buffer() {
         let (id, received) = request(&mut worker).await;
         assert!(received == body);
         let memory = transport.lock().memory();
-        assert!(memory <= 2 * exchange::KEPT, "{memory} bytes");
+        assert!(memory <= 2 * outgoing::KEPT, "{memory} bytes");
         let reply = frame_of(kind::REPLY, id, &received);
         worker.write_all(&reply).await.unwrap();
     };
     let (answer, ()) = tokio::join!(answer, echo);
     assert!(answer.unwrap() == Answer::Done(body));
     let memory = transport.lock().memory();
-    assert!(memory <= 2 * exchange::KEPT, "{memory} bytes");
+    assert!(memory <= 2 * outgoing::KEPT, "{memory} bytes");
 }
 
 /// M1: what the pipe does not take at once of the request of a stream is copied, until the exchange
@@ -286,7 +286,7 @@ async fn a_large_stream_keeps_no_large_buffer() {
             let mut cancel = Box::pin(transport.cancel());
             assert!(cancel.as_mut().now_or_never().is_none());
             let memory = transport.lock().memory();
-            assert!(memory <= 2 * exchange::KEPT, "{memory} bytes");
+            assert!(memory <= 2 * outgoing::KEPT, "{memory} bytes");
             worker.write_all(&reply).await.unwrap();
             assert_eq!(cancel.await, Some(true));
         } else {
@@ -294,7 +294,7 @@ async fn a_large_stream_keeps_no_large_buffer() {
             assert_eq!(transport.answer().await.unwrap(), Answer::Done(vec![]));
         }
         let memory = transport.lock().memory();
-        assert!(memory <= 2 * exchange::KEPT, "{memory} bytes");
+        assert!(memory <= 2 * outgoing::KEPT, "{memory} bytes");
     }
 }
 

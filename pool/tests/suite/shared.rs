@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use ostler_pool::{Builder, CallError, ExitStatus, Pool, Program, Python, Resource};
+use rustix::process::{Resource as Limited, Rlimit, setrlimit};
 
 use crate::resources::{is_alive, isolated, leaks_nothing, modules, until};
 
@@ -35,7 +36,7 @@ async fn run(pool: &Pool, verb: &str) -> String {
     String::from_utf8(pool.call(request(verb, AREA)).await.unwrap()).unwrap()
 }
 
-/// R37: requests and replies of any size come back unchanged, in any form that a function may
+/// R28: requests and replies of any size come back unchanged, in any form that a function may
 /// return. Those of 64 KiB up to the limit are shared.
 #[tokio::test]
 async fn bodies_of_every_size_come_back() {
@@ -74,7 +75,7 @@ async fn bodies_of_every_size_come_back() {
     }
 }
 
-/// R38: what a function keeps of a request does not change, and later requests are shared again
+/// R29: what a function keeps of a request does not change, and later requests are shared again
 /// once it keeps nothing.
 #[tokio::test]
 async fn what_a_function_keeps_does_not_change() {
@@ -89,7 +90,7 @@ async fn what_a_function_keeps_does_not_change() {
     pool.shutdown().await;
 }
 
-/// R38: an exception lets go of its request. One that is part of a cycle does so when it is
+/// R29: an exception lets go of its request. One that is part of a cycle does so when it is
 /// collected.
 #[tokio::test]
 async fn an_exception_lets_go_of_its_request() {
@@ -106,7 +107,7 @@ async fn an_exception_lets_go_of_its_request() {
     pool.shutdown().await;
 }
 
-/// R37: streams, batches and JSON work as without shared memory.
+/// R28: streams, batches and JSON work as without shared memory.
 #[tokio::test]
 async fn other_requests_work_as_ever() {
     let (large, reply) = (
@@ -132,7 +133,7 @@ async fn other_requests_work_as_ever() {
     json.shutdown().await;
 }
 
-/// R37: a worker that is cancelled in the middle of a request in shared memory is kept, and one
+/// R28: a worker that is cancelled in the middle of a request in shared memory is kept, and one
 /// that exits costs one call.
 #[tokio::test]
 async fn a_call_may_end_early() {
@@ -173,7 +174,7 @@ async fn a_call_may_end_early() {
     pool.shutdown().await;
 }
 
-/// C13: a process that a function forked answers no call, and writes to no reply.
+/// Y1: a process that a function forked answers no call, and writes to no reply.
 #[tokio::test]
 async fn a_forked_copy_has_no_part_in_a_call() {
     let pool = pool(python("shared:run")).build().unwrap();
@@ -182,7 +183,7 @@ async fn a_forked_copy_has_no_part_in_a_call() {
     pool.shutdown().await;
 }
 
-/// R37: a worker that cannot map the memory says so in the log and uses the pipe.
+/// R28: a worker that cannot map the memory says so in the log and uses the pipe.
 #[tokio::test]
 async fn a_worker_without_room_uses_the_pipe() {
     let interpreter = Program::new("python3").limit(Resource::AddressSpace, 1 << 30);
@@ -213,7 +214,7 @@ fn memories() -> usize {
         .count()
 }
 
-/// M2: a worker's shared memory goes with it, however it ends, also with its zygote's death. A
+/// P5: a worker's shared memory goes with it, however it ends, also with its zygote's death. A
 /// worker has no descriptor of it.
 #[test]
 fn shared_memory_goes_with_its_worker() {
@@ -279,4 +280,20 @@ async fn a_limit_is_checked() {
             pool.shutdown().await;
         }
     }
+}
+
+/// R28: a host whose files may not be that large gets an error, not the signal `SIGXFSZ`.
+#[test]
+fn a_limit_of_file_sizes_is_an_error() {
+    if !isolated("shared::a_limit_of_file_sizes_is_an_error") {
+        return;
+    }
+    leaks_nothing(async || {
+        let (current, maximum) = (Some(2 * AREA as u64), None);
+        setrlimit(Limited::Fsize, Rlimit { current, maximum }).unwrap();
+        let pool = pool(python("shared:run")).build().unwrap();
+        let error = format!("{:?}", pool.checkout().await.unwrap_err());
+        assert!(error.contains("FileTooLarge"), "{error}");
+        pool.shutdown().await;
+    });
 }

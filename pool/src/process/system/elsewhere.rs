@@ -84,6 +84,11 @@ pub(in crate::process) fn create_memory(_: u64) -> io::Result<OwnedFd> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Refused: there is no such file.
+pub(in crate::process) fn free_memory(_: impl AsFd, _: u64, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// No process can be held: between the check of a process and the signal, its id could become
 /// another's.
 #[derive(Debug)]

@@ -5,7 +5,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use rustix::fs::{
+    FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, ftruncate, memfd_create,
+};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 use rustix::pipe::fcntl_setpipe_size;
@@ -117,6 +119,12 @@ pub(in crate::process) fn create_memory(size: u64) -> io::Result<OwnedFd> {
     ftruncate(&file, size)?;
     fcntl_add_seals(&file, SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
     Ok(file)
+}
+
+/// Gives a part of such a file back to the system.
+pub(in crate::process) fn free_memory(file: impl AsFd, offset: u64, count: u64) -> io::Result<()> {
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    Ok(fallocate(file, flags, offset, count)?)
 }
 
 /// Limits a resource of another process. The process cannot raise the limit again.

@@ -10,14 +10,16 @@ compile_error!("ostler-pool needs Unix: process groups, and pipes that can be po
 mod linux;
 #[cfg(target_os = "linux")]
 pub(super) use self::linux::{
-    Held, NO_SIGNAL, Watched, become_subreaper, create_memory, limit, pipe_quota, resize_pipe,
+    Held, NO_SIGNAL, Watched, become_subreaper, create_memory, free_memory, limit, pipe_quota,
+    resize_pipe,
 };
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
 #[cfg(not(target_os = "linux"))]
 pub(super) use self::elsewhere::{
-    Held, NO_SIGNAL, Watched, become_subreaper, create_memory, limit, pipe_quota, resize_pipe,
+    Held, NO_SIGNAL, Watched, become_subreaper, create_memory, free_memory, limit, pipe_quota,
+    resize_pipe,
 };
 
 use rustix::io::Errno;
