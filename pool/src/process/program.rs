@@ -262,8 +262,8 @@ impl Program {
     /// workers must do. Those that do not know the offer use the pipes.
     ///
     /// `limit` is 64 KiB to 4 GiB. Each worker takes one more descriptor of this process, and up to
-    /// twice the limit of memory: as much as its largest request and reply have used. It is freed at
-    /// the second health check without such a call. It counts for
+    /// twice the limit of memory: as much as its largest request and reply have used. It is freed
+    /// at the second health check without such a call. It counts for
     /// [`max_worker_memory`](crate::Builder::max_worker_memory).
     ///
     /// ```
