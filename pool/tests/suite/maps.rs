@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, Stream, StreamExt, stream};
-use ostler_pool::testing::Sim;
+use ostler_pool::testing::{Script, Sim};
 use ostler_pool::{CallError, JsonPart, Pool, Python};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -154,6 +154,25 @@ async fn a_crash_costs_a_part_of_one_chunk() {
         assert!(lost(outcome) || *outcome == place.to_string());
     }
     assert_eq!(sim.stats().opened, 3);
+    end(&pool, &sim).await;
+}
+
+/// C13: an outcome reaches the client although the rest of its chunk waits for another worker.
+#[tokio::test(start_paused = true)]
+async fn a_chunk_that_waits_holds_no_outcome_back() {
+    let sim = Sim::new([Script::Good, Script::SlowStart]);
+    let pool = pool(&sim, 1).max_frame(1024).build().unwrap();
+    // The last two are one chunk, and two messages.
+    let (exit, long) = ("exit".to_owned(), "x".repeat(1010));
+    let mut map = pool.map(numbered(2).chain([exit, long.clone()]));
+    for number in numbered(2) {
+        assert_eq!(told(&map.next().await.unwrap()), number);
+    }
+    let outcome = told(&map.next().await.unwrap());
+    assert_eq!(outcome, "exit code 3, written: true");
+    assert_eq!(pool.status().serving(), 0);
+    assert_eq!(told(&map.next().await.unwrap()), long);
+    assert_eq!(sim.stats().opened, 2);
     end(&pool, &sim).await;
 }
 
