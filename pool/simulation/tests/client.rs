@@ -226,7 +226,7 @@ impl Client {
                 is_closed: false,
                 ..call
             };
-            let outcome = if call.number % 2 == 0 {
+            let outcome = if call.number.is_multiple_of(2) {
                 session.call(&bytes).await
             } else {
                 session.call_json(&json(&bytes)).await.map(bytes_of)

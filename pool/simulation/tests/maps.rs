@@ -279,7 +279,7 @@ impl Input {
         let (plan, ledger) = (self.world.plan(), self.world.ledger());
         let mut ours = ledger.requests.values();
         // Those cost no time, and are never written.
-        let has_large = |entry: &Entry| entry.request.size + 100 > plan.config.max_frame as usize;
+        let has_large = |entry: &Entry| entry.request.size + 100 > plan.config.max_frame;
         let has_served =
             ours.any(|it| it.company == self.company && (it.written.is_some() || has_large(it)));
         let ahead = self.progress.ahead();

@@ -74,6 +74,7 @@ import fcntl
 import functools
 import gc
 import importlib
+import io
 import json
 import math
 import os
@@ -96,6 +97,8 @@ REQUESTS = (CALL, STREAM, PING, BATCH)
 MAY_CANCEL, BATCHES, SHARED_MEMORY = 1, 2, 4
 HEADER = struct.Struct(">IBI")
 KIND_AND_ID = 5
+# A longer body does not come at once, in bytes. It is read in place: what `os.read` returns is copied.
+AT_ONCE = 1 << 16
 # The longest hello that is accepted, in bytes. Longer than today's, so later hosts can add fields.
 MAX_HELLO = 1024
 # What `next` returns at the end of an iterator.
@@ -227,7 +230,7 @@ class Channel:
         if not KIND_AND_ID <= length <= self.max_frame:
             fail(f"the host sent a frame of {length} bytes, allowed are {KIND_AND_ID} to {self.max_frame}")
         size = length - KIND_AND_ID
-        body = os.read(self.input, size) if size else b""
+        body = os.read(self.input, size) if 0 < size <= AT_ONCE else b""
         if len(body) < size and (body := self._read_rest(body, size)) is None:
             return None
         return kind, request, body
@@ -275,13 +278,9 @@ class Channel:
 
     def _read_rest(self, data, count):
         """Returns `count` bytes, which begin with `data`, or None at the end of the input."""
-        parts = bytearray(data)
-        while data:
-            data = os.read(self.input, min(count - len(parts), 1 << 20))
-            parts += data
-            if len(parts) == count:
-                return bytes(parts)
-        return None
+        # Without a buffer, this reads into the bytes that it returns, and no more than those.
+        whole = data + io.BufferedReader(io.FileIO(self.input, closefd=False), 1).read(count - len(data))
+        return whole if len(whole) == count else None
 
 
 class SharedMemory:
