@@ -7,6 +7,14 @@ def echo(request):
     return request
 
 
+def copy(request):
+    return bytes(memoryview(request))
+
+
+def glance(request):
+    return b"%d" % sum(memoryview(request)[::4096])
+
+
 def model(requests):
     time.sleep(0.001 + 0.00005 * len(requests))
     return requests

@@ -24,6 +24,7 @@ mod recycling;
 mod report;
 mod results;
 mod scripts;
+mod shared;
 mod spawns;
 mod streams;
 mod survey;
@@ -40,12 +41,13 @@ type Measure = fn(usize) -> Vec<Row>;
 
 /// Each kind of rows, and whether host and workers share one processor. Each runs in its own
 /// process.
-const KINDS: [(&str, bool, Measure); 12] = [
+const KINDS: [(&str, bool, Measure); 13] = [
     ("pairs", true, memory::pairs),
     ("cancels", true, memory::cancels),
     ("sizes", true, memory::sizes),
     ("calls", true, pipes::small),
     ("large", true, pipes::large),
+    ("shared", true, shared::rows),
     ("batches", true, batches::rows),
     ("streams", true, streams::rows),
     ("python", false, python::rows),

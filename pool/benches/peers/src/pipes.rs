@@ -162,7 +162,7 @@ impl Blocking {
         blocking
     }
 
-    fn calls(&mut self, request: &[u8], calls: usize) -> f64 {
+    pub(crate) fn calls(&mut self, request: &[u8], calls: usize) -> f64 {
         let start = Instant::now();
         for _ in 0..calls {
             let request = frame(2, request);
