@@ -1,5 +1,5 @@
-//! Draws batches, maps, and a pool that collects calls: apart from all else, so that the other seeds
-//! keep their histories.
+//! Draws batches, maps, and a pool that collects calls: apart from all else, so that the other
+//! seeds keep their histories.
 
 use std::time::Duration;
 

@@ -3,11 +3,13 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `plan`, `lists`, `draw*`, `choices` | options, faults, clients and operators, drawn from a seed |
+//! | `plan`, `lists`, `draw*`, `choices` | what a history does, drawn from a seed |
 //! | `scheduler` | the order of all steps, and the passing of time |
-//! | `world`, `port`, `process`, `calls`, `batches`, `pipe`, `scanner` | opener, ports, workers, pipes |
+//! | `world`, `port`, `process`, `pipe`, `scanner` | opener, ports, workers, pipes |
+//! | `calls`, `batches` | what workers do with requests |
 //! | `ledger` | what workers and clients saw |
-//! | `client`, `maps`, `wanted`, `oracle`, `reports` | clients, operators, and the judgement of what they are told |
+//! | `client`, `maps` | clients and operators |
+//! | `oracle`, `reports`, `wanted` | the judgement of what they are told |
 //! | `audit` | the judgement of a pool in which nothing can run |
 //! | `spec` | the judgement of the pool's record by the specification |
 //! | `history` | one history, from the build of the pool to its last trace |
