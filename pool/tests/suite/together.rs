@@ -141,7 +141,9 @@ async fn a_caller_that_gives_up_concerns_no_other() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_nobody_wants_is_abandoned() {
     let sim = Sim::default();
-    let pool = pool(&sim, 2, 10 * MS).build().unwrap();
+    // Nothing but their drop ends the call.
+    let pool = pool(&sim, 2, 10 * MS).call_timeout(Duration::from_secs(3600));
+    let pool = pool.build().unwrap();
     until(&pool, |status| status.serving() == 1).await;
     let mut calls = ["hang", "hang"].map(|request| Box::pin(pool.call(request)));
     for call in &mut calls {
