@@ -103,10 +103,9 @@ impl Supervisor {
         reason: Option<Reason>,
         calls: Calls,
     ) -> Result<bool, Illegal> {
-        let moved = self.feed_worker_with(lease.worker, input, reason, |occupant| {
+        self.feed_worker_with(lease.worker, input, reason, |occupant| {
             occupant.lease = None;
             occupant.health.record_calls(calls);
-        })?;
-        Ok(moved)
+        })
     }
 }

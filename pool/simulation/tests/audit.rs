@@ -78,7 +78,8 @@ fn judge(status: &PoolStatus, ledger: &Ledger, plan: &Plan) {
         let known = ledger.workers.get(worker);
         known.is_some_and(|known| known.tenures.iter().any(|tenure| tenure.ended.is_none()))
     };
-    // All others have a client in the queue, or one that holds a worker.
+    // The caller of a single call or of `call_many` is in the queue or holds a worker. The other
+    // requests are served by tasks of the pool.
     let has_place = |company| matches!(company, Company::Alone | Company::Many(_));
     if status.waiting == 0 && leased.all(|leased| is_held(&leased.worker)) && are(&[Phase::Ready]) {
         let mut waiting = ledger.waiting.iter().map(|number| &ledger.requests[number]);

@@ -121,7 +121,8 @@ impl Process {
             Some(Fault::NotJson) => {
                 self.answers(number, Answer::NotJson);
                 self.send(REPLY, id, b"?").await?;
-                self.is_out(number)
+                self.wrote_answer(number);
+                Ok(())
             }
             _ => self.reply(id, number, request, is_stream).await,
         };
@@ -189,10 +190,9 @@ impl Process {
         entry.answered.get_or_insert(now());
     }
 
-    /// An answer is written in full, unless the worker has closed its output.
-    fn is_out(&self, number: u64) -> Result<(), Stop> {
+    /// Notes that an answer was written in full, unless the worker has closed its output.
+    fn wrote_answer(&self, number: u64) {
         self.world.ledger().entry(number).is_out = self.output.is_some();
-        Ok(())
     }
 
     pub(crate) fn reply_body(&self, number: u64, request: Request, is_stream: bool) -> Vec<u8> {
@@ -213,13 +213,15 @@ impl Process {
         self.answers(number, Answer::Reply);
         self.send(REPLY, id, &self.reply_body(number, request, is_stream))
             .await?;
-        self.is_out(number)
+        self.wrote_answer(number);
+        Ok(())
     }
 
     async fn raise(&mut self, id: [u8; 4], number: u64, kind: &'static str) -> Result<(), Stop> {
         self.answers(number, Answer::Raised(kind));
         self.send(ERROR, id, &error(kind)).await?;
-        self.is_out(number)
+        self.wrote_answer(number);
+        Ok(())
     }
 }
 

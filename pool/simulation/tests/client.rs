@@ -220,7 +220,7 @@ impl Client {
         let mut home = None;
         for request in requests {
             let (call, bytes, _waits) = self.world.request(*request, None);
-            // A drained pool serves its sessions, and so does one that shuts down.
+            // The pool serves open sessions while it drains and while it shuts down.
             let call = Call {
                 drained: None,
                 is_closed: false,

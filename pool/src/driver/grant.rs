@@ -83,9 +83,14 @@ impl Grant {
     /// The calls recorded since then were answered together. Their errors count as one.
     pub(crate) fn count_as_one(&mut self, (calls, errors): (u64, u64)) {
         let since = self.calls - calls;
-        self.errors = match self.errors {
-            all if since > 0 && all == errors + since => errors + 1,
-            others => others.min(1),
+        if since == 0 {
+            return;
+        }
+        let all_failed = self.errors == errors + since;
+        self.errors = if all_failed {
+            errors + 1
+        } else {
+            self.errors.min(1)
         };
     }
 

@@ -42,9 +42,9 @@ pub enum ProtocolError {
     /// It sent an `ERROR` frame whose body cannot be decoded.
     #[error("it sent an error that cannot be decoded")]
     MalformedError,
-    /// It sent a reply in shared memory whose place is not in the area for replies, or that is
-    /// longer than a frame.
-    #[error("it sent a reply in shared memory whose place cannot be right")]
+    /// It sent a reply in shared memory that lies outside the area for replies and outside the
+    /// request, or that is longer than a frame.
+    #[error("it sent a reply in shared memory with an invalid offset or length")]
     MalformedSharedReply,
     /// It answered the handshake with another version of the protocol.
     #[error("it speaks another version of the protocol: version {expected} is needed")]

@@ -88,7 +88,7 @@ impl Collector {
             Ok(answer) => answer,
             Err(request) => self.obtain(request).await?,
         };
-        // Without an answer, the task is gone that would have sent the request: with its runtime.
+        // No answer: the task that would have sent the request was dropped with its runtime.
         answer
             .await
             .unwrap_or(Err(CallError::Checkout(CheckoutError::Closed)))
@@ -121,7 +121,7 @@ impl Collector {
     ) -> Result<oneshot::Receiver<Answer>, CheckoutError> {
         let since = Instant::now();
         let mut lease = pin!(checkout(&self.driver));
-        // First of all the pool may refuse the caller, which then must not be taken along.
+        // The pool may refuse the caller. Until it has not, no other lease may take the request.
         if let Poll::Ready(lease) = poll_fn(|cx| Poll::Ready(lease.as_mut().poll(cx))).await {
             return Ok(self.lead(lease?, request, since));
         }
@@ -171,7 +171,8 @@ impl Collector {
     ) -> oneshot::Receiver<Answer> {
         let (answer, receiver) = oneshot::channel();
         let mut members = vec![Member { request, answer }];
-        let since = self.take_waiting(&mut members).min(since);
+        let first = self.take_waiting(&mut members);
+        let since = first.map_or(since, |first| first.min(since));
         let left = self.wait.saturating_sub(since.elapsed());
         let group = if members.len() < self.max && !left.is_zero() {
             self.open(members, left)
@@ -189,9 +190,8 @@ impl Collector {
         receiver
     }
 
-    /// Adds requests that wait, up to `max`. Returns since when the first of them has waited, or
-    /// now.
-    fn take_waiting(&self, members: &mut Vec<Member>) -> Instant {
+    /// Adds waiting requests, up to `max` members. Returns since when the first of them has waited.
+    fn take_waiting(&self, members: &mut Vec<Member>) -> Option<Instant> {
         let mut since = None;
         while members.len() < self.max {
             let Some(first) = self.lock().waiting.pop_front() else {
@@ -207,7 +207,7 @@ impl Collector {
                 });
             }
         }
-        since.unwrap_or_else(Instant::now)
+        since
     }
 
     /// Lets others join these for some time, unless they can join another lease's already.

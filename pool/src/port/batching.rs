@@ -7,7 +7,7 @@ use super::OpenError;
 /// The most requests of one lease.
 const MAX: usize = 4096;
 
-/// The longest wait for others. A caller that may wait longer has no use for its own reply.
+/// The longest wait for others. Models need milliseconds, so a longer wait is a mistake.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// How a pool collects the requests of concurrent [`Pool::call`](crate::Pool::call)s, so that one

@@ -22,7 +22,7 @@ impl Memory for File {
     }
 
     fn read_at(&self, bytes: &mut Vec<u8>, count: usize, offset: u64) -> io::Result<usize> {
-        // This reads into memory that was not cleared, other than `FileExt::read_at`.
+        // Unlike `FileExt::read_at`, this does not clear the memory that it reads into.
         let mut file = self;
         file.seek(SeekFrom::Start(offset))?;
         file.take(count as u64).read_to_end(bytes)

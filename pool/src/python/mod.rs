@@ -159,9 +159,9 @@ impl Python {
     /// 0 as `wait` collects only while all workers are busy.
     ///
     /// An exception is the error of every request in the list, and counts as one error of the
-    /// worker. For the error of one request, return an exception in the place of its result. A
-    /// reply has `call_timeout`, as the whole list has. A caller that gives up does not concern the
-    /// others; when all have, the call is abandoned, as for [`Lease::call`](crate::Lease::call).
+    /// worker. For the error of one request, return an exception in the place of its result. The
+    /// whole list has `call_timeout`. A caller that gives up does not affect the others; when the
+    /// last one gives up, the call is abandoned, as for [`Lease::call`](crate::Lease::call).
     ///
     /// A call on a lease or a session is a list of one, and a [`map`](crate::Pool::map) makes its
     /// own lists of up to `max`.

@@ -801,7 +801,7 @@ def answers(function, read, write, write_call, most, guard, longest):
 
 
 def checked(function):
-    """As `function`, which takes a list. The number of its results is right, and exceptions stand out."""
+    """Wraps a function of a list: checks its results, and marks those that are exceptions."""
 
     def of_list(values):
         results = function(values)

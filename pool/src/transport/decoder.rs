@@ -343,7 +343,7 @@ mod tests {
         assert_eq!((frames.len(), decoder.memory()), (500, BUFFER));
     }
 
-    /// C4: frames that nobody takes while their transport is being closed are all kept, even large
+    /// C4: frames that no caller takes while their transport is closed are all kept, even large
     /// ones.
     #[test]
     fn frames_that_wait_are_kept() {

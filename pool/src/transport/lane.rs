@@ -192,7 +192,7 @@ impl Lane {
 
     fn read_part(&mut self) {
         if let (Some(Ok(reply)), Some(shared)) = (&mut self.reply, &self.shared) {
-            // Nobody can cut the memory short, so it does not end early.
+            // The size of the memory is sealed, so a read never finds its end.
             if !reply.is_whole() && !matches!(reply.read(shared), Ok(1..)) {
                 self.reply = Some(Err(ProtocolError::MalformedSharedReply));
             }

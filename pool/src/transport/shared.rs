@@ -114,6 +114,15 @@ async fn call(transport: &Transport, worker: &mut DuplexStream, body: &[u8]) -> 
     next(worker).await
 }
 
+/// The worker answers the call through the pipe.
+async fn answered(transport: &Transport, worker: &mut DuplexStream, id: u32) {
+    let reply = frame_of(kind::REPLY, id, b"ok");
+    worker.write_all(&reply).await.unwrap();
+    let answer = transport.answer().await.unwrap();
+    assert_eq!(answer, Answer::Done(b"ok".to_vec()));
+    assert!(transport.is_clean());
+}
+
 /// R28: a request is in the memory if it is large, fits, and the worker does not use the area.
 #[tokio::test]
 async fn a_large_request_is_in_the_memory() {
@@ -135,15 +144,7 @@ async fn a_large_request_is_in_the_memory() {
         } else {
             assert!(kind == kind::CALL && sent == request, "{size}");
         }
-        worker
-            .write_all(&frame_of(kind::REPLY, id, b"ok"))
-            .await
-            .unwrap();
-        assert_eq!(
-            transport.answer().await.unwrap(),
-            Answer::Done(b"ok".to_vec())
-        );
-        assert!(transport.is_clean());
+        answered(&transport, &mut worker, id).await;
     }
 }
 
@@ -300,15 +301,7 @@ async fn without_memory_the_pipe_is_used() {
     seen.1.store(true, Ordering::Relaxed);
     let (kind, id, sent) = call(&transport, &mut worker, &body(AREA, 7)).await;
     assert!(kind == kind::CALL && sent == body(AREA, 7));
-    worker
-        .write_all(&frame_of(kind::REPLY, id, b"ok"))
-        .await
-        .unwrap();
-    assert_eq!(
-        transport.answer().await.unwrap(),
-        Answer::Done(b"ok".to_vec())
-    );
-    assert!(transport.is_clean());
+    answered(&transport, &mut worker, id).await;
 }
 
 /// R28: a worker that does not use the memory gets no frame about it and may send none, and the

@@ -139,7 +139,7 @@ async fn a_caller_that_gives_up_concerns_no_other() {
 
 /// C2, C21: when all callers have given up, their call is abandoned.
 #[tokio::test(start_paused = true)]
-async fn a_call_that_nobody_wants_is_abandoned() {
+async fn a_call_without_callers_is_abandoned() {
     let sim = Sim::default();
     // Nothing but their drop ends the call.
     let pool = pool(&sim, 2, 10 * MS).call_timeout(Duration::from_secs(3600));
@@ -316,6 +316,7 @@ async fn a_python_function_gets_lists() {
 async fn a_failed_list_is_one_error() {
     let sim = Sim::default();
     let pool = pool(&sim, 8, 10 * MS)
+        .max_frame(1024)
         .error_threshold(3)
         .min_worker_life(Duration::ZERO)
         .build()
@@ -332,6 +333,9 @@ async fn a_failed_list_is_one_error() {
     let mut lease = pool.checkout().await.unwrap();
     assert_eq!(lease.call_many(&["raise"; 9]).await.len(), 9);
     assert!(lease.call("raise").await.is_err());
+    // It is never sent, so it is no error of the worker.
+    let too_long = "x".repeat(1020);
+    assert!(lease.call_many(&[too_long]).await[0].is_err());
     drop(lease);
     assert_eq!(errors(), 2);
     let calls = pool.status().counters.calls;

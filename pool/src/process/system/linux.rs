@@ -113,7 +113,7 @@ pub(in crate::process) fn pipe_quota(pipe: impl AsFd) -> u64 {
     })
 }
 
-/// Creates a file of this size in memory, which nobody can resize.
+/// Creates a file in memory. Its size is sealed: no process can change it.
 pub(in crate::process) fn create_memory(size: u64) -> io::Result<OwnedFd> {
     let file = memfd_create("ostler", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     ftruncate(&file, size)?;

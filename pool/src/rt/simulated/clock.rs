@@ -52,7 +52,7 @@ struct Clock {
     timers: BTreeMap<Deadline, Option<Waker>>,
     /// The task of [`advance`], while there is no timer.
     idle: Option<Waker>,
-    /// Of timers that have fired.
+    /// The wakers of timers that have fired.
     due: VecDeque<Waker>,
     /// The tasks of [`ring`] that have nothing to do.
     idle_rings: Vec<Waker>,
@@ -99,21 +99,26 @@ pub async fn advance() {
         })
     })
     .await;
-    let ring_idle = CLOCK.with_borrow_mut(|clock| {
+    let waker = CLOCK.with_borrow_mut(|clock| {
         let (deadline, waker) = clock.timers.pop_first()?;
         clock.now = clock.now.max(deadline.0);
-        clock.due.push_back(waker?);
-        Some(clock.idle_rings.pop())
+        waker
     });
-    match ring_idle {
-        Some(Some(idle)) => idle.wake(),
-        Some(None) => drop(spawn(ring())),
-        None => {}
+    let Some(waker) = waker else {
+        return;
+    };
+    let idle = CLOCK.with_borrow_mut(|clock| {
+        clock.due.push_back(waker);
+        clock.idle_rings.pop()
+    });
+    match idle {
+        Some(idle) => idle.wake(),
+        None => drop(spawn(ring())),
     }
 }
 
-/// Wakes those whose timers have fired. A waker may wait for a lock whose holder waits for time to
-/// pass, so there are as many of these tasks as wakers that wait.
+/// Calls the wakers of timers that have fired. A waker may wait for a lock whose holder waits for
+/// time to pass. Each waker that waits keeps one of these tasks, and the others go on.
 async fn ring() {
     loop {
         let waker = poll_fn(|cx| {
