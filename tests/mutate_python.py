@@ -31,7 +31,8 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RUNTIME = ROOT / "pool/src/python"
-FILES = ("worker.py", "zygote.py", "bootstrap.py")
+PATHS = [*sorted(RUNTIME.glob("worker/*.py")), RUNTIME / "zygote.py", RUNTIME / "bootstrap.py"]
+FILES = [str(path.relative_to(RUNTIME)) for path in PATHS]
 ORIGINALS = {file: (RUNTIME / file).read_text() for file in FILES}
 
 # The tests of each stage: names or parts of them, as the suite takes them. A mutant runs the next
@@ -73,12 +74,14 @@ PATIENCE = 4
 # What stands for bootstrap.py while another file is changed: reads what the host sends, and runs
 # the files of this directory instead.
 STAND_IN = """
-import linecache, os, sys
-worker = {{'__name__': 'ostler_worker', '__file__': '<ostler_worker>'}}
-for name, size in zip(('worker', 'zygote'), map(int, sys.argv[1].split(','))):
-    while size: size -= len(os.read(0, size))
-    source = open({directory!r} + '/' + name + '.py').read()
-    name = '<ostler_' + name + '>'
+import glob, linecache, os, sys
+size = int(sys.argv[1])
+while size: size -= len(os.read(0, size))
+worker = {{'__name__': 'ostler_worker'}}
+files = glob.glob({directory!r} + '/worker/*.py')
+for file in files + [{directory!r} + '/zygote.py'] * ('--zygote' in sys.argv):
+    source = open(file).read()
+    name = '<ostler_worker/' + os.path.basename(file) + '>'
     linecache.cache[name] = (len(source), None, source.splitlines(True), name)
     exec(compile(source, name, 'exec'), worker)
 sys.exit(worker['main'](*sys.argv[2:]))
@@ -91,7 +94,7 @@ for argument; do
     case $argument in
     '# Runs the worker runtime'*) argument={bootstrap} ;;
     'import sys; print(sys.executable)') argument='print("{directory}/python3")' ;;
-    {runtime}/*.py) argument={directory}/${{argument##*/}} ;;
+    {runtime}/worker | {runtime}/*.py) argument={directory}/${{argument##*/}} ;;
     esac
     set -- "$@" "$argument"
 done
@@ -148,7 +151,7 @@ class Mutator(ast.NodeVisitor):
             return
         line = self.text.rfind("\n", 0, begin) + 1
         shown = self.text[line:].partition("\n")[0].strip()
-        name = f"{self.file} {'.'.join(self.scope) or '-'}: {what} in `{shown}`"
+        name = f"{self.file.rpartition('/')[2]} {'.'.join(self.scope) or '-'}: {what} in `{shown}`"
         self.names[name] += 1
         if self.names[name] > 1:
             name += f" ({self.names[name]})"
@@ -299,6 +302,7 @@ def built(directory):
 
 def prepare(directory, mutant):
     """Writes the files of a mutant, and the interpreter that runs them."""
+    (directory / "worker").mkdir()
     for file in FILES:
         (directory / file).write_text(ORIGINALS[file])
     bootstrap = STAND_IN.format(directory=str(directory))

@@ -1,7 +1,7 @@
 """The zygote: loads the function once, then forks a worker for each request of the host.
 
 Requests and answers are lines on a socket: see `process/zygote/control.rs` in the host's source.
-This file runs in the namespace of `worker.py`, after it.
+This file runs in the namespace of those in `worker/`.
 """
 
 import contextlib

@@ -1,18 +1,17 @@
-"""Which descriptors does the runtime close at its start? The argument is the runtime's file.
+"""Which descriptors does the runtime close at its start? The argument is the directory of the runtime's files.
 
 A fork plays the worker: its descriptors are also those of its parent, except where it has opened
 others. Prints `ok` to stderr at the end.
 """
 
-import importlib.util
 import os
 import resource
 import socket
 import sys
 
-spec = importlib.util.spec_from_file_location("ostler_worker", sys.argv[1])
-worker = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(worker)
+from runtime_files import loaded
+
+worker = loaded(sys.argv[1])
 
 
 def opened(path, inheritable):

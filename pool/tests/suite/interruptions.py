@@ -1,19 +1,18 @@
-"""Interrupts calls of the Python runtime as they begin and end. The argument is the runtime's file.
+"""Interrupts calls of the Python runtime as they begin and end. The argument is the directory of the runtime's files.
 
 A timer cancels each call once, at any point of the call or after it. Prints `ok` to stderr at the
 end.
 """
 
-import importlib.util
 import random
 import signal
 import sys
 
+from runtime_files import loaded
+
 CALLS = 20_000
 
-spec = importlib.util.spec_from_file_location("ostler_worker", sys.argv[1])
-worker = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(worker)
+worker = loaded(sys.argv[1])
 cancellation = worker.Cancellation(worker.Channel())
 
 

@@ -248,7 +248,7 @@ async fn calls_may_be_cancelled_at_any_moment() {
 #[test]
 fn an_interruption_never_escapes() {
     let script = modules().join("interruptions.py");
-    let runtime = concat!(env!("CARGO_MANIFEST_DIR"), "/src/python/worker.py");
+    let runtime = concat!(env!("CARGO_MANIFEST_DIR"), "/src/python/worker");
     let output = Command::new("python3")
         .arg(script)
         .arg(runtime)

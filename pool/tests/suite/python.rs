@@ -257,7 +257,7 @@ async fn an_agent_keeps_its_descriptors() {
 /// cannot be known, its number stays taken.
 #[test]
 fn only_inherited_descriptors_are_closed() {
-    let runtime = concat!(env!("CARGO_MANIFEST_DIR"), "/src/python/worker.py");
+    let runtime = concat!(env!("CARGO_MANIFEST_DIR"), "/src/python/worker");
     let output = std::process::Command::new(crate::rig::interpreter())
         .arg(modules().join("inherited.py"))
         .arg(runtime)

@@ -66,7 +66,7 @@ fn a_zygote_signals_only_its_children() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/python");
     let output = Command::new(interpreter())
         .arg(modules().join("zygote_reaps.py"))
-        .args([sources.join("worker.py"), sources.join("zygote.py")])
+        .args([sources.join("worker"), sources.join("zygote.py")])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

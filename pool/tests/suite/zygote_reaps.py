@@ -11,11 +11,9 @@ import subprocess
 import sys
 import time
 
-runtime = {"__name__": "ostler_worker", "__file__": __file__}
-for path in sys.argv[1:]:
-    with open(path) as file:
-        exec(file.read(), runtime)
-Zygote = runtime["Zygote"]
+from runtime_files import loaded
+
+Zygote = loaded(*sys.argv[1:]).Zygote
 
 
 def reap(*_):

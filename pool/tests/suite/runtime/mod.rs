@@ -13,7 +13,7 @@ fn check(script: &str) {
     let runtime = concat!(env!("CARGO_MANIFEST_DIR"), "/src/python");
     let output = Command::new(interpreter())
         .arg(modules().join("runtime").join(script))
-        .arg(format!("{runtime}/worker.py"))
+        .arg(format!("{runtime}/worker"))
         .arg(format!("{runtime}/zygote.py"))
         // It would leave a directory in the sources.
         .env("PYTHONDONTWRITEBYTECODE", "1")

@@ -1,9 +1,11 @@
-"""Loads the Python runtime, whose files are the arguments, and replaces what surrounds it."""
+"""Loads the Python runtime and replaces what surrounds it.
+
+The arguments are the directory of the worker's files, and the file of the zygote.
+"""
 
 import contextlib
 import faulthandler
 import fcntl
-import importlib.util
 import os
 import struct
 import sys
@@ -12,9 +14,10 @@ import time
 
 # Nothing here takes long, unless it hangs.
 faulthandler.dump_traceback_later(20, exit=True)
-spec = importlib.util.spec_from_file_location("ostler_worker", sys.argv[1])
-worker = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(worker)
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+from runtime_files import loaded
+
+worker = loaded(sys.argv[1])
 
 
 CALL, STREAM, BATCH, REPLY, ERROR, PART = 2, 5, 7, 129, 130, 132

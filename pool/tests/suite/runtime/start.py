@@ -9,21 +9,20 @@ import sys
 
 from rig import run_checks, unread, until
 
-with open(os.path.join(os.path.dirname(sys.argv[1]), "bootstrap.py")) as file:
+with open(os.path.join(os.path.dirname(sys.argv[2]), "bootstrap.py")) as file:
     BOOTSTRAP = file.read()
-FIRST = b"""
+FIRST = b"""\f<first>
 import linecache, os
 def main(*arguments):
-    line = linecache.getline('<ostler_zygote>', 1)
+    line = linecache.getline('<second>', 1)
     os.write(1, repr((arguments, second, line, os.read(0, 100))).encode())
     return 3
 """
-SECOND = b"second = __name__, __file__\n"
+SECOND = b"\f<second>\nsecond = __name__, main.__code__.co_filename\n"
 
 
 def start():
-    sizes = f"{len(FIRST)},{len(SECOND)}"
-    command = [sys.executable, "-u", "-c", BOOTSTRAP, sizes, "one", "two"]
+    command = [sys.executable, "-u", "-c", BOOTSTRAP, str(len(FIRST + SECOND)), "one", "two"]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -36,7 +35,8 @@ def check_the_runtime_comes_in_pieces():
         # The first frame is there before the runtime is.
         os.write(process.stdin.fileno(), piece + b"frame" if at + 50 >= len(whole) else piece)
     said, problem = process.communicate()
-    read = (("one", "two"), ("ostler_worker", "<ostler_worker>"), SECOND.decode(), b"frame")
+    line = SECOND.decode().partition("\n")[2]
+    read = (("one", "two"), ("ostler_worker", "<first>"), line, b"frame")
     assert (eval(said), problem, process.returncode) == (read, b"", 3), (said, problem)
 
 

@@ -17,6 +17,7 @@ import threading
 import types
 
 from rig import Exited, Instead, frame, run_checks, until
+import runtime_files
 
 TAG = "one;two:12345678"
 
@@ -45,18 +46,18 @@ def reap(*_):
         os.waitpid(-1, os.WNOHANG)
 def function(body):
     return repr(eval(body)).encode()
-runtime = {'__name__': 'ostler_worker', '__file__': '<ostler_worker>'}
-for path in sys.argv[1:]:
-    exec(compile(open(path).read(), path, 'exec'), runtime)
-runtime['PARENT_POLL'] = 0.01
-sys.exit(runtime['main']('of_test:function', '--zygote'))
+sys.path.insert(0, sys.argv[1])
+import runtime_files
+runtime = runtime_files.loaded(*sys.argv[2:])
+runtime.PARENT_POLL = 0.01
+sys.exit(runtime.main('of_test:function', '--zygote'))
 """
 
 
 class Zygote:
     def __init__(self, **environment):
         self.control, other = socket.socketpair()
-        command = [sys.executable, "-u", "-c", MODULE, *sys.argv[1:3]]
+        command = [sys.executable, "-u", "-c", MODULE, os.path.dirname(runtime_files.__file__), *sys.argv[1:3]]
         environment = {**os.environ, "OSTLER_TAG": TAG, **environment}
         self.process = subprocess.Popen(
             command, stdin=other, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
@@ -217,10 +218,7 @@ def check_the_control_socket_is_private():
     assert zygote.end() == (0, "from setup\n")
 
 
-runtime = {"__name__": "ostler_worker", "__file__": "<ostler_worker>"}
-for path in sys.argv[1:3]:
-    with open(path) as file:
-        exec(compile(file.read(), path, "exec"), runtime)
+runtime = vars(runtime_files.loaded(*sys.argv[1:3]))
 
 
 @contextlib.contextmanager

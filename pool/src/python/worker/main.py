@@ -1,0 +1,150 @@
+"""A worker from its start to its end."""
+
+import functools
+import importlib
+import os
+import struct
+import sys
+
+
+def main(target, *options):
+    take_descriptors()
+    sys.path[:0] = values_of("--path=", options)
+    form = next((option for option in options if option in FORMS), None)
+    longest = next(map(int, values_of("--batch=", options)), None)
+    if "--zygote" not in options:
+        return work(target, form, longest, Host(), None)
+    zygote = Zygote()  # See zygote.py.
+    loaded = zygote.load(target)
+    # Imports for all workers what each of them needs.
+    codec(form)
+    return work(target, form, longest, zygote.host, loaded) if zygote.serve() else 0
+
+
+def values_of(name, options):
+    return [option[len(name) :] for option in options if option.startswith(name)]
+
+
+def work(target, form, longest, host, loaded):
+    """Runs a worker: the handshake, then serve(). Returns the exit code."""
+    channel = Channel()
+    # A copy that read or wrote frames would take them from this process.
+    os.register_at_fork(after_in_child=channel.close)
+    watcher = Watcher(channel, host)
+    watcher.start()
+    hello = channel.read()
+    if hello is None:
+        return 0
+    kind, _, body = hello
+    if kind != HELLO or len(body) < 8:
+        fail("the first frame of the host is not a hello")
+    version, channel.max_frame, flags = struct.unpack_from(">III", body + bytes(4))
+    if version != VERSION:
+        fail(f"the host speaks version {version} of the protocol, this worker version {VERSION}")
+    guard = unguarded
+    if flags & MAY_CANCEL:
+        watcher.cancellation = Cancellation(channel)
+        guard = watcher.cancellation.guard
+    else:
+        watcher.pause = PARENT_POLL
+    shared, accepted = None, flags & BATCHES
+    if flags & SHARED_MEMORY:
+        shared = open_shared_memory(body)
+        accepted |= SHARED_MEMORY if shared else 0
+    try:
+        with watcher:
+            function, health = loaded or load(target)
+            read, write = codec(form)
+        write_call = write
+        if flags & SHARED_MEMORY:
+            read, write, write_call = shared_codec(read, write)
+        most = channel.max_frame - KIND_AND_ID
+        call, stream, batch = answers(function, read, write, write_call, most, guard, longest)
+    except ENDINGS:
+        raise
+    except BaseException as error:
+        channel.send(channel.error_frame(0, error))
+        return 1
+    ready = struct.pack(">II", VERSION, accepted) if accepted else struct.pack(">I", VERSION)
+    channel.write(READY, 0, ready)
+    try:
+        serve(channel, watcher, shared, call, stream, batch, guard(health))
+    except BrokenPipeError:
+        # The host closed its end during a reply, and does not need it.
+        pass
+    return 0
+
+
+def load(target):
+    """Imports `module:function` and runs the module's setup().
+
+    Returns the function and the health check.
+    """
+    module_name, _, path = target.partition(":")
+    module = importlib.import_module(module_name)
+    function = module
+    for name in path.split("."):
+        function = getattr(function, name)
+    setup = getattr(module, "setup", None)
+    if callable(setup):
+        setup()
+    health = getattr(module, "health", None)
+    # The function of the calls takes an argument, so it is not a health check, even if it is named
+    # health.
+    return function, health if callable(health) and health is not function else healthy
+
+
+def healthy():
+    pass
+
+
+def serve(channel, watcher, shared, call, stream, batch, health):
+    """Answers requests until the host sends a shutdown or closes its end."""
+    cancellation = watcher.cancellation
+    while (frame := channel.read()) is not None:
+        kind, request, body = frame
+        if kind not in REQUESTS and not (shared and kind == SHARED_CALL):
+            if kind == SHUTDOWN:
+                watcher.dismissed = True
+                return
+            if kind == CANCEL:
+                # For a request that was answered already.
+                continue
+            fail(f"the host sent a frame of kind {kind} instead of a call, a stream or a ping")
+        if cancellation:
+            cancellation.running = request
+        answer, result = REPLY, b""
+        # What follows is `with watcher` without its two calls.
+        watcher.busy = True
+        try:
+            if kind == CALL:
+                result = call(body)
+            elif kind == BATCH:
+                result = batch(channel, watcher, request, body)
+            elif kind == SHARED_CALL:
+                result = call(shared.request(body))
+            elif kind == STREAM:
+                stream(body, functools.partial(channel.write, PART, request))
+            else:
+                health()
+                answer = PONG
+        except ENDINGS as error:
+            watcher.left(error)
+            raise
+        except BaseException as error:
+            watcher.left(error)
+            result = channel.error_frame(request, error)
+            answer = ERROR
+        else:
+            if cancellation:
+                watcher.left(None)
+            watcher.busy = False
+        # A forked copy has no results.
+        if shared and channel.output is not None:
+            if answer == REPLY and kind in (CALL, SHARED_CALL):
+                answer, result = shared.place(result, body if kind == SHARED_CALL else None)
+            shared.settle()
+        if kind == BATCH or answer == ERROR:
+            channel.send(result)
+        else:
+            channel.write(answer, request, result)
