@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use ostler_pool::testing::Sim;
-use ostler_pool::{BuildError, Builder, CallError, CheckoutError, Pool};
+use ostler_pool::{AbandonedCalls, BuildError, Builder, CallError, CheckoutError, Pool};
 
 /// The names of the options in error texts, in the order in which the input sets them.
 pub(crate) const OPTIONS: [&str; 26] = [
@@ -34,7 +34,7 @@ pub(crate) const OPTIONS: [&str; 26] = [
     "shutdown_timeout",
     "checkout_timeout",
     "call_timeout",
-    "cancel_grace",
+    "abandoned_calls",
     "session_grace",
     "release_timeout",
 ];
@@ -158,7 +158,7 @@ async fn check(data: &[u8]) -> Option<&'static str> {
     builder = builder.shutdown_timeout(values.time(MILLIS_10));
     builder = builder.checkout_timeout(values.time(MIN));
     builder = builder.call_timeout(values.time(MIN));
-    builder = builder.cancel_grace(values.time(MIN));
+    builder = builder.abandoned_calls(AbandonedCalls::Cancel(values.time(MIN)));
     builder = builder.session_grace(values.time(Duration::ZERO));
     builder = builder.release_timeout(values.time(MILLIS_10));
     let pool = match builder.build() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ostler::supervisor::Supervisor;
 
-use crate::config::Config;
+use crate::config::{AbandonedCalls, Config};
 use crate::driver::{Driver, Limits};
 use crate::error::BuildError;
 use crate::pool::Pool;
@@ -232,42 +232,17 @@ impl Builder {
         self
     }
 
-    /// Sets [`Config::cancel_grace`]: the time that a worker gets to end a call or a stream that
-    /// was dropped or timed out.
-    ///
-    /// The worker is told that the answer is no longer wanted. If it ends the call in time, in any
-    /// way, it serves on, with its state and its sessions. Otherwise it is stopped and replaced, as
-    /// it would be at once without a grace. A worker that has not taken in the whole request gets
-    /// no grace.
-    ///
-    /// Only the worker's next client waits for this. The late answer is discarded.
-    ///
-    /// In a Python worker, the signal `SIGURG` raises `Cancelled` in the function within 100 ms.
-    /// `Cancelled` is not an `Exception`: only `finally` and `except BaseException` see it. Code
-    /// that does not return to the interpreter, such as a long computation in C, is not
-    /// interrupted, and costs its worker when the grace has passed.
+    /// Sets [`Config::abandoned_calls`].
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
-    /// use ostler_pool::{CallError, Pool, Python};
+    /// use ostler_pool::{AbandonedCalls, Pool, Python};
     ///
-    /// let pool = Pool::builder(Python::function("time:sleep").json())
-    ///     .size(1)
-    ///     .call_timeout(Duration::from_millis(200))
-    ///     .cancel_grace(Duration::from_secs(5))
-    ///     .build()?;
-    /// let mut lease = pool.checkout().await?;
-    /// assert!(matches!(lease.call(b"1000").await, Err(CallError::TimedOut { .. })));
-    /// // The lease is over. Its worker serves the next client.
-    /// assert_eq!(pool.checkout().await?.worker(), lease.worker());
-    /// # drop(lease);
-    /// # pool.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// let builder = Pool::builder(Python::function("model:predict"))
+    ///     .abandoned_calls(AbandonedCalls::Cancel(Duration::from_secs(5)));
     /// ```
-    pub fn cancel_grace(mut self, cancel_grace: impl Into<Option<Duration>>) -> Self {
-        self.config.cancel_grace = cancel_grace.into();
+    pub fn abandoned_calls(mut self, abandoned_calls: AbandonedCalls) -> Self {
+        self.config.abandoned_calls = abandoned_calls;
         self
     }
 
@@ -329,9 +304,11 @@ impl Builder {
         let limits = Limits {
             checkout_timeout: self.config.checkout_timeout,
             call_timeout: self.config.call_timeout,
-            may_cancel: self.config.cancel_grace.is_some(),
+            abandoned_calls: self.config.abandoned_calls,
             max_frame,
             takes_lists: batching.is_some(),
+            #[cfg(feature = "json")]
+            takes_json: self.opener.takes_json(),
         };
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         if let Some(lacks) = rt::lacks(&runtime) {

@@ -69,11 +69,9 @@ pub struct Config {
     /// 30 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub call_timeout: Duration,
-    /// Time that a worker gets to end a call that was dropped or timed out, before it is stopped.
-    /// `None`: it is stopped immediately. Default: `None`. See
-    /// [`Builder::cancel_grace`](crate::Builder::cancel_grace).
-    #[cfg_attr(feature = "serde", serde(with = "crate::seconds::optional"))]
-    pub cancel_grace: Option<Duration>,
+    /// What becomes of a call that was dropped or timed out, and of its worker. Default: the worker
+    /// is stopped. See [`AbandonedCalls`].
+    pub abandoned_calls: AbandonedCalls,
     /// Sessions that may be open. Beyond it, opening one fails immediately. Default: 1024.
     pub max_sessions: usize,
     /// Time without a call after which a session ends; it may take 25 % longer. `None`: never.
@@ -140,6 +138,57 @@ pub struct Config {
     pub max_frame: usize,
 }
 
+/// What becomes of a call that its caller abandoned, and of its worker. A caller abandons a call
+/// when it drops the call's future or stream before the end, as a web server does when its client
+/// closes the connection.
+///
+/// A worker that has not taken in the whole request is stopped in any case. Whatever the worker
+/// still answers is discarded, and only its next client waits for it.
+///
+/// ```
+/// # use std::time::Duration;
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use ostler_pool::{AbandonedCalls, CallError, Pool, Python};
+///
+/// let pool = Pool::builder(Python::function("time:sleep").json())
+///     .size(1)
+///     .call_timeout(Duration::from_millis(200))
+///     .abandoned_calls(AbandonedCalls::Cancel(Duration::from_secs(5)))
+///     .build()?;
+/// let mut lease = pool.checkout().await?;
+/// assert!(matches!(lease.call(b"1000").await, Err(CallError::TimedOut { .. })));
+/// // The lease is over. Its worker serves the next client.
+/// assert_eq!(pool.checkout().await?.worker(), lease.worker());
+/// # drop(lease);
+/// # pool.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum AbandonedCalls {
+    /// The worker is stopped and replaced at once, also after a call that timed out. No work is
+    /// wasted on an answer that is not wanted, but a worker with its state and its sessions is
+    /// lost.
+    #[default]
+    Stop,
+    /// The worker is told that the answer is not wanted. If it ends the call within this time, in
+    /// any way, it serves on, with its state and its sessions, and otherwise it is stopped. The
+    /// same holds for a call that timed out. Above 0, at most 7 days.
+    ///
+    /// In a Python worker, the signal `SIGURG` raises `Cancelled` in the function within 100 ms.
+    /// `Cancelled` is not an `Exception`: only `finally` and `except BaseException` see it. Code
+    /// that does not return to the interpreter, such as a long computation in C, is not
+    /// interrupted.
+    Cancel(#[cfg_attr(feature = "serde", serde(with = "crate::seconds"))] Duration),
+    /// The worker is left to finish the call, for up to `call_timeout` from then on, and serves on.
+    /// Otherwise, and if a call times out, it is stopped. For calls whose effect matters more than
+    /// their reply.
+    Finish,
+}
+
 impl Default for Config {
     fn default() -> Self {
         let size = thread::available_parallelism().map_or(1, usize::from);
@@ -166,7 +215,7 @@ impl Default for Config {
             error_threshold,
             min_worker_life,
             shutdown_timeout,
-            cancel_grace,
+            cancel_grace: _,
             ask_grace,
             term_grace,
             release_timeout,
@@ -183,7 +232,7 @@ impl Default for Config {
             max_waiting,
             checkout_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_secs(30),
-            cancel_grace,
+            abandoned_calls: AbandonedCalls::default(),
             max_sessions,
             session_idle_timeout,
             session_grace,
@@ -231,7 +280,11 @@ impl Config {
             error_threshold: self.error_threshold,
             min_worker_life: self.min_worker_life,
             shutdown_timeout: self.shutdown_timeout,
-            cancel_grace: self.cancel_grace,
+            cancel_grace: match self.abandoned_calls {
+                AbandonedCalls::Stop => None,
+                AbandonedCalls::Cancel(grace) => Some(grace),
+                AbandonedCalls::Finish => Some(self.call_timeout),
+            },
             ask_grace: self.ask_grace,
             term_grace: self.term_grace,
             release_timeout: self.release_timeout,
@@ -244,6 +297,9 @@ impl Config {
         let least = Duration::from_nanos(1);
         timeout("checkout_timeout", self.checkout_timeout, least)?;
         timeout("call_timeout", self.call_timeout, least)?;
+        if let AbandonedCalls::Cancel(grace) = self.abandoned_calls {
+            timeout("abandoned_calls", grace, least)?;
+        }
         match u32::try_from(self.max_frame) {
             Ok(limit) if (MIN_FRAME..=MAX_FRAME).contains(&self.max_frame) => Ok(limit),
             _ => Err(InvalidOption {

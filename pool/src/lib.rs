@@ -160,6 +160,8 @@ mod config;
 mod driver;
 mod error;
 mod events;
+#[cfg(feature = "json")]
+mod function;
 mod lease;
 mod map;
 mod operations;
@@ -168,6 +170,7 @@ pub mod port;
 mod process;
 mod python;
 mod recorder;
+mod request;
 #[cfg(not(shuttle))]
 mod rt;
 #[cfg(shuttle)]
@@ -180,12 +183,16 @@ pub mod testing;
 mod transport;
 
 pub use builder::Builder;
-pub use config::Config;
+pub use config::{AbandonedCalls, Config};
 pub use error::{
     BuildError, CallError, CheckoutError, JsonPart, Occupancy, ProtocolError, RemoteError, Report,
     RollingError, SessionError, StartError,
 };
 pub use events::{Events, Lagged, RecvError, TryRecvError};
+#[cfg(feature = "json")]
+pub use function::Function;
+#[cfg(feature = "json")]
+pub use lease::JsonStream;
 pub use lease::{Iter, Lease, Map, MapUnordered, ReplyStream, Session};
 pub use operations::{Drain, RollingRestart, Shutdown};
 pub use ostler::supervisor::{Counters, DrainEnd, Event, Fault, Limit, Reason, Transition};
@@ -195,6 +202,7 @@ pub use pool::Pool;
 pub use port::{Exit, ExitStatus, OpenError, SurvivalReason, Survivor};
 pub use process::{Program, Resource};
 pub use python::Python;
+pub use request::Request;
 pub use status::{AbandonedPort, PoolStatus, Probe, ShutdownReport, WorkerEnd, WorkerStatus};
 
 /// Compiles and runs the examples of this package's README.

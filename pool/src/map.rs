@@ -4,7 +4,7 @@ use futures_core::Stream;
 
 #[cfg(feature = "json")]
 use crate::error::{CallError, JsonPart};
-use crate::lease::{Iter, Map};
+use crate::lease::{CallOptions, Iter, Map};
 use crate::pool::Pool;
 
 impl Pool {
@@ -59,7 +59,7 @@ impl Pool {
             bytes.extend_from_slice(request.as_ref());
             Ok(())
         };
-        Map::new(self.driver(), requests, write, Ok)
+        Map::new(self.driver(), requests, write, Ok, CallOptions::default())
     }
 
     /// As [`map`](Self::map), with JSON both ways.
@@ -108,14 +108,28 @@ impl Pool {
         S::Item: serde::Serialize,
         R: serde::de::DeserializeOwned,
     {
+        self.map_json_with(requests, CallOptions::default())
+    }
+
+    #[cfg(feature = "json")]
+    pub(crate) fn map_json_with<S, R>(&self, requests: S, options: CallOptions) -> Map<S, R>
+    where
+        S: Stream,
+        S::Item: serde::Serialize,
+        R: serde::de::DeserializeOwned,
+    {
         Map::new(
             self.driver(),
             requests,
-            |request, bytes| {
-                let written = serde_json::to_writer(bytes, &request);
-                written.map_err(CallError::json(JsonPart::Request))
+            match self.takes_json() {
+                Ok(()) => |request, bytes| {
+                    let written = serde_json::to_writer(bytes, &request);
+                    written.map_err(CallError::json(JsonPart::Request))
+                },
+                Err(_) => |_, _| Err(CallError::NotJson),
             },
             |reply| serde_json::from_slice(&reply).map_err(CallError::json(JsonPart::Reply)),
+            options,
         )
     }
 }

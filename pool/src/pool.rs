@@ -70,6 +70,12 @@ impl Pool {
         }
     }
 
+    /// Fails if the workers take bytes.
+    #[cfg(feature = "json")]
+    pub(crate) fn takes_json(&self) -> Result<(), CallError> {
+        self.driver().limits.takes_json()
+    }
+
     pub(crate) fn driver(&self) -> &Arc<Driver> {
         &self.owner.driver
     }
@@ -171,6 +177,7 @@ impl Pool {
         T: serde::Serialize + ?Sized,
         R: serde::de::DeserializeOwned,
     {
+        self.takes_json()?;
         let request = serde_json::to_vec(request).map_err(CallError::json(JsonPart::Request))?;
         let reply = self.call(request).await?;
         serde_json::from_slice(&reply).map_err(CallError::json(JsonPart::Reply))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use ostler_pool::port::{BoxFuture, Exit, OpenError, Opener, Pipe, Port, Release};
-use ostler_pool::{Pool, Program, Python, WorkerId};
+use ostler_pool::{AbandonedCalls, Pool, Program, Python, WorkerId};
 use tokio::time::{Instant, sleep_until};
 
 /// A directory for the files of one test.
@@ -67,7 +67,7 @@ pub(crate) fn pool(scratch: &Scratch) -> Pool {
         .shutdown_timeout(millis(600))
         .checkout_timeout(Duration::from_secs(5))
         .call_timeout(millis(500))
-        .cancel_grace(millis(200))
+        .abandoned_calls(AbandonedCalls::Cancel(millis(200)))
         .record(fs::File::create(scratch.file("trace")).expect("a file can be made"))
         .build()
         .expect("the pool can be built")

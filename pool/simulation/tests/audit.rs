@@ -2,7 +2,9 @@
 //! also if a later one would make up for it.
 
 use ostler_pool::rt::simulated::now;
-use ostler_pool::{Event, Events, Phase, Pool, PoolStatus, RecvError, TryRecvError, WorkerStatus};
+use ostler_pool::{
+    AbandonedCalls, Event, Events, Phase, Pool, PoolStatus, RecvError, TryRecvError, WorkerStatus,
+};
 use tokio::select;
 use tokio::sync::watch;
 
@@ -38,7 +40,10 @@ fn judge(status: &PoolStatus, ledger: &Ledger, plan: &Plan) {
         assert!(!free, "a client waits beside a free worker: {status}");
     }
     // A cancelled call counts until its grace passes, also if its worker has exited.
-    if status.draining && ledger.is_under_way(Operation::Drain) && config.cancel_grace.is_none() {
+    if status.draining
+        && ledger.is_under_way(Operation::Drain)
+        && config.abandoned_calls == AbandonedCalls::Stop
+    {
         // A client may hold its lease although the worker is being stopped.
         let mut tenures = ledger.workers.values().flat_map(|known| &known.tenures);
         let is_held = tenures.any(|tenure| tenure.ended.is_none());
@@ -104,7 +109,7 @@ fn judge(status: &PoolStatus, ledger: &Ledger, plan: &Plan) {
                 "no client has {worker}, which is leased: {status}"
             );
             let mut unanswered = ledger.unanswered(*worker).peekable();
-            let is_abandoned = config.cancel_grace.is_none()
+            let is_abandoned = config.abandoned_calls == AbandonedCalls::Stop
                 && unanswered.peek().is_some()
                 && unanswered.all(|entry| !entry.is_wanted);
             assert!(

@@ -18,6 +18,10 @@ impl Process {
     pub(crate) async fn answer(&mut self, frame: Frame) -> Result<(), Stop> {
         let numbers = frame.requests();
         // All are read before the first is answered.
+        let session = self.sessions.take();
+        for number in &numbers {
+            self.judge_session(*number, session.as_deref());
+        }
         let requests: Vec<_> = (numbers.iter())
             .map(|number| (*number, self.received(*number)))
             .collect();

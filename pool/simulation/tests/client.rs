@@ -220,6 +220,7 @@ impl Client {
         let mut home = None;
         for request in requests {
             let (call, bytes, _waits) = self.world.request(*request, None);
+            self.world.ledger().sessions.insert(call.number, name);
             // The pool serves open sessions while it drains and while it shuts down.
             let call = Call {
                 drained: None,

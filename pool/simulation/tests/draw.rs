@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ostler_pool::Config;
+use ostler_pool::{AbandonedCalls, Config};
 
 use crate::draw_requests::ON_CANCEL;
 use crate::lists::{FAULTS, Fault, OPERATIONS, Operation};
@@ -181,7 +181,15 @@ impl Swarm {
         config.health_failure_threshold = random.pick(&[1, 2, 3]);
         config.enable_health_monitoring = random.one_in(2);
         let cancel_grace = random.duration(1, 200);
-        config.cancel_grace = (cancels || random.one_in(3)).then_some(cancel_grace);
+        if cancels || random.one_in(3) {
+            // No draw of its own, so that seeds keep their other draws.
+            let may_finish = !cancels && config.call_timeout < NEVER;
+            config.abandoned_calls = match cancel_grace.as_micros().is_multiple_of(2) && may_finish
+            {
+                true => AbandonedCalls::Finish,
+                false => AbandonedCalls::Cancel(cancel_grace),
+            };
+        }
         let mut optional = |from, to| random.one_in(3).then(|| random.duration(from, to));
         config.session_idle_timeout = optional(10, 500);
         config.max_worker_age = optional(100, 1_000);

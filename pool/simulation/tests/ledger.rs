@@ -120,6 +120,8 @@ pub(crate) struct Ledger {
     /// The log of a history that is replayed.
     pub(crate) log: Option<Vec<String>>,
     pub(crate) requests: BTreeMap<u64, Entry>,
+    /// The sessions of requests that belong to one, by the numbers of the requests.
+    pub(crate) sessions: BTreeMap<u64, u64>,
     pub(crate) workers: BTreeMap<WorkerId, Worker>,
     /// Calls of `open`.
     pub(crate) attempts: u64,

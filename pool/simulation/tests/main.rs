@@ -44,6 +44,7 @@ mod reports;
 mod runs;
 mod scanner;
 mod scheduler;
+mod sessions;
 mod shrink;
 mod spec;
 #[allow(dead_code)]

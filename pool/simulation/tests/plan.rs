@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ostler_pool::Config;
 use ostler_pool::port::Batching;
+use ostler_pool::{AbandonedCalls, Config};
 
 use crate::lists::{Fault, Operation};
 
@@ -259,7 +259,8 @@ impl Plan {
         let acts = || self.scripts.iter().flatten().map(|step| &step.act);
         let drains = acts().filter(|act| matches!(act, Act::Drain)).count();
         let others = acts().any(|act| matches!(act, Act::Resume | Act::Session { .. }));
-        let works = self.config.enable_health_monitoring || self.config.cancel_grace.is_some();
+        let works = self.config.enable_health_monitoring
+            || self.config.abandoned_calls != AbandonedCalls::Stop;
         drains == 1 && !others && !works
     }
 

@@ -18,6 +18,7 @@ use crate::lists::Fault;
 use crate::pipe::{Reader, Writer};
 use crate::plan::WorkerPlan;
 use crate::scanner::{Frame, number};
+use crate::sessions::Sessions;
 use crate::world::{Ended, World, end, pause};
 
 pub(crate) const CALL: u8 = 2;
@@ -26,6 +27,8 @@ const PING: u8 = 4;
 pub(crate) const STREAM: u8 = 5;
 const CANCEL: u8 = 6;
 pub(crate) const BATCH: u8 = 7;
+const DETAILS: u8 = 9;
+const SESSION_ENDED: u8 = 10;
 const READY: u8 = 128;
 pub(crate) const REPLY: u8 = 129;
 pub(crate) const ERROR: u8 = 130;
@@ -36,7 +39,7 @@ pub(crate) struct Process {
     pub(crate) world: World,
     pub(crate) worker: WorkerId,
     pub(crate) plan: Arc<WorkerPlan>,
-    takes_batches: bool,
+    pub(crate) takes_batches: bool,
     pub(crate) input: Option<Reader>,
     pub(crate) output: Option<Writer>,
     unread: Vec<u8>,
@@ -46,6 +49,7 @@ pub(crate) struct Process {
     pub(crate) previous: [u8; 4],
     /// The request that it answered before it had read all of it.
     pub(crate) early: Option<u64>,
+    pub(crate) sessions: Sessions,
 }
 
 /// Why a process stops serving.
@@ -84,6 +88,7 @@ pub(crate) async fn run(
         unread: Vec::new(),
         previous: [9; 4],
         early: None,
+        sessions: Sessions::default(),
     };
     let exit = select! {
         biased;
@@ -142,6 +147,14 @@ impl Process {
             1 => self.start(&frame).await,
             CALL | STREAM => self.answer(frame).await,
             BATCH if self.takes_batches => self.answer(frame).await,
+            DETAILS if self.takes_batches => {
+                self.sessions.details(&frame.body);
+                Ok(())
+            }
+            SESSION_ENDED if self.takes_batches => {
+                self.sessions.ended(&frame.body);
+                Ok(())
+            }
             PING => self.pong(&frame).await,
             SHUTDOWN => Err(Stop::Told),
             // Its call had ended by then.
@@ -173,8 +186,9 @@ impl Process {
         } else {
             1
         };
-        let ready = [0, 0, 0, version, 0, 0, 0, 2];
-        let length = if self.takes_batches { 8 } else { 4 };
+        // It takes batches and details, and has no functions to name.
+        let ready = [0, 0, 0, version, 0, 0, 0, 10, 0, 0, 0, 0];
+        let length = if self.takes_batches { 12 } else { 4 };
         self.send(READY, hello.id, &ready[..length]).await?;
         if fails(self, Fault::EarlyFrame) {
             self.send(PONG, hello.id, b"").await?;

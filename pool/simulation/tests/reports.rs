@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ostler_pool::rt::simulated::now;
 use ostler_pool::{
-    Counters, Event, Events, Phase, PoolStatus, RecvError, ShutdownReport, WorkerId,
+    AbandonedCalls, Counters, Event, Events, Phase, PoolStatus, RecvError, ShutdownReport, WorkerId,
 };
 use tokio::sync::watch;
 
@@ -88,7 +88,8 @@ impl World {
             ledger.refused
         );
         // A call that is cancelled may be counted although its caller got no answer.
-        let cancels = plan.config.cancel_grace.is_some() && plan.config.call_timeout < NEVER;
+        let cancels =
+            plan.config.abandoned_calls != AbandonedCalls::Stop && plan.config.call_timeout < NEVER;
         if plan.has_drops() || cancels {
             return;
         }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use ostler::supervisor::Input;
 use ostler::{SessionId, WaiterId};
@@ -39,12 +40,13 @@ pub(super) struct Waiting {
 }
 
 impl Driver {
-    /// Asks for a lease. A client that has to wait does so until `deadline`, or for
-    /// `checkout_timeout` from now.
+    /// Asks for a lease. A client that has to wait does so until `deadline`, or for `timeout` from
+    /// now.
     pub(crate) fn enter(
         self: &Arc<Self>,
         session: Option<SessionId>,
         deadline: Option<Instant>,
+        timeout: Duration,
     ) -> Entered {
         let mut actions = Actions::default();
         let entered = {
@@ -55,7 +57,6 @@ impl Driver {
             match actions.answer.take() {
                 Some(answer) => Entered::Answered(answer),
                 None => {
-                    let timeout = self.limits.checkout_timeout;
                     let deadline = deadline.unwrap_or_else(|| Instant::now() + timeout);
                     state.wait(waiter, deadline, &mut actions);
                     Entered::Waits(waiter, deadline)

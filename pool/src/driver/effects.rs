@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use tokio::sync::{Notify, oneshot};
 use tracing::level_filters::LevelFilter;
 
+use super::sessions::SessionTag;
 use super::state::{NewTask, State, WorkerEntry};
 use super::worker::Task;
 use super::{Answer, Driver};
@@ -64,6 +65,8 @@ pub(super) enum Deferred {
     WakeReaders(Vec<Waker>),
     /// Dropped without the lock, because a client's waker may go with it.
     Drop(Box<WorkerEntry>),
+    /// Dropped without the lock, because the worker may be told.
+    SessionOver(Arc<SessionTag>),
     Close,
     Complain(Illegal),
 }
@@ -133,7 +136,10 @@ impl Driver {
                     let refused = Box::new(state.refused(refusal));
                     state.answer(waiter, Err(refused), actions);
                 }
-                Effect::SessionEnded { session, end } => state.sessions.ended(session, end),
+                Effect::SessionEnded { session, end } => {
+                    let ended = state.sessions.ended(session, end);
+                    actions.deferred.extend(ended.map(Deferred::SessionOver));
+                }
                 Effect::StartTimer { timer, after } => {
                     // A later deadline needs no wakeup: the clock then wakes once for nothing.
                     if state.timers.start(timer, actions.now() + after) {
@@ -194,6 +200,7 @@ impl Driver {
                 }
                 Deferred::WakeReaders(readers) => readers.into_iter().for_each(Waker::wake),
                 Deferred::Drop(entry) => drop(entry),
+                Deferred::SessionOver(tag) => drop(tag),
                 Deferred::Close => self.close(),
                 Deferred::Complain(illegal) => {
                     tracing::error!(target: "ostler::pool", %illegal, "defect in the driver");

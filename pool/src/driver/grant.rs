@@ -7,6 +7,7 @@ use ostler::supervisor::{Fault, Input, LeaseEnd};
 use ostler::{LeaseId, WorkerId};
 
 use super::{Driver, Limits};
+use crate::config::AbandonedCalls;
 use crate::rt::Sleep;
 use crate::transport::Transport;
 
@@ -47,7 +48,7 @@ impl Grant {
         self.driver.pid(self.id.worker)
     }
 
-    pub(crate) fn transport(&self) -> &Transport {
+    pub(crate) fn transport(&self) -> &Arc<Transport> {
         &self.transport
     }
 
@@ -96,7 +97,11 @@ impl Grant {
 
     /// Ends the lease in the middle of a call.
     pub(crate) fn give_up(&mut self, fault: Fault) {
-        let given_up = matches!(fault, Fault::Abandoned | Fault::TimedOut);
+        // What is given up can be waited for, if the core decides so.
+        let given_up = match self.limits().abandoned_calls {
+            AbandonedCalls::Finish => fault == Fault::Abandoned,
+            _ => matches!(fault, Fault::Abandoned | Fault::TimedOut),
+        };
         self.end(if given_up && self.transport.can_cancel() {
             LeaseEnd::Cancellable(fault)
         } else {

@@ -13,6 +13,7 @@
 //! | `worker/` | one task per worker, which owns the worker's port |
 //! | `clients` | clients that ask for a lease, and what they are told |
 //! | `grant`, `refused` | what a client is handed |
+//! | `limits` | the limits of its calls |
 //! | `waiters` | callers that wait for the end of a drain or of a rolling restart |
 //! | `sessions`, `event_log` | session names; recent events for readers |
 
@@ -20,6 +21,7 @@ mod clients;
 mod effects;
 mod event_log;
 mod grant;
+mod limits;
 mod refused;
 mod sessions;
 mod state;
@@ -44,7 +46,9 @@ pub(crate) use self::clients::{Answer, Entered, Told};
 use self::effects::Actions;
 pub(crate) use self::event_log::Read;
 pub(crate) use self::grant::Grant;
+pub(crate) use self::limits::Limits;
 pub(crate) use self::refused::Refused;
+pub(crate) use self::sessions::SessionTag;
 use self::state::{ShutdownProgress, State};
 use self::timers::Clock;
 pub(crate) use self::timers::poll_timer;
@@ -57,18 +61,6 @@ use crate::status::{PoolStatus, ShutdownReport, WorkerEnd};
 /// How long after the shutdown's deadline its report may come, if something could not be released
 /// by then. Without it, the report would race the core's own last stage.
 const REPORT_GRACE: Duration = Duration::from_millis(100);
-
-/// Limits that concern the driver and not the core.
-#[derive(Clone, Debug)]
-pub(crate) struct Limits {
-    pub(crate) checkout_timeout: Duration,
-    pub(crate) call_timeout: Duration,
-    /// Whether workers may be told to cancel a call.
-    pub(crate) may_cancel: bool,
-    pub(crate) max_frame: u32,
-    /// Whether an error may be that of several requests, which the worker got together.
-    pub(crate) takes_lists: bool,
-}
 
 pub(crate) struct Driver {
     state: Mutex<State>,
@@ -235,6 +227,19 @@ impl Driver {
         self.lock().supervisor.is_closing()
     }
 
+    /// The functions of the worker that started last.
+    fn learned(&self, functions: &Arc<[String]>) {
+        let functions = Some(Arc::clone(functions));
+        let known = std::mem::replace(&mut self.lock().functions, functions);
+        drop(known);
+    }
+
+    /// The functions that the workers run, as far as one has said so. Sorted, and empty if a
+    /// request need not name one.
+    pub(crate) fn functions(&self) -> Option<Arc<[String]>> {
+        self.lock().functions.clone()
+    }
+
     /// Whether new clients are served or wait, and are not refused.
     pub(crate) fn accepts_clients(&self) -> bool {
         let state = self.lock();
@@ -323,6 +328,11 @@ impl Driver {
 
     pub(crate) fn pid(&self, worker: WorkerId) -> Option<u32> {
         self.lock().worker(worker)?.pid
+    }
+
+    /// The session as its worker knows it, unless it is over.
+    pub(crate) fn session_tag(&self, session: SessionId) -> Option<Arc<SessionTag>> {
+        self.lock().sessions.tag(session)
     }
 
     /// The worker that the session is bound to.

@@ -1,16 +1,19 @@
 //! Sessions by the names that clients gave them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use ostler::SessionId;
 use ostler::supervisor::{Refusal, SessionEnd};
+
+use crate::transport::Transport;
+use crate::transport::details::Details;
 
 /// At most `max_sessions`.
 #[derive(Default)]
 pub(super) struct Sessions {
     by_name: HashMap<Arc<str>, SessionId>,
-    names: HashMap<SessionId, Arc<str>>,
+    open: HashMap<SessionId, Arc<SessionTag>>,
     last: u64,
     /// Why the session that is being opened was refused.
     refusal: Option<Refusal>,
@@ -24,22 +27,58 @@ impl Sessions {
     pub(super) fn add(&mut self, name: &str) -> SessionId {
         self.last += 1;
         let (session, name) = (SessionId(self.last), Arc::<str>::from(name));
-        self.by_name.insert(Arc::clone(&name), session);
-        self.names.insert(session, name);
+        let tag = SessionTag {
+            session,
+            name: Arc::clone(&name),
+            worker: OnceLock::new(),
+        };
+        self.by_name.insert(name, session);
+        self.open.insert(session, Arc::new(tag));
         session
     }
 
-    pub(super) fn ended(&mut self, session: SessionId, end: SessionEnd) {
-        if let Some(name) = self.names.remove(&session) {
-            self.by_name.remove(&name);
-        }
+    pub(super) fn tag(&self, session: SessionId) -> Option<Arc<SessionTag>> {
+        self.open.get(&session).cloned()
+    }
+
+    /// Forgets the session. The caller drops what is returned after it has released the lock.
+    pub(super) fn ended(&mut self, session: SessionId, end: SessionEnd) -> Option<Arc<SessionTag>> {
         if let SessionEnd::Refused(refusal) = end {
             self.refusal = Some(refusal);
         }
+        let tag = self.open.remove(&session)?;
+        self.by_name.remove(&tag.name);
+        Some(tag)
     }
 
     /// Why the session that was just opened was refused, if it was.
     pub(super) fn take_refusal(&mut self) -> Option<Refusal> {
         self.refusal.take()
+    }
+}
+
+/// A session, as its worker knows it. Each of its leases has a share. The last share goes when the
+/// session is over and no lease of it is left, and its drop tells the worker.
+#[derive(Debug)]
+pub(crate) struct SessionTag {
+    session: SessionId,
+    name: Arc<str>,
+    /// The worker that knows of it. It never moves to another one.
+    worker: OnceLock<Weak<Transport>>,
+}
+
+impl SessionTag {
+    /// Adds the session to what this worker is told of a request.
+    pub(crate) fn tell(&self, transport: &Arc<Transport>, details: &mut Details) {
+        self.worker.get_or_init(|| Arc::downgrade(transport));
+        details.session(self.session.0, &self.name);
+    }
+}
+
+impl Drop for SessionTag {
+    fn drop(&mut self) {
+        if let Some(transport) = self.worker.get().and_then(Weak::upgrade) {
+            transport.session_ended(self.session.0, &self.name);
+        }
     }
 }

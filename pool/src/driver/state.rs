@@ -33,6 +33,8 @@ pub(super) struct State {
     /// Taken from the supervisor, while they are dispatched. Its memory is reused.
     pub(super) effects: Vec<Effect>,
     pub(super) sessions: Sessions,
+    /// Those of the worker that started last.
+    pub(super) functions: Option<Arc<[String]>>,
     /// By slot, as in the supervisor.
     workers: Vec<Option<WorkerEntry>>,
     /// Workers whose ports are abandoned, until they are released. As many as in the supervisor.
@@ -105,6 +107,7 @@ impl State {
             alarm: None,
             effects: Vec::new(),
             sessions: Sessions::default(),
+            functions: None,
             workers: Vec::new(),
             abandoned: Vec::new(),
             timers: Timers::default(),

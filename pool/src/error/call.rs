@@ -41,7 +41,7 @@ pub enum CallError {
         request_written: bool,
     },
     /// The worker did not answer within `call_timeout`. It is stopped and replaced, unless it ends
-    /// the call within the pool's `cancel_grace`.
+    /// the call within the grace of [`AbandonedCalls::Cancel`](crate::AbandonedCalls::Cancel).
     #[error(
         "worker {worker} did not answer within {after:?}: raise `call_timeout` if the call may take longer"
     )]
@@ -83,12 +83,25 @@ pub enum CallError {
         /// The largest request in bytes.
         max: usize,
     },
+    /// The workers do not run the function that was named, or run several and none was named. The
+    /// request was not sent, and the lease remains usable.
+    #[error("{}", no_such_function(.function.as_deref(), .known))]
+    NoSuchFunction {
+        /// The function that was named.
+        function: Option<String>,
+        /// The functions that can be named, sorted. Empty if none is to be named.
+        known: Vec<String>,
+    },
     /// An earlier call on this lease failed or was dropped, and the lease ended with it.
     #[error("the lease on worker {worker} ended with an earlier call: check out again")]
     LeaseOver {
         /// The worker.
         worker: WorkerId,
     },
+    /// The pool's workers take bytes, not JSON. The request was not sent.
+    #[cfg(feature = "json")]
+    #[error("the workers take bytes: add `.json()` to `Python::function`, or use `call`")]
+    NotJson,
     /// The request cannot be written as JSON, or the worker's answer is not the expected JSON. The
     /// lease remains usable.
     #[cfg(feature = "json")]
@@ -99,6 +112,19 @@ pub enum CallError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+}
+
+fn no_such_function(function: Option<&str>, known: &[String]) -> String {
+    let known = known.join("`, `");
+    match function {
+        Some(name) if known.is_empty() => format!(
+            "`{name}` was named, but the workers run one function: build the pool with `Python::module`, or name none"
+        ),
+        Some(name) => format!("the workers have no function `{name}`: they have `{known}`"),
+        None => format!(
+            "name a function with `Pool::function_json` or `Request::function`: the workers have `{known}`"
+        ),
+    }
 }
 
 /// When a worker ended, as far as its caller knows.
@@ -158,6 +184,7 @@ impl CallError {
             Self::Checkout(_)
             | Self::Session(_)
             | Self::RequestTooLarge { .. }
+            | Self::NoSuchFunction { .. }
             | Self::LeaseOver { .. } => false,
             Self::Raised { .. } => true,
             Self::WorkerExited {
@@ -172,6 +199,8 @@ impl CallError {
             | Self::Protocol {
                 request_written, ..
             } => *request_written,
+            #[cfg(feature = "json")]
+            Self::NotJson => false,
             #[cfg(feature = "json")]
             Self::Json { part, .. } => *part != JsonPart::Request,
         }
@@ -233,6 +262,14 @@ impl CallError {
                 request_written: *request_written,
             },
             Self::LeaseOver { worker } => Self::LeaseOver { worker: *worker },
+            Self::NoSuchFunction { function, known } => Self::NoSuchFunction {
+                function: function.clone(),
+                known: known.clone(),
+            },
+            Self::RequestTooLarge { size, max } => Self::RequestTooLarge {
+                size: *size,
+                max: *max,
+            },
             other => unreachable!("{other} is the error of one request"),
         }
     }

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use super::Lease;
-use super::call::{Call, Received};
+use super::call::{Call, Held, Received};
 use super::requests::Requests;
 use crate::error::CallError;
 use crate::transport::frame::kind;
@@ -75,7 +75,8 @@ async fn send(
     mut left: usize,
     answers: &mut impl Answers,
 ) {
-    let failure = match Call::begin(&mut lease.grant, kind, body) {
+    let grant = Held::Borrowed(&mut lease.grant);
+    let failure = match Call::begin(grant, kind, body, &lease.options) {
         Err(error) => error,
         Ok(mut call) => loop {
             // Many replies come with one read.

@@ -1,11 +1,14 @@
 //! One call on a lease: a request, its deadline, and its answer.
 
 use std::future::poll_fn;
+use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use ostler::supervisor::{Fault, Reason};
 
+use super::options::CallOptions;
 use crate::driver::{Grant, poll_timer};
 use crate::error::{CallError, ProtocolError};
 use crate::rt::{Instant, Sleep};
@@ -27,9 +30,39 @@ impl Received {
     }
 }
 
+/// The lease of a call: its caller's, or one that ends with the call.
+pub(super) enum Held<'a> {
+    Borrowed(&'a mut Grant),
+    Owned(Grant),
+}
+
+impl Deref for Held<'_> {
+    type Target = Grant;
+
+    fn deref(&self) -> &Grant {
+        match self {
+            Self::Borrowed(grant) => grant,
+            Self::Owned(grant) => grant,
+        }
+    }
+}
+
+impl DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut Grant {
+        match self {
+            Self::Borrowed(grant) => grant,
+            Self::Owned(grant) => grant,
+        }
+    }
+}
+
 /// A call under way. Dropped before its end, it ends the lease.
 pub(super) struct Call<'a> {
-    grant: &'a mut Grant,
+    grant: Held<'a>,
+    /// How long an answer, or the next part of it, is waited for.
+    timeout: Duration,
+    /// Whether that is not the timeout of the pool, by which the transport's alarm may be armed.
+    has_own_timeout: bool,
     /// What is wrong with the lease when this is dropped. `None` once the call has completed.
     fault: Option<Fault>,
     /// When what is being waited for is due. `None`: nothing was waited for yet.
@@ -40,7 +73,12 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     /// Begins a call, if the lease, the request and the worker allow it. Nothing is sent yet.
-    pub(super) fn begin(grant: &'a mut Grant, kind: u8, body: &[u8]) -> Result<Self, CallError> {
+    pub(super) fn begin(
+        grant: Held<'a>,
+        kind: u8,
+        body: &[u8],
+        options: &CallOptions,
+    ) -> Result<Self, CallError> {
         let worker = grant.worker();
         if grant.has_ended() {
             return Err(CallError::LeaseOver { worker });
@@ -53,8 +91,21 @@ impl<'a> Call<'a> {
                 max,
             });
         }
-        let begun = transport.begin(kind, body);
+        let details = options.details(&grant)?;
+        if details.bytes().len() > max {
+            return Err(CallError::RequestTooLarge {
+                size: details.bytes().len(),
+                max,
+            });
+        }
+        let begun = transport.begin(kind, body, details.bytes());
+        if options.call_timeout.is_some() {
+            transport.alarm().disarm();
+        }
+        let timeout = options.call_timeout;
         let mut call = Self {
+            timeout: timeout.unwrap_or(grant.limits().call_timeout),
+            has_own_timeout: timeout.is_some(),
             grant,
             fault: Some(Fault::Abandoned),
             deadline: None,
@@ -108,7 +159,7 @@ impl Call<'_> {
             self.fault = Some(Fault::TimedOut);
             return Poll::Ready(Err(CallError::TimedOut {
                 worker,
-                after: self.grant.limits().call_timeout,
+                after: self.timeout,
                 request_written: self.grant.transport().request_written(),
             }));
         };
@@ -148,10 +199,10 @@ impl Call<'_> {
         Some(reply)
     }
 
-    /// Ready once the deadline has passed, which is `call_timeout` after the first wait. Until
+    /// Ready once the deadline has passed, which is the timeout after the first wait. Until
     /// then, the transport's alarm wakes the task that waits for the answer.
     fn poll_deadline(&mut self) -> Poll<()> {
-        let timeout = self.grant.limits().call_timeout;
+        let timeout = self.timeout;
         let deadline = *(self.deadline).get_or_insert_with(|| Instant::now() + timeout);
         let alarm = self.grant.transport().alarm();
         if alarm.is_armed() {
@@ -238,6 +289,9 @@ impl Call<'_> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
+        if self.has_own_timeout {
+            self.grant.transport().alarm().disarm();
+        }
         if let Some(fault) = self.fault {
             // Its waker is left behind, and would keep the caller's task.
             self.grant.transport().forget_caller();

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use ostler::{SessionId, WaiterId};
 
@@ -13,25 +14,38 @@ use crate::rt::Instant;
 
 /// Leases a worker, waiting for `checkout_timeout` at most.
 pub(crate) async fn checkout(driver: &Arc<Driver>) -> Result<Lease, CheckoutError> {
-    match Client::new(driver, None).await {
+    checkout_within(driver, driver.limits.checkout_timeout).await
+}
+
+/// As [`checkout`], with another timeout.
+pub(crate) async fn checkout_within(
+    driver: &Arc<Driver>,
+    timeout: Duration,
+) -> Result<Lease, CheckoutError> {
+    match Client::new(driver, None, timeout).await {
         Told::Answer(answer) => lease(answer),
         Told::TimedOut => Err(CheckoutError::TimedOut {
-            after: driver.limits.checkout_timeout,
+            after: timeout,
             pool: driver.occupancy(),
         }),
     }
 }
 
-/// Leases the session's worker, waiting for `checkout_timeout` at most.
+/// Leases the session's worker, waiting for `timeout` at most.
 pub(super) async fn checkout_for(
     driver: &Arc<Driver>,
     session: SessionId,
+    timeout: Duration,
 ) -> Result<Lease, SessionError> {
-    match Client::new(driver, Some(session)).await {
-        Told::Answer(answer) => lease(answer),
+    match Client::new(driver, Some(session), timeout).await {
+        Told::Answer(answer) => {
+            let mut lease = lease::<SessionError>(answer)?;
+            lease.options.session = driver.session_tag(session);
+            Ok(lease)
+        }
         Told::TimedOut => Err(SessionError::TimedOut {
             worker: driver.session_worker(session),
-            after: driver.limits.checkout_timeout,
+            after: timeout,
             pool: driver.occupancy(),
         }),
     }
@@ -40,7 +54,7 @@ pub(super) async fn checkout_for(
 /// Leases a worker if one is idle now.
 pub(crate) fn try_checkout(driver: &Arc<Driver>) -> Result<Lease, CheckoutError> {
     loop {
-        let answer = match driver.enter(None, None) {
+        let answer = match driver.enter(None, None, driver.limits.checkout_timeout) {
             Entered::Answered(answer) => Some(answer),
             Entered::Waits(waiter, _) => driver.leave(waiter),
         };
@@ -70,6 +84,8 @@ fn is_broken(answer: &Answer) -> bool {
 struct Client<'a> {
     driver: &'a Arc<Driver>,
     session: Option<SessionId>,
+    /// How long it waits at most.
+    timeout: Duration,
     /// While it waits.
     waiter: Option<WaiterId>,
     /// Of all its waiting. Set when it first has to wait.
@@ -77,10 +93,11 @@ struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    fn new(driver: &'a Arc<Driver>, session: Option<SessionId>) -> Self {
+    fn new(driver: &'a Arc<Driver>, session: Option<SessionId>, timeout: Duration) -> Self {
         Self {
             driver,
             session,
+            timeout,
             waiter: None,
             deadline: None,
         }
@@ -89,7 +106,7 @@ impl<'a> Client<'a> {
     fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Told> {
         let told = match self.waiter {
             Some(waiter) => ready!(self.driver.poll_told(waiter, cx)),
-            None => match self.driver.enter(self.session, self.deadline) {
+            None => match self.driver.enter(self.session, self.deadline, self.timeout) {
                 Entered::Answered(answer) => Told::Answer(answer),
                 Entered::Waits(waiter, deadline) => {
                     self.waiter = Some(waiter);

@@ -5,6 +5,7 @@ mod call;
 mod checkout;
 mod collect;
 mod map;
+mod options;
 mod requests;
 mod session;
 mod stream;
@@ -14,12 +15,15 @@ use std::fmt;
 use ostler::WorkerId;
 
 use self::batch::MAX_BATCH;
-use self::call::Call;
-pub(crate) use self::checkout::{checkout, try_checkout};
+use self::call::{Call, Held};
+pub(crate) use self::checkout::{checkout, checkout_within, try_checkout};
 pub(crate) use self::collect::Collector;
 pub use self::map::{Iter, Map, MapUnordered};
+pub(crate) use self::options::{CallOptions, check_function};
 use self::requests::Requests;
 pub use self::session::Session;
+#[cfg(feature = "json")]
+pub use self::stream::JsonStream;
 pub use self::stream::ReplyStream;
 use crate::driver::Grant;
 use crate::error::CallError;
@@ -33,7 +37,7 @@ use crate::transport::frame::kind;
 /// Made by [`Pool::checkout`](crate::Pool::checkout). On drop, the worker returns to the pool, and
 /// the longest-waiting client gets it. If a call on the lease ended early (its future was dropped,
 /// it timed out, the worker broke the protocol), the worker serves no other client: it is stopped
-/// and replaced, and the lease is over. With a [`cancel_grace`](crate::Builder::cancel_grace), a
+/// and replaced, and the lease is over. With a [`abandoned_calls`](crate::AbandonedCalls), a
 /// worker that ends a dropped or timed-out call in that time is kept, but not for this lease.
 ///
 /// Dropping a lease never blocks and needs no runtime.
@@ -53,11 +57,16 @@ use crate::transport::frame::kind;
 /// ```
 pub struct Lease {
     grant: Grant,
+    /// Of its calls.
+    options: CallOptions,
 }
 
 impl Lease {
     pub(crate) fn new(grant: Grant) -> Self {
-        Self { grant }
+        Self {
+            grant,
+            options: CallOptions::default(),
+        }
     }
 
     /// The worker.
@@ -114,7 +123,7 @@ impl Lease {
     ///
     /// Not cancel safe: if it is dropped before it resolves, the call is abandoned and the reply is
     /// lost. The worker is stopped and replaced, unless it ends the call within the pool's
-    /// [`cancel_grace`](crate::Builder::cancel_grace). Either way the lease is over, and no other
+    /// [`abandoned_calls`](crate::AbandonedCalls). Either way the lease is over, and no other
     /// client ever sees the late reply.
     ///
     /// # Errors
@@ -123,7 +132,8 @@ impl Lease {
     /// [`RequestTooLarge`](CallError::RequestTooLarge) the lease remains usable; after every other
     /// error it is over.
     pub async fn call(&mut self, request: impl AsRef<[u8]>) -> Result<Vec<u8>, CallError> {
-        let mut call = Call::begin(&mut self.grant, kind::CALL, request.as_ref())?;
+        let grant = Held::Borrowed(&mut self.grant);
+        let mut call = Call::begin(grant, kind::CALL, request.as_ref(), &self.options)?;
         if request.as_ref().len() > COPIED
             && let Some(early) = call.send(request.as_ref()).await
         {
@@ -165,9 +175,47 @@ impl Lease {
     /// lease remains usable. [`ReplyStream::next`] returns later errors.
     pub fn stream(&mut self, request: impl AsRef<[u8]>) -> Result<ReplyStream<'_>, CallError> {
         let body = request.as_ref();
-        let call = Call::begin(&mut self.grant, kind::STREAM, body)?;
+        let grant = Held::Borrowed(&mut self.grant);
+        let call = Call::begin(grant, kind::STREAM, body, &self.options)?;
         call.send_at_once(body);
         Ok(ReplyStream::new(call))
+    }
+
+    /// As [`stream`](Self::stream). The lease ends with the stream.
+    pub(crate) fn into_stream(self, body: &[u8]) -> Result<ReplyStream<'static>, CallError> {
+        let call = Call::begin(Held::Owned(self.grant), kind::STREAM, body, &self.options)?;
+        call.send_at_once(body);
+        Ok(ReplyStream::new(call))
+    }
+
+    /// Sets what its calls say. The session stays.
+    pub(crate) fn set_options(&mut self, options: &CallOptions) {
+        let session = self.options.session.take();
+        self.options = CallOptions {
+            session,
+            ..options.clone()
+        };
+    }
+
+    /// Names the function that later calls on this lease run, for workers that have
+    /// several.
+    ///
+    /// ```ignore
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use ostler_pool::{Pool, Python};
+    /// let pool = Pool::builder(Python::module("statistics").json()).size(1).build()?;
+    /// let mut lease = pool.checkout().await?;
+    /// let mean: f64 = lease.function("mean").call_json(&[1, 2, 6]).await?;
+    /// let median: f64 = lease.function("median").call_json(&[1, 2, 6]).await?;
+    /// assert_eq!((mean, median), (3.0, 2.0));
+    /// # drop(lease);
+    /// # pool.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn function(&mut self, name: &str) -> &mut Self {
+        self.options.function = Some(name.into());
+        self
     }
 
     /// Makes a call for each request, one after another. Returns their outcomes in order.
@@ -242,6 +290,7 @@ impl Lease {
         T: serde::Serialize + ?Sized,
         R: serde::de::DeserializeOwned,
     {
+        self.grant.limits().takes_json()?;
         let request = serde_json::to_vec(request).map_err(CallError::json(JsonPart::Request))?;
         let reply = self.call(request).await?;
         serde_json::from_slice(&reply).map_err(CallError::json(JsonPart::Reply))

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ostler::supervisor::Input;
 use ostler::{SessionId, WorkerId};
@@ -75,7 +76,13 @@ impl Session {
     ///
     /// See [`SessionError`].
     pub async fn checkout(&self) -> Result<Lease, SessionError> {
-        checkout_for(&self.driver, self.id).await
+        self.checkout_within(self.driver.limits.checkout_timeout)
+            .await
+    }
+
+    /// As [`checkout`](Self::checkout), with another timeout.
+    pub(crate) async fn checkout_within(&self, timeout: Duration) -> Result<Lease, SessionError> {
+        checkout_for(&self.driver, self.id, timeout).await
     }
 
     /// Makes one call on the session's worker.
@@ -96,7 +103,7 @@ impl Session {
     ///
     /// As [`checkout`](Self::checkout) while it waits, then as [`Lease::call`]: an abandoned call
     /// costs the worker and all of its sessions, unless the worker ends it within the pool's
-    /// [`cancel_grace`](crate::Builder::cancel_grace).
+    /// [`abandoned_calls`](crate::AbandonedCalls).
     ///
     /// # Errors
     ///

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::future::poll_fn;
+#[cfg(feature = "json")]
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -20,7 +22,7 @@ use crate::error::JsonPart;
 ///
 /// Taken to its end, a stream is one call. Dropped before, it is an abandoned call: the worker is
 /// stopped and replaced, unless it ends the stream within the pool's
-/// [`cancel_grace`](crate::Builder::cancel_grace). Parts that it sends meanwhile are discarded.
+/// [`abandoned_calls`](crate::AbandonedCalls). Parts that it sends meanwhile are discarded.
 ///
 /// It is a [`Stream`], so the combinators of `futures` and `tokio-stream` apply:
 ///
@@ -82,9 +84,31 @@ impl<'a> ReplyStream<'a> {
         &mut self,
     ) -> Option<Result<R, CallError>> {
         let part = self.next().await?;
-        Some(part.and_then(|body| {
-            serde_json::from_slice(&body).map_err(CallError::json(JsonPart::Part))
-        }))
+        Some(part.and_then(|body| read_part(&body)))
+    }
+
+    /// The parts, each parsed as JSON.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use futures_util::TryStreamExt;
+    /// use ostler_pool::{Pool, Python};
+    ///
+    /// let pool = Pool::builder(Python::function("builtins:reversed").json()).size(1).build()?;
+    /// let mut lease = pool.checkout().await?;
+    /// let parts: Vec<u32> = lease.stream("[1, 2]")?.json().try_collect().await?;
+    /// assert_eq!(parts, [2, 1]);
+    /// # drop(lease);
+    /// # pool.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[cfg(feature = "json")]
+    pub fn json<R: serde::de::DeserializeOwned>(self) -> JsonStream<'a, R> {
+        JsonStream {
+            parts: self,
+            read: PhantomData,
+        }
     }
 
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Vec<u8>, CallError>>> {
@@ -116,6 +140,54 @@ impl Stream for ReplyStream<'_> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll_part(cx)
     }
+}
+
+/// The parts of a streamed reply, each parsed as JSON. Made by [`ReplyStream::json`].
+///
+/// After a part that is not the expected JSON, the stream goes on.
+#[cfg(feature = "json")]
+#[must_use = "a stream that is dropped before its end costs its worker"]
+pub struct JsonStream<'a, R> {
+    parts: ReplyStream<'a>,
+    read: PhantomData<fn() -> R>,
+}
+
+#[cfg(feature = "json")]
+impl<R: serde::de::DeserializeOwned> JsonStream<'_, R> {
+    /// Waits for the next part. See [`ReplyStream::next`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As `ReplyStream::next`.
+    ///
+    /// # Errors
+    ///
+    /// As `ReplyStream::next`, and [`CallError::Json`], after which the stream goes on.
+    pub async fn next(&mut self) -> Option<Result<R, CallError>> {
+        self.parts.next_json().await
+    }
+}
+
+#[cfg(feature = "json")]
+impl<R: serde::de::DeserializeOwned> Stream for JsonStream<'_, R> {
+    type Item = Result<R, CallError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let part = ready!(self.parts.poll_part(cx));
+        Poll::Ready(part.map(|part| part.and_then(|body| read_part(&body))))
+    }
+}
+
+#[cfg(feature = "json")]
+impl<R> fmt::Debug for JsonStream<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts.fmt(f)
+    }
+}
+
+#[cfg(feature = "json")]
+fn read_part<R: serde::de::DeserializeOwned>(body: &[u8]) -> Result<R, CallError> {
+    serde_json::from_slice(body).map_err(CallError::json(JsonPart::Part))
 }
 
 impl fmt::Debug for ReplyStream<'_> {

@@ -147,6 +147,14 @@ pub trait Opener: fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Whether the workers take requests that are JSON. If not, calls with JSON fail before they
+    /// use a worker. Default: true.
+    ///
+    /// [`Builder::build`](crate::Builder::build) asks once.
+    fn takes_json(&self) -> bool {
+        true
+    }
+
     /// How the pool collects the requests of concurrent calls. Default: it does not.
     ///
     /// [`Builder::build`](crate::Builder::build) asks once.

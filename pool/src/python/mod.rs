@@ -67,7 +67,7 @@ const BOOTSTRAP: &str = include_str!("bootstrap.py");
 /// For [`Lease::stream`](crate::Lease::stream), the function may return an iterator, such as a
 /// generator: each item is sent as soon as it is there.
 ///
-/// In a pool with a [`cancel_grace`](crate::Builder::cancel_grace), a call that its caller gives up
+/// In a pool that [cancels](crate::AbandonedCalls::Cancel) abandoned calls, a call that its caller gives up
 /// is interrupted: the function gets the exception `Cancelled`, which is not an `Exception`, and a
 /// generator is closed. If the exception is lost, such as in an asyncio task or a `__del__`, it is
 /// raised again after 200 ms, but never while an `except` or `finally` block handles it. C code
@@ -357,6 +357,10 @@ fn is_identifier(name: &str) -> bool {
 impl Opener for Python {
     fn prepare(&mut self) -> Result<(), OpenError> {
         self.prepared.insert(self.program()?).prepare()
+    }
+
+    fn takes_json(&self) -> bool {
+        self.form.is_some()
     }
 
     fn batching(&self) -> Option<Batching> {

@@ -14,9 +14,10 @@ use crate::rt::{Mutex, Sleep};
 /// Wakes the caller when its call may have timed out.
 ///
 /// To make, arm and drop a timer takes about 800 instructions. So the timer stays armed when its
-/// call has ended. All calls have the same timeout, so the deadline of a later call is later: the
-/// timer elapses early and wakes its caller, which then arms one for its own deadline. The timer of
-/// an idle worker elapses once, and wakes no task.
+/// call has ended. Almost all calls have the same timeout, so the deadline of a later call is
+/// later: the timer elapses early and wakes its caller, which then arms one for its own deadline. A
+/// call with another timeout disarms the timer when it begins and when it ends. The timer of an
+/// idle worker elapses once, and wakes no task.
 pub(crate) struct Alarm {
     bell: Arc<Bell>,
     /// The waker that the timer gets: `bell`.
@@ -66,8 +67,10 @@ impl Alarm {
         elapsed
     }
 
-    /// Drops the timer.
-    pub(super) fn disarm(&self) {
+    /// Drops the timer. If it elapses just now, it may seem to be disarmed once more later. Then a
+    /// caller arms one too many.
+    pub(crate) fn disarm(&self) {
+        self.bell.is_armed.store(false, Ordering::Release);
         self.keep(None);
     }
 
@@ -147,7 +150,7 @@ mod tests {
         time::sleep(2 * LIMIT).await;
         assert!(!transport.alarm().is_armed());
         assert_eq!(woken(), [0, 0]);
-        transport.begin(kind::CALL, b"").unwrap();
+        transport.begin(kind::CALL, b"", &[]).unwrap();
         let waker = Waker::from(Arc::clone(&caller));
         let mut cx = Context::from_waker(&waker);
         assert!(transport.poll_answer(&mut cx, &[], false).is_pending());

@@ -23,7 +23,7 @@ fn empty(count: u32) -> Vec<u8> {
 #[tokio::test]
 async fn every_answer_before_an_exit_is_read() {
     let (transport, mut worker) = wide(1 << 20);
-    transport.begin(kind::BATCH, &empty(5)).unwrap();
+    transport.begin(kind::BATCH, &empty(5), &[]).unwrap();
     transport.send_at_once(&[]);
     let id = id_of_request(&mut worker).await;
     let text = ["KeyError", "", ""].map(|text| {
@@ -59,7 +59,7 @@ async fn a_batch_ends_with_its_last_answer() {
         (kind::PONG, false),
     ] {
         let (transport, mut worker) = wide(1024);
-        transport.begin(kind::BATCH, &empty(2)).unwrap();
+        transport.begin(kind::BATCH, &empty(2), &[]).unwrap();
         transport.send_at_once(&[]);
         let id = id_of_request(&mut worker).await;
         let first = frame_of(kind::REPLY, id, b"one");
@@ -86,7 +86,7 @@ async fn a_batch_ends_with_its_last_answer() {
 #[tokio::test]
 async fn an_early_answer_breaks_the_protocol() {
     let (transport, mut worker) = wide(64);
-    transport.begin(kind::BATCH, &empty(100)).unwrap();
+    transport.begin(kind::BATCH, &empty(100), &[]).unwrap();
     assert!(transport.answer().now_or_never().is_none());
     assert!(!transport.request_written());
     let mut head = [0; 9];

@@ -27,14 +27,14 @@ const LAST_WORDS: usize = 1 << 20;
 /// The pipes are polled with the transport's own waker: see [`Wakers`].
 pub(super) struct Exchange {
     /// `None` before it is connected, and once it is closed.
-    pipe: Option<Pipe>,
+    pub(super) pipe: Option<Pipe>,
     closed: Option<Closed>,
     wakers: Arc<Wakers>,
     /// Whether the pipe had nothing to read when it was last asked. Then it need not be asked again
     /// until it wakes the transport's waker.
     is_drained: bool,
     decoder: Decoder,
-    outgoing: Outgoing,
+    pub(super) outgoing: Outgoing,
     /// Bytes to send before the first frame.
     preamble: Vec<u8>,
     /// The request that is under way.
@@ -42,8 +42,12 @@ pub(super) struct Exchange {
     /// Whether the outgoing frame is a `CANCEL`.
     cancels: bool,
     /// Whether the worker has said that it takes `BATCH`.
-    takes_batches: bool,
-    lane: Lane,
+    pub(super) takes_batches: bool,
+    /// Whether the worker has said that it takes `DETAILS`.
+    pub(super) takes_details: bool,
+    /// Frames that are not answered, to send when no exchange is under way.
+    pub(super) notes: Vec<u8>,
+    pub(super) lane: Lane,
     /// Whether the worker's output was found to have ended between two exchanges.
     has_ended: bool,
     ids: Ids,
@@ -63,6 +67,8 @@ impl Exchange {
             current: None,
             cancels: false,
             takes_batches: false,
+            takes_details: false,
+            notes: Vec::new(),
             lane: Lane::new(frame::max_body(max_frame)),
             has_ended: false,
             ids: Ids::default(),
@@ -75,26 +81,13 @@ impl Exchange {
         self.pipe = Some(pipe);
     }
 
-    /// Begins the handshake.
-    pub(super) fn greet(&mut self, max_frame: u32, may_cancel: bool) {
-        let mut flags = frame::BATCHES;
-        if may_cancel {
-            flags |= frame::MAY_CANCEL;
-        }
-        let offer = self.lane.offer();
-        if !offer.is_empty() {
-            flags |= frame::SHARED_MEMORY;
-        }
-        let body = [frame::VERSION, max_frame, flags].map(u32::to_be_bytes);
-        self.send(kind::HELLO, 0, &[body.as_flattened(), &offer].concat());
-    }
-
     /// Begins an exchange, unless the worker has sent something already, or closed its output.
     pub(super) fn begin(
         &mut self,
         cx: &mut Context<'_>,
         kind: u8,
         body: &[u8],
+        details: &[u8],
     ) -> Result<(), TransportError> {
         match self.poll_unsolicited(cx) {
             Poll::Pending => {}
@@ -107,13 +100,19 @@ impl Exchange {
             self.lane.check();
         }
         let id = self.ids.next();
-        self.send(kind, id, body);
+        self.send(kind, id, body, details);
         Ok(())
     }
 
-    fn send(&mut self, kind: u8, id: u32, body: &[u8]) {
+    pub(super) fn send(&mut self, kind: u8, id: u32, body: &[u8], details: &[u8]) {
         self.outgoing.clear();
         self.outgoing.precede(&mut self.preamble);
+        if !self.notes.is_empty() {
+            self.outgoing.precede(&mut self.notes);
+        }
+        if !details.is_empty() && self.takes_details {
+            self.outgoing.precede_with(kind::DETAILS, id, details);
+        }
         self.lane.reset();
         if kind == kind::CALL
             && body.len() > COPIED
@@ -127,13 +126,6 @@ impl Exchange {
         self.cancels = false;
     }
 
-    /// The worker has answered the handshake with these flags. Returns the shared memory that it
-    /// does not use. The caller drops it after it has released the lock.
-    pub(super) fn agreed(&mut self, flags: u32) -> Option<SharedMemory> {
-        self.takes_batches = flags & frame::BATCHES != 0;
-        self.lane.agreed(flags & frame::SHARED_MEMORY != 0)
-    }
-
     pub(super) fn takes_batches(&self) -> bool {
         self.takes_batches
     }
@@ -141,7 +133,7 @@ impl Exchange {
     /// The request goes through the pipe after all.
     fn use_pipe(&mut self, body: &[u8]) {
         self.lane.reset();
-        self.outgoing.clear();
+        self.outgoing.take_back();
         if let Some(Request { id, .. }) = self.current {
             self.outgoing.frame(kind::CALL, id, body);
         }
@@ -244,7 +236,7 @@ impl Exchange {
             self.begin_shared_reply(request);
             self.lane.read_rest();
         } else if farewell && self.is_idle() && self.pipe.is_some() {
-            self.send(kind::SHUTDOWN, 0, &[]);
+            self.send(kind::SHUTDOWN, 0, &[], &[]);
             self.send_at_once(cx, &[]);
             self.end();
         }
@@ -395,7 +387,7 @@ impl Exchange {
     }
 
     /// Polls outside tokio's cooperative budget, which could make a ready pipe look pending.
-    fn at_once<T>(
+    pub(super) fn at_once<T>(
         &mut self,
         cx: &mut Context<'_>,
         mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,

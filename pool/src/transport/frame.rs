@@ -40,6 +40,13 @@ pub(crate) mod kind {
     /// Host to worker: a `CALL` whose request is in shared memory. The offset of the request and
     /// its length, each `u64`.
     pub(crate) const SHARED_CALL: u8 = 8;
+    /// Host to worker: what the worker may know of the request with this id, which follows in the
+    /// same write. Entries, each a tag, a `u32` length and that many bytes. Not answered. Comes
+    /// only to a worker that takes it.
+    pub(crate) const DETAILS: u8 = 9;
+    /// Host to worker, id 0: a session whose calls reached this worker is over. The number of the
+    /// session, a `u64`, and its name. Comes between two requests, and is not answered.
+    pub(crate) const SESSION_ENDED: u8 = 10;
     /// Worker to host, id 0: the protocol's version and flags, each `u32`. The flags may be
     /// missing.
     pub(crate) const READY: u8 = 128;
@@ -70,6 +77,10 @@ pub(crate) const BATCHES: u32 = 2;
 /// The flag of `HELLO` that says that its body goes on with the place of shared memory, and of
 /// `READY` that says that the worker uses it.
 pub(crate) const SHARED_MEMORY: u32 = 4;
+
+/// The flag of `HELLO` that says that its body ends with the call timeout, and that the host can
+/// send `DETAILS`, and of `READY` that says that the worker takes them and names its functions.
+pub(crate) const DETAILS: u32 = 8;
 
 pub(super) const KIND_AND_ID: usize = 5;
 pub(super) const HEADER: usize = 4 + KIND_AND_ID;
@@ -109,30 +120,72 @@ pub(crate) enum FrameError {
     TooShort { length: u32 },
 }
 
-/// The flags in the body of `READY`. `None` if it speaks of another version of the protocol.
-pub(crate) fn ready(body: &[u8]) -> Option<u32> {
-    let flags = body.strip_prefix(&VERSION.to_be_bytes())?;
-    if flags.is_empty() {
-        return Some(0);
+/// What a worker says in `READY`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ready {
+    pub(crate) flags: u32,
+    /// Sorted. Empty if a request need not name one.
+    pub(crate) functions: Vec<String>,
+}
+
+/// The body of `READY`. `None` if it is none, or speaks of another version of the protocol.
+pub(crate) fn ready(body: &[u8]) -> Option<Ready> {
+    let mut body = body.strip_prefix(&VERSION.to_be_bytes())?;
+    if body.is_empty() {
+        return Some(Ready::default());
     }
-    Some(u32::from_be_bytes(flags.try_into().ok()?))
+    let flags = word(&mut body)?;
+    let mut functions = Vec::new();
+    if flags & DETAILS != 0 {
+        for _ in 0..word(&mut body)? {
+            functions.push(string(&mut body)?);
+        }
+        functions.sort_unstable();
+    }
+    body.is_empty().then_some(Ready { flags, functions })
 }
 
 /// The strings of an `ERROR` frame: type, message, traceback.
 pub(crate) fn strings(mut body: &[u8]) -> Option<[String; 3]> {
-    let mut next = || {
-        let (length, rest) = body.split_first_chunk()?;
-        let (text, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-        body = rest;
-        Some(String::from_utf8_lossy(text).into_owned())
-    };
-    let strings = [next()?, next()?, next()?];
+    let strings = [string(&mut body)?, string(&mut body)?, string(&mut body)?];
     body.is_empty().then_some(strings)
+}
+
+fn word(body: &mut &[u8]) -> Option<u32> {
+    let (word, rest) = body.split_first_chunk()?;
+    *body = rest;
+    Some(u32::from_be_bytes(*word))
+}
+
+fn string(body: &mut &[u8]) -> Option<String> {
+    let length = word(body)?;
+    let (text, rest) = body.split_at_checked(length as usize)?;
+    *body = rest;
+    Some(String::from_utf8_lossy(text).into_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A worker that takes details names its functions, and sends nothing after them.
+    #[test]
+    fn ready_names_the_functions() {
+        let ready = |body: &[u8]| ready(&[&[0, 0, 0, 1], body].concat());
+        let of = |flags, functions: &[&str]| {
+            let functions = functions.iter().map(|name| (*name).to_owned()).collect();
+            Some(Ready { flags, functions })
+        };
+        assert_eq!(ready(b""), of(0, &[]));
+        assert_eq!(ready(b"\0\0\0\x02"), of(2, &[]));
+        assert_eq!(ready(b"\0\0\0\x02\0\0\0\0"), None);
+        assert_eq!(ready(b"\0\0\0\x08"), None);
+        assert_eq!(ready(b"\0\0\0\x08\0\0\0\0"), of(8, &[]));
+        let two = b"\0\0\0\x08\0\0\0\x02\0\0\0\x02to\0\0\0\x01a";
+        assert_eq!(ready(two), of(8, &["a", "to"]));
+        assert_eq!(ready(&two[..two.len() - 1]), None);
+        assert_eq!(ready(&[&two[..], b"?"].concat()), None);
+    }
 
     /// An error has three strings, and nothing after them.
     #[test]

@@ -10,10 +10,13 @@
 
 mod alarm;
 pub(crate) mod decoder;
+pub(crate) mod details;
 mod exchange;
 pub(crate) mod frame;
+mod greeting;
 mod ids;
 mod lane;
+mod notes;
 mod outgoing;
 mod request;
 #[cfg(test)]
@@ -22,7 +25,7 @@ mod wakers;
 
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -83,6 +86,7 @@ pub(crate) struct Transport {
     waker: Waker,
     alarm: Alarm,
     max_frame: u32,
+    functions: OnceLock<Arc<[String]>>,
 }
 
 impl Transport {
@@ -95,6 +99,7 @@ impl Transport {
             alarm: Alarm::new(Arc::clone(&wakers)),
             wakers,
             max_frame,
+            functions: OnceLock::new(),
         }
     }
 
@@ -111,15 +116,26 @@ impl Transport {
     /// Sends `HELLO` and waits for its answer.
     ///
     /// Dropped before it resolves, it leaves the exchange under way: do not begin another one.
-    pub(crate) async fn handshake(&self, may_cancel: bool) -> Result<Answer, TransportError> {
-        self.lock().greet(self.max_frame, may_cancel);
+    pub(crate) async fn handshake(
+        &self,
+        may_cancel: bool,
+        call_timeout: Duration,
+    ) -> Result<Answer, TransportError> {
+        (self.lock()).greet(self.max_frame, may_cancel, call_timeout);
         self.answer().await
     }
 
-    /// The worker has answered the handshake with these flags.
-    pub(crate) fn agreed(&self, flags: u32) {
+    /// The worker has answered the handshake with these flags, and runs these functions.
+    pub(crate) fn agreed(&self, flags: u32, functions: Arc<[String]>) {
+        // A worker answers once.
+        let _ = self.functions.set(functions);
         let unused = self.lock().agreed(flags);
         drop(unused);
+    }
+
+    /// The names of the worker's functions, sorted. Empty if a request need not name one.
+    pub(crate) fn functions(&self) -> &[String] {
+        self.functions.get().map_or(&[], |functions| &functions[..])
     }
 
     /// Whether the worker takes `BATCH`.
@@ -130,12 +146,24 @@ impl Transport {
     /// Begins an exchange with a request of this kind, at most [`max_body`](Self::max_body) bytes
     /// long. [`poll_answer`](Self::poll_answer) sends it. It gets the same body if that is larger
     /// than [`COPIED`], until the request is [written](Self::request_written). Until the answer has
-    /// come, the exchange is under way, and [`is_clean`](Self::is_clean) is false.
+    /// come, the exchange is under way, and [`is_clean`](Self::is_clean) is false. `details` are
+    /// those of [`details`], for a worker that takes them.
     ///
     /// Fails if the worker has sent something since the last exchange, or has closed its output.
     /// Then no exchange is under way.
-    pub(crate) fn begin(&self, kind: u8, body: &[u8]) -> Result<(), TransportError> {
-        (self.lock()).begin(&mut self.pipe_context(), kind, body)
+    pub(crate) fn begin(
+        &self,
+        kind: u8,
+        body: &[u8],
+        details: &[u8],
+    ) -> Result<(), TransportError> {
+        (self.lock()).begin(&mut self.pipe_context(), kind, body, details)
+    }
+
+    /// Tells the worker that a session is over, once no exchange is under way.
+    pub(crate) fn session_ended(&self, session: u64, name: &str) {
+        let body = [&session.to_be_bytes(), name.as_bytes()].concat();
+        (self.lock()).note(&mut self.pipe_context(), kind::SESSION_ENDED, &body);
     }
 
     /// Sends as much of the request as the pipe takes without waiting, and copies the rest.
@@ -253,6 +281,11 @@ impl Transport {
         if !self.lock().cancel() {
             return Some(false);
         }
+        self.finish().await
+    }
+
+    /// Waits until the worker ends the exchange. Returns the same as [`cancel`](Self::cancel).
+    pub(crate) async fn finish(&self) -> Option<bool> {
         loop {
             match self.answer().await {
                 Ok(Answer::Part(_) | Answer::Item(_)) => {}
@@ -272,7 +305,7 @@ impl Transport {
     ///
     /// Dropped before it resolves, it leaves the exchange under way.
     pub(crate) async fn ping(&self) -> Result<Answer, TransportError> {
-        self.begin(kind::PING, &[])?;
+        self.begin(kind::PING, &[], &[])?;
         self.answer().await
     }
 

@@ -54,7 +54,7 @@ fn what_comes_during_a_poll_wakes_the_task() {
     assert!(watch(&watcher).is_pending());
     assert_eq!(times(&watched), 1);
     assert!(!transport.is_broken());
-    transport.begin(kind::CALL, b"").unwrap();
+    transport.begin(kind::CALL, b"", &[]).unwrap();
     let answer = || transport.poll_answer(&mut Context::from_waker(&caller), &[], false);
     assert!(answer().is_pending());
     assert_eq!(times(&called), 1);
@@ -80,7 +80,7 @@ async fn an_exhausted_task_sees_what_was_sent() {
     worker.write_u8(7).await.unwrap();
     exhaust_budget();
     assert!(transport.is_broken());
-    assert!(transport.begin(kind::CALL, b"").is_err());
+    assert!(transport.begin(kind::CALL, b"", &[]).is_err());
 }
 
 /// C4: a task that has used up its budget still reads an answer out of the pipe that it closes.
@@ -88,7 +88,7 @@ async fn an_exhausted_task_sees_what_was_sent() {
 async fn an_exhausted_task_reads_the_last_words() {
     for asks in [kind::CALL, kind::STREAM] {
         let (transport, mut worker) = transport();
-        transport.begin(asks, b"").unwrap();
+        transport.begin(asks, b"", &[]).unwrap();
         transport.send_at_once(&[]);
         let id = id_of_request(&mut worker).await;
         // A stream's last words are all of its frames, a call's one.
@@ -115,7 +115,7 @@ async fn an_exhausted_task_reads_the_last_words() {
 #[test]
 fn the_first_reason_is_kept() {
     let (transport, _worker) = transport();
-    transport.begin(kind::CALL, b"").unwrap();
+    transport.begin(kind::CALL, b"", &[]).unwrap();
     transport.send_at_once(&[]);
     assert!(transport.can_cancel());
     transport.close(Closed::Stopped(Reason::Recycled), false);
@@ -156,7 +156,7 @@ fn a_caller_finds_the_end_that_woke_it() {
     let transport = Arc::new(transport);
     let caller = Arc::new(Looks(Arc::clone(&transport), StdMutex::default()));
     let waker = Waker::from(Arc::clone(&caller));
-    transport.begin(kind::CALL, b"").unwrap();
+    transport.begin(kind::CALL, b"", &[]).unwrap();
     let answer = transport.poll_answer(&mut Context::from_waker(&waker), &[], false);
     assert!(answer.is_pending());
     transport.close(Closed::Stopped(Reason::Shutdown), false);
@@ -180,7 +180,7 @@ impl AsyncRead for Fails {
 #[test]
 fn a_read_error_is_an_end() {
     let transport = Transport::new(1024);
-    transport.begin(kind::CALL, b"").unwrap();
+    transport.begin(kind::CALL, b"", &[]).unwrap();
     transport.connect(Pipe::new(Fails, tokio::io::sink()));
     let answer = transport.answer().now_or_never();
     assert!(
@@ -238,7 +238,7 @@ fn an_end_of_output_is_remembered() {
 #[tokio::test]
 async fn a_cancelled_call_excuses_no_later_one() {
     let (transport, mut worker) = transport();
-    transport.begin(kind::CALL, b"").unwrap();
+    transport.begin(kind::CALL, b"", &[]).unwrap();
     transport.send_at_once(&[]);
     let id = id_of_request(&mut worker).await;
     let answer = async {
@@ -249,7 +249,7 @@ async fn a_cancelled_call_excuses_no_later_one() {
             .unwrap();
     };
     assert_eq!(tokio::join!(transport.cancel(), answer).0, Some(true));
-    transport.begin(kind::CALL, &[b'x'; 1019]).unwrap();
+    transport.begin(kind::CALL, &[b'x'; 1019], &[]).unwrap();
     transport.send_at_once(&[b'x'; 1019]);
     let id = transport.lock().current_id();
     let early = frame_of(kind::REPLY, id, b"early");
@@ -301,7 +301,7 @@ async fn a_closed_input_ends_only_what_it_has_not_taken() {
         let (reader, mut worker) = tokio::io::duplex(1024);
         let transport = Transport::new(1024);
         transport.connect(Pipe::new(reader, Closes(room)));
-        transport.begin(kind::CALL, b"").unwrap();
+        transport.begin(kind::CALL, b"", &[]).unwrap();
         transport.send_at_once(&[]);
         assert_eq!(transport.can_cancel(), reads_all);
         if reads_all {
@@ -350,17 +350,23 @@ async fn the_preamble_comes_once() {
     }
 }
 
-/// `HELLO` announces cancels only if the pool may send them.
+/// `HELLO` announces cancels only if the pool may send them, and ends with the call timeout.
 #[tokio::test]
 async fn the_greeting_announces_cancels() {
+    let timeout = Duration::from_micros(1_500_900);
     for may_cancel in [false, true] {
         let (transport, mut worker) = transport();
-        assert!(transport.handshake(may_cancel).now_or_never().is_none());
-        let mut frame = [0; 21];
+        assert!(
+            transport
+                .handshake(may_cancel, timeout)
+                .now_or_never()
+                .is_none()
+        );
+        let mut frame = [0; 29];
         worker.read_exact(&mut frame).await.unwrap();
-        let flags = frame::BATCHES | u32::from(may_cancel);
-        let words = [frame::VERSION, 1024, flags].map(u32::to_be_bytes);
-        assert_eq!(frame[..9], [0, 0, 0, 17, kind::HELLO, 0, 0, 0, 0]);
+        let flags = frame::BATCHES | frame::DETAILS | u32::from(may_cancel);
+        let words = [frame::VERSION, 1024, flags, 0, 1500].map(u32::to_be_bytes);
+        assert_eq!(frame[..9], [0, 0, 0, 25, kind::HELLO, 0, 0, 0, 0]);
         assert_eq!(frame[9..], *words.as_flattened());
     }
 }
@@ -369,6 +375,6 @@ async fn the_greeting_announces_cancels() {
 #[test]
 fn a_transport_shows_no_bytes() {
     let (transport, _worker) = transport();
-    transport.begin(kind::CALL, b"secret").unwrap();
+    transport.begin(kind::CALL, b"secret", &[]).unwrap();
     assert_eq!(format!("{transport:?}"), "Transport { .. }");
 }

@@ -20,6 +20,8 @@ pub(super) const KEPT: usize = BUFFER;
 pub(super) struct Outgoing {
     /// The frame, or what precedes its body, if the caller keeps that.
     bytes: Vec<u8>,
+    /// How many bytes precede the frame.
+    before: usize,
     /// The size of the body that the caller keeps.
     kept: usize,
     /// How much of both is sent.
@@ -31,6 +33,7 @@ impl Outgoing {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(KEPT);
+        self.before = 0;
         self.kept = 0;
         self.sent = 0;
     }
@@ -38,6 +41,26 @@ impl Outgoing {
     /// Sends these bytes before the next frame, and leaves none.
     pub(super) fn precede(&mut self, bytes: &mut Vec<u8>) {
         self.bytes.append(bytes);
+        self.before = self.bytes.len();
+    }
+
+    /// Sends this frame before the next one, in the same write.
+    pub(super) fn precede_with(&mut self, kind: u8, id: u32, body: &[u8]) {
+        frame::encode(kind, id, body, &mut self.bytes);
+        self.before = self.bytes.len();
+    }
+
+    /// Takes the frame back, of which nothing is sent, and leaves what precedes it.
+    pub(super) fn take_back(&mut self) {
+        self.bytes.truncate(self.before);
+        self.kept = 0;
+    }
+
+    /// Takes back what is not sent.
+    pub(super) fn take_unsent(&mut self) -> Vec<u8> {
+        let unsent = self.bytes.split_off(self.sent.min(self.bytes.len()));
+        self.clear();
+        unsent
     }
 
     /// The next frame. The caller keeps a body that is larger than [`COPIED`].

@@ -63,20 +63,21 @@ async fn agreed(flags: u32) -> (Transport, DuplexStream, Seen) {
     };
     let transport = Transport::new(2 << 20);
     transport.connect(Pipe::new(reader, writer).shared(Some(shared)));
-    let mut greeting = Box::pin(transport.handshake(false));
+    let mut greeting = Box::pin(transport.handshake(false, Duration::from_secs(60)));
     assert!(greeting.as_mut().now_or_never().is_none());
     let (kind, id, hello) = next(&mut worker).await;
-    assert_eq!((kind, id, hello.len()), (kind::HELLO, 0, 36));
+    assert_eq!((kind, id, hello.len()), (kind::HELLO, 0, 44));
     let place = [
         &[0, 0, 0, 1, 0, 0, 0, 2][..],
         &3u64.to_be_bytes(),
         &0x10_0000u64.to_be_bytes(),
+        &60_000u64.to_be_bytes(),
     ];
-    assert_eq!(hello[11..], [&[6][..], &place.concat()].concat());
+    assert_eq!(hello[11..], [&[14][..], &place.concat()].concat());
     let ready = frame_of(kind::READY, 0, &1u32.to_be_bytes());
     worker.write_all(&ready).await.unwrap();
     assert!(matches!(greeting.await, Ok(Answer::Done(_))));
-    transport.agreed(flags);
+    transport.agreed(flags, Arc::from([]));
     (transport, worker, seen)
 }
 
@@ -106,7 +107,7 @@ fn place(offset: usize, size: usize) -> Vec<u8> {
 
 /// Sends a call and returns its frame.
 async fn call(transport: &Transport, worker: &mut DuplexStream, body: &[u8]) -> (u8, u32, Vec<u8>) {
-    transport.begin(kind::CALL, body).unwrap();
+    transport.begin(kind::CALL, body, &[]).unwrap();
     while !transport.request_written() {
         let answer = poll_fn(|cx| Poll::Ready(transport.poll_answer(cx, body, false))).await;
         assert!(answer.is_pending());
@@ -152,7 +153,7 @@ async fn a_large_request_is_in_the_memory() {
 #[tokio::test]
 async fn only_calls_use_the_memory() {
     let (transport, mut worker, seen) = agreed(frame::SHARED_MEMORY).await;
-    transport.begin(kind::STREAM, &body(LEAST, 1)).unwrap();
+    transport.begin(kind::STREAM, &body(LEAST, 1), &[]).unwrap();
     transport.send_at_once(&body(LEAST, 1));
     let (kind, id, sent) = next(&mut worker).await;
     assert!(kind == kind::STREAM && sent == body(LEAST, 1));
@@ -258,7 +259,7 @@ async fn a_late_reply_reaches_no_caller() {
 async fn a_copy_pauses() {
     let (transport, mut worker, seen) = agreed(frame::SHARED_MEMORY).await;
     let request = body(AREA, 5);
-    transport.begin(kind::CALL, &request).unwrap();
+    transport.begin(kind::CALL, &request, &[]).unwrap();
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(Arc::clone(&woken));
     let mut cx = Context::from_waker(&waker);
@@ -344,7 +345,7 @@ async fn a_reply_before_an_exit_is_read() {
     }
     let (transport, _worker, seen) = agreed(frame::SHARED_MEMORY).await;
     let request = body(AREA, 1);
-    transport.begin(kind::CALL, &request).unwrap();
+    transport.begin(kind::CALL, &request, &[]).unwrap();
     let poll = poll_fn(|cx| Poll::Ready(transport.poll_answer(cx, &request, false)));
     assert!(poll.await.is_pending());
     transport.close(Closed::Stopped(Reason::Exited), false);

@@ -6,6 +6,8 @@ mod batches;
 mod moments;
 #[path = "shared.rs"]
 mod shared;
+#[path = "told.rs"]
+mod told;
 
 use std::io;
 use std::pin::Pin;
@@ -78,7 +80,7 @@ async fn a_ping_is_an_exchange() {
             match asks {
                 kind::PING => transport.ping().await,
                 _ => {
-                    transport.begin(asks, b"")?;
+                    transport.begin(asks, b"", &[])?;
                     transport.answer().await
                 }
             }
@@ -126,7 +128,7 @@ async fn a_ping_ends_with_its_transport() {
 #[tokio::test]
 async fn a_cancel_waits_for_room() {
     let (transport, mut worker) = transport();
-    transport.begin(kind::CALL, &[b'x'; 1016]).unwrap();
+    transport.begin(kind::CALL, &[b'x'; 1016], &[]).unwrap();
     assert!(transport.answer().now_or_never().is_none());
     assert!(!transport.can_cancel(), "a byte of the request is missing");
     worker.read_u8().await.unwrap();
@@ -183,7 +185,7 @@ async fn a_request_is_not_sent_to_a_worker_that_has_sent_something() {
     answer.unwrap();
     assert!(transport.is_clean() && !transport.is_broken());
     worker.write_u8(7).await.unwrap();
-    let refused = transport.begin(kind::CALL, b"request").unwrap_err();
+    let refused = transport.begin(kind::CALL, b"request", &[]).unwrap_err();
     assert!(matches!(
         refused,
         TransportError::Protocol(ProtocolError::Unsolicited)
@@ -223,7 +225,7 @@ async fn the_watcher_is_woken_for_what_follows_an_answer() {
     let waker = Waker::from(Arc::clone(&woken));
     let mut watch = Box::pin(transport.unsolicited());
     let _ = watch.as_mut().poll(&mut Context::from_waker(&waker));
-    transport.begin(kind::CALL, b"").unwrap();
+    transport.begin(kind::CALL, b"", &[]).unwrap();
     transport.send_at_once(&[]);
     let mut answer = Box::pin(transport.answer());
     assert!(answer.as_mut().now_or_never().is_none());
@@ -251,7 +253,7 @@ impl Wake for Count {
 async fn a_large_call_takes_no_large_buffer() {
     let (transport, mut worker) = transport_of(u32::MAX);
     let body: Vec<u8> = (0..3 << 20).map(|index| (index % 251) as u8).collect();
-    transport.begin(kind::CALL, &body).unwrap();
+    transport.begin(kind::CALL, &body, &[]).unwrap();
     let answer = poll_fn(|cx| transport.poll_answer(cx, &body, false));
     let echo = async {
         let (id, received) = request(&mut worker).await;
@@ -274,7 +276,7 @@ async fn a_large_stream_keeps_no_large_buffer() {
     let (transport, mut worker) = transport_of(u32::MAX);
     let body: Vec<u8> = (0..3 << 20).map(|index| (index % 251) as u8).collect();
     for cancels in [false, true] {
-        transport.begin(kind::STREAM, &body).unwrap();
+        transport.begin(kind::STREAM, &body, &[]).unwrap();
         transport.send_at_once(&body);
         let (id, received) = tokio::select! {
             answer = transport.answer() => panic!("{answer:?}"),
@@ -321,7 +323,7 @@ fn closing_does_not_wait_for_a_fast_writer() {
     for kind in [kind::CALL, kind::STREAM] {
         let read = Arc::new(AtomicUsize::new(0));
         let transport = Transport::new(u32::MAX);
-        transport.begin(kind, b"").unwrap();
+        transport.begin(kind, b"", &[]).unwrap();
         // The first frame claims 3 GiB.
         let prefix = io::Cursor::new([0xc0, 0, 0, 0]);
         transport.connect(Pipe::new(
@@ -369,7 +371,7 @@ async fn wakers_are_dropped_without_a_lock() {
         let polled = transport.poll_answer(&mut Context::from_waker(&waker), &[], false);
         (Arc::downgrade(&caller), polled)
     };
-    transport.begin(kind::CALL, b"").unwrap();
+    transport.begin(kind::CALL, b"", &[]).unwrap();
     let (first, _) = poll();
     assert_eq!(first.strong_count(), 1, "it waits");
     let (second, _) = poll();
@@ -382,7 +384,7 @@ async fn wakers_are_dropped_without_a_lock() {
     let (third, polled) = poll();
     assert!(polled.is_ready());
     assert_eq!((second.strong_count(), third.strong_count()), (0, 0));
-    transport.begin(kind::CALL, b"").unwrap();
+    transport.begin(kind::CALL, b"", &[]).unwrap();
     let (fourth, _) = poll();
     transport.forget_caller();
     assert_eq!(fourth.strong_count(), 0);
@@ -397,7 +399,7 @@ async fn wakers_are_dropped_without_a_lock() {
         .await
         .unwrap();
     transport.answer().await.unwrap();
-    transport.begin(kind::STREAM, b"").unwrap();
+    transport.begin(kind::STREAM, b"", &[]).unwrap();
     let (part, _) = poll();
     let id = id_of_request(&mut worker).await;
     worker

@@ -161,7 +161,10 @@ async fn an_abandoned_batch_costs_its_worker() {
     ] {
         let sim = Sim::default();
         let grace = Duration::from_secs(1);
-        let pool = pool(&sim, 1).cancel_grace(grace).build().unwrap();
+        let pool = pool(&sim, 1)
+            .abandoned_calls(crate::cancel(grace))
+            .build()
+            .unwrap();
         let mut lease = pool.checkout().await.unwrap();
         {
             let mut calls = pin!(lease.call_many(&requests));

@@ -137,7 +137,10 @@ async fn an_abandoned_call_costs_its_worker() {
 async fn a_worker_that_breaks_the_protocol_is_replaced() {
     for grace in [None, Some(Duration::from_secs(60))] {
         let sim = Sim::default();
-        let pool = pool(&sim, 1).cancel_grace(grace).build().unwrap();
+        let pool = pool(&sim, 1)
+            .abandoned_calls(crate::cancel(grace))
+            .build()
+            .unwrap();
         for (faulted, request, complaint) in [
             (
                 1,

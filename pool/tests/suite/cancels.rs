@@ -17,7 +17,7 @@ const GRACE: Duration = Duration::from_secs(20);
 
 fn with_grace(sim: &Sim) -> Builder {
     pool(sim, 1)
-        .cancel_grace(GRACE)
+        .abandoned_calls(crate::cancel(GRACE))
         .checkout_timeout(Duration::from_secs(60))
 }
 
@@ -71,7 +71,7 @@ async fn a_reply_after_the_grace_does_not_save_the_worker() {
         let sim = Sim::new([Script::IgnoresStop]);
         let grace = Duration::from_secs(grace);
         let pool = pool(&sim, 1)
-            .cancel_grace(grace)
+            .abandoned_calls(crate::cancel(grace))
             .checkout_timeout(2 * grace)
             .build()
             .unwrap();
@@ -166,7 +166,10 @@ async fn a_dropped_stream_is_cancelled() {
 async fn endless_parts_do_not_extend_the_grace() {
     let sim = Sim::default();
     let grace = Duration::from_millis(50);
-    let pool = pool(&sim, 1).cancel_grace(grace).build().unwrap();
+    let pool = pool(&sim, 1)
+        .abandoned_calls(crate::cancel(grace))
+        .build()
+        .unwrap();
     let mut lease = pool.checkout().await.unwrap();
     let mut parts = lease.stream(b"flood a").unwrap();
     assert_eq!(parts.next().await.unwrap().unwrap(), b"a");
@@ -256,7 +259,9 @@ async fn the_end_of_a_worker_ends_its_cancelled_call() {
 async fn the_end_of_the_output_ends_a_cancelled_call() {
     let puppets = Puppets::default();
     puppets.keep_ports();
-    let builder = Pool::builder(puppets.clone()).size(1).cancel_grace(GRACE);
+    let builder = Pool::builder(puppets.clone())
+        .size(1)
+        .abandoned_calls(crate::cancel(GRACE));
     let pool = builder.build().unwrap();
     abandon(&pool, b"hold").await;
     until(&pool, |_| puppets.kinds(0).last() == Some(&kind::CANCEL)).await;
@@ -279,7 +284,7 @@ async fn a_shutdown_waits_for_cancelled_calls() {
     {
         let sim = Sim::default();
         let pool = pool(&sim, 1)
-            .cancel_grace(Duration::from_secs(3600))
+            .abandoned_calls(crate::cancel(Duration::from_secs(3600)))
             .shutdown_timeout(Duration::from_secs(30))
             .build()
             .unwrap();
@@ -302,7 +307,7 @@ async fn a_worker_is_measured_during_the_grace() {
     let puppets = Puppets::default();
     let pool = Pool::builder(puppets.clone())
         .size(1)
-        .cancel_grace(Duration::from_secs(3600))
+        .abandoned_calls(crate::cancel(Duration::from_secs(3600)))
         .build()
         .unwrap();
     abandon(&pool, b"hold").await;
@@ -349,7 +354,7 @@ fn a_dropped_runtime_settles_cancelled_calls() {
     }
 }
 
-/// A worker learns at its start which frames the pool may send: how large, and whether cancels.
+/// A worker learns at its start which frames the pool may send, how large, and how long a call has.
 #[tokio::test(start_paused = true)]
 async fn a_worker_is_told_what_may_come() {
     for grace in [None, Some(GRACE)] {
@@ -357,18 +362,18 @@ async fn a_worker_is_told_what_may_come() {
         let pool = Pool::builder(puppets.clone())
             .size(1)
             .max_frame(4096)
-            .cancel_grace(grace)
+            .abandoned_calls(crate::cancel(grace))
             .build()
             .unwrap();
         until(&pool, |status| status.serving() == 1).await;
-        let words = [1, 4096, 2 | u32::from(grace.is_some())].map(u32::to_be_bytes);
+        let words = [1, 4096, 10 | u32::from(grace.is_some()), 0, 30_000].map(u32::to_be_bytes);
         let hello = [&[kind::HELLO, 0, 0, 0, 0][..], words.as_flattened()].concat();
         assert_eq!(puppets.frames(0), [hello]);
         assert!(pool.shutdown().await.is_clean());
     }
 }
 
-/// Without `cancel_grace`, a dropped call costs its worker at once, even a worker that would end
+/// Without a grace, a dropped call costs its worker at once, even a worker that would end
 /// the call.
 #[tokio::test(start_paused = true)]
 async fn without_a_grace_a_dropped_call_costs_its_worker() {

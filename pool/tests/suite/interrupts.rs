@@ -15,7 +15,9 @@ use crate::rig::{begin, hostile};
 
 /// A pool of one worker with a grace that no test exceeds.
 fn patient() -> Builder {
-    hostile().size(1).cancel_grace(Duration::from_secs(60))
+    hostile()
+        .size(1)
+        .abandoned_calls(crate::cancel(Duration::from_secs(60)))
 }
 
 async fn text(lease: &mut Lease, request: &str) -> String {
@@ -74,7 +76,7 @@ async fn a_session_keeps_its_process_after_a_timeout() {
 fn swallow() -> Builder {
     Pool::builder(Python::function("swallow:run").path(modules()))
         .size(1)
-        .cancel_grace(Duration::from_secs(60))
+        .abandoned_calls(crate::cancel(Duration::from_secs(60)))
         .checkout_timeout(Duration::from_secs(60))
 }
 
@@ -126,7 +128,10 @@ async fn a_handler_of_a_cancel_is_not_interrupted() {
 #[tokio::test]
 async fn a_function_that_swallows_every_cancel_is_stopped() {
     let moment = Duration::from_millis(500);
-    let pool = swallow().cancel_grace(moment).build().unwrap();
+    let pool = swallow()
+        .abandoned_calls(crate::cancel(moment))
+        .build()
+        .unwrap();
     abandon(&pool, "always_swallowed").await;
     assert_eq!(pool.call(b"recall").await.unwrap(), b"");
     let counters = pool.shutdown().await.counters;
@@ -176,7 +181,7 @@ async fn an_uninterruptible_worker_is_replaced() {
     let moment = Duration::from_millis(100);
     let pool = hostile()
         .size(1)
-        .cancel_grace(moment)
+        .abandoned_calls(crate::cancel(moment))
         .ask_grace(moment)
         .term_grace(moment)
         .build()
@@ -190,11 +195,15 @@ async fn an_uninterruptible_worker_is_replaced() {
     pool.shutdown().await;
 }
 
-/// Without `cancel_grace`, a worker installs no handler for the signal.
+/// Without a grace, a worker installs no handler for the signal.
 #[tokio::test]
 async fn the_signal_handler_is_installed_only_with_a_grace() {
     for (grace, handled) in [(None, "False"), (Some(Duration::from_secs(1)), "True")] {
-        let pool = hostile().size(1).cancel_grace(grace).build().unwrap();
+        let pool = hostile()
+            .size(1)
+            .abandoned_calls(crate::cancel(grace))
+            .build()
+            .unwrap();
         assert_eq!(
             pool.call(b"is_urgent_handled").await.unwrap(),
             handled.as_bytes()

@@ -149,7 +149,7 @@ async fn javascript_ends_a_cancelled_call() {
     let minute = Duration::from_secs(60);
     let pool = Pool::builder(Program::new("node").arg(script))
         .size(1)
-        .cancel_grace(minute)
+        .abandoned_calls(crate::cancel(minute))
         .checkout_timeout(minute)
         .build()
         .unwrap();

@@ -58,6 +58,7 @@ mod reaped_elsewhere;
 mod recycling;
 mod releases;
 mod reports;
+mod requests;
 mod resources;
 mod rig;
 mod runtime;
@@ -84,3 +85,8 @@ mod whose;
 mod zygote;
 mod zygote_dies;
 mod zygote_modules;
+
+/// Cancels abandoned calls, if there is a grace.
+fn cancel(grace: impl Into<Option<std::time::Duration>>) -> ostler_pool::AbandonedCalls {
+    (grace.into()).map_or_else(Default::default, ostler_pool::AbandonedCalls::Cancel)
+}

@@ -121,7 +121,10 @@ async fn a_dropped_map_leaves_nothing() {
     for (request, opened) in [("hang", 4), ("heed", 2)] {
         let sim = Sim::default();
         let grace = Duration::from_secs(1);
-        let pool = pool(&sim, 2).cancel_grace(grace).build().unwrap();
+        let pool = pool(&sim, 2)
+            .abandoned_calls(crate::cancel(grace))
+            .build()
+            .unwrap();
         let lease = pool.checkout().await.unwrap();
         let mut map = pool.map(std::iter::repeat(request));
         assert!(now(&mut map).is_none());

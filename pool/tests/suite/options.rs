@@ -64,7 +64,10 @@ async fn options_are_checked_when_the_pool_is_built() {
             build(|b| b.checkout_timeout(Duration::ZERO)),
         ),
         ("call_timeout", build(|b| b.call_timeout(Duration::ZERO))),
-        ("cancel_grace", build(|b| b.cancel_grace(Duration::ZERO))),
+        (
+            "abandoned_calls",
+            build(|b| b.abandoned_calls(crate::cancel(Duration::ZERO))),
+        ),
         (
             "health_check_timeout",
             build(|b| b.health_check_timeout(Duration::ZERO)),

@@ -234,7 +234,7 @@ async fn more_than_the_answer_to_a_health_check_is_a_breach() {
 async fn an_answer_comes_before_the_exit() {
     let puppets = Puppets::default();
     let pool = builder(&puppets)
-        .cancel_grace(Duration::from_secs(20))
+        .abandoned_calls(crate::cancel(Duration::from_secs(20)))
         .build()
         .unwrap();
     let mut lease = pool.checkout().await.unwrap();

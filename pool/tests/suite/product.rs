@@ -3,7 +3,7 @@
 //! Each operation first runs to its end, to count its polls. Then it runs once for each of these
 //! polls and is dropped after it: at once, or after every other task has run as far as it can. So
 //! no await point is missed. This is repeated in each situation of [`scenes`](crate::scenes), with
-//! and without a `cancel_grace`.
+//! and without a grace for abandoned calls.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -61,7 +61,7 @@ async fn polled(
     (polls, done)
 }
 
-/// An operation in a situation, in a pool with this `cancel_grace`.
+/// An operation in a situation, in a pool with this grace.
 #[derive(Clone, Copy, Debug)]
 struct Scene {
     operation: Operation,
@@ -90,7 +90,7 @@ fn run(scene: Scene, most: usize, when: When) -> (usize, Option<Outcome>) {
             .checkout_timeout(Duration::from_secs(5))
             .call_timeout(Duration::from_secs(5))
             .session_idle_timeout(Duration::from_millis(200))
-            .cancel_grace(grace)
+            .abandoned_calls(crate::cancel(grace))
             .build()
             .unwrap();
         until(&pool, |status| status.serving() == SIZE).await;
@@ -212,7 +212,7 @@ fn a_future_may_be_dropped_anywhere() {
             }
             assert_eq!(
                 undisturbed[0], undisturbed[1],
-                "`cancel_grace` changed the outcome"
+                "the grace changed the outcome"
             );
             line = format!("{line:28}{:14}", undisturbed[0]);
         }
@@ -272,7 +272,7 @@ fn calls_of_real_workers_may_be_dropped_at_any_moment() {
             .surge(SIZE)
             .restart_backoff(moment)
             .restart_backoff_max(moment)
-            .cancel_grace(Duration::from_secs(60))
+            .abandoned_calls(crate::cancel(Duration::from_secs(60)))
             .checkout_timeout(Duration::from_secs(60))
             .call_timeout(Duration::from_secs(60))
             .build()

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ostler_pool::testing::{Script, Sim};
-use ostler_pool::{Config, Pool};
-use serde_json::{Value, from_value, json, to_value};
+use ostler_pool::{AbandonedCalls, Config, Pool};
+use serde_json::{from_value, json, to_value};
 
 use crate::rig::{end, until};
 
@@ -15,17 +15,17 @@ fn a_config_can_be_read() {
     let config = Config::default();
     let written = to_value(&config).unwrap();
     assert_eq!(written["call_timeout"], json!(30.0));
-    assert_eq!(written["cancel_grace"], Value::Null);
+    assert_eq!(written["abandoned_calls"], json!("stop"));
     assert_eq!(from_value::<Config>(written).unwrap(), config);
 
     let read: Config = from_value(json!({
-        "size": 3, "call_timeout": 0.25, "cancel_grace": 1.5, "max_worker_age": null
+        "size": 3, "call_timeout": 0.25, "abandoned_calls": { "cancel": 1.5 }, "max_worker_age": null
     }))
     .unwrap();
     let mut expected = Config::default();
     expected.size = 3;
     expected.call_timeout = Duration::from_millis(250);
-    expected.cancel_grace = Some(Duration::from_millis(1500));
+    expected.abandoned_calls = AbandonedCalls::Cancel(Duration::from_millis(1500));
     expected.max_worker_age = None;
     assert_eq!(read, expected);
 

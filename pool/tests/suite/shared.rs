@@ -137,7 +137,7 @@ async fn other_requests_work_as_ever() {
 /// that exits costs one call.
 #[tokio::test]
 async fn a_call_may_end_early() {
-    let pool = pool(python("shared:run")).cancel_grace(Duration::from_secs(30));
+    let pool = pool(python("shared:run")).abandoned_calls(crate::cancel(Duration::from_secs(30)));
     let pool = pool
         .call_timeout(Duration::from_millis(300))
         .build()

@@ -214,7 +214,7 @@ fn python() -> Pool {
         .health_check_interval(Duration::from_millis(50))
         .restart_backoff(moment)
         .restart_backoff_max(moment)
-        .cancel_grace(Duration::from_secs(60))
+        .abandoned_calls(crate::cancel(Duration::from_secs(60)))
         .checkout_timeout(Duration::from_secs(60))
         .call_timeout(Duration::from_secs(60))
         .build()

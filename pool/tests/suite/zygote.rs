@@ -115,7 +115,9 @@ fn a_killed_worker_is_forked_again() {
 #[tokio::test]
 async fn a_forked_worker_is_interrupted() {
     let python = zygote("hostile:run");
-    let pool = built(python).size(1).cancel_grace(Duration::from_secs(60));
+    let pool = built(python)
+        .size(1)
+        .abandoned_calls(crate::cancel(Duration::from_secs(60)));
     let pool = pool.build().unwrap();
     assert_eq!(ask(&pool, "remember this").await, "this");
     let mut lease = pool.checkout().await.unwrap();

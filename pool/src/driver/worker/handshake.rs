@@ -7,6 +7,8 @@ use tracing::Span;
 
 use super::Task;
 use super::stage::Stage;
+use crate::config::AbandonedCalls;
+use crate::driver::Limits;
 use crate::error::{ProtocolError, StartError};
 use crate::port::{OpenError, Port};
 use crate::transport::{Answer, TransportError, frame};
@@ -35,10 +37,17 @@ impl Task {
                 self.driver.opened(worker, port.pid());
                 Span::current().record("pid", port.pid());
                 let transport = Arc::clone(&self.transport);
-                let may_cancel = self.driver.limits.may_cancel;
+                let Limits {
+                    abandoned_calls,
+                    call_timeout,
+                    ..
+                } = self.driver.limits;
+                let may_cancel = matches!(abandoned_calls, AbandonedCalls::Cancel(_));
                 Stage::Handshaking {
                     port,
-                    handshake: Box::pin(async move { transport.handshake(may_cancel).await }),
+                    handshake: Box::pin(async move {
+                        transport.handshake(may_cancel, call_timeout).await
+                    }),
                 }
             }
             Err(source) => {
@@ -52,8 +61,10 @@ impl Task {
         let worker = self.worker;
         let source = match answer {
             Ok(Answer::Done(body)) => match frame::ready(&body) {
-                Some(flags) if self.transport.is_clean() => {
-                    self.transport.agreed(flags);
+                Some(ready) if self.transport.is_clean() => {
+                    let functions = Arc::from(ready.functions);
+                    self.driver.learned(&functions);
+                    self.transport.agreed(ready.flags, functions);
                     return self.report(PortFact::Started);
                 }
                 Some(_) => ProtocolError::Unsolicited,

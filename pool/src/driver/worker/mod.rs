@@ -18,6 +18,7 @@ use tracing::{Instrument as _, field};
 
 use self::stage::{Happened, Held, Stage};
 use super::Driver;
+use crate::config::AbandonedCalls;
 use crate::error::{ProtocolError, StartError};
 use crate::port::{Exit, Port, Release};
 use crate::transport::{Answer, Closed, EXIT_GRACE, Transport, TransportError};
@@ -108,8 +109,12 @@ impl Task {
             (Stage::Open { port, .. }, Next::Order(Order::Cancel { lease })) => {
                 self.cancelling = Some(lease);
                 let (driver, transport) = (Arc::clone(&self.driver), Arc::clone(&self.transport));
+                let may_cancel = matches!(driver.limits.abandoned_calls, AbandonedCalls::Cancel(_));
                 let work = Box::pin(async move {
-                    let clean = transport.cancel().await;
+                    let clean = match may_cancel {
+                        true => transport.cancel().await,
+                        false => transport.finish().await,
+                    };
                     if clean.is_none() {
                         // Its exit may follow, and says more.
                         driver.sleep(EXIT_GRACE).await;

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use self::pace::MAX_BYTES;
 use self::task::{Answer, Answered, Chunk, Shared};
+use super::options::CallOptions;
 use super::requests::Requests;
 use crate::driver::Driver;
 use crate::error::CallError;
@@ -48,7 +49,7 @@ const MAX_WAIT: Duration = Duration::from_millis(1);
 ///
 /// Dropped before its end, it abandons what its workers are doing, like dropped calls: workers are
 /// stopped and replaced, unless they end within the pool's
-/// [`cancel_grace`](crate::Builder::cancel_grace).
+/// [`abandoned_calls`](crate::AbandonedCalls).
 ///
 /// [`Pool::map`]: crate::Pool::map
 /// [`Pool::call`]: crate::Pool::call
@@ -123,6 +124,7 @@ impl<S: Stream, R> Map<S, R> {
         requests: S,
         write: fn(S::Item, &mut Vec<u8>) -> Result<(), CallError>,
         read: fn(Vec<u8>) -> Result<R, CallError>,
+        options: CallOptions,
     ) -> Self {
         Self {
             source: Source {
@@ -140,7 +142,7 @@ impl<S: Stream, R> Map<S, R> {
                 taken: 0,
             },
             read,
-            shared: Arc::new(Shared::new(Arc::clone(driver))),
+            shared: Arc::new(Shared::new(Arc::clone(driver), options)),
         }
     }
 

@@ -18,6 +18,7 @@ use crate::driver::Driver;
 use crate::error::{CallError, CheckoutError};
 use crate::lease::batch::{self, Answers, MAX_BATCH};
 use crate::lease::checkout;
+use crate::lease::options::CallOptions;
 use crate::lease::requests::Requests;
 use crate::rt::{Instant, Mutex, MutexGuard};
 
@@ -43,6 +44,8 @@ pub(super) struct Answered {
 /// What a map shares with its tasks.
 pub(super) struct Shared {
     pub(super) driver: Arc<Driver>,
+    /// Of all calls.
+    options: CallOptions,
     state: Mutex<State>,
 }
 
@@ -57,10 +60,11 @@ struct State {
 }
 
 impl Shared {
-    pub(super) fn new(driver: Arc<Driver>) -> Self {
+    pub(super) fn new(driver: Arc<Driver>, options: CallOptions) -> Self {
         let pace = Pace::new(driver.max_worker_requests());
         Self {
             driver,
+            options,
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
                 tasks: 0,
@@ -188,6 +192,7 @@ async fn serve(shared: &Shared, chunk: Chunk) {
             Ok(lease) => lease,
             Err(error) => return serving.fail(&CallError::Checkout(error)),
         };
+        lease.options = shared.options.clone();
         serving.worker = Some(lease.worker());
         let begun = Instant::now();
         let before = mem::replace(&mut serving.bytes, 0);

@@ -91,7 +91,7 @@ fn replies_after_a_cancel() {
     let cancels = |builder: Builder| {
         unchecked(builder)
             .call_timeout(Duration::from_millis(50))
-            .cancel_grace(Duration::from_secs(60))
+            .abandoned_calls(crate::cancel(Duration::from_secs(60)))
     };
     is_replaced("replies_after_a_cancel", "good", cancels, async |pool| {
         let cancelled = pool.call("extra_after_cancel").await;

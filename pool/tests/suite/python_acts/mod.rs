@@ -44,7 +44,7 @@ impl Kind {
         let (moment, minute) = (Duration::from_millis(1), Duration::from_secs(60));
         Pool::builder(python)
             .size(1)
-            .cancel_grace(self.cancels.then_some(minute))
+            .abandoned_calls(crate::cancel(self.cancels.then_some(minute)))
             .error_threshold(None)
             .restart_backoff(moment)
             .restart_backoff_max(moment)
