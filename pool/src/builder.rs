@@ -298,7 +298,8 @@ impl Builder {
     /// runtime, or one without timers or I/O. No worker was started.
     pub fn build(mut self) -> Result<Pool, BuildError> {
         let max_frame = self.config.validate()?;
-        let supervisor = Supervisor::new(self.config.policy(), rt::seed())?;
+        let seed = self.opener.seed().unwrap_or_else(rt::seed);
+        let supervisor = Supervisor::new(self.config.policy(), seed)?;
         self.opener.prepare()?;
         let batching = self.opener.batching().map(Batching::validate).transpose()?;
         let limits = Limits {

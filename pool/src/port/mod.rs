@@ -162,6 +162,14 @@ pub trait Opener: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// The seed of the pool's jitter. Default: random.
+    ///
+    /// [`Builder::build`](crate::Builder::build) asks once. A simulation returns one, so that the
+    /// same test takes the same times.
+    fn seed(&self) -> Option<u64> {
+        None
+    }
+
     /// Opens the port of `worker`, that is, spawns its process. The pool does the handshake.
     ///
     /// Called after `prepare`, inside the pool's runtime, on the task that will own the port. It

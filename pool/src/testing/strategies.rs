@@ -1,4 +1,46 @@
-//! Random worker scripts and client actions, for `proptest`.
+//! Random faults, worker scripts and client actions, for `proptest`.
+//!
+//! [`faults`] make the calls of an application fail: workers exit, raise errors, hang and answer
+//! late. [`scripts`] concern the start and the health of workers, and [`actions`] are what other
+//! clients and operators do. They do not fail the application's own calls, so use them together
+//! with `faults`.
+//!
+//! A retry, tested with random faults in its calls:
+//!
+//! ```
+//! use ostler_pool::testing::{Answer, Sim, strategies};
+//! use ostler_pool::{CallError, Pool};
+//! use proptest::prelude::*;
+//!
+//! // What is tested: each request is tried up to five times.
+//! async fn square(pool: &Pool, n: u64) -> Result<u64, CallError> {
+//!     for _ in 1..5 {
+//!         if let Ok(square) = pool.call_json(&n).await {
+//!             return Ok(square);
+//!         }
+//!     }
+//!     pool.call_json(&n).await
+//! }
+//!
+//! # fn main() {
+//! // Four faults at most, so the fifth attempt succeeds.
+//! proptest!(|(faults in strategies::faults(4))| {
+//!     let mut runtime = tokio::runtime::Builder::new_current_thread();
+//!     let runtime = runtime.enable_all().start_paused(true).build()?;
+//!     let sim = Sim::answering(|_, request| {
+//!         let n: u64 = request.json();
+//!         Answer::json(&(n * n))
+//!     });
+//!     let square = runtime.block_on(async {
+//!         let pool = Pool::builder(sim.faults(faults)).size(2).build().unwrap();
+//!         square(&pool, 7).await
+//!     });
+//!     prop_assert_eq!(square.unwrap(), 49);
+//! });
+//! # }
+//! ```
+//!
+//! A pool with random workers and random clients:
 //!
 //! ```
 //! use ostler_pool::Pool;
@@ -31,7 +73,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::time::timeout;
 
-use super::Script;
+use super::{Fault, Script};
 use crate::Pool;
 
 /// Something that a client or the owner of a pool does. Times are in milliseconds.
@@ -102,7 +144,26 @@ impl Action {
 }
 
 /// Up to `max` actions, in three sessions at most. Most are calls, and most calls succeed.
+///
+/// After a [`Drain`](Action::Drain), every client is refused until a [`Resume`](Action::Resume);
+/// [`actions_without_drain`] has neither.
 pub fn actions(max: usize) -> impl Strategy<Value = Vec<Action>> {
+    let action = prop_oneof![
+        23 => action(),
+        1 => Just(Action::Drain),
+        2 => Just(Action::Resume),
+    ];
+    vec(action, 0..=max)
+}
+
+/// As [`actions`], without [`Drain`](Action::Drain) and [`Resume`](Action::Resume), so that the
+/// pool accepts the calls of an application all the time.
+pub fn actions_without_drain(max: usize) -> impl Strategy<Value = Vec<Action>> {
+    vec(action(), 0..=max)
+}
+
+/// An action, in the proportions of the weights, which add up to 23.
+fn action() -> impl Strategy<Value = Action> {
     let failing = prop::sample::select(
         &[
             "hang",
@@ -117,7 +178,7 @@ pub fn actions(max: usize) -> impl Strategy<Value = Vec<Action>> {
     );
     let request = prop_oneof![6 => Just("hello"), 1 => Just("think"), 3 => failing];
     let millis = 0..200u64;
-    let action = prop_oneof![
+    prop_oneof![
         8 => request.clone().prop_map(Action::Call),
         3 => (request.clone(), millis.clone()).prop_map(|(name, ms)| Action::DropCall(name, ms)),
         2 => millis.clone().prop_map(Action::DropCheckout),
@@ -126,11 +187,26 @@ pub fn actions(max: usize) -> impl Strategy<Value = Vec<Action>> {
         2 => (0..8usize).prop_map(Action::Recycle),
         1 => Just(Action::RecycleAll),
         1 => (1..6usize).prop_map(Action::Resize),
-        1 => Just(Action::Drain),
-        2 => Just(Action::Resume),
         2 => millis.prop_map(Action::Sleep),
+    ]
+}
+
+/// For [`Sim::faults`](super::Sim::faults): what goes wrong with the first `max` requests at most.
+///
+/// Half of the requests meet a fault, of each kind equally often. Delays are between 0 and 60 s:
+/// with the default `call_timeout`, half of them time out. A worker that has crashed repeatedly is
+/// replaced after a backoff; raise `checkout_timeout` above `restart_backoff_max` if no call may
+/// fail for lack of a worker. Shrinks to fewer faults.
+pub fn faults(max: usize) -> impl Strategy<Value = Vec<Option<Fault>>> {
+    let delay = (0..60_000u64).prop_map(|ms| Fault::Delay(Duration::from_millis(ms)));
+    let fault = prop_oneof![
+        Just(Fault::Raise),
+        Just(Fault::Crash),
+        Just(Fault::CrashAfterwards),
+        Just(Fault::Hang),
+        delay,
     ];
-    vec(action, 0..=max)
+    vec(proptest::option::of(fault), 0..=max)
 }
 
 /// Scripts for up to `max` workers. Later workers are [`Good`](Script::Good).

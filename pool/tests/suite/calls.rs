@@ -35,7 +35,7 @@ async fn a_call_is_answered() {
         );
     }
     let mut expected = SimStats::default();
-    (expected.opened, expected.peak_open) = (2, 2);
+    (expected.opened, expected.peak_open, expected.requests) = (2, 2, 3);
     assert_eq!(sim.stats(), expected);
 }
 

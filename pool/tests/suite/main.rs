@@ -6,6 +6,8 @@ extern crate ostler_time_limit as tokio;
 
 mod abandoned;
 mod acts;
+mod answering;
+mod application_faults;
 mod batches;
 mod breaches;
 mod callbacks;

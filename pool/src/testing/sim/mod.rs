@@ -1,6 +1,10 @@
 //! Simulated workers that fail on command, so that tests can run the real driver through cases that
 //! no real process shows reliably.
 
+mod answer;
+mod answering;
+mod port;
+mod script;
 mod worker;
 
 use std::collections::VecDeque;
@@ -9,55 +13,13 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ostler::WorkerId;
-use tokio::io::DuplexStream;
 use tokio::sync::watch;
 
-use crate::port::{
-    BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, Release, SurvivalReason, Survivor,
-};
-
-/// How one simulated worker starts, answers health checks and ends.
-///
-/// Each variant differs from [`Good`](Self::Good) only in what its description says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Script {
-    /// Completes the handshake at once, answers every health check, uses 1 MiB, and exits with code
-    /// 0 on a shutdown frame or at the end of its input.
-    #[default]
-    Good,
-    /// `open` returns an error.
-    OpenFails,
-    /// `open` panics.
-    OpenPanics,
-    /// Answers the handshake after 60 ms.
-    SlowStart,
-    /// Never answers the handshake.
-    NoHandshake,
-    /// Answers the handshake with an error.
-    StartFails,
-    /// Exits with code 3 before it answers the handshake.
-    ExitsAtStart,
-    /// Never answers a health check.
-    IgnoresPings,
-    /// Answers each health check with an error.
-    Unhealthy,
-    /// Answers each health check twice.
-    DoublePong,
-    /// Answers each health check with a frame of the wrong kind.
-    WrongPong,
-    /// Uses 1 GiB of memory.
-    LargeMemory,
-    /// Ignores the shutdown frame, the end of its input and `SIGTERM`; only `SIGKILL` ends it.
-    IgnoresStop,
-    /// Its port is not released before [`Sim::let_go`].
-    NeverReleased,
-    /// As [`IgnoresStop`](Self::IgnoresStop), and `SIGKILL` ends it only after [`Sim::let_go`].
-    Unkillable,
-}
-
-/// The process id that the simulated survivor of an abandoned port has.
-const SURVIVOR: u32 = 4711;
+pub use self::answer::{Answer, Fault, Request};
+use self::answering::Answers;
+use self::port::SimPort;
+pub use self::script::Script;
+use crate::port::{BoxFuture, OpenError, Opener, Port};
 
 /// What the ports of a [`Sim`] counted themselves, independently of the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,12 +35,51 @@ pub struct SimStats {
     pub terminated: usize,
     /// Calls of `kill`.
     pub killed: usize,
+    /// Requests that reached a worker: calls, streams, and each request of a batch.
+    pub requests: usize,
 }
 
 /// An [`Opener`] of simulated workers. Clones share one simulation.
 ///
-/// Each worker is a task on an in-memory pipe. Its [`Script`] says how it starts and ends. It
-/// answers a call with the request itself, unless the request is one of these:
+/// [`answering`](Self::answering) stands in for the workers of an application: a closure answers
+/// each request. [`new`](Self::new) makes workers for tests of a pool itself, whose requests are
+/// commands; see below.
+///
+/// A simulation does no real I/O, so it works on tokio's paused clock: timeouts pass at once and in
+/// order.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use ostler_pool::testing::{Answer, Script, Sim};
+/// use ostler_pool::{ExitStatus, Pool};
+///
+/// # let mut paused = tokio::runtime::Builder::new_current_thread();
+/// # paused.enable_all().start_paused(true).build()?.block_on(async {
+/// // The first worker does not start, and the first call crashes the second worker.
+/// let mut crashed = false;
+/// let sim = Sim::answering(move |_, request| {
+///     if !std::mem::replace(&mut crashed, true) {
+///         return Answer::Crash(ExitStatus::Signal(9));
+///     }
+///     let n: u64 = request.json();
+///     Answer::json(&(n + 1)).after(Duration::from_millis(20))
+/// });
+/// let sim = sim.scripts([Script::StartFails]);
+/// let pool = Pool::builder(sim.clone()).size(1).build()?;
+/// assert!(pool.call_json::<_, u64>(&1).await.is_err());
+/// assert_eq!(pool.call_json::<_, u64>(&1).await?, 2);
+/// pool.shutdown().await;
+/// assert_eq!((sim.stats().requests, sim.stats().opened, sim.stats().open), (2, 3, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Commands
+///
+/// A worker of [`Sim::new`] answers a call with the request itself, unless the request is one of
+/// these:
 ///
 /// | request | the worker |
 /// |---|---|
@@ -118,9 +119,6 @@ pub struct SimStats {
 /// | `encore` | ends the stream and sends one more part |
 /// | `pong` | sends the answer to a health check instead of the end |
 ///
-/// A simulation does no real I/O, so it works on tokio's paused clock: timeouts pass at once and in
-/// order.
-///
 /// ```
 /// use std::time::Duration;
 ///
@@ -140,22 +138,121 @@ pub struct SimStats {
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Sim {
     scripts: Arc<Mutex<VecDeque<Script>>>,
+    answers: Answers,
     stats: Arc<Mutex<SimStats>>,
     let_go: Arc<watch::Sender<bool>>,
+    seed: Option<u64>,
 }
 
 impl Sim {
     /// A simulation whose workers take these scripts in the order in which they are opened. Workers
     /// opened after the last script are [`Good`](Script::Good).
     pub fn new(scripts: impl IntoIterator<Item = Script>) -> Self {
+        Self::default().scripts(scripts)
+    }
+
+    /// A simulation whose workers answer each request as the closure says.
+    ///
+    /// It gets the worker and the request of each call, stream and session call, and each request
+    /// of a batch, in the order in which they reach the workers. What it captures is the state of
+    /// all workers: count there to let a worker crash once and then succeed. It runs on the pool's
+    /// runtime, one request at a time, and must not block.
+    ///
+    /// If it panics, the panic is printed, and the worker crashes with `SIGABRT` (6) and the
+    /// message on stderr.
+    ///
+    /// The jitter of the pool has seed 0, so the same requests take the same times on a paused
+    /// clock; see [`seed`](Self::seed).
+    ///
+    /// ```
+    /// use ostler_pool::Pool;
+    /// use ostler_pool::testing::{Answer, Sim};
+    ///
+    /// # let mut paused = tokio::runtime::Builder::new_current_thread();
+    /// # paused.enable_all().start_paused(true).build()?.block_on(async {
+    /// let sim = Sim::answering(|_, request| match request.body() {
+    ///     b"" => Answer::raise("ValueError", "the text is empty"),
+    ///     text => Answer::reply(text.to_ascii_uppercase()),
+    /// });
+    /// let pool = Pool::builder(sim).build()?;
+    /// assert_eq!(pool.call("hello").await?, b"HELLO");
+    /// let error = pool.call("").await.unwrap_err();
+    /// assert!(error.report().to_string().contains("ValueError: the text is empty"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn answering(answer: impl FnMut(WorkerId, &Request) -> Answer + Send + 'static) -> Self {
         Self {
-            scripts: Arc::new(Mutex::new(scripts.into_iter().collect())),
-            stats: Arc::default(),
-            let_go: Arc::default(),
+            answers: Answers::of(answer),
+            ..Self::default().seed(0)
         }
+    }
+
+    /// Lets the workers take these scripts in the order in which they are opened. Workers opened
+    /// after the last script are [`Good`](Script::Good).
+    #[must_use]
+    pub fn scripts(self, scripts: impl IntoIterator<Item = Script>) -> Self {
+        *lock(&self.scripts) = scripts.into_iter().collect();
+        self
+    }
+
+    /// Lets the n-th request meet the n-th of these faults, if it is one. Requests after the last
+    /// one meet none. [`strategies::faults`](super::strategies::faults) draws them.
+    ///
+    /// ```
+    /// use ostler_pool::Pool;
+    /// use ostler_pool::testing::{Answer, Fault, Sim};
+    ///
+    /// # let mut paused = tokio::runtime::Builder::new_current_thread();
+    /// # paused.enable_all().start_paused(true).build()?.block_on(async {
+    /// let sim = Sim::answering(|_, _| Answer::reply("done")).faults([None, Some(Fault::Crash)]);
+    /// let pool = Pool::builder(sim).build()?;
+    /// assert!(pool.call("").await.is_ok());
+    /// assert!(pool.call("").await.is_err());
+    /// assert!(pool.call("").await.is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn faults(self, faults: impl IntoIterator<Item = Option<Fault>>) -> Self {
+        self.answers.set_faults(faults.into_iter().collect());
+        self
+    }
+
+    /// Sets the seed of the pool's jitter, which varies backoffs, ages and the intervals of health
+    /// checks by up to 10 %. Default: 0 for [`answering`](Self::answering), and random for
+    /// [`new`](Self::new).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use ostler_pool::Pool;
+    /// use ostler_pool::testing::{Answer, Script, Sim};
+    ///
+    /// // The time that a pool takes whose first two starts fail.
+    /// fn elapsed(seed: u64) -> Duration {
+    ///     let mut runtime = tokio::runtime::Builder::new_current_thread();
+    ///     let runtime = runtime.enable_all().start_paused(true).build().unwrap();
+    ///     runtime.block_on(async {
+    ///         let begun = tokio::time::Instant::now();
+    ///         let sim = Sim::answering(|_, _| Answer::reply("")).scripts([Script::StartFails; 2]);
+    ///         let pool = Pool::builder(sim.seed(seed)).size(1).build().unwrap();
+    ///         pool.call("").await.unwrap();
+    ///         begun.elapsed()
+    ///     })
+    /// }
+    /// assert_eq!(elapsed(1), elapsed(1));
+    /// assert_ne!(elapsed(1), elapsed(2));
+    /// ```
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
     }
 
     /// Releases the ports that are [`NeverReleased`](Script::NeverReleased) and ends the workers
@@ -171,21 +268,28 @@ impl Sim {
     }
 }
 
-impl Script {
-    /// Whether only `SIGKILL` ends the worker, if anything does.
-    fn ignores_stop(self) -> bool {
-        matches!(self, Self::IgnoresStop | Self::Unkillable)
+impl fmt::Debug for Sim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sim")
+            .field("scripts", &self.scripts)
+            .field("stats", &self.stats)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
     }
 }
 
 impl Opener for Sim {
-    fn open(&self, _: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
-        Box::pin(async { self.open() })
+    fn seed(&self) -> Option<u64> {
+        self.seed
+    }
+
+    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+        Box::pin(async move { self.open(worker) })
     }
 }
 
 impl Sim {
-    fn open(&self) -> Result<Box<dyn Port>, OpenError> {
+    fn open(&self, worker: WorkerId) -> Result<Box<dyn Port>, OpenError> {
         let script = lock(&self.scripts).pop_front().unwrap_or_default();
         match script {
             Script::OpenPanics => panic!("a scripted panic"),
@@ -194,10 +298,17 @@ impl Sim {
             }
             _ => {}
         }
-        let (host, worker) = tokio::io::duplex(64 * 1024);
+        let (host, pipe) = tokio::io::duplex(64 * 1024);
         let (exit_sender, exit) = watch::channel(None);
         let exit_sender = Arc::new(exit_sender);
-        tokio::spawn(worker::run(worker, script, Arc::clone(&exit_sender)));
+        let own = worker::Worker {
+            id: worker,
+            pipe,
+            script,
+            answers: self.answers.clone(),
+            stats: Arc::clone(&self.stats),
+        };
+        tokio::spawn(own.run(Arc::clone(&exit_sender)));
         let mut stats = lock(&self.stats);
         stats.opened += 1;
         stats.open += 1;
@@ -213,112 +324,6 @@ impl Sim {
             let_go: self.let_go.subscribe(),
         }))
     }
-}
-
-struct SimPort {
-    host: Option<DuplexStream>,
-    script: Script,
-    exit_sender: Arc<watch::Sender<Option<ExitStatus>>>,
-    exit: watch::Receiver<Option<ExitStatus>>,
-    killed: bool,
-    stats: Arc<Mutex<SimStats>>,
-    let_go: watch::Receiver<bool>,
-}
-
-impl fmt::Debug for SimPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimPort")
-            .field("script", &self.script)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Port for SimPort {
-    fn pid(&self) -> Option<u32> {
-        None
-    }
-
-    fn memory(&self) -> Option<u64> {
-        let size = if self.script == Script::LargeMemory {
-            1 << 30
-        } else {
-            1 << 20
-        };
-        self.exit.borrow().is_none().then_some(size)
-    }
-
-    fn take_pipe(&mut self) -> Pipe {
-        let (reader, writer) = tokio::io::split(self.host.take().expect("the pipe is taken once"));
-        Pipe::new(reader, writer)
-    }
-
-    fn terminate(&mut self) {
-        lock(&self.stats).terminated += 1;
-        if !self.script.ignores_stop() {
-            exit(&self.exit_sender, ExitStatus::Signal(15));
-        }
-    }
-
-    fn kill(&mut self) {
-        lock(&self.stats).killed += 1;
-        self.killed = true;
-        if self.script != Script::Unkillable {
-            exit(&self.exit_sender, ExitStatus::Signal(9));
-        }
-    }
-
-    fn exited(&mut self) -> BoxFuture<'_, Exit> {
-        Box::pin(async {
-            if self.killed && self.script == Script::Unkillable {
-                // The simulation holds the sender. If it is gone, nothing can let go any more.
-                let _ = self.let_go.wait_for(|let_go| *let_go).await;
-                exit(&self.exit_sender, ExitStatus::Signal(9));
-            }
-            let status = self
-                .exit
-                .wait_for(Option::is_some)
-                .await
-                .expect("the port holds the sender");
-            Exit {
-                status: status.expect("the status is set"),
-                stderr: String::new(),
-            }
-        })
-    }
-
-    fn released(&mut self) -> BoxFuture<'_, Release> {
-        Box::pin(async {
-            if self.script == Script::NeverReleased
-                && self.let_go.wait_for(|let_go| *let_go).await.is_err()
-            {
-                // Nothing can let go any more.
-                std::future::pending::<()>().await;
-            }
-            Release::default()
-        })
-    }
-
-    fn survivors(&self) -> Vec<Survivor> {
-        let is_stuck = matches!(self.script, Script::NeverReleased | Script::Unkillable);
-        let survivor = Survivor::new(SURVIVOR, SurvivalReason::Uninterruptible);
-        Vec::from_iter((is_stuck && !*self.let_go.borrow()).then_some(survivor))
-    }
-}
-
-impl Drop for SimPort {
-    fn drop(&mut self) {
-        exit(&self.exit_sender, ExitStatus::Signal(9));
-        lock(&self.stats).open -= 1;
-    }
-}
-
-/// Reports an exit. Only the first one counts: a worker that has exited cannot be killed any more.
-fn exit(sender: &watch::Sender<Option<ExitStatus>>, status: ExitStatus) {
-    sender.send_if_modified(|exit| {
-        let first = exit.is_none();
-        exit.get_or_insert(status);
-        first
-    });
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,42 +1,61 @@
 //! The task that plays a simulated worker.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ostler::WorkerId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
-use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::{Script, exit};
-use crate::port::ExitStatus;
+use super::answer::Request;
+use super::answering::{Answers, Played, play};
+use super::port::{ExitSender, exit, report};
+use super::{Script, SimStats, lock};
+use crate::port::{Exit, ExitStatus};
 use crate::transport::frame::{self, kind};
 
-/// Runs a simulated worker until it exits by itself or its port reports an exit.
-pub(super) async fn run(
-    pipe: DuplexStream,
-    script: Script,
-    exit_sender: Arc<watch::Sender<Option<ExitStatus>>>,
-) {
-    let mut ended = exit_sender.subscribe();
-    tokio::select! {
-        biased;
-        _ = ended.wait_for(Option::is_some) => {}
-        status = serve(pipe, script) => {
-            if let Some(status) = status {
-                exit(&exit_sender, status);
-            } else if !script.ignores_stop() {
-                exit(&exit_sender, ExitStatus::Code(0));
+/// A simulated worker.
+pub(super) struct Worker {
+    pub(super) id: WorkerId,
+    pub(super) pipe: DuplexStream,
+    pub(super) script: Script,
+    pub(super) answers: Answers,
+    pub(super) stats: Arc<Mutex<SimStats>>,
+}
+
+impl Worker {
+    /// Runs until it exits by itself or its port reports an exit.
+    pub(super) async fn run(self, exit_sender: ExitSender) {
+        let mut ended = exit_sender.subscribe();
+        let script = self.script;
+        tokio::select! {
+            biased;
+            _ = ended.wait_for(Option::is_some) => {}
+            own = serve(self) => {
+                if let Some(own) = own {
+                    report(&exit_sender, own);
+                } else if !script.ignores_stop() {
+                    exit(&exit_sender, ExitStatus::Code(0));
+                }
             }
         }
     }
 }
 
-/// Serves until the worker exits by its script. `None`: it received a shutdown frame or the end of
-/// its input.
-async fn serve(mut pipe: DuplexStream, script: Script) -> Option<ExitStatus> {
+/// Serves until the worker exits by itself. `None`: it received a shutdown frame or the end of its
+/// input.
+async fn serve(worker: Worker) -> Option<Exit> {
+    let Worker {
+        id: worker,
+        mut pipe,
+        script,
+        answers,
+        stats,
+    } = worker;
+    let exits = |code| Some(Exit::new(ExitStatus::Code(code), ""));
     if script == Script::ExitsAtStart {
-        return Some(ExitStatus::Code(3));
+        return exits(3);
     }
     // The last request, for the cancel that may follow it.
     let mut last_request = Vec::new();
@@ -65,18 +84,28 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> Option<ExitStatus> {
         if head[0] == kind::CANCEL {
             match cancel(&mut pipe, id, &last_request).await {
                 Ok(true) => {}
-                Ok(false) => return Some(ExitStatus::Code(3)),
+                Ok(false) => return exits(3),
                 Err(_) => break,
             }
-            for _ in batch.drain(..) {
-                let cancelled = error("Cancelled", "scripted");
-                if send(&mut pipe, kind::ERROR, id, &cancelled).await.is_err() {
-                    break;
-                }
-            }
+            cancel_rest(&mut pipe, id, &mut batch).await;
             continue;
         }
         hangs = false;
+        if matches!(head[0], kind::CALL | kind::STREAM) {
+            lock(&stats).requests += 1;
+            let request = Request::new(body, head[0] == kind::STREAM);
+            if let Some(answer) = answers.next(worker, &request) {
+                // Without its body, so that a late cancel finds no command.
+                last_request = head.to_vec();
+                match play(&mut pipe, id, &request, answer).await {
+                    Ok(Played::Answered) => {}
+                    Ok(Played::Cancelled) => cancel_rest(&mut pipe, id, &mut batch).await,
+                    Ok(Played::Exited(exit)) => return Some(exit),
+                    Ok(Played::Dismissed) | Err(_) => break,
+                }
+                continue;
+            }
+        }
         last_request = frame.clone();
         let delay_ms = match (head[0], script, body) {
             (kind::HELLO, Script::SlowStart, _) => 60,
@@ -123,8 +152,8 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> Option<ExitStatus> {
             }
             (kind::HELLO, _, _) => {
                 let ready = [frame::VERSION, frame::BATCHES].map(u32::to_be_bytes);
-                // The flags are the last word.
-                let words = match body.get(8..) {
+                // After the version and the frame limit come the flags.
+                let words = match body.get(8..12) {
                     Some([.., flags]) if u32::from(*flags) & frame::BATCHES != 0 => 2,
                     _ => 1,
                 };
@@ -138,15 +167,15 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> Option<ExitStatus> {
                 let _ = send(&mut pipe, kind::REPLY, id, b"once").await;
                 send(&mut pipe, kind::REPLY, id, b"twice").await
             }
-            (kind::CALL, _, b"exit") => return Some(ExitStatus::Code(3)),
+            (kind::CALL, _, b"exit") => return exits(3),
             (kind::CALL, _, b"answer and exit") => {
                 let _ = send(&mut pipe, kind::REPLY, id, b"farewell").await;
-                return Some(ExitStatus::Code(0));
+                return exits(0);
             }
             (kind::CALL, _, b"part") => send(&mut pipe, kind::PART, id, b"of a call").await,
             (kind::STREAM, _, request) => match stream(&mut pipe, id, request).await {
                 Ok(true) => continue,
-                Ok(false) => return Some(ExitStatus::Code(3)),
+                Ok(false) => return exits(3),
                 Err(error) => Err(error),
             },
             (kind::CALL, _, b"garbage") => pipe.write_all(&[0xff; 32]).await,
@@ -160,8 +189,18 @@ async fn serve(mut pipe: DuplexStream, script: Script) -> Option<ExitStatus> {
     None
 }
 
+/// Confirms the cancel of the other requests of a batch.
+async fn cancel_rest(pipe: &mut DuplexStream, id: &[u8], batch: &mut VecDeque<Vec<u8>>) {
+    for _ in batch.drain(..) {
+        let cancelled = error("Cancelled", "scripted");
+        if send(pipe, kind::ERROR, id, &cancelled).await.is_err() {
+            break;
+        }
+    }
+}
+
 /// Reads a frame, and returns it without its length.
-async fn read(pipe: &mut DuplexStream) -> std::io::Result<Vec<u8>> {
+pub(super) async fn read(pipe: &mut DuplexStream) -> std::io::Result<Vec<u8>> {
     let mut frame = vec![0; pipe.read_u32().await? as usize];
     pipe.read_exact(&mut frame).await?;
     Ok(frame)
@@ -247,7 +286,12 @@ async fn stream(pipe: &mut DuplexStream, id: &[u8], request: &[u8]) -> std::io::
     Ok(true)
 }
 
-async fn send(pipe: &mut DuplexStream, kind: u8, id: &[u8], body: &[u8]) -> std::io::Result<()> {
+pub(super) async fn send(
+    pipe: &mut DuplexStream,
+    kind: u8,
+    id: &[u8],
+    body: &[u8],
+) -> std::io::Result<()> {
     pipe.write_all(&frame_of(kind, id, body)).await
 }
 
@@ -258,7 +302,7 @@ fn frame_of(kind: u8, id: &[u8], body: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn error(kind: &str, message: &str) -> Vec<u8> {
+pub(super) fn error(kind: &str, message: &str) -> Vec<u8> {
     let string = |text: &str| [&(text.len() as u32).to_be_bytes(), text.as_bytes()].concat();
     [string(kind), string(message), string("Traceback")].concat()
 }
