@@ -23,9 +23,22 @@
 //! - Both resolve in time: `exited` after a `kill`, and `released`, each within the pool's
 //!   `release_timeout`. The slot of the worker stays taken until then. Afterwards the port is
 //!   abandoned: the pool calls `survivors`, frees the slot, and goes on waiting in the background.
-//! - `terminate`, `kill`, `take_pipe`, `memory`, `survivors` and the drop do not block.
+//! - No call, no poll and no drop blocks its thread: the pool's other workers and clients share it.
+//!   100 ms are too long, and for a poll of `open` 500 ms.
+//! - No method panics.
 //!
 //! With the feature `testing`, `ostler_pool::testing::check_port` checks this contract.
+//!
+//! # Ports without processes
+//!
+//! A worker in memory or on another machine has no process here. Then:
+//!
+//! - `pid` and `memory` are `None`, and `survivors` is empty.
+//! - `exited` reports how the worker ended as if it were a process: exit code 0 if it was asked to
+//!   exit and did, a signal if it was terminated or killed. A killed worker never has exit code 0.
+//! - `released` resolves when everything that the port used for the worker is gone: tasks,
+//!   connections, a container. Its [`Release`] is the default, unless the other side knows more.
+//! - `open` fails with [`OpenError::other`].
 //!
 //! # Example
 //!
@@ -44,7 +57,8 @@
 //! impl Opener for Echo {
 //!     fn open(&self, _: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
 //!         let (host, worker) = tokio::io::duplex(64 * 1024);
-//!         let port = EchoPort { pipe: Some(host), worker: tokio::spawn(serve(worker)) };
+//!         let (worker, status) = (tokio::spawn(serve(worker)), ExitStatus::Code(0));
+//!         let port = EchoPort { pipe: Some(host), worker, status };
 //!         Box::pin(async { Ok(Box::new(port) as Box<dyn Port>) })
 //!     }
 //! }
@@ -53,6 +67,16 @@
 //! struct EchoPort {
 //!     pipe: Option<DuplexStream>,
 //!     worker: JoinHandle<()>,
+//!     status: ExitStatus,
+//! }
+//!
+//! impl EchoPort {
+//!     fn end(&mut self, signal: i32) {
+//!         if !self.worker.is_finished() {
+//!             self.worker.abort();
+//!             self.status = ExitStatus::Signal(signal);
+//!         }
+//!     }
 //! }
 //!
 //! impl Port for EchoPort {
@@ -64,10 +88,10 @@
 //!         Pipe::new(reader, writer)
 //!     }
 //!     fn terminate(&mut self) {
-//!         self.worker.abort();
+//!         self.end(15);
 //!     }
 //!     fn kill(&mut self) {
-//!         self.worker.abort();
+//!         self.end(9);
 //!     }
 //!     fn exited(&mut self) -> BoxFuture<'_, Exit> {
 //!         Box::pin(async {
@@ -75,11 +99,11 @@
 //!             while !self.worker.is_finished() {
 //!                 tokio::time::sleep(std::time::Duration::from_millis(1)).await;
 //!             }
-//!             Exit::new(ExitStatus::Code(0), "")
+//!             Exit::new(self.status, "")
 //!         })
 //!     }
 //!     fn released(&mut self) -> BoxFuture<'_, Release> {
-//!         Box::pin(async { Release::new(0, None) })
+//!         Box::pin(async { Release::default() })
 //!     }
 //! }
 //!
@@ -97,6 +121,7 @@
 //!         let reply: &[u8] = match frame[0] {
 //!             1 => &[128, 0, 0, 0, 0, 0, 0, 0, 1], // hello: ready, protocol version 1
 //!             2 => { frame[0] = 129; &frame }      // call: reply, with the same id and body
+//!             4 => { frame[0] = 131; &frame }      // ping: pong, with the same id
 //!             _ => return,
 //!         };
 //!         let _ = pipe.write_u32(reply.len() as u32).await;
@@ -108,6 +133,8 @@
 //! let pool = Pool::builder(Echo).size(2).build()?;
 //! assert_eq!(pool.call(b"hello").await?, b"hello");
 //! pool.shutdown().await;
+//! # #[cfg(feature = "testing")]
+//! # let _ = ostler_pool::testing::check_port(Echo).await?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # }).unwrap();
 //! ```
@@ -201,8 +228,12 @@ pub trait Opener: fmt::Debug + Send + Sync + 'static {
 ///
 /// If it is dropped at any point, it leaves nothing alive, and does not block.
 pub trait Port: fmt::Debug + Send + 'static {
-    /// The process id of the worker, for logs and [`WorkerStatus`](crate::WorkerStatus). `None` if
-    /// the worker is not a process of this machine.
+    /// The process id of the worker's first process, which leads its group, as this host sees it.
+    /// For logs and [`WorkerStatus`](crate::WorkerStatus).
+    ///
+    /// It is the same from `open` to `released`. At least until `exited`, the process exists, and
+    /// no other worker has its id. `None` if the worker is not a process of this machine, or one
+    /// whose id means nothing here.
     fn pid(&self) -> Option<u32>;
 
     /// The resident memory of the worker's processes, in bytes. `None` if it is not known, and
@@ -229,6 +260,9 @@ pub trait Port: fmt::Debug + Send + 'static {
 
     /// Resolves once the worker has exited. Until then, drains the worker's stderr. Releases
     /// nothing.
+    ///
+    /// The status tells a worker that was killed from one that chose to exit: after a `kill`, it is
+    /// not exit code 0.
     ///
     /// # Cancel safety
     ///

@@ -109,6 +109,14 @@ pub enum OpenError {
         /// What the operating system said.
         source: Arc<io::Error>,
     },
+    /// A port that is not a program of this machine could not be opened. Made by
+    /// [`other`](Self::other).
+    Other {
+        /// What failed, as a sentence.
+        what: String,
+        /// Why.
+        source: Arc<dyn Error + Send + Sync>,
+    },
 }
 
 impl OpenError {
@@ -128,6 +136,26 @@ impl OpenError {
         Self::Spawn {
             program: program.into(),
             source: Arc::new(error),
+        }
+    }
+
+    /// The error of a [`Port`](super::Port) of your own: what failed, as a sentence, and why.
+    ///
+    /// ```
+    /// use std::error::Error as _;
+    /// use std::io;
+    /// use ostler_pool::OpenError;
+    ///
+    /// let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+    /// let error = OpenError::other("container `model` could not be created", refused);
+    /// assert_eq!(error.to_string(), "container `model` could not be created");
+    /// assert_eq!(error.source().unwrap().to_string(), "connection refused");
+    /// ```
+    #[must_use]
+    pub fn other(what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Other {
+            what: what.into(),
+            source: Arc::from(source.into()),
         }
     }
 }
@@ -201,6 +229,7 @@ impl fmt::Display for OpenError {
                 write!(f, "program `{program}` could not be started")?;
                 advice(source).map_or(Ok(()), |advice| write!(f, ": {advice}"))
             }
+            Self::Other { what, .. } => f.write_str(what),
         }
     }
 }
@@ -232,6 +261,7 @@ impl Error for OpenError {
             | Self::Subreaper { source }
             | Self::Thread { source }
             | Self::Spawn { source, .. } => Some(&**source),
+            Self::Other { source, .. } => Some(&**source),
             Self::NotFound { .. }
             | Self::NotExecutable { .. }
             | Self::NoDirectory { .. }

@@ -3,6 +3,11 @@
 use std::fmt;
 
 /// What is known about the end of everything that a worker had started.
+///
+/// For a worker that is no process of this machine, it is [`Release::default`]: nothing escaped,
+/// nothing is confirmed, and there was nothing to check. A port whose workers run elsewhere, such
+/// as in a container of another machine, may count what the other side reports, and confirm what it
+/// has confirmed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Release {
