@@ -13,6 +13,10 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A snapshot of this process's children and open descriptors. Linux only.
 ///
+/// Take it after the tokio runtime is built and before the pool is, because the runtime opens
+/// descriptors of its own. Compare after [`Pool::shutdown`](crate::Pool::shutdown) has resolved, in
+/// a test that runs [`isolated`]: other tests of the same process open and close things, too.
+///
 /// A live pool has one more child than it has workers, its sentinel (see
 /// [`Program::sentinel`](crate::Program::sentinel)).
 ///
