@@ -20,7 +20,7 @@ mod resources;
 mod sim;
 pub mod strategies;
 
-pub use self::contract::{ContractViolation, check_port};
+pub use self::contract::{ContractViolation, PortCheck, Unchecked, check_port};
 pub use self::frames::{Frame, Frames, frames};
 pub use self::process::{Process, resident_bytes};
 pub use self::resources::{Leaks, Resources, isolated};

@@ -14,6 +14,7 @@ mod callbacks;
 mod calls;
 mod cancels;
 mod contract;
+mod contract_processes;
 mod count;
 mod endurance;
 mod environment;
