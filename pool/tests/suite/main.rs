@@ -63,6 +63,7 @@ mod releases;
 mod reports;
 mod requests;
 mod resources;
+mod retrying;
 mod rig;
 mod runtime;
 mod runtimes;
