@@ -247,14 +247,14 @@ impl Builder {
     }
 
     /// Records every step of the pool as lines of JSON: first its policy, then each input with all
-    /// of its effects. The trace holds no requests, replies or session names. In a checkout of
-    /// ostler,
+    /// of its effects. The trace holds no requests, replies or session names.
+    ///
+    /// The program `ostler-check-trace` checks that the specification allows every step:
     ///
     /// ```text
-    /// cargo run --release --example check_trace FILE
+    /// cargo install ostler-check-trace --locked
+    /// ostler-check-trace FILE
     /// ```
-    ///
-    /// checks that the specification allows every step.
     ///
     /// A thread of its own writes the lines, and flushes when no more are waiting. The pool never
     /// waits for it: if the writer fails, or falls behind by 65,536 steps, the trace ends there,

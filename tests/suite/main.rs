@@ -28,12 +28,15 @@ mod policy;
 mod random;
 mod render_table;
 mod spec_checks;
+#[path = "../../check_trace/src/spec_files.rs"]
 mod spec_files;
+#[path = "../../check_trace/src/spec_model.rs"]
 mod spec_model;
 mod spec_mutants;
 mod spec_pool;
 mod spec_reach;
 mod spec_reference;
+#[path = "../../check_trace/src/spec_support.rs"]
 mod spec_support;
 mod spec_tie;
 mod supervisor;
@@ -43,10 +46,15 @@ mod supervisor_restarts;
 mod table;
 mod tidy;
 mod trace;
+#[path = "../../check_trace/src/trace_check.rs"]
 mod trace_check;
+#[path = "../../check_trace/src/trace_claims.rs"]
 mod trace_claims;
+#[path = "../../check_trace/src/trace_effects.rs"]
 mod trace_effects;
+#[path = "../../check_trace/src/trace_mirror.rs"]
 mod trace_mirror;
+#[path = "../../check_trace/src/trace_names.rs"]
 mod trace_names;
 mod trace_pool;
 mod trace_tampered;

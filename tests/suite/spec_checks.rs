@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
+use crate::spec_files::MODULES;
 use crate::spec_support::{Checked, Model, assert_same, beside_the_spec, spec_dir};
 
 /// Distinct states of a worker and its environment. The reference checker finds as many.
@@ -155,4 +156,15 @@ fn write_module(dir: &str, name: &str, extends: &str, body: &str, cfg: &str) -> 
     fs::write(&path, module).expect("the module can be written");
     fs::write(path.with_extension("cfg"), cfg).expect("the configuration can be written");
     path
+}
+
+/// The program that checks traces contains every module of the specification.
+#[test]
+fn the_trace_checker_contains_the_specification() {
+    let files = fs::read_dir(spec_dir()).expect("spec/ can be read");
+    let names = files.map(|file| file.expect("spec/ can be read").file_name());
+    let names = names.map(|name| name.into_string().expect("a name is text"));
+    let modules: BTreeSet<String> = names.filter(|name| name.ends_with(".tla")).collect();
+    let contained = MODULES.map(|(name, _)| name.to_owned());
+    assert_eq!(modules, contained.into());
 }

@@ -50,7 +50,7 @@ struct Args {
     /// Recycle each worker after about N files.
     #[arg(long, value_name = "N", default_value = "300")]
     recycle_every: NonZero<u64>,
-    /// Record every step of the pool in this file, for the example `check_trace`.
+    /// Record every step of the pool in this file, for `ostler-check-trace`.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// Print only one JSON object.

@@ -48,24 +48,24 @@ mod sessions;
 mod shrink;
 mod spec;
 #[allow(dead_code)]
-#[path = "../../../tests/suite/spec_files.rs"]
+#[path = "../../../check_trace/src/spec_files.rs"]
 mod spec_files;
-#[path = "../../../tests/suite/spec_model.rs"]
+#[path = "../../../check_trace/src/spec_model.rs"]
 mod spec_model;
 #[allow(dead_code)]
-#[path = "../../../tests/suite/spec_support.rs"]
+#[path = "../../../check_trace/src/spec_support.rs"]
 mod spec_support;
 #[allow(dead_code)]
-#[path = "../../../tests/suite/trace_check.rs"]
+#[path = "../../../check_trace/src/trace_check.rs"]
 mod trace_check;
-#[path = "../../../tests/suite/trace_claims.rs"]
+#[path = "../../../check_trace/src/trace_claims.rs"]
 mod trace_claims;
-#[path = "../../../tests/suite/trace_effects.rs"]
+#[path = "../../../check_trace/src/trace_effects.rs"]
 mod trace_effects;
 #[allow(dead_code)]
-#[path = "../../../tests/suite/trace_mirror.rs"]
+#[path = "../../../check_trace/src/trace_mirror.rs"]
 mod trace_mirror;
-#[path = "../../../tests/suite/trace_names.rs"]
+#[path = "../../../check_trace/src/trace_names.rs"]
 mod trace_names;
 mod wanted;
 mod world;

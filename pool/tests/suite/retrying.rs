@@ -28,6 +28,7 @@ fn classifier() -> Sim {
     })
 }
 
+/// A worker that crashes twice is tried a third time.
 #[tokio::test(start_paused = true)]
 async fn a_crash_is_retried() {
     let mut crashes = 2;
@@ -43,6 +44,7 @@ async fn a_crash_is_retried() {
     assert_eq!(sim.stats().requests, 3);
 }
 
+/// An exception of the worker reaches the caller after one attempt.
 #[tokio::test(start_paused = true)]
 async fn an_exception_is_not_retried() {
     let sim = classifier();
@@ -54,6 +56,7 @@ async fn an_exception_is_not_retried() {
     assert_eq!(sim.stats().requests, 1);
 }
 
+/// A worker that hangs costs the caller its timeout, and the next call nothing.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_hangs_costs_one_timeout() {
     let sim = classifier().faults([Some(Fault::Hang)]);

@@ -3,9 +3,29 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::{env, fs};
 
 use tla_checker::{parser, stdlib};
+
+/// The modules of the specification. The package contains them, so that the installed program needs
+/// no checkout.
+pub(crate) const MODULES: [(&str, &str); 5] = [
+    (
+        "WorkerLifecycle.tla",
+        include_str!("../spec/WorkerLifecycle.tla"),
+    ),
+    ("WorkerPool.tla", include_str!("../spec/WorkerPool.tla")),
+    (
+        "WorkerPoolLives.tla",
+        include_str!("../spec/WorkerPoolLives.tla"),
+    ),
+    (
+        "WorkerPoolTrace.tla",
+        include_str!("../spec/WorkerPoolTrace.tla"),
+    ),
+    ("WorkerTable.tla", include_str!("../spec/WorkerTable.tla")),
+];
 
 /// All values of a parameter of this name, where `Next` ranges over a set that depends on the
 /// state.
@@ -52,40 +72,45 @@ pub(crate) fn module_texts(path: &Path) -> Result<Vec<(String, String)>, String>
     Ok(texts)
 }
 
-/// The directory of the specification. The simulation of the pool uses this file too.
+/// The directory of the specification in the repository, for tests.
 pub(crate) fn spec_dir() -> PathBuf {
     let mut above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     let root = above.find(|directory| directory.join("spec").exists());
     root.expect("the repository has a spec/").join("spec")
 }
 
-/// Copies the module at `path` and the specification's modules into a directory of its own.
+/// Puts a copy of the module at `path` and the specification's modules into a directory of its own.
 ///
 /// The checker looks for extended modules only where it found the first one.
 pub(crate) fn beside_the_spec(path: &Path) -> PathBuf {
     let name = path.file_stem().expect("a module has a name");
     let dir = scratch().join(name);
     fs::create_dir_all(&dir).expect("a directory for the module can be made");
-    let own = fs::read_dir(spec_dir()).expect("spec/ can be read");
-    let own = own.map(|entry| entry.expect("spec/ can be read").path());
-    let is_module = |file: &PathBuf| file.extension().is_some_and(|e| e == "tla");
-    for file in own
-        .filter(is_module)
-        .chain([path.to_owned(), path.with_extension("cfg")])
-    {
+    for (module, text) in MODULES {
+        fs::write(dir.join(module), text).expect("the module can be written");
+    }
+    for file in [path.to_owned(), path.with_extension("cfg")] {
         let to = dir.join(file.file_name().expect("a file has a name"));
         fs::copy(&file, to).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     }
     dir.join(name).with_extension("tla")
 }
 
-/// A directory for generated modules: below the target directory in a test, a temporary one in an
-/// example.
-pub(crate) fn scratch() -> PathBuf {
-    let own = || env::temp_dir().join(format!("ostler-spec-{}", std::process::id()));
-    let directory = option_env!("CARGO_TARGET_TMPDIR").map_or_else(own, PathBuf::from);
-    fs::create_dir_all(&directory).expect("a directory for modules can be made");
-    directory
+/// A directory for generated modules: below the target directory in a test, a new temporary one in
+/// the installed program.
+pub(crate) fn scratch() -> &'static Path {
+    static SCRATCH: OnceLock<PathBuf> = OnceLock::new();
+    SCRATCH.get_or_init(|| {
+        if let Some(directory) = option_env!("CARGO_TARGET_TMPDIR") {
+            fs::create_dir_all(directory).expect("a directory for modules can be made");
+            return directory.into();
+        }
+        // A new one: what another user has put there would be read as the specification.
+        let name = |n: u32| format!("ostler-spec-{}-{n}", std::process::id());
+        let mut own = (0..100).map(|n| env::temp_dir().join(name(n)));
+        let made = own.find(|directory| fs::create_dir(directory).is_ok());
+        made.expect("a directory can be made in the directory for temporary files")
+    })
 }
 
 pub(crate) fn read(path: &Path) -> Result<String, String> {

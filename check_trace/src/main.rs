@@ -1,33 +1,20 @@
-//! Checks that `spec/WorkerPool.tla` allows every step of a trace written by
-//! `ostler_pool::Builder::record`.
+//! Checks that ostler's specification allows every step of a record that a pool has written. See
+//! this package's README.
 //!
-//! ```text
-//! cargo run --release --example check_trace FILE
-//! ```
-//!
-//! Exits with 0 if it does. Otherwise it prints the first step that is not allowed, the reason and
-//! the state before it, and exits with 1. It exits with 2 if the file cannot be read as a trace.
+//! The test suites of the core and of the simulation compile the modules of this package, too, and
+//! use more of them than this program does.
 
-// The test suite's trace checker. This example uses only part of it.
 #[allow(dead_code)]
-#[path = "../tests/suite/spec_files.rs"]
 mod spec_files;
-#[path = "../tests/suite/spec_model.rs"]
 mod spec_model;
 #[allow(dead_code)]
-#[path = "../tests/suite/spec_support.rs"]
 mod spec_support;
 #[allow(dead_code)]
-#[path = "../tests/suite/trace_check.rs"]
 mod trace_check;
-#[path = "../tests/suite/trace_claims.rs"]
 mod trace_claims;
-#[path = "../tests/suite/trace_effects.rs"]
 mod trace_effects;
 #[allow(dead_code)]
-#[path = "../tests/suite/trace_mirror.rs"]
 mod trace_mirror;
-#[path = "../tests/suite/trace_names.rs"]
 mod trace_names;
 
 use std::process::ExitCode;
@@ -36,7 +23,7 @@ use std::{env, fs};
 fn main() -> ExitCode {
     let mut arguments = env::args_os().skip(1);
     let (Some(file), None) = (arguments.next(), arguments.next()) else {
-        eprintln!("usage: check_trace FILE");
+        eprintln!("usage: ostler-check-trace FILE");
         return ExitCode::from(2);
     };
     let text = fs::read_to_string(&file).map_err(|error| error.to_string());
@@ -48,6 +35,7 @@ fn main() -> ExitCode {
         }
     };
     let checked = trace_check::check(&head, &steps);
+    // Nothing is left in it but the directory itself.
     let _ = fs::remove_dir_all(spec_files::scratch());
     match checked {
         Ok(summary) => {
