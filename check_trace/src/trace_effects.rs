@@ -77,7 +77,7 @@ impl Mirror {
                 let running = running.ok_or("a backoff is cancelled that does not run")?;
                 self.backoffs.remove(running);
                 // Shutdown cancels all of them.
-                if input != Some(Input::Shutdown) {
+                if !matches!(input, Some(Input::Shutdown | Input::ShutdownNow)) {
                     told.actions.push("CancelBackoff".into());
                 }
             }
@@ -180,6 +180,12 @@ impl Mirror {
         let retired = moved.input == worker::Input::Retire;
         match (moved.input, moved.reason) {
             (worker::Input::Started, _) => self.failed = 0,
+            // A part of it, as if that deadline passed.
+            (elapsed @ (worker::Input::DrainElapsed | worker::Input::RungElapsed), _)
+                if input == Some(Input::ShutdownNow) =>
+            {
+                told.actions.push(format!("{elapsed}({n})"));
+            }
             (worker::Input::SessionsEnded, _) => {
                 self.lose_idle_sessions(told);
                 told.actions.push(format!("EndDrain({n})"));

@@ -205,7 +205,8 @@ impl Mirror {
                 (before != "Open").then(|| "Resume".into())
             }
             Input::Resize { size } => Some(format!("Resize({})", size.clamp(1, MAX_SIZE))),
-            Input::Shutdown => {
+            // What else `ShutdownNow` does shows in the effects.
+            Input::Shutdown | Input::ShutdownNow => {
                 let is_first = self.stage == "Open";
                 is_first.then(|| {
                     self.stage = "Draining";

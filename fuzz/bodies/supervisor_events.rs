@@ -112,6 +112,7 @@ fn action(kind: usize, which: u8) -> Action {
         23 => A::Resume,
         24 => A::Resize(1 + index % 6),
         25 if which == 0 => A::Shutdown,
+        25 if which == 1 => A::ShutdownNow,
         25 => A::Come,
         26 => A::GiveUpLate(which),
         27 => A::ReturnAgain(which),
@@ -278,6 +279,7 @@ fn input(bytes: [u8; 6], step: u64) -> Input {
             clean: d % 2 == 0,
         },
         _ if a == 0 => Input::Shutdown,
+        _ if a == 1 => Input::ShutdownNow,
         _ => Input::Checkout {
             waiter: late(a % 16),
             session: None,

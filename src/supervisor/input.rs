@@ -106,6 +106,10 @@ pub enum Input {
     /// Shut the pool down. Answered by [`ShutdownDrained`](super::Effect::ShutdownDrained) and then
     /// [`Closed`](super::Effect::Closed). Stale if repeated.
     Shutdown,
+    /// Kill every worker without grace: as `Shutdown`, unless that was fed before, and then as if
+    /// each deadline of a drain and of a rung before `SIGKILL` passed. Stale if no worker is left
+    /// that this concerns.
+    ShutdownNow,
 }
 
 /// How a client's lease ended.

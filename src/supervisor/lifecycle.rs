@@ -98,6 +98,25 @@ impl Supervisor {
         }
     }
 
+    pub(super) fn shutdown_now(&mut self) {
+        let is_first = !self.is_closing();
+        if is_first {
+            self.shutdown();
+            self.settle();
+        }
+        let graced = (self.slots.iter()).filter(|(_, o)| o.end_of_grace().is_some());
+        let workers: Vec<WorkerId> = graced.map(|(worker, _)| worker).collect();
+        self.counters.stale += u64::from(!is_first && workers.is_empty());
+        for worker in workers {
+            while let Some(elapsed) = self.slots.get(worker).and_then(Occupant::end_of_grace) {
+                self.must_feed(worker, elapsed, None);
+                // Each is an input of its own to the specification, which takes an input only once
+                // the pool has settled.
+                self.settle();
+            }
+        }
+    }
+
     /// Whether one more port may be abandoned. The bound keeps a program whose processes never end
     /// from filling the host.
     fn may_abandon(&self) -> bool {

@@ -198,6 +198,7 @@ impl Supervisor {
             Input::Resume => self.resume(),
             Input::Resize { size } => self.resize(size),
             Input::Shutdown => self.shutdown(),
+            Input::ShutdownNow => self.shutdown_now(),
         }
         self.settle();
         Ok(())

@@ -5,7 +5,7 @@ use alloc::collections::BTreeSet;
 use super::health::Health;
 use super::restarts::Vacancy;
 use super::{Fault, Reason};
-use crate::worker::{Phase, Worker};
+use crate::worker::{Input, Phase, Rung, Worker};
 use crate::{LeaseId, SessionId, WaiterId, WorkerId};
 
 /// A worker, from the order to open its port until the port is released or abandoned.
@@ -109,6 +109,16 @@ impl Occupant {
     /// Whether it drains, leased or not.
     pub(super) fn is_draining(&self) -> bool {
         matches!(self.phase(), Phase::Lingering | Phase::Finishing)
+    }
+
+    /// What its machine is fed when it gets no more time before `SIGKILL`. `None`: it has no such
+    /// time, because it starts, serves, was killed or has exited.
+    pub(super) fn end_of_grace(&self) -> Option<Input> {
+        match (self.phase(), self.machine.rung()) {
+            (Phase::Lingering | Phase::Finishing, _) => Some(Input::DrainElapsed),
+            (_, Some(Rung::Ask | Rung::Term)) => Some(Input::RungElapsed),
+            _ => None,
+        }
     }
 
     /// Whether nothing stronger can be done to stop it.

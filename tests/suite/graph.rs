@@ -65,7 +65,8 @@ fn worlds() -> [(&'static str, World); 6] {
         sizes: vec![1, 3],
         trouble: 2,
         may: |happening| match happening {
-            H::Resize(_) | H::Recycle(_) | H::Shutdown | H::Drain | H::Resume => true,
+            H::Resize(_) | H::Recycle(_) | H::Drain | H::Resume => true,
+            H::Shutdown | H::ShutdownNow => true,
             H::Port(_, fact) => fact != PortFact::StartFailed,
             H::Checkout(..) | H::Checkin(_) => true,
             _ => false,

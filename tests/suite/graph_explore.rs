@@ -176,6 +176,7 @@ impl World {
         if !node.supervisor.is_closing() {
             all.push(Happening::Shutdown);
         }
+        all.push(Happening::ShutdownNow);
     }
 }
 

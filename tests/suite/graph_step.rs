@@ -39,6 +39,7 @@ pub(crate) enum Happening {
     Resume,
     Resize(usize),
     Shutdown,
+    ShutdownNow,
 }
 
 impl Happening {
@@ -47,7 +48,8 @@ impl Happening {
     pub(crate) fn is_trouble(self) -> bool {
         use Happening as H;
         match self {
-            H::Fault(_) | H::Recycle(_) | H::RecycleAll | H::Resize(_) | H::Shutdown => true,
+            H::Fault(_) | H::Recycle(_) | H::RecycleAll | H::Resize(_) => true,
+            H::Shutdown | H::ShutdownNow => true,
             H::Port(_, fact) => matches!(
                 fact,
                 PortFact::StartFailed | PortFact::Broke | PortFact::Exited
@@ -109,6 +111,7 @@ impl Happening {
             H::Resume => Input::Resume,
             H::Resize(size) => Input::Resize { size },
             H::Shutdown => Input::Shutdown,
+            H::ShutdownNow => Input::ShutdownNow,
         }]
     }
 }

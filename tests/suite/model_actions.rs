@@ -68,6 +68,7 @@ pub(crate) enum Action {
     Resume,
     Resize(usize),
     Shutdown,
+    ShutdownNow,
     /// A client gives up after it was answered.
     GiveUpLate(u8),
     /// A lease is returned a second time.
@@ -222,6 +223,7 @@ impl Model {
             A::Resume => Input::Resume,
             A::Resize(size) => Input::Resize { size },
             A::Shutdown => Input::Shutdown,
+            A::ShutdownNow => Input::ShutdownNow,
         })
     }
 

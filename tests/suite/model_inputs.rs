@@ -50,6 +50,7 @@ impl Model {
             }
             Input::Resize { size } => self.policy.size = size,
             Input::Shutdown => self.shutdown(),
+            Input::ShutdownNow => self.shutdown_now(),
         }
         if self.illegal.is_none() {
             self.settle();
@@ -341,6 +342,28 @@ impl Model {
         for w in self.in_phase(&[Phase::Initializing, Phase::Ready, Phase::Busy]) {
             self.react(w, worker::Input::Retire, Some(Reason::Shutdown));
         }
+    }
+
+    /// O5: every drain and every rung before `SIGKILL` is over, one worker after the other.
+    fn shutdown_now(&mut self) {
+        let is_first = !self.is_closing();
+        if is_first {
+            self.shutdown();
+            self.settle();
+        }
+        let mut is_late = !is_first;
+        for w in self.alive() {
+            while let Some(input) = match self.workers[w].state {
+                (Phase::Lingering | Phase::Finishing, _) => Some(worker::Input::DrainElapsed),
+                (_, Some(Rung::Ask | Rung::Term)) => Some(worker::Input::RungElapsed),
+                _ => None,
+            } {
+                is_late = false;
+                self.react(w, input, None);
+                self.settle();
+            }
+        }
+        self.counters.stale += u64::from(is_late);
     }
 }
 

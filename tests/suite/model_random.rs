@@ -90,6 +90,7 @@ fn kinds() -> Vec<Kind> {
         just(2, A::Resume),
         (9, A::Resize(1), (1..6usize).prop_map(A::Resize).boxed()),
         just(2, A::Shutdown),
+        just(1, A::ShutdownNow),
         of(3, A::GiveUpLate),
         of(3, A::ReturnAgain),
         of(3, A::AnswerLate),

@@ -16,7 +16,7 @@ const EVERYTHING: &str = "
     action: OpenSession OpenSessionAgain EndSession EndSessionAgain SweepSessions ElapseGrace
     action: Start FailToStart Crash BreakByItself Exit Release Hang ElapseBackoff ReachMilestone ReportNonsense ElapseLate
     action: AnswerHealthy AnswerUnhealthy AnswerBadly AnswerLate MissProbe Weigh
-    action: Recycle RecycleAll Drain Resume Resize Shutdown
+    action: Recycle RecycleAll Drain Resume Resize Shutdown ShutdownNow
     refusal: Closed CrashLoop Draining QueueFull SessionEnded SessionLost
     session: Closed Ended Expired Lost Refused(Closed) Refused(Draining) Refused(TooManySessions)
     replacing: Limit(Age) Limit(Errors) Limit(Memory) Limit(Requests) Recycled
@@ -29,7 +29,7 @@ const EVERYTHING: &str = "
     timer: Backoff Cancel IdleSweep Milestone Probe SessionGrace Worker
     cancelled: Backoff Cancel IdleSweep Probe SessionGrace Worker
     late: Elapsed(Backoff) Elapsed(Cancel) Elapsed(Milestone) Elapsed(Probe) Elapsed(Worker)
-    late: CancelEnded EndSession GaveUp LeaseEnded Measured OpenSession Port Probed Recycle RecycleAll Shutdown
+    late: CancelEnded EndSession GaveUp LeaseEnded Measured OpenSession Port Probed Recycle RecycleAll Shutdown ShutdownNow
     illegal: Port
 ";
 

@@ -365,3 +365,38 @@ fn exits_are_counted_in_every_phase() {
     world.run_out();
     assert_eq!(world.supervisor.counters().exited, 1);
 }
+
+/// O7: without grace, one input orders every worker to be killed, whether it starts, is idle, is in
+/// a call or is asked to exit already. What the input skips is not late; the input repeated is.
+#[test]
+fn a_shutdown_without_grace_kills_every_worker() {
+    for begun in [false, true] {
+        let mut world = started(Policy::new(3));
+        world.checkout();
+        world.checkout();
+        let (lease, worker) = (world.leases[0], world.leases[1].worker);
+        world.feed(Input::LeaseEnded {
+            lease,
+            calls: 0,
+            errors: 0,
+            unbroken: true,
+            end: LeaseEnd::Fault(Fault::Abandoned),
+        });
+        assert_eq!(world.phases().last(), Some(&Phase::Initializing));
+        if begun {
+            world.feed(Input::Shutdown);
+            assert_eq!(world.supervisor.phase(worker), Some(Phase::Finishing));
+        }
+        world.feed(Input::ShutdownNow);
+        let rungs: Vec<_> = world.supervisor.workers().map(|view| view.rung).collect();
+        assert_eq!(rungs, [Some(Rung::Kill); 4]);
+        assert_eq!(
+            (world.shutdown_drained, world.supervisor.counters().stale),
+            (1, 0)
+        );
+        world.feed(Input::ShutdownNow);
+        assert_eq!(world.supervisor.counters().stale, 1);
+        world.run_out();
+        assert_eq!((world.phases(), world.closed), (vec![], 1));
+    }
+}
