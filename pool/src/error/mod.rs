@@ -6,6 +6,7 @@
 
 mod call;
 mod checkout;
+mod http;
 mod protocol;
 mod report;
 mod start;
