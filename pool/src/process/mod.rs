@@ -14,6 +14,7 @@ mod find;
 mod launcher;
 mod leader;
 mod limits;
+mod log_record;
 mod pipes;
 mod proc;
 mod program;

@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use tokio::net::unix::pipe;
 use tokio::task::yield_now;
 
+use super::log_record::LogRecord;
 use crate::port::STDERR_TAIL;
 
 /// The longest line that is logged as one, in bytes. A longer one is logged in pieces.
@@ -24,7 +25,8 @@ pub(super) struct Stderr {
     pipe: pipe::Receiver,
     /// The incomplete last line, at most [`MAX_LINE`] bytes.
     line: Vec<u8>,
-    /// The last bytes of the output, at most [`STDERR_TAIL`].
+    /// The last bytes of the output's lines, at most [`STDERR_TAIL`]. Log records are as people read
+    /// them.
     tail: Vec<u8>,
 }
 
@@ -71,12 +73,25 @@ impl Stderr {
         String::from_utf8_lossy(&self.tail).into_owned()
     }
 
-    /// Logs the current line.
+    /// Logs the current line, and adds it to the tail.
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.line);
-        if !line.is_empty() {
-            self.log(&line);
+        if line.is_empty() {
+            return;
         }
+        if let Some(record) = LogRecord::parse(&line) {
+            record.log(&self.worker, self.pid);
+            self.add_to_tail(format!("{record}\n").as_bytes());
+        } else {
+            self.log(&line);
+            self.add_to_tail(&line);
+        }
+    }
+
+    fn add_to_tail(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(bytes);
+        self.tail
+            .drain(..self.tail.len().saturating_sub(STDERR_TAIL));
     }
 
     /// Reads what is available, without waiting.
@@ -97,9 +112,6 @@ impl Stderr {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        self.tail.extend_from_slice(bytes);
-        self.tail
-            .drain(..self.tail.len().saturating_sub(STDERR_TAIL));
         let mut rest = bytes;
         while !rest.is_empty() {
             let most = rest.len().min(MAX_LINE - self.line.len());
