@@ -31,13 +31,15 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RUNTIME = ROOT / "pool/src/python"
+MODULE = ROOT / "pool/python/ostler/__init__.py"
 PATHS = [*sorted(RUNTIME.glob("worker/*.py")), RUNTIME / "zygote.py", RUNTIME / "bootstrap.py"]
 FILES = [str(path.relative_to(RUNTIME)) for path in PATHS]
 ORIGINALS = {file: (RUNTIME / file).read_text() for file in FILES}
 
 # The tests of each stage: names or parts of them, as the suite takes them. A mutant runs the next
 # stage if it has survived the last, so the quick ones come first.
-PARTS = ["python::only_inherited", "runtime::b", "runtime::c", "runtime::f", "runtime::j", "runtime::the_bootstrap"]
+PARTS = ["python::only_inherited", "runtime::b", "runtime::ca", "runtime::fr", "runtime::fu", "runtime::j", "runtime::the_bootstrap"]
+WORKERS = ["runtime::coroutines", "runtime::details", "runtime::failures", "runtime::log", "runtime::the_module"]
 POOL = [
     "environment::a_worker_holds",
     "exceptions::every_exception_ends",
@@ -65,7 +67,7 @@ ZYGOTE_REST = ["zygote_dies::"]
 def stages(mutant):
     if mutant.file == "zygote.py":
         return ZYGOTE, ZYGOTE_POOL, ZYGOTE_REST
-    return PARTS, POOL, REST
+    return PARTS, WORKERS, POOL, REST
 
 
 # A stage that takes this many times as long as with the original hangs. At least 10 seconds.
@@ -77,7 +79,7 @@ STAND_IN = """
 import glob, linecache, os, sys
 size = int(sys.argv[1])
 while size: size -= len(os.read(0, size))
-worker = {{'__name__': 'ostler_worker'}}
+worker = {{'__name__': 'ostler_worker', 'OSTLER': open({module!r}).read()}}
 files = glob.glob({directory!r} + '/worker/*.py')
 for file in files + [{directory!r} + '/zygote.py'] * ('--zygote' in sys.argv):
     source = open(file).read()
@@ -305,7 +307,7 @@ def prepare(directory, mutant):
     (directory / "worker").mkdir()
     for file in FILES:
         (directory / file).write_text(ORIGINALS[file])
-    bootstrap = STAND_IN.format(directory=str(directory))
+    bootstrap = STAND_IN.format(directory=str(directory), module=str(MODULE))
     if mutant:
         (directory / mutant.file).write_text(mutant.text)
         if mutant.file == "bootstrap.py":
@@ -376,7 +378,7 @@ def measure(suite):
     limits = {}
     with tempfile.TemporaryDirectory(prefix="mutant-", ignore_cleanup_errors=True) as directory:
         prepare(pathlib.Path(directory), None)
-        for tests in (PARTS, POOL, REST, ZYGOTE, ZYGOTE_POOL, ZYGOTE_REST):
+        for tests in (PARTS, WORKERS, POOL, REST, ZYGOTE, ZYGOTE_POOL, ZYGOTE_REST):
             began = time.monotonic()
             # On a busy machine, a test may need a second try.
             failed = run(suite, tests, directory, 600) and run(suite, tests, directory, 600)

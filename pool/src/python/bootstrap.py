@@ -1,7 +1,7 @@
 # Runs the worker runtime, which precedes the frames on stdin: so it needs no file, the process list
 # stays readable, and tracebacks still show its lines. The arguments: the size of the runtime in
-# bytes, then those of its main(). Each file of the runtime begins with a form feed and its name, and
-# all of them share one namespace.
+# bytes, then those of its main(). Each file of the runtime begins with a form feed and its name. They
+# share one namespace, but for the module `ostler`, which runs when it is imported.
 import linecache, os, sys
 if sys.version_info < (3, 9): sys.exit('ostler worker: Python 3.9 or later is needed')
 source, size = b'', int(sys.argv[1])
@@ -13,5 +13,6 @@ worker = {'__name__': 'ostler_worker'}
 for file in source.decode().split('\f')[1:]:
     name, _, text = file.partition('\n')
     linecache.cache[name] = (len(text), None, text.splitlines(True), name)
-    exec(compile(text, name, 'exec'), worker)
+    if name == '<ostler>': worker['OSTLER'] = text
+    else: exec(compile(text, name, 'exec'), worker)
 sys.exit(worker['main'](*sys.argv[2:]))

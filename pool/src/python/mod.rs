@@ -1,5 +1,7 @@
 //! Workers that run a Python function.
 
+mod runtime;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,27 +10,6 @@ use ostler::WorkerId;
 
 use crate::port::{Batching, BoxFuture, OpenError, Opener, Port};
 use crate::process::Program;
-
-/// The files of the worker runtime, which needs only the standard library. They share one
-/// namespace.
-const RUNTIME: &[(&str, &str)] = &[
-    ("answers", include_str!("worker/answers.py")),
-    ("batches", include_str!("worker/batches.py")),
-    ("cancellation", include_str!("worker/cancellation.py")),
-    ("channel", include_str!("worker/channel.py")),
-    ("codec", include_str!("worker/codec.py")),
-    ("descriptors", include_str!("worker/descriptors.py")),
-    ("main", include_str!("worker/main.py")),
-    ("protocol", include_str!("worker/protocol.py")),
-    ("shared_memory", include_str!("worker/shared_memory.py")),
-    ("watcher", include_str!("worker/watcher.py")),
-];
-
-/// What a zygote runs in addition.
-const ZYGOTE: (&str, &str) = ("zygote", include_str!("zygote.py"));
-
-/// The argument of `-c`: reads the runtime from stdin and runs it.
-const BOOTSTRAP: &str = include_str!("bootstrap.py");
 
 /// A Python function that each worker runs. Needs Python 3.9 or later and no package: the worker
 /// runtime is part of this crate.
@@ -315,11 +296,9 @@ impl Python {
                 allowed: "empty for a Python function".to_owned(),
             });
         }
-        let runtime: String = (RUNTIME.iter().chain(self.zygote.then_some(&ZYGOTE)))
-            .map(|(name, text)| format!("\x0c<ostler_worker/{name}.py>\n{text}"))
-            .collect();
+        let runtime = runtime::preamble(self.zygote);
         let mut program = (self.interpreter.clone())
-            .args(["-u", "-c", BOOTSTRAP])
+            .args(["-u", "-c", runtime::BOOTSTRAP])
             .arg(runtime.len().to_string())
             .arg(&self.target)
             .preamble(runtime);

@@ -36,7 +36,8 @@ def answer_batch(requests, each, pack, most, channel, watcher, request, body):
     heads, answers, size, now = Heads(request), [], 0, time.monotonic
     add, due = answers.append, now() + BATCH_PAUSE
     for place, item in enumerate(requests):
-        if size > BATCH_BUFFER or now() > due:
+        current.began = began = now()
+        if size > BATCH_BUFFER or began > due:
             channel.send(b"".join(answers))
             answers.clear()
             size, due = 0, now() + BATCH_PAUSE

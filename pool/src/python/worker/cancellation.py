@@ -58,6 +58,8 @@ class Cancellation:
         self.raised = None
         # When to raise the next one, at the earliest.
         self.due = 0.0
+        # The event loop, while it runs the function's coroutine.
+        self.event_loop = None
         # The request that was running at the last check.
         self.seen = None
         self.input = select.poll()
@@ -100,7 +102,7 @@ class Cancellation:
         if self.armed and self.cancelled is not None and time.monotonic() >= self.due:
             # Another signal may interrupt this function.
             self.due = math.inf
-            if not self.is_handled():
+            if not self.is_handled() and not (self.event_loop and self.event_loop.cancel()):
                 self.throw()
             self.due = time.monotonic() + CANCEL_PAUSE
 
@@ -109,15 +111,7 @@ class Cancellation:
         error = self.raised and self.raised()
         if error is None:
             return False
-        # What the interrupted code handles, then what was being handled when that was raised.
-        handled = sys.exc_info()[1]
-        for _ in range(MAX_NESTED):
-            if handled is error:
-                return True
-            if handled is None:
-                break
-            handled = handled.__context__
-        return is_held(error)
+        return any(handled is error for handled in handled_errors()) or is_held(error)
 
     def check(self):
         with self.lock:
@@ -144,6 +138,15 @@ def unguarded(function):
     return function
 
 
+def handled_errors():
+    """What the interrupted code handles, then what was being handled when that was raised."""
+    errors, handled = [], sys.exc_info()[1]
+    while handled is not None and len(errors) < MAX_NESTED:
+        errors.append(handled)
+        handled = handled.__context__
+    return errors
+
+
 def is_held(error):
     """Whether a suspended coroutine or generator holds the exception, or one raised meanwhile.
 
@@ -152,9 +155,14 @@ def is_held(error):
     held = [error]
     for _ in range(MAX_HELD):
         holders = gc.get_referrers(*held)
-        if any(isinstance(holder, SUSPENDABLE) for holder in holders):
+        if any(isinstance(holder, SUSPENDABLE) and not is_own(holder) for holder in holders):
             return True
         held = [holder for holder in holders if isinstance(holder, BaseException)]
         if not held:
             break
     return False
+
+
+def is_own(suspendable):
+    """Whether it is what hands the exception to a coroutine."""
+    return getattr(suspendable, "gi_code", None) is Interruptible.__await__.__code__

@@ -9,12 +9,19 @@ import traceback
 
 # A longer body does not come at once, in bytes. It is read in place: what `os.read` returns is copied.
 AT_ONCE = 1 << 16
+# The tags of what may follow the texts of an error.
+PLACE, IS_FINAL = 1, 2
+# The longest place, in bytes.
+MAX_PLACE = 200
 # What ends the worker when the function raises it. Every other exception is an answer.
 ENDINGS = (KeyboardInterrupt, SystemExit)
 
 
 class Channel:
     """Reads and writes frames, on descriptors that no other code in this process knows."""
+
+    # Whether the host takes entries behind the texts of an error.
+    takes_entries = False
 
     def __init__(self):
         self.input = private(0)
@@ -53,28 +60,30 @@ class Channel:
         while written < len(frames):
             written += os.write(self.output, memoryview(frames)[written:])
 
-    def error_frame(self, request, error):
+    def error_frame(self, request, error, message=None, is_final=False):
         """Returns the frame of the exception that is being handled.
 
         Its class is the user's: its name, `str` and traceback may raise anything.
         """
-        # The traceback begins with frames of the runtime, which do not help the user.
-        own = sys.exc_info()[2]
-        while own is not None and own.tb_frame.f_globals is globals():
-            own = own.tb_next
+        own = own_frames_left_out(sys.exc_info()[2])
         kind = type(error)
         name = as_text(lambda: qualified_name(kind), "<the name of the exception failed>")
-        message = as_text(lambda: str(error), "<str() of the exception failed>")
+        message = as_text(message or (lambda: str(error)), "<str() of the exception failed>")
         trace = as_text(
             lambda: "".join(traceback.format_exception(kind, error, own)),
             "<the traceback of the exception failed>",
         )
+        entries = b""
+        if self.takes_entries:
+            place = cut(as_text(lambda: place_of(own, request), ""), MAX_PLACE)
+            entries = struct.pack(">BI", PLACE, len(place)) + place if place else b""
+            entries += struct.pack(">BI", IS_FINAL, 0) if is_final else b""
         # All are cut to fit: the type to half of the room, so that some of the message is left.
-        room = self.max_frame - KIND_AND_ID - 12
+        room = self.max_frame - KIND_AND_ID - 12 - len(entries)
         name = cut(name, room // 2)
         message = cut(message, room - len(name))
         trace = cut(trace, room - len(name) - len(message))
-        body = b"".join(struct.pack(">I", len(text)) + text for text in (name, message, trace))
+        body = b"".join(struct.pack(">I", len(text)) + text for text in (name, message, trace)) + entries
         return HEADER.pack(KIND_AND_ID + len(body), ERROR, request) + body
 
     def _read_rest(self, data, count):
@@ -82,6 +91,35 @@ class Channel:
         # Without a buffer, this reads into the bytes that it returns, and no more than those.
         whole = data + io.BufferedReader(io.FileIO(self.input, closefd=False), 1).read(count - len(data))
         return whole if len(whole) == count else None
+
+
+def own_frames_left_out(trace):
+    """A traceback without its first frames, if they are the runtime's, which do not help the user."""
+    while trace is not None and trace.tb_frame.f_globals is globals():
+        trace = trace.tb_next
+    return trace
+
+
+def place_of(trace, request):
+    """Where the exception was raised: the innermost line that is no library's.
+
+    If there is none, the innermost one, but for a failed start: that is a line of the import.
+    """
+    place = library = ""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        shown = f"{os.path.basename(code.co_filename)}:{trace.tb_lineno}, in {code.co_name}"
+        if is_of_library(code.co_filename):
+            library = shown
+        else:
+            place = shown
+        trace = trace.tb_next
+    return place or (library if request else "")
+
+
+def is_of_library(file):
+    parts = file.split(os.sep)
+    return file.startswith((os.path.dirname(os.__file__) + os.sep, "<")) or not {"site-packages", "dist-packages"}.isdisjoint(parts)
 
 
 def qualified_name(kind):

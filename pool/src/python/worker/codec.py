@@ -1,10 +1,8 @@
 """The forms of requests and results: bytes and JSON."""
 
 import contextlib
-import enum
 import importlib
 import json
-import sys
 
 # The options that name the form of requests and results. Without one, they are bytes.
 FORMS = JSON, STDLIB_JSON = "--json", "--stdlib-json"
@@ -49,30 +47,33 @@ def as_view(result):
 
 
 def stdlib_codec():
-    decode = json.JSONDecoder().decode
-    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=as_plain).encode
+    decode = json.JSONDecoder(parse_constant=refuse_constant).decode
+    options = {"ensure_ascii": False, "allow_nan": False, "separators": (",", ":"), "default": as_plain}
+    encode = json.JSONEncoder(**options).encode
 
     def read(body):
         try:
             return decode(str(body, "utf-8"))
         except ValueError:
             pass
-        # It is no JSON, or contains half a surrogate pair, or begins with a byte order mark.
-        return json.loads(body)
+        # It is no JSON, has a NaN, contains half a surrogate pair, or begins with a byte order mark.
+        return json.loads(body, parse_constant=refuse_constant)
 
     def write(result):
-        return encode(result).encode("utf-8", "surrogatepass")
+        try:
+            return encode(result).encode("utf-8", "surrogatepass")
+        except (TypeError, ValueError):
+            # The place is sought only now, because it costs a pass over everything.
+            problem = first_problem(result)
+            if problem is None:
+                raise
+        raise problem
 
     return read, write
 
 
-def as_plain(value):
-    """What `json` does not write, and `orjson` does."""
-    if isinstance(value, enum.Enum):
-        return value.value
-    if "uuid" in sys.modules and isinstance(value, sys.modules["uuid"].UUID):
-        return str(value)
-    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+def refuse_constant(name):
+    raise ValueError(f"the request has {name}, which is not JSON: send null or a finite number")
 
 
 # Shows each digit as 0.
@@ -100,7 +101,7 @@ def orjson_codec(orjson, read_standard, write_standard):
 
     def write(result):
         try:
-            packed = dumps(result, None, option)
+            packed = dumps(result, as_plain, option)
             # NaN is not equal to what was written for it.
             if b"null" not in packed or loads(packed) == result:
                 return packed

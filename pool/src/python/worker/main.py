@@ -1,14 +1,15 @@
 """A worker from its start to its end."""
 
 import functools
-import importlib
 import os
 import struct
 import sys
+import time
 
 
 def main(target, *options):
     take_descriptors()
+    provide_module()
     sys.path[:0] = values_of("--path=", options)
     form = next((option for option in options if option in FORMS), None)
     longest = next(map(int, values_of("--batch=", options)), None)
@@ -43,64 +44,75 @@ def work(target, form, longest, host, loaded):
         fail(f"the host speaks version {version} of the protocol, this worker version {VERSION}")
     guard = unguarded
     if flags & MAY_CANCEL:
-        watcher.cancellation = Cancellation(channel)
+        watcher.cancellation = current.cancellation = Cancellation(channel)
         guard = watcher.cancellation.guard
     else:
         watcher.pause = PARENT_POLL
-    shared, accepted = None, flags & BATCHES
+    shared, accepted = None, flags & (BATCHES | WITH_DETAILS)
+    channel.takes_entries = bool(flags & WITH_DETAILS)
+    if flags & WITH_DETAILS:
+        timeout = body[FLAGS_END + (OFFER.size if flags & SHARED_MEMORY else 0) :][:8]
+        current.usual_timeout = current.timeout = int.from_bytes(timeout, "big") / 1000 if timeout else None
     if flags & SHARED_MEMORY:
         shared = open_shared_memory(body)
         accepted |= SHARED_MEMORY if shared else 0
     try:
         with watcher:
-            function, health = loaded or load(target)
+            loaded = loaded or load_and_log(target)
             read, write = codec(form)
         write_call = write
         if flags & SHARED_MEMORY:
             read, write, write_call = shared_codec(read, write)
         most = channel.max_frame - KIND_AND_ID
-        call, stream, batch = answers(function, read, write, write_call, most, guard, longest)
+
+
+        def answers_of(function):
+            return answers(function, read, write, write_call, most, guard, longest)
+
+        if loaded.function is not None:
+            call, stream, batch = answers_of(loaded.function)
+        else:
+            call, stream, batch = named_answers(loaded.functions, answers_of)
+        ready = ready_body(accepted, loaded.functions, most)
     except ENDINGS:
         raise
     except BaseException as error:
-        channel.send(channel.error_frame(0, error))
+        channel.send(channel.error_frame(0, error, functools.partial(explained, error, target), isinstance(error, FINAL)))
         return 1
-    ready = struct.pack(">II", VERSION, accepted) if accepted else struct.pack(">I", VERSION)
     channel.write(READY, 0, ready)
     try:
-        serve(channel, watcher, shared, call, stream, batch, guard(health))
+        serve(channel, watcher, shared, call, stream, batch, guard(loaded.health))
     except BrokenPipeError:
         # The host closed its end during a reply, and does not need it.
         pass
+    close_loop()
     return 0
 
 
-def load(target):
-    """Imports `module:function` and runs the module's setup().
-
-    Returns the function and the health check.
-    """
-    module_name, _, path = target.partition(":")
-    module = importlib.import_module(module_name)
-    function = module
-    for name in path.split("."):
-        function = getattr(function, name)
-    setup = getattr(module, "setup", None)
-    if callable(setup):
-        setup()
-    health = getattr(module, "health", None)
-    # The function of the calls takes an argument, so it is not a health check, even if it is named
-    # health.
-    return function, health if callable(health) and health is not function else healthy
+def load_and_log(target):
+    """As `load`, with the records of `logging` on their way to the host."""
+    loaded = load(target)
+    module_is_loaded()
+    return loaded
 
 
-def healthy():
-    pass
+def ready_body(accepted, functions, most):
+    """The body of `ready`, with the names of the functions if the host takes them."""
+    if not accepted & WITH_DETAILS:
+        if functions:
+            raise ValueError("the host does not name functions: this version of ostler runs one function")
+        return struct.pack(">II", VERSION, accepted) if accepted else struct.pack(">I", VERSION)
+    names = [name.encode() for name in functions]
+    body = struct.pack(">III", VERSION, accepted, len(names))
+    body += b"".join(struct.pack(">I", len(name)) + name for name in names)
+    if len(body) > most:
+        raise ValueError(f"the names of {len(names)} functions need {len(body)} bytes, {most} are allowed: set __all__")
+    return body
 
 
 def serve(channel, watcher, shared, call, stream, batch, health):
     """Answers requests until the host sends a shutdown or closes its end."""
-    cancellation = watcher.cancellation
+    cancellation, told = watcher.cancellation, False
     while (frame := channel.read()) is not None:
         kind, request, body = frame
         if kind not in REQUESTS and not (shared and kind == SHARED_CALL):
@@ -110,10 +122,19 @@ def serve(channel, watcher, shared, call, stream, batch, health):
             if kind == CANCEL:
                 # For a request that was answered already.
                 continue
+            if kind == DETAILS:
+                current.tell(body)
+                told = True
+                continue
+            if kind == SESSION_ENDED:
+                with watcher:
+                    current.end_session(body)
+                continue
             fail(f"the host sent a frame of kind {kind} instead of a call, a stream or a ping")
         if cancellation:
             cancellation.running = request
         answer, result = REPLY, b""
+        current.began = time.monotonic()
         # What follows is `with watcher` without its two calls.
         watcher.busy = True
         try:
@@ -139,6 +160,10 @@ def serve(channel, watcher, shared, call, stream, batch, health):
             if cancellation:
                 watcher.left(None)
             watcher.busy = False
+        current.began = None
+        if told:
+            current.forget()
+            told = False
         # A forked copy has no results.
         if shared and channel.output is not None:
             if answer == REPLY and kind in (CALL, SHARED_CALL):

@@ -8,6 +8,8 @@ import sys
 
 # The smallest result that is sent in shared memory, in bytes.
 LEAST_SHARED = 1 << 16
+# What a host offers: process, descriptor, inode and size of an area.
+OFFER = struct.Struct(">IIQQ")
 
 
 class SharedMemory:
@@ -73,7 +75,7 @@ class SharedMemory:
 def open_shared_memory(hello):
     """Returns the memory that the host offers, or None if this process cannot use it."""
     try:
-        return SharedMemory(*struct.unpack_from(">IIQQ", hello, 12))
+        return SharedMemory(*OFFER.unpack_from(hello, FLAGS_END))
     except Exception as error:
         say(f"ostler worker: no shared memory, all frames use the pipe: {error}\n".encode())
         return None

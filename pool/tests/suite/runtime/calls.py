@@ -57,9 +57,10 @@ def check_a_hello_is_answered():
         ((1, 4096), b""),
         ((1, 4096, 0), b""),
         ((1, 4096, 0, 77), b""),
-        ((1, 4096, 8), b""),
+        ((1, 4096, 16), b""),
+        ((1, 4096, 8), struct.pack(">II", 8, 0)),
         ((1, 4096, 2), struct.pack(">I", 2)),
-        ((1, 4096, 0xFFFFFFFA), struct.pack(">I", 2)),
+        ((1, 4096, 0xFFFFFFF2), struct.pack(">I", 2)),
     ):
         end, pipes, (watcher, call, _, _, _) = started(hello(*fields))
         assert isinstance(end, Started)
@@ -177,13 +178,18 @@ def check_what_a_target_names():
     module = types.ModuleType("of_test")
     module.Class = type("Class", (), {"method": staticmethod(bytes)})
     module.setup = lambda: ran.append("setup")
-    module.health = lambda: None
+    module.health = lambda: ran.append("health")
     sys.modules["of_test"] = module
-    assert worker.load("of_test:Class.method") == (bytes, module.health)
+    loaded = worker.load("of_test:Class.method")
+    assert (loaded.function, loaded.functions) == (bytes, {})
     assert ran == ["setup"]
-    assert worker.load("of_test:health") == (module.health, worker.healthy)
+    loaded.health()
+    assert ran == ["setup", "health"]
+    loaded = worker.load("of_test:health")
+    assert (loaded.function, loaded.health) == (module.health, worker.healthy)
     module.setup, module.health = "no function", "no function"
-    assert worker.load("of_test:Class") == (module.Class, worker.healthy)
+    loaded = worker.load("of_test:Class")
+    assert (loaded.function, loaded.health) == (module.Class, worker.healthy)
     assert worker.healthy() is None
 
 
@@ -269,7 +275,7 @@ def check_requests_are_served():
     # After a shutdown, it reads no more.
     received, watcher, pipes = served(frame(SHUTDOWN, 0, b""), frame(CALL, 7, b""))
     assert received == [] and watcher.dismissed and unread(pipes.channel.input) == 9
-    for kind in (HELLO, 0, 8, 129):
+    for kind in (HELLO, 0, 8, 11, 129):
         said = raised(Failed, served, frame(kind, 7, b""))
         assert said == f"the host sent a frame of kind {kind} instead of a call, a stream or a ping"
 

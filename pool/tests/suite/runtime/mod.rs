@@ -60,6 +60,36 @@ fn json_is_the_same_with_orjson() {
     check("json_forms.py");
 }
 
+/// Coroutines and asynchronous generators run on one event loop, and a cancel ends them.
+#[test]
+fn coroutines_work() {
+    check("coroutines.py");
+}
+
+/// A function learns what the host says of its call, and the module that a session has ended.
+#[test]
+fn details_work() {
+    check("details.py");
+}
+
+/// An error says where it was raised, and a failed start what to do.
+#[test]
+fn failures_are_explained() {
+    check("failures.py");
+}
+
+/// Records of `logging` and of `ostler.log` are lines that carry their level.
+#[test]
+fn log_records_work() {
+    check("records.py");
+}
+
+/// `import ostler` works in a worker, whatever its path is.
+#[test]
+fn the_module_is_provided() {
+    check("provided.py");
+}
+
 /// C1, C9: a cancel interrupts the request that it is for, at the moments at which it may.
 #[test]
 fn cancels_work() {
