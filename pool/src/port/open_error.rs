@@ -47,6 +47,13 @@ pub enum OpenError {
         /// The function as it was given.
         target: String,
     },
+    /// An option of a Python function cannot be used.
+    Python {
+        /// The option.
+        option: &'static str,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
     /// No control group can be created in the given directory, or none that can be killed.
     Cgroup {
         /// The directory as it was given.
@@ -177,8 +184,12 @@ impl fmt::Display for OpenError {
             Self::BadTarget { target } => {
                 write!(
                     f,
-                    "`{target}` is not a Python function: write it as `module:function`"
+                    "`{target}` is not a Python function: write it as `module:function`, or use \
+                     `Python::module`"
                 )
+            }
+            Self::Python { option, problem } => {
+                write!(f, "option `{option}` of the Python function: {problem}")
             }
             Self::Cgroup { directory, .. } => write!(
                 f,
@@ -266,6 +277,7 @@ impl Error for OpenError {
             | Self::NotExecutable { .. }
             | Self::NoDirectory { .. }
             | Self::BadTarget { .. }
+            | Self::Python { .. }
             | Self::OutOfRange { .. }
             | Self::Unsupported { .. }
             | Self::SigPipe

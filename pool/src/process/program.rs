@@ -2,9 +2,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::find;
 use super::limits::{Limits, Resource};
 use super::system::IS_LINUX;
 use crate::port::{OpenError, Opener};
@@ -153,6 +154,27 @@ impl Program {
     pub fn preamble(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.preamble = bytes.into();
         self
+    }
+
+    /// The program as it was given.
+    pub(crate) fn name(&self) -> &OsStr {
+        &self.program
+    }
+
+    /// The same with another program.
+    pub(crate) fn named(mut self, program: impl Into<OsString>) -> Self {
+        self.program = program.into();
+        self
+    }
+
+    /// The path of the program.
+    pub(crate) fn find(&self) -> Result<PathBuf, OpenError> {
+        find::program(&self.program)
+    }
+
+    /// The working directory of the workers, if it is not that of this process.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        self.current_dir.as_deref()
     }
 
     /// The length of the preamble, in bytes.

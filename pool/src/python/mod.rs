@@ -1,5 +1,6 @@
 //! Workers that run a Python function.
 
+mod checks;
 mod runtime;
 
 use std::ffi::OsString;
@@ -63,6 +64,8 @@ use crate::process::Program;
 #[must_use]
 pub struct Python {
     target: String,
+    /// Whether the target is a module, with several functions.
+    several: bool,
     /// The option of the runtime that names the form of requests and replies. `None`: bytes.
     form: Option<&'static str>,
     batching: Option<Batching>,
@@ -70,6 +73,7 @@ pub struct Python {
     zygote: bool,
     shared_memory: Option<u64>,
     interpreter: Program,
+    venv: Option<PathBuf>,
     /// The interpreter with its arguments, from `prepare` on.
     prepared: Option<Program>,
 }
@@ -92,14 +96,43 @@ impl Python {
     /// # }).unwrap();
     /// ```
     pub fn function(target: impl Into<String>) -> Self {
+        Self::new(target.into(), false)
+    }
+
+    /// A module with several functions, written as `package.module`. Each call names the function
+    /// that it runs.
+    ///
+    /// The functions are those in the module's `__all__`. Without it, they are the public functions
+    /// and other callables that the module defines, but no classes. The [hooks](#hooks-of-the-module)
+    /// are not among them. Each worker lists them when it starts, so a call of another one fails
+    /// before it uses a worker.
+    ///
+    /// [`batch`](Self::batch) needs [`function`](Self::function), and fails the build here.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use ostler_pool::{Pool, Python};
+    ///
+    /// let pool = Pool::builder(Python::module("math").json()).size(1).build()?;
+    /// # pool.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn module(name: impl Into<String>) -> Self {
+        Self::new(name.into(), true)
+    }
+
+    fn new(target: String, several: bool) -> Self {
         Self {
-            target: target.into(),
+            target,
+            several,
             form: None,
             batching: None,
             path: Vec::new(),
             zygote: false,
             shared_memory: None,
-            interpreter: Program::new("python3"),
+            interpreter: Program::new(checks::DEFAULT),
+            venv: None,
             prepared: None,
         }
     }
@@ -183,7 +216,8 @@ impl Python {
     /// Adds a directory in which modules are looked up, before all others except those added
     /// earlier.
     ///
-    /// A relative directory is relative to the worker's working directory.
+    /// A relative directory is relative to the worker's working directory. The build of the pool
+    /// fails if the directory is missing.
     ///
     /// ```no_run
     /// # use ostler_pool::Python;
@@ -197,7 +231,8 @@ impl Python {
     /// Sets the interpreter: a path, a name to be looked up in `PATH`, or a [`Program`] with
     /// environment, directory and limits. Default: `python3`.
     ///
-    /// The interpreter of a virtual environment (`.venv/bin/python`) brings its packages along.
+    /// For a virtual environment, use [`venv`](Self::venv).
+    ///
     /// Arguments of the program come first, so they are options of the interpreter. A program with
     /// a [`preamble`](Program::preamble) fails the build of the pool: the worker runtime is in its
     /// place.
@@ -215,6 +250,23 @@ impl Python {
     /// ```
     pub fn interpreter(mut self, interpreter: impl Into<Program>) -> Self {
         self.interpreter = interpreter.into();
+        self
+    }
+
+    /// Uses the packages of a virtual environment, such as that of `python3 -m venv` or `uv`: runs its
+    /// interpreter, `bin/python`, in place of that of [`interpreter`](Self::interpreter), whose other
+    /// settings stay.
+    ///
+    /// A relative directory is relative to the working directory of this process. The build of the
+    /// pool fails if the directory has no interpreter. An environment that is activated
+    /// (`VIRTUAL_ENV`, `PATH`) needs no option.
+    ///
+    /// ```no_run
+    /// # use ostler_pool::Python;
+    /// let python = Python::function("model:predict").venv(".venv");
+    /// ```
+    pub fn venv(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.venv = Some(directory.into());
         self
     }
 
@@ -279,16 +331,15 @@ impl Python {
     }
 
     fn program(&self) -> Result<Program, OpenError> {
-        let named = |name: &str| !name.is_empty() && name.split('.').all(is_identifier);
-        if !self
-            .target
-            .split_once(':')
-            .is_some_and(|(module, function)| named(module) && named(function))
-        {
-            return Err(OpenError::BadTarget {
-                target: self.target.clone(),
+        checks::target(&self.target, self.several)?;
+        if self.several && self.batching.is_some() {
+            return Err(OpenError::Python {
+                option: "batch",
+                problem: "the functions of a module take one request each: use `Python::function`"
+                    .to_owned(),
             });
         }
+        checks::paths(&self.path, &self.interpreter)?;
         if let bytes @ 1.. = self.interpreter.preamble_len() {
             return Err(OpenError::OutOfRange {
                 option: "preamble",
@@ -297,7 +348,7 @@ impl Python {
             });
         }
         let runtime = runtime::preamble(self.zygote);
-        let mut program = (self.interpreter.clone())
+        let mut program = checks::interpreter(&self.interpreter, self.venv.as_deref())?
             .args(["-u", "-c", runtime::BOOTSTRAP])
             .arg(runtime.len().to_string())
             .arg(&self.target)
@@ -321,16 +372,6 @@ impl Python {
         }
         Ok(program)
     }
-}
-
-/// Whether `name` looks like an identifier. Catches typing mistakes; Python itself decides the
-/// rest.
-fn is_identifier(name: &str) -> bool {
-    let mut chars = name.chars();
-    chars
-        .next()
-        .is_some_and(|first| first.is_alphabetic() || first == '_')
-        && chars.all(|char| char.is_alphanumeric() || char == '_')
 }
 
 impl Opener for Python {

@@ -34,6 +34,7 @@ mod hostile;
 mod hosts;
 mod hosts_die;
 mod intake;
+mod interpreters;
 mod interrupts;
 mod ladder;
 mod languages;
