@@ -12,10 +12,10 @@ use crate::lease::{CallOptions, Iter, JsonStream, Map};
 use crate::pool::Pool;
 use crate::request::Request;
 
-/// A function of workers that have several, with the types of its requests
+/// A function of workers that have [several](crate::Python::module), with the types of its requests
 /// and replies. Made by [`Pool::function_json`]. A handle: clones are cheap.
 ///
-/// ```ignore
+/// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
 /// use ostler_pool::{Function, Pool, Python};
 ///
@@ -39,7 +39,7 @@ impl Pool {
     /// A name that the workers do not know fails each call with
     /// [`NoSuchFunction`](CallError::NoSuchFunction), which lists the names.
     ///
-    /// ```ignore
+    /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
     /// # use ostler_pool::{CallError, Pool, Python};
     /// let pool = Pool::builder(Python::module("statistics").json()).size(1).build()?;

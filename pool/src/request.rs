@@ -152,7 +152,7 @@ impl Pool {
 }
 
 impl<B: AsRef<[u8]>> Request<B> {
-    /// Names the function to run, for workers that have several.
+    /// Names the function to run, for workers that have [several](crate::Python::module).
     pub fn function(mut self, name: &str) -> Self {
         self.options.function = Some(name.into());
         self

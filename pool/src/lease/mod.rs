@@ -198,9 +198,9 @@ impl Lease {
     }
 
     /// Names the function that later calls on this lease run, for workers that have
-    /// several.
+    /// [several](crate::Python::module).
     ///
-    /// ```ignore
+    /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
     /// # use ostler_pool::{Pool, Python};
     /// let pool = Pool::builder(Python::module("statistics").json()).size(1).build()?;
