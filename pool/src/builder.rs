@@ -297,7 +297,7 @@ impl Builder {
     /// [`BuildError`]: an option is out of range, the program does not exist, or there is no
     /// runtime, or one without timers or I/O. No worker was started.
     pub fn build(mut self) -> Result<Pool, BuildError> {
-        let max_frame = self.config.validate()?;
+        let max_frame = self.config.frame_limit()?;
         let seed = self.opener.seed().unwrap_or_else(rt::seed);
         let supervisor = Supervisor::new(self.config.policy(), seed)?;
         self.opener.prepare()?;

@@ -1,9 +1,19 @@
 //! The options of a pool, each in one place.
 
+#[cfg(feature = "serde")]
+mod env;
+#[cfg(feature = "serde")]
+mod options;
+#[cfg(feature = "serde")]
+mod units;
+
 use std::thread;
 use std::time::Duration;
 
 use ostler::policy::{InvalidOption, Policy, timeout};
+
+#[cfg(feature = "serde")]
+pub use self::env::EnvError;
 
 /// The smallest `max_frame`, in bytes: it leaves room for the handshake and a short error.
 const MIN_FRAME: usize = 1024;
@@ -18,9 +28,6 @@ const MAX_FRAME: usize = 1 << 30;
 /// [`Builder::config`](crate::Builder::config) takes all of them at once.
 /// [`Builder::build`](crate::Builder::build) checks the ranges, and its error names the option.
 ///
-/// With the feature `serde`, a config can be read from a file. Absent options have their defaults,
-/// unknown ones are refused, and durations are numbers of seconds.
-///
 /// ```
 /// use std::time::Duration;
 /// use ostler_pool::Config;
@@ -29,9 +36,19 @@ const MAX_FRAME: usize = 1 << 30;
 /// config.size = 4;
 /// config.call_timeout = Duration::from_secs(10);
 /// ```
+///
+/// # Files and the environment
+///
+/// With the feature `serde`, a config is read from TOML, JSON or any other format that describes
+/// itself, and `Config::with_env` reads environment variables. Absent options have their defaults,
+/// and unknown ones are refused. A duration is `"500ms"`, `"30s"`, `"1h30m"` or a number of
+/// seconds; a size is `"64MiB"`, `"2GB"` or a number of bytes; `"none"` turns an optional limit
+/// off. The file `ostler.example.toml` of this package has every option:
+///
+/// ```toml
+#[cfg_attr(doc, doc = include_str!("../ostler.example.toml"))]
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Config {
     /// Workers kept serving, 1 to 16384. Default: the number of processors available to this
@@ -44,18 +61,14 @@ pub struct Config {
     pub max_starting: usize,
     /// Time from the spawn of a worker to its answer to the handshake, setup included. Default: 30
     /// s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub start_timeout: Duration,
     /// Backoff after a failed start, and after a crash that follows another failure. It doubles
     /// with each consecutive failure and is jittered by up to 10 %. The first crash of a worker is
     /// replaced immediately. Default: 100 ms.
-    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub restart_backoff: Duration,
     /// The longest backoff. Default: 30 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub restart_backoff_max: Duration,
     /// Time that a worker must serve for its next failure to count as the first. Default: 60 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub restart_reset: Duration,
     /// Consecutive failed starts after which, while no worker serves, waiting clients are refused.
     /// Default: 5.
@@ -63,11 +76,9 @@ pub struct Config {
     /// Clients that may wait for a worker. Beyond it, a checkout fails immediately. Default: 1024.
     pub max_waiting: usize,
     /// Time that a client waits for a worker. Default: 5 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub checkout_timeout: Duration,
     /// Time that a worker may take to answer a call, or to send the next part of a stream. Default:
     /// 30 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub call_timeout: Duration,
     /// What becomes of a call that was dropped or timed out, and of its worker. Default: the worker
     /// is stopped. See [`AbandonedCalls`].
@@ -76,27 +87,22 @@ pub struct Config {
     pub max_sessions: usize,
     /// Time without a call after which a session ends; it may take 25 % longer. `None`: never.
     /// Default: 10 min.
-    #[cfg_attr(feature = "serde", serde(with = "crate::seconds::optional"))]
     pub session_idle_timeout: Option<Duration>,
     /// Time for which a session without a call may hold a shutdown. Then it is lost, and its worker
     /// is stopped. A session with a call is served until the drain deadline. Default: 1 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub session_grace: Duration,
     /// Whether idle workers get health checks. Default: true.
     pub enable_health_monitoring: bool,
     /// Interval between the health checks of an idle worker, and between the memory measurements of
     /// any worker. Jittered by up to 10 %. Default: 30 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub health_check_interval: Duration,
     /// Time that a health check may take before it counts as missed. Default: 5 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub health_check_timeout: Duration,
     /// Consecutive missed health checks after which a worker is stopped and replaced. A health
     /// check or call that succeeds resets the count. Default: 3.
     pub health_failure_threshold: u32,
     /// Age at which a worker is replaced, jittered by up to 10 % so that workers that started
     /// together do not end together. `None`: never. Default: 1 h.
-    #[cfg_attr(feature = "serde", serde(with = "crate::seconds::optional"))]
     pub max_worker_age: Option<Duration>,
     /// Answered calls after which a worker is replaced, lowered at random by up to 10 %. `None`:
     /// never. Default: 1000.
@@ -112,17 +118,13 @@ pub struct Config {
     pub error_threshold: Option<u32>,
     /// Time that a worker serves before one of the four limits above may replace it. A limit that
     /// is reached at once then does not keep the pool restarting workers. Default: 10 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub min_worker_life: Duration,
     /// Time for a whole shutdown: calls under way finish, then the workers are stopped. `ask_grace`
     /// and `term_grace` are cut to fit. Default: 30 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub shutdown_timeout: Duration,
     /// Time from asking a worker to exit to `SIGTERM`. Default: 2 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub ask_grace: Duration,
     /// Time from `SIGTERM` to `SIGKILL`. Default: 2 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub term_grace: Duration,
     /// Time for a worker to exit after `SIGKILL`, and again for the release of what it leaves. Then
     /// its port is abandoned: its slot is free, and the pool goes on with the release in the
@@ -131,7 +133,6 @@ pub struct Config {
     ///
     /// A process cannot be killed while it sleeps uninterruptibly, for example on a network file
     /// system that does not answer, or if it runs as another user.
-    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub release_timeout: Duration,
     /// The largest frame in either direction: a request or a reply and 5 bytes. 1 KiB to 1 GiB, in
     /// bytes. Default: 64 MiB.
@@ -165,8 +166,6 @@ pub struct Config {
 /// # }).unwrap();
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum AbandonedCalls {
     /// The worker is stopped and replaced at once, also after a call that timed out. No work is
@@ -182,7 +181,7 @@ pub enum AbandonedCalls {
     /// `Cancelled` is not an `Exception`: only `finally` and `except BaseException` see it. Code
     /// that does not return to the interpreter, such as a long computation in C, is not
     /// interrupted.
-    Cancel(#[cfg_attr(feature = "serde", serde(with = "crate::seconds"))] Duration),
+    Cancel(Duration),
     /// The worker is left to finish the call, for up to `call_timeout` from then on, and serves on.
     /// Otherwise, and if a call times out, it is stopped. For calls whose effect matters more than
     /// their reply.
@@ -291,9 +290,26 @@ impl Config {
         }
     }
 
+    /// Checks the range of every option, as [`Builder::build`](crate::Builder::build) does.
+    ///
+    /// ```
+    /// let mut config = ostler_pool::Config::default();
+    /// config.size = 0;
+    /// let error = config.validate().unwrap_err();
+    /// assert_eq!(error.to_string(), "option `size` is 0; it must be 1 to 16384");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidOption`]: the name, the value and the range of the first option that is out of it.
+    pub fn validate(&self) -> Result<(), InvalidOption> {
+        self.policy().validate()?;
+        self.frame_limit().map(drop)
+    }
+
     /// Checks the options that the core does not know, and returns `max_frame` as the protocol has
     /// it.
-    pub(crate) fn validate(&self) -> Result<u32, InvalidOption> {
+    pub(crate) fn frame_limit(&self) -> Result<u32, InvalidOption> {
         let least = Duration::from_nanos(1);
         timeout("checkout_timeout", self.checkout_timeout, least)?;
         timeout("call_timeout", self.call_timeout, least)?;

@@ -143,7 +143,7 @@
 //! # Cargo features
 //!
 //! - `json` (default): calls with JSON both ways.
-//! - `serde`: [`Config`] can be read and written; statuses and reports can be written.
+//! - `serde`: [`Config`] can be read from files and the environment, and written; statuses and reports can be written.
 //! - `record`: `Builder::record`, which writes down every step of a pool.
 //! - `testing`: means for tests, see above.
 
@@ -183,6 +183,8 @@ pub mod testing;
 mod transport;
 
 pub use builder::Builder;
+#[cfg(feature = "serde")]
+pub use config::EnvError;
 pub use config::{AbandonedCalls, Config};
 pub use error::{
     BuildError, CallError, CheckoutError, JsonPart, Occupancy, ProtocolError, RemoteError, Report,
@@ -217,4 +219,5 @@ struct Readme;
 #[doc = include_str!("../../docs/sessions.md")]
 #[doc = include_str!("../../docs/workers.md")]
 #[doc = include_str!("../../docs/testing.md")]
+#[doc = include_str!("../../docs/options.md")]
 struct RepositoryReadme;
