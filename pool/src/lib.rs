@@ -144,6 +144,7 @@
 //!
 //! - `json` (default): calls with JSON both ways.
 //! - `serde`: [`Config`] can be read from files and the environment, and written; statuses and reports can be written.
+//! - `signals`: `Pool::shutdown_on_signals`, for `SIGTERM` and Ctrl-C.
 //! - `record`: `Builder::record`, which writes down every step of a pool.
 //! - `testing`: means for tests, see above.
 
@@ -177,6 +178,8 @@ mod rt;
 pub mod rt;
 #[cfg(feature = "serde")]
 mod seconds;
+#[cfg(feature = "signals")]
+mod signals;
 mod status;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -205,6 +208,8 @@ pub use port::{Exit, ExitStatus, OpenError, SurvivalReason, Survivor};
 pub use process::{Program, Resource};
 pub use python::Python;
 pub use request::Request;
+#[cfg(feature = "signals")]
+pub use signals::SignalShutdown;
 pub use status::{AbandonedPort, PoolStatus, Probe, ShutdownReport, WorkerEnd, WorkerStatus};
 
 /// Compiles and runs the examples of this package's README.

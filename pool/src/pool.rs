@@ -372,6 +372,30 @@ impl Pool {
         Shutdown::new(Arc::clone(&self.owner.driver))
     }
 
+    /// Begins to shut the pool down without grace, or cuts short a shutdown that has begun: kills
+    /// every worker, whatever it does. Calls under way return
+    /// [`CallError::Stopped`](crate::CallError::Stopped), and sessions are lost.
+    ///
+    /// With the feature `signals`, `shutdown_on_signals` does this on a second signal.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use ostler_pool::{Pool, Python};
+    ///
+    /// let pool = Pool::builder(Python::function("time:sleep").json()).size(1).build()?;
+    /// let mut lease = pool.checkout().await?;
+    /// let long = tokio::spawn(async move { lease.call("1000").await });
+    /// let report = pool.shutdown_now().await;
+    /// assert!(report.is_clean());
+    /// assert!(long.await?.is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn shutdown_now(&self) -> Shutdown {
+        self.owner.driver.shutdown_now();
+        Shutdown::new(Arc::clone(&self.owner.driver))
+    }
+
     /// Whether the pool is shutting down or has shut down.
     ///
     /// ```

@@ -112,6 +112,12 @@ impl Driver {
         self.perform(actions);
     }
 
+    /// Makes the pool's runtime the current one of this thread.
+    #[cfg(feature = "signals")]
+    pub(crate) fn enter_runtime(&self) -> tokio::runtime::EnterGuard<'_> {
+        self.runtime.enter()
+    }
+
     /// Runs a task of the pool's own. It is dropped with the runtime.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.runtime.spawn(task);
@@ -176,12 +182,21 @@ impl Driver {
 
     /// Begins the shutdown, unless it has begun.
     pub(crate) fn shutdown(self: &Arc<Self>) {
+        self.shut_down(Input::Shutdown);
+    }
+
+    /// As [`shutdown`](Self::shutdown), and kills every worker.
+    pub(crate) fn shutdown_now(self: &Arc<Self>) {
+        self.shut_down(Input::ShutdownNow);
+    }
+
+    fn shut_down(self: &Arc<Self>, how: Input) {
         let begin = ShutdownProgress::begin();
         let mut actions = Actions::default();
         {
             let mut state = self.lock();
             state.shutdown.get_or_insert(begin);
-            self.feed_locked(&mut state, Input::Shutdown, None, &mut actions);
+            self.feed_locked(&mut state, how, None, &mut actions);
         }
         self.perform(actions);
     }
@@ -217,7 +232,7 @@ impl Driver {
     }
 
     /// Resolves when every port is released or abandoned after a shutdown.
-    async fn closed(&self) {
+    pub(crate) async fn closed(&self) {
         // The sender is this driver's own, so it cannot be gone.
         let _ = self.closed.subscribe().wait_for(Option::is_some).await;
     }

@@ -80,6 +80,7 @@ mod soak;
 mod spawning;
 mod starts;
 mod starved;
+mod stop_signals;
 mod streams;
 mod time_limits;
 mod timeline;

@@ -10,7 +10,10 @@ use ostler_pool::{CallError, CheckoutError, Lease, Pool, Reason, Rung};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
-use crate::rig::{begin, pool, until};
+use crate::rig::{begin, end, pool, until};
+
+/// Longer than any test.
+const MANY: Duration = Duration::from_secs(3600);
 
 /// L18: a shutdown takes effect before it is polled, rejects waiting and new clients, and happens
 /// once if it is repeated.
@@ -70,6 +73,75 @@ async fn shutdown_ends_in_time_while_a_call_hangs() {
         ..
     } = sim.stats();
     assert_eq!((open, terminated, killed), (0, 1, 1));
+}
+
+/// O7: a shutdown without grace kills workers that start, that are in a call, and that are already
+/// asked to exit, before any deadline passes.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_without_grace_kills_at_once() {
+    let sim = Sim::new([
+        Script::IgnoresStop,
+        Script::IgnoresStop,
+        Script::NoHandshake,
+    ]);
+    let pool = pool(&sim, 3).call_timeout(MANY).build().unwrap();
+    until(&pool, |status| status.occupancy().ready == 2).await;
+    let mut hangs = pin!(pool.call(b"hang"));
+    begin(&mut hangs).await;
+    let since = Instant::now();
+    drop(pool.shutdown());
+    until(&pool, |status| {
+        status
+            .workers
+            .iter()
+            .filter(|worker| worker.rung == Some(Rung::Ask))
+            .count()
+            == 2
+    })
+    .await;
+    assert!(pool.shutdown_now().await.is_clean());
+    assert!(matches!(
+        hangs.await,
+        Err(CallError::Stopped {
+            reason: Reason::Shutdown,
+            ..
+        })
+    ));
+    assert!(
+        since.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        since.elapsed()
+    );
+    assert_eq!((sim.stats().open, sim.stats().killed), (0, 3));
+    // Too late to change anything.
+    pool.shutdown_now().await;
+    end(&pool, &sim).await;
+}
+
+/// O7: it needs no shutdown before it, and refuses clients as one.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_without_grace_is_a_shutdown() {
+    let sim = Sim::new([Script::IgnoresStop]);
+    let pool = pool(&sim, 1).call_timeout(MANY).build().unwrap();
+    let held = pool.checkout().await.unwrap();
+    let mut waits = pin!(pool.checkout());
+    begin(&mut waits).await;
+    let since = Instant::now();
+    let now = pool.shutdown_now();
+    assert!(pool.is_closed());
+    assert!(matches!(waits.await, Err(CheckoutError::Closed)));
+    let report = now.await;
+    assert_eq!(
+        (report.workers.len(), report.workers[0].rung),
+        (1, Some(Rung::Kill))
+    );
+    assert!(
+        since.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        since.elapsed()
+    );
+    drop(held);
+    end(&pool, &sim).await;
 }
 
 /// A pool that has ended leaves no task to its runtime, although a handle of it lives on.

@@ -1,0 +1,137 @@
+//! Does a signal to the host shut its pool down, and a second one cut that short?
+
+use std::io::{BufRead as _, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::{env, time::Duration};
+
+use ostler_pool::{CallError, CheckoutError, Pool, Reason, Rung};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::rig::hostile;
+
+/// Set in the process that gets the signals.
+const HOST: &str = "OSTLER_TEST_GETS_SIGNALS";
+
+/// A test of this module that runs once more, as a host that is signalled.
+struct Host {
+    process: Child,
+    says: Lines<BufReader<ChildStdout>>,
+}
+
+impl Host {
+    fn start(test: &str) -> Self {
+        let mut process = Command::new(env::current_exe().unwrap())
+            .args([&format!("stop_signals::{test}"), "--exact", "--nocapture"])
+            .env(HOST, "1")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let says = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, says }
+    }
+
+    /// Waits until the host says this.
+    fn says(&mut self, what: &str) {
+        let mut lines = self.says.by_ref().map(Result::unwrap);
+        assert!(lines.any(|line| line == what), "the host never said {what}");
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+
+    /// Waits for the end of its test, which must pass.
+    fn ends(mut self) {
+        self.says.by_ref().for_each(drop);
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+fn in_the_host(run: impl Future<Output = ()>) {
+    tokio::runtime::Runtime::new().unwrap().block_on(run);
+}
+
+/// O7: `SIGTERM` begins the shutdown of a pool; a session without a call holds it only for its
+/// grace.
+#[test]
+fn sigterm_begins_a_shutdown() {
+    if env::var_os(HOST).is_none() {
+        let mut host = Host::start("sigterm_begins_a_shutdown");
+        host.says("serves");
+        host.signal(Signal::TERM);
+        return host.ends();
+    }
+    in_the_host(async {
+        let pool = hostile().size(2).build().unwrap();
+        let signals = pool.shutdown_on_signals().unwrap();
+        let session = pool.session("idle").unwrap();
+        session.call("pid").await.unwrap();
+        println!("\nserves");
+        signals.begun().await;
+        assert!(matches!(pool.checkout().await, Err(CheckoutError::Closed)));
+        let report = signals.await;
+        assert!(report.is_clean(), "{report}");
+        assert!(
+            report
+                .workers
+                .iter()
+                .all(|end| end.reason == Reason::Shutdown),
+            "{report}"
+        );
+    });
+}
+
+/// O7: a second signal kills the workers, whose grace would have been an hour.
+#[test]
+fn a_second_signal_kills_the_workers() {
+    if env::var_os(HOST).is_none() {
+        let mut host = Host::start("a_second_signal_kills_the_workers");
+        host.says("serves");
+        host.signal(Signal::INT);
+        host.says("shuts down");
+        host.signal(Signal::TERM);
+        return host.ends();
+    }
+    in_the_host(async {
+        let hour = Duration::from_secs(3600);
+        let pool = hostile()
+            .size(1)
+            .call_timeout(hour)
+            .shutdown_timeout(hour)
+            .build()
+            .unwrap();
+        let signals = pool.shutdown_on_signals().unwrap();
+        let mut lease = pool.checkout().await.unwrap();
+        lease.call("immortal").await.unwrap();
+        let call = tokio::spawn(async move { lease.call("sleep 3600").await });
+        println!("\nserves");
+        signals.begun().await;
+        println!("shuts down");
+        let report = signals.await;
+        assert_eq!(report.workers[0].rung, Some(Rung::Kill), "{report}");
+        match call.await.unwrap() {
+            Err(CallError::Stopped {
+                reason: Reason::Shutdown,
+                ..
+            }) => {}
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+/// O7: a pool that ends without a signal resolves both waits, also one that is only dropped.
+#[tokio::test]
+async fn a_pool_may_end_without_a_signal() {
+    let ended = |end: fn(Pool)| async move {
+        let pool = hostile().size(1).build().unwrap();
+        let signals = pool.shutdown_on_signals().unwrap();
+        let begun = signals.begun();
+        pool.call("pid").await.unwrap();
+        end(pool);
+        begun.await;
+        let report = signals.await;
+        assert_eq!((report.counters.calls, report.workers.len()), (1, 1));
+    };
+    ended(|pool| drop(pool.shutdown())).await;
+    ended(drop).await;
+}
