@@ -145,6 +145,7 @@
 //! - `json` (default): calls with JSON both ways.
 //! - `serde`: [`Config`] can be read from files and the environment, and written; statuses and reports can be written.
 //! - `signals`: `Pool::shutdown_on_signals`, for `SIGTERM` and Ctrl-C.
+//! - `tower`: `Pool::service`, a `tower::Service` whose readiness is a leased worker.
 //! - `record`: `Builder::record`, which writes down every step of a pool.
 //! - `testing`: means for tests, see above.
 
@@ -178,6 +179,8 @@ mod rt;
 pub mod rt;
 #[cfg(feature = "serde")]
 mod seconds;
+#[cfg(feature = "tower")]
+mod service;
 #[cfg(feature = "signals")]
 mod signals;
 mod status;
@@ -208,6 +211,10 @@ pub use port::{Exit, ExitStatus, OpenError, SurvivalReason, Survivor};
 pub use process::{Program, Resource};
 pub use python::Python;
 pub use request::Request;
+#[cfg(all(feature = "tower", feature = "json"))]
+pub use service::JsonService;
+#[cfg(feature = "tower")]
+pub use service::PoolService;
 #[cfg(feature = "signals")]
 pub use signals::SignalShutdown;
 pub use status::{AbandonedPort, PoolStatus, Probe, ShutdownReport, WorkerEnd, WorkerStatus};

@@ -71,6 +71,7 @@ mod runtimes;
 mod scenes;
 mod sentinels;
 mod serialized;
+mod services;
 mod sessions;
 mod shared;
 mod shown;
