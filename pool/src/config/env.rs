@@ -125,15 +125,17 @@ mod tests {
             ("SIZE", "5"),
             ("app_pool_surge", "6"),
         ]);
-        let mut expected = Config::default();
-        expected.size = 4;
-        expected.call_timeout = Duration::from_millis(1500);
-        expected.term_grace = Duration::from_millis(500);
-        expected.max_worker_age = None;
-        expected.max_worker_memory = Some(2_000_000_000);
-        expected.max_frame = 4096;
-        expected.enable_health_monitoring = false;
-        expected.abandoned_calls = AbandonedCalls::Cancel(Duration::from_secs(5));
+        let expected = Config {
+            size: 4,
+            call_timeout: Duration::from_millis(1500),
+            term_grace: Duration::from_millis(500),
+            max_worker_age: None,
+            max_worker_memory: Some(2_000_000_000),
+            max_frame: 4096,
+            enable_health_monitoring: false,
+            abandoned_calls: AbandonedCalls::Cancel(Duration::from_secs(5)),
+            ..Config::default()
+        };
         assert_eq!(config, Ok(expected));
     }
 

@@ -46,7 +46,7 @@ pub(super) fn read_duration(text: &str) -> Option<Duration> {
 /// In the longest unit that has no fraction.
 pub(super) fn write_duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
-    let divides = |(_, scale): &(&str, u128)| nanos != 0 && nanos % scale == 0;
+    let divides = |(_, scale): &(&str, u128)| nanos != 0 && nanos.is_multiple_of(*scale);
     match TIMES.into_iter().find(divides) {
         Some((unit, scale)) => format!("{}{unit}", nanos / scale),
         None => "0s".to_owned(),
@@ -65,7 +65,8 @@ pub(super) fn read_size(text: &str) -> Option<u64> {
 /// In the largest unit that has no fraction. `None`: bytes have none.
 pub(super) fn write_size(bytes: u64) -> Option<String> {
     let bytes = u128::from(bytes);
-    let divides = |(_, scale): &(&str, u128)| bytes != 0 && *scale > 1 && bytes % scale == 0;
+    let divides =
+        |(_, scale): &(&str, u128)| bytes != 0 && *scale > 1 && bytes.is_multiple_of(*scale);
     let (unit, scale) = SIZES.into_iter().find(divides)?;
     Some(format!("{}{unit}", bytes / scale))
 }
