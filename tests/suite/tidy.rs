@@ -192,6 +192,11 @@ fn every_test_has_a_time_limit() {
         ("pool/src/", "pool/src/lib.rs"),
         ("src/", "src/lib.rs"),
         ("pool/tests/allocations.rs", "pool/tests/allocations.rs"),
+        ("pool/tests/examples.rs", "pool/tests/examples.rs"),
+        (
+            "pool/examples/service/tests/",
+            "pool/examples/service/tests/service.rs",
+        ),
         ("pool/tests/suite/", "pool/tests/suite/main.rs"),
         ("tests/suite/", "tests/suite/main.rs"),
     ];

@@ -12,7 +12,7 @@
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
-use std::{env, panic, process, thread};
+use std::{env, panic, thread};
 
 use ostler_pool::testing::Process;
 use rustix::process::{Pid, Signal, kill_process};
@@ -75,7 +75,7 @@ fn limit() -> Duration {
 /// Kills what an isolated test has started: it may hold the pipes on which another process waits
 /// for the end of the test. In that other process, kills the isolated test as well.
 fn kill_isolated(name: &str) {
-    let me = process::id();
+    let me = std::process::id();
     let value = env::var(ISOLATED).unwrap_or_else(|_| format!("{name} {me}"));
     let since = Instant::now();
     // Until there is none: a process may fork while it is killed.
