@@ -295,9 +295,9 @@ impl CallError {
     }
 }
 
-/// An exception in a worker.
+/// An exception in a worker, such as `KeyError: 'absent' (model.py:4, in lookup)`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind}: {}", first_line(.message))]
+#[error("{kind}: {}{}", first_line(.message), shown(.place.as_deref()))]
 #[non_exhaustive]
 pub struct RemoteError {
     /// Its type, such as `ValueError` or `json.decoder.JSONDecodeError`.
@@ -306,6 +306,16 @@ pub struct RemoteError {
     pub message: String,
     /// Where it was raised, as the worker formats it.
     pub traceback: String,
+    /// The line that raised it, such as `model.py:4, in lookup`: the innermost one that is not a
+    /// library's. `None` if the worker does not say.
+    pub place: Option<String>,
+    /// Whether each start would fail in this way: the module cannot be imported, or has no such
+    /// function. Only the error of a start is final.
+    pub is_final: bool,
+}
+
+fn shown(place: Option<&str>) -> String {
+    place.map_or_else(String::new, |place| format!(" ({place})"))
 }
 
 fn first_line(message: &str) -> String {

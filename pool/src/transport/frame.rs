@@ -11,6 +11,8 @@
 //! One request is under way at a time, and each frame of its answer carries its id. The length
 //! prefix is that of Erlang's `{:packet, 4}`.
 
+use crate::error::RemoteError;
+
 /// Frame kinds. The highest bit is clear in frames from the host, and set in frames from the
 /// worker.
 pub(crate) mod kind {
@@ -53,7 +55,8 @@ pub(crate) mod kind {
     /// Worker to host: the reply to a call; without a body, the end of a stream.
     pub(crate) const REPLY: u8 = 129;
     /// Worker to host: a call, a stream, the start or a health check failed. Type, message and
-    /// traceback, each a `u32` length and UTF-8.
+    /// traceback, each a `u32` length and UTF-8. Then, if `HELLO` has the flag `DETAILS`, entries as
+    /// there.
     pub(crate) const ERROR: u8 = 130;
     /// Worker to host, no body: a healthy worker's answer to `PING`.
     pub(crate) const PONG: u8 = 131;
@@ -145,10 +148,31 @@ pub(crate) fn ready(body: &[u8]) -> Option<Ready> {
     body.is_empty().then_some(Ready { flags, functions })
 }
 
-/// The strings of an `ERROR` frame: type, message, traceback.
-pub(crate) fn strings(mut body: &[u8]) -> Option<[String; 3]> {
-    let strings = [string(&mut body)?, string(&mut body)?, string(&mut body)?];
-    body.is_empty().then_some(strings)
+/// The tags of what may follow the strings of an `ERROR` frame.
+mod tag {
+    pub(super) const PLACE: u8 = 1;
+    pub(super) const IS_FINAL: u8 = 2;
+}
+
+/// The body of `ERROR`: type, message and traceback, then entries as in `DETAILS`.
+pub(crate) fn error(mut body: &[u8]) -> Option<RemoteError> {
+    let mut error = RemoteError {
+        kind: string(&mut body)?,
+        message: string(&mut body)?,
+        traceback: string(&mut body)?,
+        place: None,
+        is_final: false,
+    };
+    while let Some((&tag, rest)) = body.split_first() {
+        body = rest;
+        let value = string(&mut body)?;
+        match tag {
+            tag::PLACE => error.place = Some(value),
+            tag::IS_FINAL => error.is_final = true,
+            _ => {}
+        }
+    }
+    Some(error)
 }
 
 fn word(body: &mut &[u8]) -> Option<u32> {
@@ -187,13 +211,27 @@ mod tests {
         assert_eq!(ready(&[&two[..], b"?"].concat()), None);
     }
 
-    /// An error has three strings, and nothing after them.
+    /// An error has three strings, and then only whole entries.
     #[test]
     fn an_error_has_three_strings() {
         let bytes = b"\0\0\0\x01a\0\0\0\0\0\0\0\x02bc";
-        let read = strings(bytes);
-        assert_eq!(read, Some(["a".to_owned(), String::new(), "bc".to_owned()]));
-        assert_eq!(strings(&bytes[..bytes.len() - 1]), None);
-        assert_eq!(strings(&[&bytes[..], b"?"].concat()), None);
+        let mut expected = RemoteError {
+            kind: "a".to_owned(),
+            message: String::new(),
+            traceback: "bc".to_owned(),
+            place: None,
+            is_final: false,
+        };
+        assert_eq!(error(bytes).as_ref(), Some(&expected));
+        assert_eq!(error(&bytes[..bytes.len() - 1]), None);
+        let longer = |more: &[u8]| error(&[bytes, more].concat());
+        assert_eq!(longer(b"\x01"), None);
+        assert_eq!(longer(b"\x01\0\0\0\x02d"), None);
+        assert_eq!(longer(b"\x09\0\0\0\x01d"), Some(expected.clone()));
+        expected.place = Some("d".to_owned());
+        assert_eq!(longer(b"\x01\0\0\0\x01d"), Some(expected.clone()));
+        expected.is_final = true;
+        let both = longer(b"\x02\0\0\0\0\x01\0\0\0\x01d");
+        assert_eq!(both, Some(expected));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::frame::{self, Frame, FrameError, kind};
 use super::{Answer, TransportError};
-use crate::error::{ProtocolError, RemoteError};
+use crate::error::ProtocolError;
 
 #[derive(Clone, Copy)]
 pub(super) struct Request {
@@ -33,19 +33,10 @@ impl Request {
             (kind::CALL | kind::STREAM | kind::BATCH, kind::REPLY)
             | (kind::HELLO, kind::READY)
             | (kind::PING, kind::PONG) => Ok(Answer::Done(body)),
-            (_, kind::ERROR) => match frame::strings(&body) {
-                Some([kind, message, traceback]) => {
-                    let error = RemoteError {
-                        kind,
-                        message,
-                        traceback,
-                    };
-                    Ok(match self.left {
-                        1 => Answer::Error(error),
-                        _ => Answer::Item(Err(error)),
-                    })
-                }
-                None => Err(ProtocolError::MalformedError),
+            (_, kind::ERROR) => match (frame::error(&body), self.left) {
+                (Some(error), 1) => Ok(Answer::Error(error)),
+                (Some(error), _) => Ok(Answer::Item(Err(error))),
+                (None, _) => Err(ProtocolError::MalformedError),
             },
             (_, kind) => Err(ProtocolError::UnexpectedKind { kind }),
         }

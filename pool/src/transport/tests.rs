@@ -63,6 +63,8 @@ async fn a_ping_is_an_exchange() {
         kind: "ValueError".to_owned(),
         message: "not well".to_owned(),
         traceback: String::new(),
+        place: None,
+        is_final: false,
     };
     let exchanges = [
         (kind::PING, kind::PONG, vec![], Answer::Done(vec![])),
