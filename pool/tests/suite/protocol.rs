@@ -114,7 +114,7 @@ impl Memory {
     /// The frame of the host, with the place of this memory if it offers one.
     fn offered(&self, line: &Line) -> Vec<u8> {
         let mut bytes = line.bytes.clone();
-        if line.kind == "HELLO" && bytes.len() > 21 {
+        if line.kind == "HELLO" && bytes.len() > 29 {
             let descriptor = u32::try_from(self.0.as_raw_fd()).unwrap();
             bytes[21..25].copy_from_slice(&std::process::id().to_be_bytes());
             bytes[25..29].copy_from_slice(&descriptor.to_be_bytes());

@@ -152,7 +152,7 @@ async fn a_failed_start_reports_the_exception() {
     };
     assert_eq!(
         start_error("broken_setup:function").await,
-        "OSError: no model"
+        "OSError: no model (broken_setup.py:8, in setup)"
     );
     let error = start_error("no_such_module:f").await;
     let begin = "ModuleNotFoundError: No module named 'no_such_module': ";

@@ -282,7 +282,10 @@ async fn a_generator_is_a_stream() {
     let (parts, ended) = stream(&mut lease, "fail_later badly").await;
     assert_eq!(
         (parts.as_str(), raised(ended).as_str()),
-        ("a part", "LookupError: badly")
+        (
+            "a part",
+            "LookupError: badly (hostile.py:275, in fail_later)"
+        )
     );
     let (_, ended) = stream(&mut lease, "hold 2 2044").await;
     assert_eq!(

@@ -305,7 +305,7 @@ async fn a_python_function_gets_lists() {
         outcomes(["1", "x", "3"]).await,
         ["1", "raised ValueError: x", "3"]
     );
-    let failed = "raised KeyError: 'all'";
+    let failed = "raised KeyError: 'all' (lists.py:12, in parse)";
     assert_eq!(outcomes(["1", "all", "3"]).await, [failed; 3]);
     assert!(pool.shutdown().await.is_clean());
 }
