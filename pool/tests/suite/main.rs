@@ -22,6 +22,7 @@ mod errors;
 mod escapes;
 mod exceptions;
 mod forks;
+mod functions;
 mod fuzz;
 #[path = "../../../fuzz/bodies/config.rs"]
 mod fuzz_config;
