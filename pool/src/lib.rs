@@ -102,9 +102,9 @@
 //!
 //! # Shutdown
 //!
-//! [`Pool::shutdown`] begins at once, lets calls under way finish, stops every worker, and takes at
-//! most `shutdown_timeout`. Awaited, it returns a [`ShutdownReport`]. A pool that is only dropped
-//! shuts down too.
+//! [`Pool::shutdown`] begins at once, lets calls under way finish, and stops every worker within
+//! `shutdown_timeout`. Awaited, it returns a [`ShutdownReport`], at most 100 ms later. A pool that
+//! is only dropped shuts down too.
 //!
 //! # Errors
 //!

@@ -350,8 +350,9 @@ impl Pool {
     /// Begins to shut the pool down: refuses waiting and new clients, lets calls under way finish
     /// and open sessions go on until they end or the drain deadline passes, and stops every worker.
     ///
-    /// Awaited, it resolves to a report when every worker's port is released or abandoned, after
-    /// `shutdown_timeout` at the latest. Called again, it joins the first one.
+    /// Awaited, it resolves to a report when every worker's port is released or abandoned, 100 ms
+    /// after `shutdown_timeout` at the latest: by then, every worker was killed, and the report
+    /// says what the operating system has not let go of. Called again, it joins the first one.
     ///
     /// A session for which no call is under way or waits is waited for at most for `session_grace`,
     /// and is then lost with the reason [`Reason::Shutdown`](crate::Reason::Shutdown). A session in

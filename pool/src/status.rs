@@ -206,6 +206,9 @@ pub struct ShutdownReport {
     /// was made. The pool has ended without them, and goes on with their release as long as its
     /// runtime lives.
     pub abandoned: Vec<AbandonedPort>,
+    /// Whether [`Opener::close`](crate::port::Opener::close) was called and had not returned when
+    /// the report was made. The pool keeps waiting for it as long as its runtime lives.
+    pub unclosed_opener: bool,
     /// How long the whole shutdown took.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::serialize"))]
     pub took: Duration,
@@ -243,10 +246,11 @@ pub struct WorkerEnd {
 }
 
 impl ShutdownReport {
-    /// Whether every port was released: none is abandoned or unreleased.
+    /// Whether every port was released, so that none is abandoned or unreleased, and the opener was
+    /// closed.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.unreleased.is_empty() && self.abandoned.is_empty()
+        self.unreleased.is_empty() && self.abandoned.is_empty() && !self.unclosed_opener
     }
 }
 
@@ -325,6 +329,12 @@ impl fmt::Display for ShutdownReport {
             writeln!(
                 f,
                 "  worker {worker} was NOT released within `shutdown_timeout`"
+            )?;
+        }
+        if self.unclosed_opener {
+            writeln!(
+                f,
+                "  the opener was NOT closed within `shutdown_timeout`: its `close` has not returned"
             )?;
         }
         Ok(())

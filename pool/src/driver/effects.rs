@@ -217,6 +217,8 @@ impl Driver {
             if let Some(opener) = closing.0.opener() {
                 opener.close().await;
             }
+            // Before the record: a report tells an opener that is not closed by its being there.
+            closing.0.drop_opener();
             let recorder = closing.0.lock().recorder.take();
             if let Some(recorder) = recorder {
                 recorder.finish().await;

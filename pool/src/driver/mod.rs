@@ -212,6 +212,7 @@ impl Driver {
             () = poll_fn(|cx| poll_timer(deadline.as_mut(), cx)) => {}
         }
         let (status, shutdown) = (self.status(), self.shutdown_progress());
+        let unclosed_opener = self.has_ended() && self.has_opener();
         // Not the time until now: a report may be asked for long after the end.
         let ended = self.closed.borrow().unwrap_or_else(Instant::now);
         let took = ended.duration_since(begun);
@@ -222,6 +223,7 @@ impl Driver {
             took,
             drained_in: drained_in.unwrap_or(took),
             abandoned: status.abandoned,
+            unclosed_opener,
             counters: status.counters,
         }
     }
@@ -269,6 +271,11 @@ impl Driver {
     fn opener(&self) -> Option<Arc<dyn Opener>> {
         let opener = self.opener.lock();
         opener.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn has_opener(&self) -> bool {
+        let opener = self.opener.lock();
+        opener.unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     fn drop_opener(&self) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ostler_pool::port::{BoxFuture, OpenError, Opener, Port};
 use ostler_pool::testing::{Script, Sim};
 use ostler_pool::{CallError, Event, Fault, Phase, Pool, Reason, Rung, StartError, WorkerId};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::puppets::{Puppets, kind};
 use crate::rig::{begin, end, pool, until};
@@ -357,6 +357,45 @@ async fn a_shutdown_without_a_grace_is_immediate() {
         let report = ends_in(Duration::from_millis(100), shutdown).await;
         assert!(report.is_clean(), "{report}");
     }
+}
+
+/// An opener whose `close` never returns.
+#[derive(Debug)]
+struct NeverClosed(Sim);
+
+impl Opener for NeverClosed {
+    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+        self.0.open(worker)
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(pending())
+    }
+}
+
+/// The report of a shutdown comes 100 ms after `shutdown_timeout` at the latest, and names an
+/// opener that is not closed by then. The report of a closed one says nothing of it.
+#[tokio::test(start_paused = true)]
+async fn an_opener_that_is_not_closed_is_reported() {
+    let limit = Duration::from_secs(5);
+    let said = "the opener was NOT closed within `shutdown_timeout`: its `close` has not returned";
+    let sim = Sim::default();
+    let closed = pool(&sim, 1).shutdown_timeout(limit).build().unwrap();
+    let report = ends_in(limit, async { closed.shutdown().await }).await;
+    assert!(!report.unclosed_opener && report.is_clean(), "{report}");
+    assert!(!report.to_string().contains("opener"), "{report}");
+    let hangs = Pool::builder(NeverClosed(sim.clone())).size(1);
+    let hangs = hangs.shutdown_timeout(limit).build().unwrap();
+    let begun = Instant::now();
+    let report = hangs.shutdown().await;
+    assert_eq!(begun.elapsed(), limit + Duration::from_millis(100));
+    assert!(report.unclosed_opener && !report.is_clean(), "{report}");
+    assert_eq!(report.unreleased, []);
+    assert!(
+        report.to_string().ends_with(&format!("  {said}\n")),
+        "{report}"
+    );
+    assert_eq!(sim.stats().open, 0);
 }
 
 /// The outcome of a future that must resolve within this time, on the paused clock.

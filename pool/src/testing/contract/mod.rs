@@ -99,9 +99,8 @@ impl fmt::Display for PortCheck {
 ///   worker's process group, to find out what `terminate`, `kill`, `released` and the drop do with
 ///   the worker's children.
 /// - Where there is a `/proc`, the children and the descriptors of this process are compared before
-///   and after each port. Call it in a test of its own process, such as [`isolated`](super::isolated),
-///   because those of other tests look like leaks. What an opener shares among its ports may stay
-///   from the first port on.
+///   and after each port. Call it in an [`isolated`](super::isolated) test, because those of other
+///   tests look like leaks. What an opener shares among its ports may stay from the first port on.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new()?.block_on(async {
