@@ -5,15 +5,17 @@ It uses numpy if the interpreter has it, and plain Python otherwise, with the sa
 
 import math
 
+import ostler
+
 try:
     import numpy
 except ImportError:
     numpy = None
-    print("numpy is not installed: the model uses plain Python, which is slower", flush=True)
+    print("numpy is not installed: the model uses plain Python, which is slower")
 
 # What each session has seen: count, mean, and sum of squared deviations. A session's calls all run
 # in one worker, one at a time, so its state can be a plain dictionary.
-SEEN = {}
+seen = {}
 
 
 def score(values):
@@ -22,23 +24,28 @@ def score(values):
         raise ValueError("there are no values")
     if numpy is not None:
         values = numpy.asarray(values, dtype=float)
-        spread = values.std()
-        return ((values - values.mean()) / (spread if spread else 1.0)).tolist()
+        return (values - values.mean()) / (values.std() or 1.0)
     mean = math.fsum(values) / len(values)
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
     return [(value - mean) / (spread or 1.0) for value in values]
 
 
-def observe(request):
-    """Adds values to what a session has seen, and tells their mean and standard deviation."""
-    count, mean, squares = SEEN.get(request["session"], (0, 0.0, 0.0))
-    for value in request["values"]:
+def observe(values):
+    """Adds values to what the session has seen, and tells their mean and standard deviation."""
+    session = ostler.session()
+    count, mean, squares = seen.get(session, (0, 0.0, 0.0))
+    for value in values:
         count += 1
         before = value - mean
         mean += before / count
         squares += before * (value - mean)
-    SEEN[request["session"]] = count, mean, squares
+    seen[session] = count, mean, squares
     return {"count": count, "mean": mean, "deviation": math.sqrt(squares / count) if count else 0.0}
+
+
+def end_session(name):
+    """ostler calls this when a session has ended."""
+    seen.pop(name, None)
 
 
 def forecast(request):
@@ -48,8 +55,3 @@ def forecast(request):
     for step in range(request["steps"]):
         level += (mean - level) / 2
         yield {"step": step + 1, "value": level}
-
-
-def run(request):
-    """Every call: its `do` names one of the functions above."""
-    return {"score": score, "observe": observe, "forecast": forecast}[request["do"]](request["with"])

@@ -15,7 +15,7 @@ use std::env;
 use std::error::Error;
 use std::path::Path;
 
-use axum::extract::{DefaultBodyLimit, Path as Segment, Query, State};
+use axum::extract::{DefaultBodyLimit, Path as Segment, Query as Asked, State};
 use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
@@ -31,7 +31,7 @@ use tokio::net::TcpListener;
 async fn main() -> Result<(), Box<dyn Error>> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let config: Config = toml::from_str(include_str!("../service.toml"))?;
-    let pool = Pool::builder(Python::function("model:run").json().path(here))
+    let pool = Pool::builder(Python::module("model").json().path(here))
         .config(config.with_env("SERVICE_POOL_")?)
         .build()?;
     let signals = pool.shutdown_on_signals()?;
@@ -87,10 +87,8 @@ async fn score(
     State(pool): State<Pool>,
     Json(values): Json<Vec<f64>>,
 ) -> Result<Json<Vec<f64>>, Failure> {
-    Ok(Json(
-        pool.call_json(&json!({ "do": "score", "with": values }))
-            .await?,
-    ))
+    let score = pool.function_json("score");
+    Ok(Json(score.call(&values).await?))
 }
 
 /// What has this session seen, with these values?
@@ -99,11 +97,13 @@ async fn observe(
     Segment(name): Segment<String>,
     Json(values): Json<Vec<f64>>,
 ) -> Result<Json<Value>, Failure> {
-    let with = json!({ "session": name, "values": values });
     let session = pool.session(&name)?;
+    let observe = pool.function_json::<_, Value>("observe");
     Ok(Json(
-        session
-            .call_json(&json!({ "do": "observe", "with": with }))
+        observe
+            .request(&values)?
+            .session(&session)
+            .send_json()
             .await?,
     ))
 }
@@ -117,7 +117,7 @@ async fn end_session(
 }
 
 #[derive(Deserialize)]
-struct Forecast {
+struct Query {
     values: String,
     steps: u32,
 }
@@ -131,34 +131,15 @@ struct Step {
 /// How will the values go on? Each step is an event as soon as the worker has it.
 async fn forecast(
     State(pool): State<Pool>,
-    Query(query): Query<Forecast>,
+    Asked(query): Asked<Query>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, axum::Error>>>, Failure> {
-    let values: Vec<f64> = query
-        .values
-        .split(',')
+    let values: Vec<f64> = (query.values.split(','))
         .filter_map(|value| value.parse().ok())
         .collect();
-    let with = json!({ "values": values, "steps": query.steps });
-    let request = json!({ "do": "forecast", "with": with }).to_string();
-    let mut lease = pool.checkout().await?;
-    let (sender, steps) = tokio::sync::mpsc::channel(1);
-    tokio::spawn(async move {
-        let Ok(mut reply) = lease.stream(request) else {
-            return;
-        };
-        loop {
-            tokio::select! {
-                step = reply.next_json::<Step>() => match step {
-                    Some(step) => if sender.send(step).await.is_err() { return },
-                    None => return,
-                },
-                () = sender.closed() => return,
-            }
-        }
-    });
-    let steps = futures_util::stream::unfold(steps, |mut steps| async move {
-        Some((steps.recv().await?, steps))
-    });
+    let forecast = pool.function_json::<_, Step>("forecast");
+    let steps = forecast
+        .stream(&json!({ "values": values, "steps": query.steps }))
+        .await?;
     Ok(Sse::new(steps.map(|step| match step {
         Ok(step) => Event::default().json_data(step),
         Err(error) => Ok(Event::default().event("error").data(error.to_string())),

@@ -135,6 +135,9 @@ fn it_answers() {
         assert_eq!((status, seen), (200, expected), "{name}");
     }
     assert_eq!(service.ask("DELETE", "/sessions/ada", "").unwrap().0, 204);
+    // A new session of the same name finds nothing of the old one.
+    let (_, seen) = service.post("/sessions/ada", &json!([7]));
+    assert_eq!(seen["count"], 1, "{seen}");
 
     let (status, events) = service.get("/forecast?values=8,4&steps=3");
     let data: Vec<&str> = events
@@ -201,6 +204,13 @@ fn it_restarts_and_stops_under_load() {
                 }
             });
         }
+        let serves = |worker: &Value| worker["phase"] == "Ready" || worker["phase"] == "Busy";
+        let serving = || {
+            service.status()["workers"]
+                .as_array()
+                .map_or(0, |all| all.iter().filter(|worker| serves(worker)).count())
+        };
+        service.until("both workers serve", || serving() == 2);
         let since = |count| served.load(Ordering::Relaxed) >= count;
         service.until("there is load", || since(50));
         let replaced = service.post("/restart", &Value::Null);
