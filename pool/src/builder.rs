@@ -9,6 +9,8 @@ use crate::driver::{Driver, Limits};
 use crate::error::BuildError;
 use crate::pool::Pool;
 use crate::port::{Batching, Opener};
+#[cfg(feature = "record")]
+use crate::recorder::JsonLines;
 use crate::recorder::{Recorder, Sink};
 use crate::rt::{self, Handle};
 
@@ -247,7 +249,8 @@ impl Builder {
     }
 
     /// Records every step of the pool as lines of JSON: first its policy, then each input with all
-    /// of its effects. The trace holds no requests, replies or session names.
+    /// of its effects, and the time (`at_us`: microseconds since the pool was built). The trace
+    /// holds no requests, replies or session names.
     ///
     /// The program `ostler-check-trace` checks that the specification allows every step:
     ///
@@ -280,7 +283,7 @@ impl Builder {
     /// ```
     #[cfg(feature = "record")]
     pub fn record(mut self, to: impl std::io::Write + Send + 'static) -> Self {
-        self.record = Some(Sink::new(to));
+        (self.record.get_or_insert_default()).add(JsonLines::new(to));
         self
     }
 

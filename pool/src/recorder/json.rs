@@ -1,224 +1,56 @@
 //! Writes a trace as JSON Lines: one object for the head and one for each step.
 
-use std::fmt;
 use std::io::{self, BufWriter, Write};
-use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use ostler::policy::Policy;
-use ostler::trace::{Head, Step, VERSION};
-use tokio::sync::oneshot;
+use ostler::trace::{Head, Step};
+use serde::Serialize;
 
-use crate::rt::{Receiver, SyncSender, ThreadBuilder, sync_channel};
+use super::Listener;
 
-/// The most steps that may wait to be written, a few megabytes. When the queue is full, the trace
-/// ends: the pool does not wait for the file.
-const MAX_QUEUED: usize = 1 << 16;
+/// Writes each step as a line. The times beside the core's own fields are for readers that draw;
+/// those that check a trace ignore them.
+pub(crate) struct JsonLines(BufWriter<Box<dyn Write + Send>>);
 
-/// The destination of a trace. The mutex is never contended; it makes the builder that holds the
-/// sink `Sync`.
-pub(crate) struct Sink(Mutex<Box<dyn Write + Send>>);
-
-impl Sink {
+impl JsonLines {
     pub(crate) fn new(to: impl Write + Send + 'static) -> Self {
-        Self(Mutex::new(Box::new(to)))
+        Self(BufWriter::new(Box::new(to)))
+    }
+
+    fn line(&mut self, line: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.0, line)?;
+        writeln!(self.0)
     }
 }
 
-impl fmt::Debug for Sink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sink").finish_non_exhaustive()
-    }
+#[derive(Serialize)]
+struct TimedHead<'a> {
+    #[serde(flatten)]
+    head: &'a Head,
+    /// Milliseconds from the Unix epoch to the start of the record.
+    started_ms: u128,
 }
 
-/// Queues steps under the pool's lock and writes them on its own thread. After a drop, the thread
-/// still writes what is queued; [`finish`](Self::finish) waits for that.
-///
-/// The thread is not one of the runtime's, which could not end before the user's writer returns.
-#[derive(Debug)]
-pub(crate) struct Recorder {
-    /// `None` once the queue was full and the trace ended.
-    steps: Option<SyncSender<Step>>,
-    /// Resolves when the thread has written everything and dropped the user's writer.
-    written: oneshot::Receiver<()>,
+#[derive(Serialize)]
+struct TimedStep<'a> {
+    /// Microseconds from the start of the record.
+    at_us: u128,
+    #[serde(flatten)]
+    step: &'a Step,
 }
 
-impl Recorder {
-    pub(crate) fn start(policy: Policy, sink: Sink) -> io::Result<Self> {
-        let (sender, steps) = sync_channel(MAX_QUEUED);
-        let (done, written) = oneshot::channel::<()>();
-        let head = Head {
-            ostler_trace: VERSION,
-            policy,
-        };
-        let write = move || {
-            // Dropped last, also by a panic of the user's writer.
-            let _done = done;
-            if let Err(error) = write_all(&head, &steps, sink) {
-                tracing::error!(
-                    target: "ostler::pool",
-                    %error,
-                    "cannot write the trace; it ends here"
-                );
-            }
-        };
-        ThreadBuilder::new()
-            .name("ostler-recorder".to_owned())
-            .spawn(write)?;
-        Ok(Self {
-            steps: Some(sender),
-            written,
-        })
+impl Listener for JsonLines {
+    fn begin(&mut self, head: &Head, started: Duration) -> io::Result<()> {
+        let started_ms = started.as_millis();
+        self.line(&TimedHead { head, started_ms })
     }
 
-    /// Queues the next step. Does not block.
-    pub(crate) fn take(&mut self, step: Step) {
-        if let Some(steps) = &self.steps
-            && steps.try_send(step).is_err()
-        {
-            // A trace with a gap cannot be checked, but the steps before the gap can, so end it
-            // here.
-            self.steps = None;
-        }
+    fn take(&mut self, at: Duration, step: &Step) -> io::Result<()> {
+        let at_us = at.as_micros();
+        self.line(&TimedStep { at_us, step })
     }
 
-    /// Waits until every queued step is written. Waits for ever if the user's writer hangs.
-    pub(crate) async fn finish(self) {
-        drop(self.steps);
-        // Nothing is ever sent. The user's writer may have panicked: the panic hook has printed
-        // that, and it must not reach the pool.
-        let _ = self.written.await;
-    }
-}
-
-/// Writes the head, then each step as it arrives.
-fn write_all(head: &Head, steps: &Receiver<Step>, sink: Sink) -> io::Result<()> {
-    let sink = sink.0.into_inner();
-    let mut out = BufWriter::new(sink.unwrap_or_else(PoisonError::into_inner));
-    serde_json::to_writer(&mut out, head)?;
-    writeln!(out)?;
-    while let Ok(step) = steps.recv() {
-        for step in std::iter::once(step).chain(steps.try_iter()) {
-            serde_json::to_writer(&mut out, &step)?;
-            writeln!(out)?;
-        }
-        // The file of an idle pool is complete.
-        out.flush()?;
-    }
-    out.flush()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::sync::mpsc::{Sender, channel};
-    use std::time::{Duration, Instant};
-
-    use ostler::WaiterId;
-    use ostler::supervisor::Input;
-
-    use super::*;
-
-    /// Hangs in its first write until it is told to go on.
-    struct Gated {
-        gate: Option<Receiver<()>>,
-        written: Arc<Mutex<Vec<u8>>>,
-    }
-
-    impl Write for Gated {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            if let Some(gate) = self.gate.take() {
-                let _ = gate.recv();
-            }
-            self.written.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn recorder() -> (Recorder, Sender<()>, Arc<Mutex<Vec<u8>>>) {
-        let (open, gate) = channel();
-        let (gate, written) = (Some(gate), Arc::<Mutex<Vec<u8>>>::default());
-        let to = Gated {
-            gate,
-            written: Arc::clone(&written),
-        };
-        let recorder = Recorder::start(Policy::new(1), Sink::new(to)).unwrap();
-        (recorder, open, written)
-    }
-
-    fn step(waiter: u64) -> Step {
-        let waiter = WaiterId(waiter);
-        Step {
-            input: Some(Input::GaveUp { waiter }),
-            effects: Vec::new(),
-        }
-    }
-
-    /// The steps that were written, after the head.
-    fn steps(written: &Mutex<Vec<u8>>) -> Vec<Step> {
-        let written = written.lock().unwrap();
-        let lines = std::str::from_utf8(&written).unwrap().lines().skip(1);
-        lines
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
-    }
-
-    /// Polls until this holds. Panics after a time that no passing run takes.
-    fn until(holds: impl Fn() -> bool) {
-        let since = Instant::now();
-        while !holds() {
-            assert!(since.elapsed() < Duration::from_secs(60), "it never holds");
-            std::thread::yield_now();
-        }
-    }
-
-    /// The trace of an idle pool is complete, and every step that was queued is written when the
-    /// recorder has finished.
-    #[tokio::test]
-    async fn every_step_is_written() {
-        let (mut recorder, open, written) = recorder();
-        open.send(()).unwrap();
-        recorder.take(step(1));
-        until(|| steps(&written) == [step(1)]);
-        recorder.take(step(2));
-        recorder.take(step(3));
-        recorder.finish().await;
-        assert_eq!(steps(&written), [step(1), step(2), step(3)]);
-        let (mut recorder, open, written) = self::recorder();
-        recorder.take(step(1));
-        let mut finished = Box::pin(recorder.finish());
-        tokio::select! {
-            biased;
-            () = &mut finished => panic!("the writer hangs"),
-            () = std::future::ready(()) => {}
-        }
-        open.send(()).unwrap();
-        finished.await;
-        assert_eq!(steps(&written), [step(1)]);
-    }
-
-    /// L19: when the queue is full, the trace ends: no step is written after the first missing
-    /// step. The pool waits for nothing.
-    #[tokio::test]
-    async fn a_full_queue_ends_the_trace() {
-        let (mut recorder, open, written) = recorder();
-        let queued = MAX_QUEUED as u64;
-        assert_eq!(queued, 65_536, "as the documentation of `record` says");
-        // The writer's own buffer takes a few hundred.
-        for waiter in 1..=queued + 10_000 {
-            recorder.take(step(waiter));
-        }
-        open.send(()).unwrap();
-        until(|| !written.lock().unwrap().is_empty());
-        recorder.take(step(0));
-        recorder.finish().await;
-        let steps = steps(&written);
-        assert!(steps.len() as u64 >= queued, "{}", steps.len());
-        assert!((steps.len() as u64) < queued + 10_000);
-        for (index, written) in (1..).zip(&steps) {
-            assert_eq!(*written, step(index));
-        }
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }

@@ -17,4 +17,4 @@ pub(crate) use self::chosen::{
     Handle, Instant, Keys, Mutex, MutexGuard, Sleep, lacks, point, seed, sleep,
 };
 #[cfg(feature = "record")]
-pub(crate) use self::chosen::{Receiver, SyncSender, ThreadBuilder, sync_channel};
+pub(crate) use self::chosen::{Receiver, SyncSender, ThreadBuilder, sync_channel, unix_time};

@@ -43,3 +43,11 @@ pub(crate) fn point() {}
 pub(crate) fn seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }
+
+/// The time since the Unix epoch.
+#[cfg(feature = "record")]
+pub(crate) fn unix_time() -> Duration {
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
+}

@@ -125,6 +125,11 @@ pub(crate) fn sleep(_: &Handle, duration: std::time::Duration) -> Sleep {
     wait(duration)
 }
 
+/// The time since the epoch of the simulation, so that a record follows from its seed.
+pub(crate) fn unix_time() -> std::time::Duration {
+    now()
+}
+
 /// A step at which the scheduler may switch to another task, and at which this one may pause for
 /// some time, as a thread does that the operating system does not run.
 pub(crate) fn point() {
