@@ -287,6 +287,30 @@ impl Builder {
         self
     }
 
+    /// Records what the pool does in `timeline`, which writes it as a page or as a trace for
+    /// Perfetto at any time. See [`Timeline`](crate::Timeline) for what it costs.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use ostler_pool::{Pool, Python, Timeline};
+    ///
+    /// let timeline = Timeline::new();
+    /// let python = Python::function("builtins:bytes");
+    /// let pool = Pool::builder(python).size(1).timeline(&timeline).build()?;
+    /// pool.call(b"hello").await?;
+    /// pool.shutdown().await;
+    /// let mut page = Vec::new();
+    /// timeline.write_html(&mut page)?;
+    /// assert!(page.starts_with(b"<!doctype html>"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[cfg(feature = "timeline")]
+    pub fn timeline(mut self, timeline: &crate::timeline::Timeline) -> Self {
+        (self.record.get_or_insert_default()).add(timeline.follower());
+        self
+    }
+
     /// Checks the options and the program, and opens the pool. Its workers start on the tokio
     /// runtime that this is called in. Clients may call from any runtime, immediately.
     ///

@@ -147,6 +147,7 @@
 //! - `signals`: `Pool::shutdown_on_signals`, for `SIGTERM` and Ctrl-C.
 //! - `tower`: `Pool::service`, a `tower::Service` whose readiness is a leased worker.
 //! - `record`: `Builder::record`, which writes down every step of a pool.
+//! - `timeline`: `Timeline`, which draws what a pool did.
 //! - `testing`: means for tests, see above.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -186,6 +187,8 @@ mod signals;
 mod status;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "timeline")]
+mod timeline;
 mod transport;
 
 pub use builder::Builder;
@@ -218,6 +221,8 @@ pub use service::PoolService;
 #[cfg(feature = "signals")]
 pub use signals::SignalShutdown;
 pub use status::{AbandonedPort, PoolStatus, Probe, ShutdownReport, WorkerEnd, WorkerStatus};
+#[cfg(feature = "timeline")]
+pub use timeline::{Timeline, TraceError};
 
 /// Compiles and runs the examples of this package's README.
 #[cfg(doctest)]

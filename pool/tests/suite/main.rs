@@ -16,6 +16,7 @@ mod cancels;
 mod contract;
 mod contract_processes;
 mod count;
+mod drawings;
 mod endurance;
 mod environment;
 mod errors;
