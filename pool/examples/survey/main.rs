@@ -14,18 +14,20 @@ mod resources;
 
 use std::collections::HashSet;
 use std::error::Error;
+use std::fs::File;
+use std::io::{self, BufWriter};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
-use std::{thread, vec};
+use std::{fmt, thread, vec};
 
 use clap::Parser;
 use futures_util::future::{FutureExt as _, try_join_all};
-use indicatif::{ProgressBar, ProgressStyle};
-use ostler_pool::{CallError, Lease, Pool, PoolStatus, Python};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
+use ostler_pool::{CallError, Lease, Pool, PoolStatus, Python, Timeline};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use walkdir::WalkDir;
@@ -53,6 +55,10 @@ struct Args {
     /// Record every step of the pool in this file, for `ostler-check-trace`.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Draw what the pool did on this HTML page, or, if its name ends in `.json`, as a trace for
+    /// Perfetto.
+    #[arg(long, value_name = "FILE")]
+    timeline: Option<PathBuf>,
     /// Print only one JSON object.
     #[arg(long)]
     json: bool,
@@ -106,7 +112,11 @@ async fn survey(args: &Args) -> Result<(), Box<dyn Error>> {
     }
     if let Some(file) = &args.record {
         let failed = |error| format!("cannot create the trace `{}`: {error}", file.display());
-        pool = pool.record(std::fs::File::create(file).map_err(failed)?);
+        pool = pool.record(File::create(file).map_err(failed)?);
+    }
+    let timeline = Timeline::new();
+    if args.timeline.is_some() {
+        pool = pool.timeline(&timeline);
     }
     let pool = pool.build()?;
     let survey = Survey {
@@ -123,11 +133,16 @@ async fn survey(args: &Args) -> Result<(), Box<dyn Error>> {
     let Results {
         mut figures,
         mut files,
+        mut killed,
         groups,
     } = survey.results.into_inner().expect("no client panicked");
     let status = status_after_health_checks(&pool).await;
     let report = pool.shutdown().await;
     drop(pool);
+    if let Some(file) = &args.timeline {
+        draw(&timeline, file)
+            .map_err(|error| format!("cannot write the timeline `{}`: {error}", file.display()))?;
+    }
     outcome?;
 
     figures.workers_started = report.counters.started;
@@ -144,12 +159,26 @@ async fn survey(args: &Args) -> Result<(), Box<dyn Error>> {
         println!("{}", serde_json::to_string(&figures)?);
     } else {
         println!("{}", dir.display());
-        files
-            .iter_mut()
-            .for_each(|file| file.make_relative_to(&dir));
-        report::print(&figures, &mut files, &status, &report);
+        let paths = files.iter_mut().map(|file| &mut file.path);
+        for path in paths.chain(&mut killed) {
+            if let Ok(below) = path.strip_prefix(&dir) {
+                *path = below.to_owned();
+            }
+        }
+        report::print(&figures, &mut files, &killed, &status, &report);
     }
     Ok(())
+}
+
+fn draw(timeline: &Timeline, file: &Path) -> io::Result<()> {
+    let to = BufWriter::new(File::create(file)?);
+    match file
+        .extension()
+        .is_some_and(|extension| extension == "json")
+    {
+        true => timeline.write_chrome_trace(to),
+        false => timeline.write_html(to),
+    }
 }
 
 /// The interval between health checks of an idle worker. Short, so that a survey of a few seconds
@@ -187,6 +216,8 @@ struct Survey<'a> {
 struct Results {
     figures: Figures,
     files: Vec<FileResult>,
+    /// The files whose worker was killed during the call.
+    killed: Vec<PathBuf>,
     /// The process groups of all workers that clients leased.
     groups: HashSet<u32>,
 }
@@ -202,7 +233,11 @@ impl Survey<'_> {
             let kill = self.kill_every.is_some_and(|every| number % every == 0);
             let (parsed, took) = match self.parse(&path, kill).await {
                 Err(CallError::WorkerExited { .. }) if kill => {
-                    self.results().figures.retries += 1;
+                    {
+                        let mut results = self.results();
+                        results.figures.retries += 1;
+                        results.killed.push(path.clone());
+                    }
                     self.parse(&path, false).await?
                 }
                 parsed => parsed?,
@@ -210,6 +245,17 @@ impl Survey<'_> {
             let mut results = self.results();
             results.figures.add(&parsed);
             results.files.push(FileResult { path, parsed, took });
+            if results.files.len() == 1 {
+                // The time before is that of the start.
+                self.progress.reset_elapsed();
+            }
+            let killed = results.figures.workers_killed;
+            drop(results);
+            self.progress.set_message(match killed {
+                0 => String::new(),
+                1 => ", 1 worker killed".to_owned(),
+                killed => format!(", {killed} workers killed"),
+            });
             self.progress.inc(1);
         }
     }
@@ -306,6 +352,19 @@ fn python_files(dir: &Path, limit: Option<NonZero<usize>>) -> Result<Vec<PathBuf
 
 /// A progress bar. It draws nothing when stderr is not a terminal.
 fn progress(files: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} files, {eta} left");
-    ProgressBar::new(files).with_style(style.expect("the template is valid"))
+    // The first files say little: all workers start at once, and the first calls wait for them.
+    let left = |state: &ProgressState, to: &mut dyn fmt::Write| {
+        let (done, all) = (state.pos(), state.len().unwrap_or(0));
+        if done * 20 >= all && state.elapsed() >= Duration::from_secs(1) {
+            let left = state
+                .elapsed()
+                .mul_f64((all - done) as f64 / done.max(1) as f64);
+            let _ = write!(to, ", {} left", HumanDuration(left));
+        }
+    };
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} files{left}{msg}");
+    let style = style.expect("the template is valid").with_key("left", left);
+    ProgressBar::new(files)
+        .with_style(style)
+        .with_message(", workers start")
 }

@@ -1,6 +1,6 @@
 //! The survey's results, as text and as JSON.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ostler_pool::{PoolStatus, ShutdownReport};
@@ -29,15 +29,6 @@ pub(crate) struct FileResult {
     pub(crate) parsed: Parsed,
     /// The duration of the call.
     pub(crate) took: Duration,
-}
-
-impl FileResult {
-    /// Makes the path relative to `dir`.
-    pub(crate) fn make_relative_to(&mut self, dir: &Path) {
-        if let Ok(below) = self.path.strip_prefix(dir) {
-            self.path = below.to_owned();
-        }
-    }
 }
 
 /// The counts and times of a survey. The field names are the keys of the JSON object.
@@ -95,12 +86,14 @@ impl Figures {
 
 /// The lengths of the report's lists of files.
 const SLOWEST: usize = 5;
+const KILLED: usize = 5;
 const UNPARSABLE: usize = 20;
 
 /// Prints the report as text.
 pub(crate) fn print(
     figures: &Figures,
     results: &mut [FileResult],
+    killed: &[PathBuf],
     status: &PoolStatus,
     report: &ShutdownReport,
 ) {
@@ -147,6 +140,15 @@ pub(crate) fn print(
     }
     if *unparsable > listed as u64 {
         println!("  and {} more", unparsable - listed as u64);
+    }
+    if !killed.is_empty() {
+        println!("\nworker killed during the call, which was retried:");
+        for path in killed.iter().take(KILLED) {
+            println!("  {}", path.display());
+        }
+    }
+    if killed.len() > KILLED {
+        println!("  and {} more", killed.len() - KILLED);
     }
     println!("\nbefore the shutdown: {}", status.to_string().trim_end());
     println!("\n{}", report.to_string().trim_end());
