@@ -88,6 +88,7 @@ mod streams;
 mod time_limits;
 mod timeline;
 mod together;
+mod top;
 mod tracing;
 mod waiting;
 mod whose;
