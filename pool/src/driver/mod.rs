@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use ostler::supervisor::{DrainEnd, Input, Order, Timer};
 use ostler::worker::{Phase, Rung};
-use ostler::{SessionId, Supervisor, WorkerId};
+use ostler::{Supervisor, WorkerId};
 use tokio::select;
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -52,7 +52,7 @@ pub(crate) use self::sessions::SessionTag;
 use self::state::{ShutdownProgress, State};
 use self::timers::Clock;
 pub(crate) use self::timers::poll_timer;
-use crate::error::{Occupancy, RollingError, SessionError, StartError};
+use crate::error::{Occupancy, RollingError, StartError};
 use crate::port::{Opener, Release, Survivor};
 use crate::recorder::Recorder;
 use crate::rt::{self, Handle, Instant, Mutex, MutexGuard, Sleep};
@@ -130,24 +130,6 @@ impl Driver {
 
     pub(crate) fn max_worker_requests(&self) -> Option<u64> {
         self.lock().supervisor.policy().max_worker_requests
-    }
-
-    /// The session of this name. Opens it if it is not open.
-    pub(crate) fn session(self: &Arc<Self>, name: &str) -> Result<SessionId, SessionError> {
-        let mut actions = Actions::default();
-        let opened = {
-            let mut state = self.lock();
-            if let Some(session) = state.sessions.named(name) {
-                return Ok(session);
-            }
-            let session = state.sessions.add(name);
-            let input = Input::OpenSession { session };
-            self.feed_locked(&mut state, input, None, &mut actions);
-            let refusal = state.sessions.take_refusal();
-            refusal.map_or(Ok(session), |refusal| Err(state.refused(refusal).into()))
-        };
-        self.perform(actions);
-        opened
     }
 
     /// Begins a rolling restart, or joins the current one. The receiver gets its outcome.
@@ -350,16 +332,6 @@ impl Driver {
 
     pub(crate) fn pid(&self, worker: WorkerId) -> Option<u32> {
         self.lock().worker(worker)?.pid
-    }
-
-    /// The session as its worker knows it, unless it is over.
-    pub(crate) fn session_tag(&self, session: SessionId) -> Option<Arc<SessionTag>> {
-        self.lock().sessions.tag(session)
-    }
-
-    /// The worker that the session is bound to.
-    pub(crate) fn session_worker(&self, session: SessionId) -> Option<WorkerId> {
-        self.lock().supervisor.session_worker(session)
     }
 
     pub(crate) fn occupancy(&self) -> Occupancy {

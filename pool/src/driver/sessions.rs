@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
 
-use ostler::SessionId;
-use ostler::supervisor::{Refusal, SessionEnd};
+use ostler::supervisor::{Input, Refusal, SessionEnd};
+use ostler::{SessionId, WorkerId};
 
+use super::Driver;
+use super::effects::Actions;
+use crate::error::SessionError;
 use crate::transport::Transport;
 use crate::transport::details::Details;
 
@@ -54,6 +57,36 @@ impl Sessions {
     /// Why the session that was just opened was refused, if it was.
     pub(super) fn take_refusal(&mut self) -> Option<Refusal> {
         self.refusal.take()
+    }
+}
+
+impl Driver {
+    /// The session of this name. Opens it if it is not open.
+    pub(crate) fn session(self: &Arc<Self>, name: &str) -> Result<SessionId, SessionError> {
+        let mut actions = Actions::default();
+        let opened = {
+            let mut state = self.lock();
+            if let Some(session) = state.sessions.named(name) {
+                return Ok(session);
+            }
+            let session = state.sessions.add(name);
+            let input = Input::OpenSession { session };
+            self.feed_locked(&mut state, input, None, &mut actions);
+            let refusal = state.sessions.take_refusal();
+            refusal.map_or(Ok(session), |refusal| Err(state.refused(refusal).into()))
+        };
+        self.perform(actions);
+        opened
+    }
+
+    /// The session as its worker knows it, unless it is over.
+    pub(crate) fn session_tag(&self, session: SessionId) -> Option<Arc<SessionTag>> {
+        self.lock().sessions.tag(session)
+    }
+
+    /// The worker that the session is bound to.
+    pub(crate) fn session_worker(&self, session: SessionId) -> Option<WorkerId> {
+        self.lock().supervisor.session_worker(session)
     }
 }
 

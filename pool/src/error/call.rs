@@ -308,7 +308,7 @@ pub struct RemoteError {
     pub traceback: String,
     /// The line that raised it, such as `model.py:4, in lookup`: the innermost one that is not a
     /// library's. `None` if the worker does not say.
-    pub place: Option<String>,
+    pub place: Option<Box<str>>,
     /// Whether each start would fail in this way: the module cannot be imported, or has no such
     /// function. Only the error of a start is final.
     pub is_final: bool,

@@ -25,8 +25,8 @@ pub(super) struct Stderr {
     pipe: pipe::Receiver,
     /// The incomplete last line, at most [`MAX_LINE`] bytes.
     line: Vec<u8>,
-    /// The last bytes of the output's lines, at most [`STDERR_TAIL`]. Log records are as people read
-    /// them.
+    /// The last bytes of the output's lines, at most [`STDERR_TAIL`]. Log records are as people
+    /// read them.
     tail: Vec<u8>,
 }
 

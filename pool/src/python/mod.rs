@@ -253,9 +253,9 @@ impl Python {
         self
     }
 
-    /// Uses the packages of a virtual environment, such as that of `python3 -m venv` or `uv`: runs its
-    /// interpreter, `bin/python`, in place of that of [`interpreter`](Self::interpreter), whose other
-    /// settings stay.
+    /// Uses the packages of a virtual environment, such as that of `python3 -m venv` or `uv`: runs
+    /// its interpreter, `bin/python`, in place of that of [`interpreter`](Self::interpreter), whose
+    /// other settings stay.
     ///
     /// A relative directory is relative to the working directory of this process. The build of the
     /// pool fails if the directory has no interpreter. An environment that is activated

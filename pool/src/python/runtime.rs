@@ -1,6 +1,7 @@
 //! The worker runtime, which the pool writes to each worker's stdin.
 
-/// The files of the worker runtime, which needs only the standard library. They share one namespace.
+/// The files of the worker runtime, which needs only the standard library. They share one
+/// namespace.
 const RUNTIME: &[(&str, &str)] = &[
     ("answers", include_str!("worker/answers.py")),
     ("batches", include_str!("worker/batches.py")),

@@ -55,8 +55,8 @@ pub(crate) mod kind {
     /// Worker to host: the reply to a call; without a body, the end of a stream.
     pub(crate) const REPLY: u8 = 129;
     /// Worker to host: a call, a stream, the start or a health check failed. Type, message and
-    /// traceback, each a `u32` length and UTF-8. Then, if `HELLO` has the flag `DETAILS`, entries as
-    /// there.
+    /// traceback, each a `u32` length and UTF-8. Then, if `HELLO` has the flag `DETAILS`, entries
+    /// as there.
     pub(crate) const ERROR: u8 = 130;
     /// Worker to host, no body: a healthy worker's answer to `PING`.
     pub(crate) const PONG: u8 = 131;
@@ -167,7 +167,7 @@ pub(crate) fn error(mut body: &[u8]) -> Option<RemoteError> {
         body = rest;
         let value = string(&mut body)?;
         match tag {
-            tag::PLACE => error.place = Some(value),
+            tag::PLACE => error.place = Some(value.into()),
             tag::IS_FINAL => error.is_final = true,
             _ => {}
         }
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(longer(b"\x01"), None);
         assert_eq!(longer(b"\x01\0\0\0\x02d"), None);
         assert_eq!(longer(b"\x09\0\0\0\x01d"), Some(expected.clone()));
-        expected.place = Some("d".to_owned());
+        expected.place = Some("d".into());
         assert_eq!(longer(b"\x01\0\0\0\x01d"), Some(expected.clone()));
         expected.is_final = true;
         let both = longer(b"\x02\0\0\0\0\x01\0\0\0\x01d");

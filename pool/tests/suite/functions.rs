@@ -62,8 +62,8 @@ async fn a_module_has_several_functions() {
     }
 }
 
-/// A function learns its session, deadline and trace, and the module that a session has ended: a later
-/// one of the same name finds nothing of it.
+/// A function learns its session, deadline and trace, and the module that a session has ended: a
+/// later one of the same name finds nothing of it.
 #[tokio::test]
 async fn a_function_learns_of_its_session() {
     for python in [module(), module().zygote()] {
@@ -111,7 +111,8 @@ async fn an_exception_says_where_it_was_raised() {
     pool.shutdown().await;
 }
 
-/// A start that fails in the import says that it is final, and one that fails in `setup()` does not.
+/// A start that fails in the import says that it is final, and one that fails in `setup()` does
+/// not.
 #[tokio::test]
 async fn a_failed_import_is_final() {
     for (target, is_final) in [
@@ -199,7 +200,8 @@ impl Subscriber for Log {
     fn exit(&self, _: &Id) {}
 }
 
-/// The records of `logging` and `ostler.log` reach the log with their level, and other lines at `info`.
+/// The records of `logging` and `ostler.log` reach the log with their level, and other lines at
+/// `info`.
 #[test]
 fn log_records_keep_their_level() {
     if !isolated("functions::log_records_keep_their_level") {

@@ -56,7 +56,8 @@ fn twice(prefix: &Path, says: &str) -> Vec<(String, String)> {
     vec![(prefix, says.to_owned()); 2]
 }
 
-/// `Python::venv` uses the packages of an environment, and keeps what else is set for the interpreter.
+/// `Python::venv` uses the packages of an environment, and keeps what else is set for the
+/// interpreter.
 #[tokio::test]
 async fn the_packages_of_an_environment_are_used() {
     let project = project("venv");
