@@ -236,6 +236,6 @@ struct Readme;
 #[doc = include_str!("../../docs/sessions.md")]
 #[doc = include_str!("../../docs/workers.md")]
 #[doc = include_str!("../../docs/testing.md")]
-#[doc = include_str!("../../docs/migrating.md")]
+#[doc = include_str!("../../docs/guide/migration.md")]
 #[doc = include_str!("../../docs/options.md")]
 struct RepositoryReadme;

@@ -98,7 +98,7 @@ fn isolated_code_may_crash() {
 /// The Python programs of the page on migration run as they are printed.
 #[test]
 fn the_programs_of_the_migration_page_run() {
-    let page = include_str!("../../docs/migrating.md");
+    let page = include_str!("../../docs/guide/migration.md");
     let programs: Vec<&str> = page.split("```python\n").skip(1).collect();
     assert_eq!(programs.len(), 1);
     for (number, program) in programs.into_iter().enumerate() {

@@ -13,7 +13,7 @@ const TIMES: [(&str, u128); 7] = [
     ("ns", 1),
 ];
 
-/// In bytes. The first that divides a size writes it.
+/// In bytes.
 const SIZES: [(&str, u128); 9] = [
     ("TiB", 1 << 40),
     ("GiB", 1 << 30),
@@ -62,13 +62,13 @@ pub(super) fn read_size(text: &str) -> Option<u64> {
     u64::try_from(read_number(number.trim(), scale)?).ok()
 }
 
-/// In the largest unit that has no fraction. `None`: bytes have none.
+/// In the unit that needs the smallest number. `None`: only bytes do without a fraction.
 pub(super) fn write_size(bytes: u64) -> Option<String> {
     let bytes = u128::from(bytes);
-    let divides =
-        |(_, scale): &(&str, u128)| bytes != 0 && *scale > 1 && bytes.is_multiple_of(*scale);
-    let (unit, scale) = SIZES.into_iter().find(divides)?;
-    Some(format!("{}{unit}", bytes / scale))
+    let divides = |(_, scale): &(&str, u128)| *scale > 1 && bytes.is_multiple_of(*scale);
+    let units = SIZES.into_iter().filter(divides);
+    let (unit, scale) = units.max_by_key(|(_, scale)| *scale)?;
+    (bytes > 0).then(|| format!("{}{unit}", bytes / scale))
 }
 
 /// Digits, which may have a fraction, times `scale`. Nothing is rounded but what is below 1.

@@ -107,6 +107,28 @@ impl Service {
     }
 }
 
+/// The page of the guide shows this service: each of its blocks is a part of it.
+#[test]
+fn the_page_shows_this_service() {
+    let page = include_str!("../../../../docs/guide/web-service.md");
+    let (code, options) = (
+        include_str!("../src/main.rs"),
+        include_str!("../service.toml"),
+    );
+    let mut blocks = 0;
+    for (tag, whole) in [("```rust,ignore\n", code), ("```toml\n", options)] {
+        for block in page.split(tag).skip(1) {
+            let block = block.split("```").next().unwrap();
+            assert!(
+                whole.contains(block),
+                "this is not in the service:\n{block}"
+            );
+            blocks += 1;
+        }
+    }
+    assert_eq!(blocks, 8);
+}
+
 /// Calls, sessions and streams reach the model, and errors say what they are.
 #[test]
 fn it_answers() {
