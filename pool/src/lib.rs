@@ -235,6 +235,7 @@ struct Readme;
 #[doc = include_str!("../../README.md")]
 #[doc = include_str!("../../docs/sessions.md")]
 #[doc = include_str!("../../docs/workers.md")]
+#[doc = include_str!("../../docs/guide/first-call.md")]
 #[doc = include_str!("../../docs/testing.md")]
 #[doc = include_str!("../../docs/guide/migration.md")]
 #[doc = include_str!("../../docs/options.md")]

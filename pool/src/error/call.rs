@@ -31,7 +31,7 @@ pub enum CallError {
     },
     /// The worker's process exited during the call, or before the request was written. The worker
     /// is replaced.
-    #[error("worker {worker} exited {}: {}", when(*.request_written), .exit.status)]
+    #[error("worker {worker} exited {}: {}", when(*.request_written), .exit.explained())]
     WorkerExited {
         /// The worker.
         worker: WorkerId,
@@ -297,7 +297,7 @@ impl CallError {
 
 /// An exception in a worker, such as `KeyError: 'absent' (model.py:4, in lookup)`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind}: {}{}", first_line(.message), shown(.place.as_deref()))]
+#[error("{kind}{}{}", first_line(.message), shown(.place.as_deref()))]
 #[non_exhaustive]
 pub struct RemoteError {
     /// Its type, such as `ValueError` or `json.decoder.JSONDecodeError`.
@@ -320,9 +320,9 @@ fn shown(place: Option<&str>) -> String {
 
 fn first_line(message: &str) -> String {
     let mut lines = message.lines();
-    let first = lines.next().unwrap_or_default();
-    match lines.next() {
-        Some(_) => format!("{first} [...]"),
-        None => first.to_owned(),
+    match (lines.next(), lines.next()) {
+        (Some(first), Some(_)) => format!(": {first} [...]"),
+        (Some(first), None) => format!(": {first}"),
+        (None, _) => String::new(),
     }
 }

@@ -47,7 +47,7 @@ pub enum CheckoutError {
         pool: Occupancy,
     },
     /// The pool is shutting down or has shut down.
-    #[error("the pool is shut down")]
+    #[error("the pool is shut down, or the runtime that it was built in has ended")]
     Closed,
 }
 
@@ -107,7 +107,7 @@ pub enum SessionError {
         pool: Occupancy,
     },
     /// The pool is shutting down or has shut down.
-    #[error("the pool is shut down")]
+    #[error("the pool is shut down, or the runtime that it was built in has ended")]
     Closed,
 }
 

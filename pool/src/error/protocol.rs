@@ -12,6 +12,16 @@ pub enum ProtocolError {
         /// The pool's `max_frame`, in bytes.
         max_frame: u32,
     },
+    /// It printed text where a frame must be. A worker's stdout is for frames, and its stderr for
+    /// text.
+    #[error(
+        "its output begins with {:?}, which is no frame: print to stderr, and see PROTOCOL.md for frames",
+        format!("{start}...")
+    )]
+    Text {
+        /// The first four bytes where the frame should begin.
+        start: String,
+    },
     /// It sent a frame too short for a kind and an id.
     #[error("it sent a frame of {length} bytes, too short for a kind and an id")]
     FrameTooShort {

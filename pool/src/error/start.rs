@@ -55,7 +55,7 @@ pub enum StartError {
         source: RemoteError,
     },
     /// Its process exited before it answered the handshake.
-    #[error("worker {worker} exited while it was starting: {}", .exit.status)]
+    #[error("worker {worker} exited while it was starting: {}", .exit.explained())]
     Exited {
         /// The worker.
         worker: WorkerId,

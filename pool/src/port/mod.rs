@@ -140,6 +140,7 @@
 //! ```
 
 mod batching;
+mod exit;
 mod open_error;
 mod release;
 mod shared;
@@ -152,6 +153,7 @@ use ostler::WorkerId;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use self::batching::Batching;
+pub use self::exit::{Exit, ExitStatus, STDERR_TAIL};
 pub use self::open_error::OpenError;
 pub use self::release::{Release, SurvivalReason, Survivor};
 pub(crate) use self::shared::{Memory, SharedMemory};
@@ -339,58 +341,5 @@ impl Pipe {
 impl fmt::Debug for Pipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pipe").finish_non_exhaustive()
-    }
-}
-
-/// How a worker exited.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Exit {
-    /// Its exit code, or the signal that ended it.
-    pub status: ExitStatus,
-    /// The end of what it wrote to stderr, at most [`STDERR_TAIL`] bytes.
-    pub stderr: String,
-}
-
-impl Exit {
-    /// An exit with this status and this end of stderr.
-    ///
-    /// ```
-    /// # use ostler_pool::port::{Exit, ExitStatus};
-    /// let exit = Exit::new(ExitStatus::Code(1), "out of memory\n");
-    /// assert_eq!(exit.status.to_string(), "exit code 1");
-    /// ```
-    #[must_use]
-    pub fn new(status: ExitStatus, stderr: impl Into<String>) -> Self {
-        Self {
-            status,
-            stderr: stderr.into(),
-        }
-    }
-}
-
-/// How many bytes of a worker's stderr are kept for errors. Earlier output is in the log only.
-pub const STDERR_TAIL: usize = 4096;
-
-/// The status that a process ended with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[non_exhaustive]
-pub enum ExitStatus {
-    /// It exited with this code.
-    Code(i32),
-    /// This signal ended it.
-    Signal(i32),
-    /// Not known: other code in this process reaped the child, or its zygote died before it.
-    Unknown,
-}
-
-impl fmt::Display for ExitStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Code(code) => write!(f, "exit code {code}"),
-            Self::Signal(signal) => write!(f, "signal {signal}"),
-            Self::Unknown => f.write_str("an unknown status"),
-        }
     }
 }

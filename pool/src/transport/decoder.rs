@@ -155,10 +155,7 @@ impl Decoder {
         };
         let length = u32::from_be_bytes(*prefix);
         if length > self.max_frame {
-            return Err(FrameError::TooLong {
-                length,
-                max_frame: self.max_frame,
-            });
+            return Err(too_long(*prefix, self.max_frame));
         }
         let Some(size) = (length as usize).checked_sub(KIND_AND_ID) else {
             return Err(FrameError::TooShort { length });
@@ -178,6 +175,20 @@ impl Decoder {
         }
         self.unread.start = start + header.size;
         Some(self.buffer[start..self.unread.start].to_vec())
+    }
+}
+
+/// What four bytes are that claim too long a frame. A program that prints instead of writing frames
+/// claims more than 500 MB.
+fn too_long(prefix: [u8; 4], max_frame: u32) -> FrameError {
+    let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    if prefix.iter().all(is_text) {
+        let start = prefix.map(char::from).iter().collect();
+        return FrameError::Text { start };
+    }
+    FrameError::TooLong {
+        length: u32::from_be_bytes(prefix),
+        max_frame,
     }
 }
 
@@ -378,6 +389,18 @@ mod tests {
         let refused = feed(&mut Decoder::new(299), &bytes);
         let (length, max_frame) = (300, 299);
         assert_eq!(refused, Err(FrameError::TooLong { length, max_frame }));
+    }
+
+    /// Text that a program prints is no frame, whatever it would be as a length.
+    #[test]
+    fn text_is_quoted() {
+        for text in ["Load", "[20 ", "ok\r\n"] {
+            let refused = feed(&mut Decoder::new(1024), text.as_bytes());
+            let start = text.to_owned();
+            assert_eq!(refused, Err(FrameError::Text { start }));
+        }
+        let refused = feed(&mut Decoder::new(1024), b"Loa\0");
+        assert!(matches!(refused, Err(FrameError::TooLong { .. })));
     }
 
     /// A frame without room for a kind and an id is refused.

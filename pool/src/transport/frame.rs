@@ -119,6 +119,8 @@ pub(crate) struct Frame {
 pub(crate) enum FrameError {
     #[error("a frame of {length} bytes exceeds `max_frame`, which is {max_frame}")]
     TooLong { length: u32, max_frame: u32 },
+    #[error("text instead of a frame: {start:?}")]
+    Text { start: String },
     #[error("a frame of {length} bytes is too short for a kind and an id")]
     TooShort { length: u32 },
 }

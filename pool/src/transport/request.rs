@@ -47,6 +47,7 @@ impl From<FrameError> for ProtocolError {
     fn from(error: FrameError) -> Self {
         match error {
             FrameError::TooLong { length, max_frame } => Self::FrameTooLong { length, max_frame },
+            FrameError::Text { start } => Self::Text { start },
             FrameError::TooShort { length } => Self::FrameTooShort { length },
         }
     }

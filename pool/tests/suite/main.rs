@@ -9,6 +9,7 @@ mod acts;
 mod answering;
 mod application_faults;
 mod batches;
+mod beginner;
 mod breaches;
 mod callbacks;
 mod calls;

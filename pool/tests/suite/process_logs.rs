@@ -131,7 +131,7 @@ fn the_troubles_of_a_zygote_are_logged() {
             panic!("{:?}", replaced());
         };
         assert_eq!(message, "zygote exited and is replaced");
-        assert_eq!(fields["status"], "signal 9");
+        assert_eq!(fields["status"], "signal 9 (SIGKILL)");
         // Its worker is spawned instead.
         let pool = built(zygote("with_thread:parent")).size(1).build().unwrap();
         assert_eq!(ask(&pool, "").await, std::process::id().to_string());

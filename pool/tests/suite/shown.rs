@@ -131,9 +131,14 @@ async fn an_end_says_what_was_done() {
             Phase::Busy,
             Some(Rung::Kill),
             signal,
-            "sent SIGKILL: signal 9",
+            "sent SIGKILL: signal 9 (SIGKILL)",
         ),
-        (Phase::Busy, Some(Rung::Reap), signal, "reaped: signal 9"),
+        (
+            Phase::Busy,
+            Some(Rung::Reap),
+            signal,
+            "reaped: signal 9 (SIGKILL)",
+        ),
         (
             Phase::Initializing,
             None,
