@@ -361,7 +361,7 @@ fn every_promise_has_a_mutation() {
         ("O", 8),
         ("T", 5),
         ("R", 29),
-        ("Y", 12),
+        ("Y", 18),
         ("S", 16),
     ];
     let all = rows.map(|(row, count)| (1..=count).map(move |n| format!("{row}{n}")));

@@ -37,12 +37,25 @@ use crate::process::Program;
 ///
 /// # Hooks of the module
 ///
-/// The module of the function may define two more functions, both without arguments:
+/// The module of the function may define more functions, which may be `async`:
 ///
 /// - `setup()` runs once in each worker, before the worker is ready.
 /// - `health()` runs at each health check. An exception fails the check, and the worker keeps
 ///   serving; the result does not matter. It delays calls, so it should be quick. Without it, the
 ///   runtime answers health checks itself, between two calls.
+/// - `end_session(name)` runs between two calls, when a session has ended whose calls came to this
+///   worker. An exception is logged.
+///
+/// # What the function learns of its call
+///
+/// `import ostler` works in a worker, and needs no install: `ostler.session()`, `deadline()`,
+/// `position()`, `traceparent()`, `cancelled()`, and `log(level, message, **fields)`. Records of
+/// `logging` keep their level. A package `ostler` that the interpreter finds by itself comes first.
+///
+/// # Coroutines
+///
+/// An `async def` runs on one event loop, which belongs to the worker and runs only during calls. An
+/// asynchronous generator is a stream.
 ///
 /// # Streams and cancellation
 ///

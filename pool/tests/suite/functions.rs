@@ -62,8 +62,8 @@ async fn a_module_has_several_functions() {
     }
 }
 
-/// A function learns its session, deadline and trace, and the module that a session has ended: a
-/// later one of the same name finds nothing of it.
+/// Y14: a function learns its session, deadline and trace, and the module that a session has ended:
+/// a later one of the same name finds nothing of it.
 #[tokio::test]
 async fn a_function_learns_of_its_session() {
     for python in [module(), module().zygote()] {
@@ -93,7 +93,7 @@ async fn a_function_learns_of_its_session() {
     }
 }
 
-/// An exception is one line with the user's line that raised it.
+/// Y18: an exception is one line with the user's line that raised it.
 #[tokio::test]
 async fn an_exception_says_where_it_was_raised() {
     let pool = of(module()).build().unwrap();
@@ -111,8 +111,8 @@ async fn an_exception_says_where_it_was_raised() {
     pool.shutdown().await;
 }
 
-/// A start that fails in the import says that it is final, and one that fails in `setup()` does
-/// not.
+/// Y18: a start that fails in the import says that it is final, and one that fails in `setup()`
+/// does not.
 #[tokio::test]
 async fn a_failed_import_is_final() {
     for (target, is_final) in [
@@ -134,7 +134,7 @@ async fn a_failed_import_is_final() {
     }
 }
 
-/// C1: a cancel ends a coroutine, whose worker goes on, and its event loop too.
+/// Y13: a cancel ends a coroutine, whose worker goes on, and its event loop too.
 #[tokio::test]
 async fn a_cancel_ends_a_coroutine() {
     let signal = scratch("coroutine");
@@ -200,8 +200,8 @@ impl Subscriber for Log {
     fn exit(&self, _: &Id) {}
 }
 
-/// The records of `logging` and `ostler.log` reach the log with their level, and other lines at
-/// `info`.
+/// Y16: the records of `logging` and `ostler.log` reach the log with their level, and other lines
+/// at `info`.
 #[test]
 fn log_records_keep_their_level() {
     if !isolated("functions::log_records_keep_their_level") {

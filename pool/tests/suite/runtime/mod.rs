@@ -54,37 +54,38 @@ fn functions_of_lists_work() {
     check("lists.py");
 }
 
-/// Y11: JSON values are read and written alike, whether orjson is installed or not.
+/// Y11, Y15: JSON values are read and written alike, whether orjson is installed or not. NaN is
+/// refused, and an error says where a value is that is not JSON.
 #[test]
 fn json_is_the_same_with_orjson() {
     check("json_forms.py");
 }
 
-/// Coroutines and asynchronous generators run on one event loop, and a cancel ends them.
+/// Y13: coroutines and asynchronous generators run on one event loop, and a cancel ends them.
 #[test]
 fn coroutines_work() {
     check("coroutines.py");
 }
 
-/// A function learns what the host says of its call, and the module that a session has ended.
+/// Y14: a function learns what the host says of its call, and the module that a session has ended.
 #[test]
 fn details_work() {
     check("details.py");
 }
 
-/// An error says where it was raised, and a failed start what to do.
+/// Y18: an error says where it was raised, and a failed start what to do.
 #[test]
 fn failures_are_explained() {
     check("failures.py");
 }
 
-/// Records of `logging` and of `ostler.log` are lines that carry their level.
+/// Y16: records of `logging` and of `ostler.log` are lines that carry their level.
 #[test]
 fn log_records_work() {
     check("records.py");
 }
 
-/// `import ostler` works in a worker, whatever its path is.
+/// Y17: `import ostler` works in a worker, whatever its path is.
 #[test]
 fn the_module_is_provided() {
     check("provided.py");
