@@ -92,7 +92,10 @@ impl Client {
             Act::Shutdown => {
                 self.world.ledger().is_closing = true;
                 let asked = now();
-                let shutdown = self.pool.shutdown();
+                let shutdown = match self.plan.without_grace {
+                    true => self.pool.shutdown_now(),
+                    false => self.pool.shutdown(),
+                };
                 self.world.ledger().is_closed = true;
                 let report = shutdown.await;
                 self.world.judge_report(asked, report, &self.pool.status());

@@ -204,7 +204,12 @@ async fn ends(client: Client) {
         End::Drop => drop(pool),
         End::Shutdown => {
             let asked = now();
-            let report = pool.shutdown().await;
+            let shutdown = pool.shutdown();
+            let shutdown = match plan.without_grace {
+                true => pool.shutdown_now(),
+                false => shutdown,
+            };
+            let report = shutdown.await;
             let status = pool.status();
             if plan.time == Time::Punctual {
                 assert!(report.unreleased.is_empty(), "{report}");

@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     /// Whether a task reads all events.
     pub(crate) has_reader: bool,
     pub(crate) end: End,
+    /// Whether shutdowns kill the workers, and the last one, once it has begun.
+    pub(crate) without_grace: bool,
 }
 
 /// How time passes.
