@@ -131,7 +131,8 @@ impl Pool {
     /// use ostler_pool::{Pool, Python};
     ///
     /// let pool = Pool::builder(Python::function("builtins:reversed").json()).size(1).build()?;
-    /// let parts: Vec<u32> = pool.stream_json(&[1, 2]).await?.try_collect().await?;
+    /// let parts = pool.stream_json::<_, u32>(&[1, 2]).await?;
+    /// let parts: Vec<u32> = parts.try_collect().await?;
     /// assert_eq!(parts, [2, 1]);
     /// # pool.shutdown().await;
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -96,7 +96,7 @@ impl<'a> ReplyStream<'a> {
     ///
     /// let pool = Pool::builder(Python::function("builtins:reversed").json()).size(1).build()?;
     /// let mut lease = pool.checkout().await?;
-    /// let parts: Vec<u32> = lease.stream("[1, 2]")?.json().try_collect().await?;
+    /// let parts: Vec<_> = lease.stream("[1, 2]")?.json::<u32>().try_collect().await?;
     /// assert_eq!(parts, [2, 1]);
     /// # drop(lease);
     /// # pool.shutdown().await;
