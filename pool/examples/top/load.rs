@@ -79,7 +79,7 @@ async fn client(pool: Pool, latencies: Arc<Mutex<Vec<Duration>>>, seed: u64) {
             .await;
         match reply {
             Err(error) if !error.request_written() => {
-                // The pool drains, or has no worker. A client that asks again at once helps nobody.
+                // The pool drains, or has no worker. To ask again at once does not help.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             _ => lock(&latencies).push(since.elapsed()),

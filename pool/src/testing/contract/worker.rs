@@ -230,7 +230,7 @@ impl Worker {
         if let Some(process) = &self.process {
             let group = process.group;
             let is_left = |other: &Process| other.group == group && other.is_alive();
-            // Whoever owns the group, it is not the worker's if the host is in it.
+            // The group is not the worker's if the host is in it.
             if member.is_some()
                 && let Some(left) = Process::all().into_iter().find(is_left)
             {
