@@ -1,7 +1,8 @@
 //! Log records of a worker: lines of its stderr that carry a level.
 //!
-//! `PROTOCOL.md` describes them for authors of workers; the Python runtime writes those of `logging`.
-//! Control characters mark them, so a program that prints text does not write one by accident.
+//! `PROTOCOL.md` describes them for authors of workers; the Python runtime writes those of
+//! `logging`. Control characters mark them, so a program that prints text does not write one by
+//! accident.
 
 use std::fmt;
 

@@ -54,19 +54,20 @@ use crate::process::Program;
 ///
 /// # Coroutines
 ///
-/// An `async def` runs on one event loop, which belongs to the worker and runs only during calls. An
-/// asynchronous generator is a stream.
+/// An `async def` runs on one event loop, which belongs to the worker and runs only during calls.
+/// An asynchronous generator is a stream.
 ///
 /// # Streams and cancellation
 ///
 /// For [`Lease::stream`](crate::Lease::stream), the function may return an iterator, such as a
 /// generator: each item is sent as soon as it is there.
 ///
-/// In a pool that [cancels](crate::AbandonedCalls::Cancel) abandoned calls, a call that its caller gives up
-/// is interrupted: the function gets the exception `Cancelled`, which is not an `Exception`, and a
-/// generator is closed. If the exception is lost, such as in an asyncio task or a `__del__`, it is
-/// raised again after 200 ms, but never while an `except` or `finally` block handles it. C code
-/// that does not check for signals runs on until the grace is over.
+/// In a pool that [cancels](crate::AbandonedCalls::Cancel) abandoned calls, a call that its caller
+/// gives up is interrupted: the function gets the exception `Cancelled`, which is not an
+/// `Exception`, and a generator is closed. In a coroutine, it is an `asyncio.CancelledError`, too.
+/// If the exception is lost, such as in an asyncio task or a `__del__`, it is raised again after
+/// 200 ms, but never while an `except` or `finally` block handles it. C code that does not check
+/// for signals runs on until the grace is over.
 ///
 /// # Interpreter and modules
 ///
@@ -116,9 +117,9 @@ impl Python {
     /// that it runs.
     ///
     /// The functions are those in the module's `__all__`. Without it, they are the public functions
-    /// and other callables that the module defines, but no classes. The [hooks](#hooks-of-the-module)
-    /// are not among them. Each worker lists them when it starts, so a call of another one fails
-    /// before it uses a worker.
+    /// and other callables that the module defines, but no classes. The
+    /// [hooks](#hooks-of-the-module) are not among them. Each worker lists them when it starts, so a
+    /// call of another one fails before it uses a worker.
     ///
     /// [`batch`](Self::batch) needs [`function`](Self::function), and fails the build here.
     ///
@@ -127,6 +128,9 @@ impl Python {
     /// use ostler_pool::{Pool, Python};
     ///
     /// let pool = Pool::builder(Python::module("math").json()).size(1).build()?;
+    /// let sqrt = pool.function_json::<f64, f64>("sqrt");
+    /// let floor = pool.function_json::<f64, i64>("floor");
+    /// assert_eq!((sqrt.call(&2.25).await?, floor.call(&2.25).await?), (1.5, 2));
     /// # pool.shutdown().await;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// # }).unwrap();
@@ -154,8 +158,9 @@ impl Python {
     ///
     /// The worker uses the package `orjson` if its interpreter has it, which is three to four times
     /// as fast on large values. The values are the same as without it: whatever `orjson` reads or
-    /// writes differently, Python's `json` does. Members of an `Enum` are written as their value,
-    /// and a `UUID` as text.
+    /// writes differently, Python's `json` does. Values of numpy are written as numbers and lists,
+    /// dataclasses as objects, members of an `Enum` as their value, and dates, times, paths and
+    /// `UUID`s as text. NaN and infinities are refused.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {

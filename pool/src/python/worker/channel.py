@@ -118,8 +118,9 @@ def place_of(trace, request):
 
 
 def is_of_library(file):
-    parts = file.split(os.sep)
-    return file.startswith((os.path.dirname(os.__file__) + os.sep, "<")) or not {"site-packages", "dist-packages"}.isdisjoint(parts)
+    # What has no file, such as the import system, begins with `<`.
+    standard = file.startswith((os.path.dirname(os.__file__) + os.sep, "<"))
+    return standard or not {"site-packages", "dist-packages"}.isdisjoint(file.split(os.sep))
 
 
 def qualified_name(kind):

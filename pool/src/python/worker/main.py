@@ -77,7 +77,8 @@ def work(target, form, longest, host, loaded):
     except ENDINGS:
         raise
     except BaseException as error:
-        channel.send(channel.error_frame(0, error, functools.partial(explained, error, target), isinstance(error, FINAL)))
+        message = functools.partial(explained, error, target)
+        channel.send(channel.error_frame(0, error, message, isinstance(error, FINAL)))
         return 1
     channel.write(READY, 0, ready)
     try:

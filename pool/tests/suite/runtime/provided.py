@@ -45,8 +45,8 @@ def f(request):
 
 
 def check_a_copy_of_it_works_in_a_worker():
-    worker = Worker("import ostler\ndef f(request): return str((ostler.session(), ostler.__file__)).encode()", "app:f",
-                    PYTHONPATH=str(PACKAGE))
+    source = "import ostler\ndef f(request): return str((ostler.session(), ostler.__file__)).encode()"
+    worker = Worker(source, "app:f", PYTHONPATH=str(PACKAGE))
     session, file = eval(worker.call(b"", (SESSION, b"one"))[1])
     assert session == "one" and pathlib.Path(file).samefile(PACKAGE / "ostler/__init__.py")
     worker.end()
@@ -76,7 +76,11 @@ ostler.log("trace", "words")
 
 
 def check_all_its_names_are_there():
-    source = "import ostler\ndef f(request): return repr(sorted(n for n in ostler.__all__ if hasattr(ostler, n))).encode()"
+    source = """
+import ostler
+def f(request):
+    return repr(sorted(name for name in ostler.__all__ if hasattr(ostler, name))).encode()
+"""
     worker = Worker(source, "app:f")
     assert worker.ready[0] == READY
     worker.ask(CALL)

@@ -68,7 +68,8 @@ def f(request):
     logging.debug("too low")
     return b""
 """
-    for form, message in (("%(levelname)s:%(name)s:%(message)s", "in a call"), ("[%(name)s] %(message)s", "[root] in a call")):
+    forms = ("%(levelname)s:%(name)s:%(message)s", "in a call"), ("[%(name)s] %(message)s", "[root] in a call")
+    for form, message in forms:
         found = said_by(source.replace("warning", "getLogger().name or str") % form, b"")
         assert found == [("info", "root", message)], found
     # Without a handler, a warning has its level, too.
@@ -123,7 +124,8 @@ def f(request):
         ("error", "ostler", "words"),
     ]
     assert raised(ValueError, runtime.level_name, "loud") == "'loud' is no level: use debug, info, warning or error"
-    assert [runtime.level_name(name) for name in ("Warn", "critical", "fatal", "trace")] == ["warn", "error", "error", "trace"]
+    names = [runtime.level_name(name) for name in ("Warn", "critical", "fatal", "trace")]
+    assert names == ["warn", "error", "error", "trace"]
 
 
 def check_a_long_message_is_several_records():
