@@ -104,7 +104,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// Awaited, [`RollingError`](crate::RollingError): why it stopped, and after how many workers.
+    /// Awaited, [`RollingError`]: why it stopped, and after how many workers.
     pub fn recycle_all(&self) -> RollingRestart {
         RollingRestart::new(self.driver().recycle_all())
     }

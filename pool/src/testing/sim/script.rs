@@ -34,9 +34,10 @@ pub enum Script {
     LargeMemory,
     /// Ignores the shutdown frame, the end of its input and `SIGTERM`; only `SIGKILL` ends it.
     IgnoresStop,
-    /// Its port is not released before [`Sim::let_go`].
+    /// Its port is not released before [`Sim::let_go`](super::Sim::let_go).
     NeverReleased,
-    /// As [`IgnoresStop`](Self::IgnoresStop), and `SIGKILL` ends it only after [`Sim::let_go`].
+    /// As [`IgnoresStop`](Self::IgnoresStop), and `SIGKILL` ends it only after
+    /// [`Sim::let_go`](super::Sim::let_go).
     Unkillable,
 }
 
