@@ -99,13 +99,8 @@ async fn observe(
 ) -> Result<Json<Value>, Failure> {
     let session = pool.session(&name)?;
     let observe = pool.function_json::<_, Value>("observe");
-    Ok(Json(
-        observe
-            .request(&values)?
-            .session(&session)
-            .send_json()
-            .await?,
-    ))
+    let request = observe.request(&values)?.session(&session);
+    Ok(Json(request.send_json().await?))
 }
 
 async fn end_session(
@@ -136,10 +131,9 @@ async fn forecast(
     let values: Vec<f64> = (query.values.split(','))
         .filter_map(|value| value.parse().ok())
         .collect();
+    let question = json!({ "values": values, "steps": query.steps });
     let forecast = pool.function_json::<_, Step>("forecast");
-    let steps = forecast
-        .stream(&json!({ "values": values, "steps": query.steps }))
-        .await?;
+    let steps = forecast.stream(&question).await?;
     Ok(Sse::new(steps.map(|step| match step {
         Ok(step) => Event::default().json_data(step),
         Err(error) => Ok(Event::default().event("error").data(error.to_string())),
@@ -148,10 +142,9 @@ async fn forecast(
 
 /// Whether a load balancer should send requests here.
 async fn ready(State(pool): State<Pool>) -> StatusCode {
-    match pool.status().serving() {
-        0 => StatusCode::SERVICE_UNAVAILABLE,
-        _ if pool.is_closed() => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::OK,
+    match pool.status().serving() > 0 && !pool.is_closed() {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
