@@ -63,6 +63,17 @@ impl Builder {
         self
     }
 
+    /// Sets [`Config::name`].
+    ///
+    /// ```
+    /// # use ostler_pool::{Pool, Program};
+    /// let builder = Pool::builder(Program::new("./thumbnailer")).name("thumbnails");
+    /// ```
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.config.name = Some(name.into());
+        self
+    }
+
     /// Sets [`Config::size`].
     pub fn size(mut self, size: usize) -> Self {
         self.config.size = size;
@@ -345,7 +356,14 @@ impl Builder {
         let start = |sink| Recorder::start(supervisor.policy().clone(), sink);
         let recorder = self.record.map(start).transpose();
         let recorder = recorder.map_err(BuildError::Recorder)?;
-        let driver = Driver::open(supervisor, self.opener, limits, runtime, recorder);
+        let driver = Driver::open(
+            supervisor,
+            self.opener,
+            limits,
+            self.config.name,
+            runtime,
+            recorder,
+        );
         Ok(Pool::new(driver, batching))
     }
 }

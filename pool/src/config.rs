@@ -7,6 +7,7 @@ mod options;
 #[cfg(feature = "serde")]
 mod units;
 
+use std::ops::RangeInclusive;
 use std::thread;
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ const MIN_FRAME: usize = 1024;
 /// The largest `max_frame`, in bytes. A length prefix could claim four times as much, which no
 /// worker sends in one piece.
 const MAX_FRAME: usize = 1 << 30;
+
+/// The length of a pool's name in characters: it is repeated in every line.
+const LENGTH_OF_NAME: RangeInclusive<usize> = 1..=64;
 
 /// Every option of a pool.
 ///
@@ -51,6 +55,10 @@ const MAX_FRAME: usize = 1 << 30;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
+    /// The name of the pool, 1 to 64 characters: in its log lines and spans, as the label `pool` of
+    /// its metrics, and before the lines of its workers' stderr. It tells the pools of a process
+    /// apart. Default: `None`.
+    pub name: Option<String>,
     /// Workers kept serving, 1 to 16384. Default: the number of processors available to this
     /// process.
     pub size: usize,
@@ -220,6 +228,7 @@ impl Default for Config {
             release_timeout,
         } = Policy::new(size);
         Self {
+            name: None,
             size,
             surge,
             max_starting,
@@ -310,6 +319,16 @@ impl Config {
     /// Checks the options that the core does not know, and returns `max_frame` as the protocol has
     /// it.
     pub(crate) fn frame_limit(&self) -> Result<u32, InvalidOption> {
+        if let Some(name) = &self.name
+            && (!LENGTH_OF_NAME.contains(&name.chars().count())
+                || name.chars().any(char::is_control))
+        {
+            return Err(InvalidOption {
+                option: "name",
+                value: format!("{name:?}"),
+                allowed: "1 to 64 characters, none of them a control character".to_owned(),
+            });
+        }
         let least = Duration::from_nanos(1);
         timeout("checkout_timeout", self.checkout_timeout, least)?;
         timeout("call_timeout", self.call_timeout, least)?;

@@ -161,6 +161,7 @@ extern crate ostler_time_limit as tokio;
 mod builder;
 mod config;
 mod driver;
+mod end;
 mod error;
 mod events;
 #[cfg(feature = "json")]
@@ -187,6 +188,7 @@ mod signals;
 mod status;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod text;
 #[cfg(feature = "timeline")]
 mod timeline;
 mod transport;
@@ -195,6 +197,7 @@ pub use builder::Builder;
 #[cfg(feature = "serde")]
 pub use config::EnvError;
 pub use config::{AbandonedCalls, Config};
+pub use end::WorkerEnd;
 pub use error::{
     BuildError, CallError, CheckoutError, JsonPart, Occupancy, ProtocolError, RemoteError, Report,
     RollingError, SessionError, StartError,
@@ -220,7 +223,7 @@ pub use service::JsonService;
 pub use service::PoolService;
 #[cfg(feature = "signals")]
 pub use signals::SignalShutdown;
-pub use status::{AbandonedPort, PoolStatus, Probe, ShutdownReport, WorkerEnd, WorkerStatus};
+pub use status::{AbandonedPort, PoolStatus, Probe, ShutdownReport, WorkerStatus};
 #[cfg(feature = "timeline")]
 pub use timeline::{Timeline, TraceError};
 

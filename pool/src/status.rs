@@ -7,8 +7,14 @@ use ostler::supervisor::{Counters, Reason};
 use ostler::worker::{Phase, Rung};
 use ostler::{PhaseSummary, WorkerId};
 
+use crate::end::WorkerEnd;
 use crate::error::{Occupancy, StartError};
-use crate::port::{ExitStatus, Survivor};
+use crate::port::Survivor;
+use crate::text;
+
+/// How many of the recent ends the `Display` of a status shows. The page stays readable, and the
+/// last ones answer most questions.
+const SHOWN: usize = 5;
 
 /// A pool at one moment. With the feature `serde`, durations serialize as seconds.
 #[derive(Clone, Debug)]
@@ -29,6 +35,8 @@ pub struct PoolStatus {
     /// longest-abandoned first. At most `size`, or more after the pool was resized to a smaller
     /// one.
     pub abandoned: Vec<AbandonedPort>,
+    /// How the last 64 workers ended, the most recent end last.
+    pub recent_ends: Vec<WorkerEnd>,
     /// What has happened since the pool was built.
     pub counters: Counters,
     /// The most recent start failure. Serializes as its report.
@@ -160,6 +168,10 @@ impl fmt::Display for PoolStatus {
         for port in &self.abandoned {
             writeln!(f, "  {port}")?;
         }
+        let hidden = self.recent_ends.len().saturating_sub(SHOWN);
+        for end in &self.recent_ends[hidden..] {
+            writeln!(f, "  {} ago: {end}", text::duration(end.ago))?;
+        }
         Ok(())
     }
 }
@@ -219,75 +231,12 @@ pub struct ShutdownReport {
     pub counters: Counters,
 }
 
-/// How one worker ended.
-#[derive(Clone, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[non_exhaustive]
-pub struct WorkerEnd {
-    /// The worker.
-    pub worker: WorkerId,
-    /// The phase that it was in when it was stopped or exited.
-    pub phase: Phase,
-    /// Why it left the pool.
-    pub reason: Reason,
-    /// The last rung of the stop ladder that was taken before it exited. `None`: it exited without
-    /// being asked, or it never had a process.
-    pub rung: Option<Rung>,
-    /// The exit status of its process. `None`: it never had a process.
-    pub status: Option<ExitStatus>,
-    /// Processes that had left its process group, and were found and killed.
-    pub escaped: usize,
-    /// Whether the kernel confirmed that no descendant is alive. `None`: it was not asked, because
-    /// the workers have no control groups. See [`Release`](crate::port::Release).
-    pub confirmed: Option<bool>,
-    /// Processes of the host's user that started during the worker's life and whose environment
-    /// could not be read. Each could be a descendant that hides.
-    pub unchecked: usize,
-}
-
 impl ShutdownReport {
     /// Whether every port was released, so that none is abandoned or unreleased, and the opener was
     /// closed.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.unreleased.is_empty() && self.abandoned.is_empty() && !self.unclosed_opener
-    }
-}
-
-impl fmt::Display for WorkerEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.worker.to_string();
-        write!(f, "worker {name:8} ")?;
-        let was_starting = self.phase == Phase::Initializing;
-        match (self.rung, self.status) {
-            (_, None) => write!(f, "was starting, had no process")?,
-            // The exit code of a worker that was stopped before it was ready says nothing:
-            // interpreters exit with 1.
-            (Some(rung), _) if was_starting => write!(f, "was still starting, {}", taken(rung))?,
-            (Some(rung), Some(status)) => write!(f, "{}: {status}", taken(rung))?,
-            (None, Some(status)) if was_starting => write!(f, "exited while it started: {status}")?,
-            (None, Some(status)) => write!(f, "exited by itself: {status}")?,
-        }
-        if self.escaped > 0 {
-            write!(f, ", {} escaped processes killed", self.escaped)?;
-        }
-        if self.unchecked > 0 {
-            write!(f, ", {} processes could not be checked", self.unchecked)?;
-        }
-        match self.reason {
-            Reason::Shutdown => Ok(()),
-            reason => write!(f, "  ({reason})"),
-        }
-    }
-}
-
-/// What a rung of the stop ladder did.
-fn taken(rung: Rung) -> &'static str {
-    match rung {
-        Rung::Ask => "asked to exit",
-        Rung::Term => "sent SIGTERM",
-        Rung::Kill => "sent SIGKILL",
-        _ => "reaped",
     }
 }
 

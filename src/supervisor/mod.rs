@@ -235,19 +235,20 @@ impl Supervisor {
     /// Every worker that has a slot, in slot order: all whose ports are neither released nor
     /// abandoned.
     pub fn workers(&self) -> impl Iterator<Item = WorkerView> {
-        self.slots.iter().map(|(worker, occupant)| WorkerView {
-            worker,
-            phase: occupant.phase(),
-            rung: occupant.machine.rung(),
-            calls: occupant.health.calls,
-            errors: occupant.health.errors,
-            misses: occupant.health.misses,
-            memory: occupant.health.memory,
-            sessions: occupant.sessions.len(),
-            replacing: occupant.replacement.map(|it| it.reason),
-            reason: occupant.reason,
-            replaces: occupant.replaces,
-        })
+        (self.slots.iter()).map(|(worker, occupant)| WorkerView::new(worker, occupant))
+    }
+
+    /// A worker that has a slot.
+    #[must_use]
+    pub fn worker(&self, worker: WorkerId) -> Option<WorkerView> {
+        let occupant = self.slots.get(worker)?;
+        Some(WorkerView::new(worker, occupant))
+    }
+
+    /// How many workers the current rolling restart chose to replace. `None`: there is none.
+    #[must_use]
+    pub fn rolling(&self) -> Option<usize> {
+        self.rolling
     }
 
     /// How many of those workers are in this phase. Costs the same in a pool of any size.

@@ -1,6 +1,7 @@
 //! What a supervisor shows of itself.
 
 use super::Reason;
+use super::occupant::Occupant;
 use crate::WorkerId;
 use crate::worker::{Phase, Rung};
 
@@ -64,4 +65,22 @@ pub struct WorkerView {
     pub reason: Option<Reason>,
     /// Why the worker that it replaces left or is leaving. `None`: it replaces no worker.
     pub replaces: Option<Reason>,
+}
+
+impl WorkerView {
+    pub(super) fn new(worker: WorkerId, occupant: &Occupant) -> Self {
+        Self {
+            worker,
+            phase: occupant.phase(),
+            rung: occupant.machine.rung(),
+            calls: occupant.health.calls,
+            errors: occupant.health.errors,
+            misses: occupant.health.misses,
+            memory: occupant.health.memory,
+            sessions: occupant.sessions.len(),
+            replacing: occupant.replacement.map(|it| it.reason),
+            reason: occupant.reason,
+            replaces: occupant.replaces,
+        }
+    }
 }

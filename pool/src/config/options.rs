@@ -38,6 +38,7 @@ macro_rules! options {
 }
 
 options! {
+    name: OrNone<Name>,
     size: Count<usize>,
     surge: Count<usize>,
     max_starting: Count<usize>,
@@ -99,6 +100,7 @@ struct Time;
 /// A size with a unit, or a number of bytes.
 struct Size<T>(PhantomData<T>);
 struct Switch;
+struct Name;
 /// `stop`, `finish`, or a table with the one entry `cancel`. Text has `cancel=5s` for that.
 struct Abandoned;
 /// Written as `none` where a format has no other word for it, as TOML has not.
@@ -188,6 +190,25 @@ impl Kind for Switch {
 
     fn write(value: &bool) -> Setting {
         Setting::Switch(*value)
+    }
+}
+
+impl Kind for Name {
+    type Value = String;
+
+    fn must_be() -> String {
+        "a text".to_owned()
+    }
+
+    fn read(setting: &Setting) -> Option<String> {
+        match setting {
+            Setting::Text(text) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    fn write(value: &String) -> Setting {
+        Setting::Text(value.clone())
     }
 }
 

@@ -4,7 +4,6 @@ use std::mem;
 use std::sync::Arc;
 use std::task::Waker;
 
-use ostler::WorkerId;
 use ostler::supervisor::{
     DrainEnd, Effect, Event, Illegal, Input, PortFact, Reason, RollingEnd, Transition,
 };
@@ -17,9 +16,8 @@ use tracing::level_filters::LevelFilter;
 use super::sessions::SessionTag;
 use super::state::{NewTask, State, WorkerEntry};
 use super::worker::Task;
-use super::{Answer, Driver};
+use super::{Answer, Driver, ends};
 use crate::error::{RollingError, StartError};
-use crate::port::ExitStatus;
 use crate::rt::{self, Instant};
 
 /// Room for this many effects is kept between two inputs. Most inputs have one or two.
@@ -54,13 +52,14 @@ pub(super) enum Deferred {
     WakeClient(Waker),
     /// The earliest deadline has changed.
     Rearm,
-    RollingEnded(
-        Vec<oneshot::Sender<Result<usize, RollingError>>>,
-        Box<Result<usize, RollingError>>,
-    ),
+    RollingEnded {
+        waiting: Vec<oneshot::Sender<Result<usize, RollingError>>>,
+        outcome: Box<Result<usize, RollingError>>,
+        /// `None`: it had nothing to do.
+        began: Option<Instant>,
+    },
     DrainEnded(Vec<oneshot::Sender<DrainEnd>>, DrainEnd),
     Log(Event),
-    LogExit(WorkerId, ExitStatus),
     LogStartFailure(Arc<StartError>),
     WakeReaders(Vec<Waker>),
     /// Dropped without the lock, because a client's waker may go with it.
@@ -180,9 +179,16 @@ impl Driver {
                 Deferred::Wake(wakeup) => wakeup.notify_one(),
                 Deferred::WakeClient(waker) => waker.wake(),
                 Deferred::Rearm => self.rearm.notify_one(),
-                Deferred::RollingEnded(waiting, end) => {
+                Deferred::RollingEnded {
+                    waiting,
+                    outcome,
+                    began,
+                } => {
+                    if let Some(began) = began {
+                        self.log.rolling_ended(began.elapsed(), &outcome);
+                    }
                     for sender in waiting {
-                        let _ = sender.send(Result::clone(&end));
+                        let _ = sender.send(Result::clone(&outcome));
                     }
                 }
                 Deferred::DrainEnded(waiting, end) => {
@@ -190,14 +196,8 @@ impl Driver {
                         let _ = sender.send(end);
                     }
                 }
-                Deferred::Log(event) => log(event),
-                Deferred::LogExit(worker, status) => {
-                    tracing::warn!(target: "ostler::worker", %worker, %status, "exited");
-                }
-                Deferred::LogStartFailure(error) => {
-                    let report = error.report();
-                    tracing::warn!(target: "ostler::worker", worker = %error.worker(), %report, "start failed");
-                }
+                Deferred::Log(event) => self.log.event(event),
+                Deferred::LogStartFailure(error) => self.log.start_failure(&error),
                 Deferred::WakeReaders(readers) => readers.into_iter().for_each(Waker::wake),
                 Deferred::Drop(entry) => drop(entry),
                 Deferred::SessionOver(tag) => drop(tag),
@@ -234,6 +234,7 @@ struct Closing(Arc<Driver>);
 impl Drop for Closing {
     fn drop(&mut self) {
         self.0.drop_opener();
+        self.0.log_shutdown_end();
         self.0.closed.send_replace(Some(Instant::now()));
         // After the pool is closed: a reader that finds it open waits on.
         let readers = self.0.lock().log.waiting();
@@ -275,13 +276,12 @@ impl State {
                 let after = self.supervisor.policy().start_timeout;
                 // Only the start deadline has no cause: it is the core's own.
                 let failure = cause.unwrap_or(StartError::TimedOut { worker, after });
+                if let Some(entry) = self.worker(worker) {
+                    entry.detail = ends::start_detail(&failure);
+                }
                 let failure = Arc::new(failure);
                 self.last_failure = Some(Arc::clone(&failure));
                 actions.push(Deferred::LogStartFailure(failure));
-            }
-            (Phase::Stopping, _, _) => {}
-            (_, worker::Input::Exited, Some(StartError::Exited { exit, .. })) => {
-                actions.push(Deferred::LogExit(worker, exit.status));
             }
             _ => {}
         }
@@ -298,7 +298,7 @@ impl State {
         {
             entry.since = actions.now();
             if to == Phase::Stopping {
-                entry.left = Some((from, reason.unwrap_or(Reason::Shutdown)));
+                self.left(worker, from, reason.unwrap_or(Reason::Shutdown));
             }
         }
     }
@@ -313,35 +313,10 @@ impl State {
                 last: self.last_failure.as_deref().cloned(),
             }),
         };
-        Deferred::RollingEnded(self.rolling.take(), Box::new(outcome))
-    }
-}
-
-fn log(event: Event) {
-    let worker = event.worker();
-    let WorkerId { slot, generation } = worker;
-    match event {
-        Event::Opened { .. } => {
-            tracing::debug!(target: "ostler::worker", %worker, slot, generation, "opened");
+        Deferred::RollingEnded {
+            waiting: self.rolling.take(),
+            outcome: Box::new(outcome),
+            began: self.rolling_since.take(),
         }
-        Event::Moved(Transition {
-            from,
-            input,
-            to,
-            reason,
-            ..
-        }) => tracing::debug!(
-            target: "ostler::worker",
-            %worker, slot, generation, from = from.name(), input = input.name(), to = to.name(),
-            reason = reason.map(tracing::field::display),
-            "transition"
-        ),
-        Event::Replacing { reason, .. } => tracing::debug!(
-            target: "ostler::worker", %worker, slot, generation, %reason, "to be replaced"
-        ),
-        Event::Kept { .. } => tracing::debug!(
-            target: "ostler::worker", %worker, slot, generation, "kept after all"
-        ),
-        _ => {}
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ostler::supervisor::{Fault, Input, LeaseEnd};
+use ostler::supervisor::{Fault, Input, LeaseEnd, Reason};
 use ostler::{LeaseId, WorkerId};
 
 use super::{Driver, Limits};
@@ -93,6 +93,12 @@ impl Grant {
         } else {
             self.errors.min(1)
         };
+    }
+
+    /// Records what is known of the fault with which the lease is about to end.
+    pub(crate) fn explain(&self, fault: Fault, detail: String) {
+        let reason = Reason::Fault(fault);
+        self.driver.explain(self.id.worker, reason, detail);
     }
 
     /// Ends the lease in the middle of a call.

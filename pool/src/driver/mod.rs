@@ -16,12 +16,15 @@
 //! | `limits` | the limits of its calls |
 //! | `waiters` | callers that wait for the end of a drain or of a rolling restart |
 //! | `sessions`, `event_log` | session names; recent events for readers |
+//! | `ends`, `log` | how workers ended; the lines of the log |
 
 mod clients;
 mod effects;
+mod ends;
 mod event_log;
 mod grant;
 mod limits;
+mod log;
 mod refused;
 mod sessions;
 mod state;
@@ -44,19 +47,21 @@ use tokio::sync::{Notify, oneshot, watch};
 
 pub(crate) use self::clients::{Answer, Entered, Told};
 use self::effects::Actions;
+use self::ends::Ended;
 pub(crate) use self::event_log::Read;
 pub(crate) use self::grant::Grant;
 pub(crate) use self::limits::Limits;
+use self::log::Log;
 pub(crate) use self::refused::Refused;
 pub(crate) use self::sessions::SessionTag;
 use self::state::{ShutdownProgress, State};
 use self::timers::Clock;
 pub(crate) use self::timers::poll_timer;
 use crate::error::{Occupancy, RollingError, StartError};
-use crate::port::{Opener, Release, Survivor};
+use crate::port::{Opener, Survivor};
 use crate::recorder::Recorder;
 use crate::rt::{self, Handle, Instant, Mutex, MutexGuard, Sleep};
-use crate::status::{PoolStatus, ShutdownReport, WorkerEnd};
+use crate::status::{PoolStatus, ShutdownReport};
 
 /// How long after the shutdown's deadline its report may come, if something could not be released
 /// by then. Without it, the report would race the core's own last stage.
@@ -67,6 +72,7 @@ pub(crate) struct Driver {
     /// `None` once the pool has ended: what the opener holds does not wait for the last handle.
     opener: Mutex<Option<Arc<dyn Opener>>>,
     pub(crate) limits: Limits,
+    log: Log,
     runtime: Handle,
     /// When every port was released or abandoned after a shutdown. Set once.
     closed: watch::Sender<Option<Instant>>,
@@ -79,6 +85,7 @@ impl Driver {
         supervisor: Supervisor,
         opener: Box<dyn Opener>,
         limits: Limits,
+        name: Option<String>,
         runtime: Handle,
         recorder: Option<Recorder>,
     ) -> Arc<Self> {
@@ -86,6 +93,7 @@ impl Driver {
             state: Mutex::new(State::new(supervisor, recorder)),
             opener: Mutex::new(Some(Arc::from(opener))),
             limits,
+            log: Log::new(name),
             runtime,
             closed: watch::Sender::new(None),
             rearm: Notify::new(),
@@ -135,14 +143,22 @@ impl Driver {
     /// Begins a rolling restart, or joins the current one. The receiver gets its outcome.
     pub(crate) fn recycle_all(self: &Arc<Self>) -> oneshot::Receiver<Result<usize, RollingError>> {
         let mut actions = Actions::default();
-        let (receiver, gone) = {
+        let (receiver, gone, began) = {
             let mut state = self.lock();
             // Before the feed: a pool that serves nothing answers at once.
             let (receiver, gone) = state.rolling.add();
+            let is_new = state.supervisor.rolling().is_none();
             self.feed_locked(&mut state, Input::RecycleAll, None, &mut actions);
-            (receiver, gone)
+            let began = state.supervisor.rolling().filter(|_| is_new);
+            if began.is_some() {
+                state.rolling_since = Some(Instant::now());
+            }
+            (receiver, gone, began)
         };
         drop(gone);
+        if let Some(workers) = began {
+            self.log.rolling_began(workers);
+        }
         self.perform(actions);
         receiver
     }
@@ -175,12 +191,30 @@ impl Driver {
     fn shut_down(self: &Arc<Self>, how: Input) {
         let begin = ShutdownProgress::begin();
         let mut actions = Actions::default();
-        {
+        let began = {
             let mut state = self.lock();
+            let began = state.shutdown.is_none().then(|| state.occupancy());
+            let sessions = state.supervisor.sessions();
             state.shutdown.get_or_insert(begin);
             self.feed_locked(&mut state, how, None, &mut actions);
+            began.map(|pool| (pool, sessions))
+        };
+        if let Some((pool, sessions)) = began {
+            self.log.shutdown_began(&pool, sessions);
         }
         self.perform(actions);
+    }
+
+    fn log_shutdown_end(&self) {
+        let (shutdown, abandoned) = {
+            let state = self.lock();
+            (state.shutdown.clone(), state.abandoned_ports())
+        };
+        if let Some(shutdown) = shutdown {
+            let took = shutdown.since.elapsed();
+            self.log
+                .shutdown_ended(took, shutdown.ended.len(), abandoned);
+        }
     }
 
     /// Waits for the end of the shutdown, at most until its deadline, and reports.
@@ -200,7 +234,7 @@ impl Driver {
         let took = ended.duration_since(begun);
         let drained_in = shutdown.drained.map(|at| at.duration_since(begun));
         ShutdownReport {
-            workers: shutdown.ended,
+            workers: shutdown.ended.iter().map(Ended::show).collect(),
             unreleased: status.workers.iter().map(|worker| worker.worker).collect(),
             took,
             drained_in: drained_in.unwrap_or(took),
@@ -276,6 +310,10 @@ impl Driver {
     fn was_probed(&self, worker: WorkerId, healthy: bool) {
         if let Some(entry) = self.lock().worker(worker) {
             entry.last_probe = Some((Instant::now(), healthy));
+            if healthy {
+                // An earlier check may have said what was wrong.
+                entry.detail = None;
+            }
         }
     }
 
@@ -299,32 +337,6 @@ impl Driver {
         self.lock().supervisor.phase(worker) == Some(Phase::Initializing)
     }
 
-    /// Records how a worker ended, if the pool is shutting down.
-    fn record_end(
-        &self,
-        worker: WorkerId,
-        status: Option<crate::port::ExitStatus>,
-        release: Release,
-    ) {
-        let mut state = self.lock();
-        let Some(entry) = state.worker(worker) else {
-            return;
-        };
-        let (rung, left) = (entry.rung, entry.left);
-        if let (Some((phase, reason)), Some(shutdown)) = (left, &mut state.shutdown) {
-            shutdown.ended.push(WorkerEnd {
-                worker,
-                phase,
-                reason,
-                rung,
-                status,
-                escaped: release.escaped,
-                confirmed: release.confirmed,
-                unchecked: release.unchecked,
-            });
-        }
-    }
-
     /// A timer of the pool's runtime. Tasks of other runtimes poll it with [`poll_timer`].
     pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
         rt::sleep(&self.runtime, duration)
@@ -339,7 +351,13 @@ impl Driver {
     }
 
     pub(crate) fn status(&self) -> PoolStatus {
-        self.lock().status()
+        let (mut status, ends) = {
+            let state = self.lock();
+            (state.status(), state.recent_ends.clone())
+        };
+        // Their stderr is copied without the lock.
+        status.recent_ends = ends.show();
+        status
     }
 
     /// A new reader of the event log, and the number of its first event.

@@ -10,6 +10,7 @@ use ostler::{Clients, LeaseId, Supervisor, WorkerId};
 use tokio::sync::Notify;
 
 use super::clients::Waiting;
+use super::ends::{Ended, RecentEnds};
 use super::event_log::EventLog;
 use super::grant::Grant;
 use super::sessions::Sessions;
@@ -20,7 +21,7 @@ use crate::error::{Occupancy, RollingError, StartError};
 use crate::port::Survivor;
 use crate::recorder::Recorder;
 use crate::rt::Instant;
-use crate::status::{AbandonedPort, PoolStatus, Probe, WorkerEnd, WorkerStatus};
+use crate::status::{AbandonedPort, PoolStatus, Probe, WorkerStatus};
 use crate::transport::Transport;
 
 pub(super) struct State {
@@ -41,21 +42,24 @@ pub(super) struct State {
     abandoned: Vec<WorkerEntry>,
     pub(super) timers: Timers,
     pub(super) last_failure: Option<Arc<StartError>>,
-    /// Callers that wait for the rolling restart, and for the pool to be drained.
+    /// Callers that wait for the rolling restart, or for the pool to be drained.
     pub(super) rolling: Waiters<Result<usize, RollingError>>,
+    /// When the rolling restart began.
+    pub(super) rolling_since: Option<Instant>,
     pub(super) draining: Waiters<DrainEnd>,
     pub(super) shutdown: Option<ShutdownProgress>,
     /// Whether the core has closed the pool.
     pub(super) ended: bool,
     pub(super) log: EventLog,
     pub(super) recorder: Option<Recorder>,
+    pub(super) recent_ends: RecentEnds,
 }
 
 /// What the driver knows of a worker.
 pub(super) struct WorkerEntry {
-    worker: WorkerId,
+    pub(super) worker: WorkerId,
     pub(super) pid: Option<u32>,
-    opened: Instant,
+    pub(super) opened: Instant,
     /// When it entered its phase, or when its port was abandoned.
     pub(super) since: Instant,
     pub(super) last_probe: Option<(Instant, bool)>,
@@ -70,6 +74,10 @@ pub(super) struct WorkerEntry {
     pub(super) survivors: Vec<Survivor>,
     /// The phase that it left for good, and why.
     pub(super) left: Option<(Phase, Reason)>,
+    /// What is known about the reason for which it leaves, if it leaves for that one.
+    pub(super) detail: Option<(Reason, String)>,
+    /// The calls that it had answered when it left.
+    pub(super) calls: u64,
 }
 
 /// How far a shutdown is.
@@ -78,7 +86,7 @@ pub(super) struct ShutdownProgress {
     pub(super) since: Instant,
     pub(super) drained: Option<Instant>,
     /// At most one per slot, and one per abandoned port.
-    pub(super) ended: Vec<WorkerEnd>,
+    pub(super) ended: Vec<Ended>,
 }
 
 impl ShutdownProgress {
@@ -113,11 +121,13 @@ impl State {
             timers: Timers::default(),
             last_failure: None,
             rolling: Waiters::default(),
+            rolling_since: None,
             draining: Waiters::default(),
             shutdown: None,
             ended: false,
             log: EventLog::default(),
             recorder,
+            recent_ends: RecentEnds::default(),
         }
     }
 
@@ -177,6 +187,8 @@ impl State {
             rung: None,
             survivors: Vec::new(),
             left: None,
+            detail: None,
+            calls: 0,
         });
         NewTask {
             worker,
@@ -209,6 +221,7 @@ impl State {
         Occupancy::of(phases, self.supervisor.waiting())
     }
 
+    /// Without the recent ends.
     pub(super) fn status(&self) -> PoolStatus {
         let workers = self.supervisor.workers().map(|view| {
             let entry = self.workers.get(view.worker.slot).and_then(Option::as_ref);
@@ -247,7 +260,12 @@ impl State {
             counters: self.supervisor.counters(),
             last_failure: self.last_failure.as_deref().cloned(),
             abandoned: self.abandoned(),
+            recent_ends: Vec::new(),
         }
+    }
+
+    pub(super) fn abandoned_ports(&self) -> usize {
+        self.abandoned.len()
     }
 
     /// The ports that are abandoned, the longest-abandoned first.

@@ -12,6 +12,7 @@ use super::options::CallOptions;
 use crate::driver::{Grant, poll_timer};
 use crate::error::{CallError, ProtocolError};
 use crate::rt::{Instant, Sleep};
+use crate::text;
 use crate::transport::{Answer, Closed, EXIT_GRACE, TransportError};
 
 /// What a worker sent.
@@ -157,6 +158,9 @@ impl Call<'_> {
         let Poll::Ready(answer) = self.poll_answer(cx, body) else {
             ready!(self.poll_deadline());
             self.fault = Some(Fault::TimedOut);
+            let after = text::duration(self.timeout);
+            self.grant
+                .explain(Fault::TimedOut, format!("after {after}"));
             return Poll::Ready(Err(CallError::TimedOut {
                 worker,
                 after: self.timeout,
@@ -279,6 +283,8 @@ impl Call<'_> {
             }
             TransportError::Protocol(source) | TransportError::PipeClosed(source) => source,
         };
+        self.grant
+            .explain(Fault::ProtocolBroken, source.to_string());
         CallError::Protocol {
             worker,
             source,

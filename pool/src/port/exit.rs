@@ -30,11 +30,7 @@ impl Exit {
 
     /// How it exited, with a guess at the reason, for a worker that the pool did not stop.
     pub(crate) fn explained(&self) -> String {
-        match self.status {
-            // The kernel kills so, and few others do.
-            ExitStatus::Signal(9) => format!("{}, possibly out of memory", self.status),
-            status => status.to_string(),
-        }
+        self.status.explained()
     }
 }
 
@@ -52,6 +48,17 @@ pub enum ExitStatus {
     Signal(i32),
     /// Not known: other code in this process reaped the child, or its zygote died before it.
     Unknown,
+}
+
+impl ExitStatus {
+    /// The status, with a guess at the reason, of a worker that the pool did not stop.
+    pub(crate) fn explained(self) -> String {
+        match self {
+            // The kernel kills so, and few others do.
+            Self::Signal(9) => format!("{self}, possibly out of memory"),
+            status => status.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for ExitStatus {

@@ -93,6 +93,7 @@ mod top;
 mod tracing;
 mod waiting;
 mod whose;
+mod worker_ends;
 mod zygote;
 mod zygote_dies;
 mod zygote_modules;

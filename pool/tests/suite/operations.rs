@@ -243,7 +243,7 @@ async fn a_starting_worker_is_no_crash_in_the_report() {
     );
     let text = report.to_string();
     assert!(
-        text.contains("worker 0.1      was still starting, asked to exit\n"),
+        text.contains("worker 0.1 ended: pool shut down; was starting, asked to exit; 0 calls; "),
         "{text}"
     );
     assert!(!text.contains("exit code"), "{text}");

@@ -260,9 +260,9 @@ async fn the_report_says_in_which_phase_a_worker_ended() {
     assert_eq!(
         said,
         [
-            "worker 0.1      was starting, had no process",
-            "worker 1.1      was still starting, asked to exit",
-            "worker 2.1      asked to exit: exit code 0",
+            "worker 0.1 ended: pool shut down; no process; 0 calls; 1 ms",
+            "worker 1.1 ended: pool shut down; was starting, asked to exit; 0 calls; 1 ms",
+            "worker 2.1 ended: pool shut down; asked to exit, exit code 0; 0 calls; 1 ms",
         ]
     );
     assert_eq!(report.workers[0].rung, None, "{report}");

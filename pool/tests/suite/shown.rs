@@ -37,6 +37,9 @@ async fn report() -> ShutdownReport {
     let (_puppets, pool) = pool().await;
     let mut report = pool.shutdown().await;
     report.workers.sort_by_key(|end| end.worker.slot);
+    for end in &mut report.workers {
+        end.age = Duration::from_millis(7900);
+    }
     report
 }
 
@@ -88,7 +91,8 @@ async fn a_report_is_a_line_for_each_end() {
     assert_eq!(
         report.to_string(),
         format!(
-            "{head}  worker 0.1      asked to exit: exit code 0\n  worker 1.1      asked to exit: exit code 0\n"
+            "{head}  worker 0.1 ended: pool shut down; asked to exit, exit code 0; 0 calls; 7.9 s\n  \
+             worker 1.1 ended: pool shut down; asked to exit, exit code 0; 0 calls; 7.9 s\n"
         )
     );
     report.workers[1].confirmed = Some(true);
@@ -99,75 +103,167 @@ async fn a_report_is_a_line_for_each_end() {
     assert_eq!(
         report.to_string(),
         format!(
-            "{head}  worker 0.1      asked to exit: exit code 0\n  \
+            "{head}  worker 0.1 ended: pool shut down; asked to exit, exit code 0; 0 calls; 7.9 s\n  \
              1 workers had processes outside their control groups: the kernel could not confirm their end\n  \
              worker 0.1 was NOT released within `shutdown_timeout`\n"
         )
     );
 }
 
-/// The end of a worker says what was done to it, how it exited, what was found of it, and why it
-/// left, unless that was the shutdown.
+/// The end of a worker says what was done to it and how it exited. The exit code of a worker that
+/// was stopped before it was ready is left out.
 #[tokio::test(start_paused = true)]
 async fn an_end_says_what_was_done() {
     let mut end = report().await.workers.remove(0);
     let code = Some(ExitStatus::Code(1));
-    let signal = Some(ExitStatus::Signal(9));
+    let [term, kill] = [15, 9].map(|signal| Some(ExitStatus::Signal(signal)));
     for (phase, rung, status, said) in [
-        (Phase::Ready, None, code, "exited by itself: exit code 1"),
+        (Phase::Ready, None, code, "exit code 1"),
+        (
+            Phase::Ready,
+            None,
+            kill,
+            "signal 9 (SIGKILL), possibly out of memory",
+        ),
         (
             Phase::Ready,
             Some(Rung::Ask),
             code,
-            "asked to exit: exit code 1",
+            "asked to exit, exit code 1",
         ),
-        (
-            Phase::Busy,
-            Some(Rung::Term),
-            code,
-            "sent SIGTERM: exit code 1",
-        ),
+        (Phase::Busy, Some(Rung::Term), code, "SIGTERM, exit code 1"),
+        (Phase::Busy, Some(Rung::Term), term, "SIGTERM"),
+        (Phase::Busy, Some(Rung::Kill), kill, "SIGKILL"),
         (
             Phase::Busy,
             Some(Rung::Kill),
-            signal,
-            "sent SIGKILL: signal 9 (SIGKILL)",
+            term,
+            "SIGKILL, signal 15 (SIGTERM)",
         ),
         (
             Phase::Busy,
             Some(Rung::Reap),
-            signal,
-            "reaped: signal 9 (SIGKILL)",
+            kill,
+            "reaped, signal 9 (SIGKILL)",
         ),
-        (
-            Phase::Initializing,
-            None,
-            code,
-            "exited while it started: exit code 1",
-        ),
+        (Phase::Busy, Some(Rung::Kill), None, "no exit status"),
+        (Phase::Initializing, None, code, "exit code 1"),
         (
             Phase::Initializing,
             Some(Rung::Kill),
             code,
-            "was still starting, sent SIGKILL",
-        ),
-        (
-            Phase::Initializing,
-            Some(Rung::Kill),
-            None,
-            "was starting, had no process",
+            "was starting, SIGKILL",
         ),
     ] {
         (end.phase, end.rung, end.status) = (phase, rung, status);
-        assert_eq!(end.to_string(), format!("worker 0.1      {said}"));
+        assert_eq!(
+            end.to_string(),
+            format!("worker 0.1 ended: pool shut down; {said}; 0 calls; 7.9 s")
+        );
     }
+    (end.pid, end.status, end.calls) = (None, None, 1);
     (end.escaped, end.unchecked) = (2, 3);
-    end.reason = Reason::Limit(Limit::Age);
     assert_eq!(
         end.to_string(),
-        "worker 0.1      was starting, had no process, 2 escaped processes killed, \
-         3 processes could not be checked  (it reached `max_worker_age`)"
+        "worker 0.1 ended: pool shut down; no process; 1 call; 7.9 s; \
+         2 escaped processes killed; 3 processes could not be checked"
     );
+}
+
+/// The end of a worker says why it left with what is known about it, and the last line of its
+/// stderr unless the pool chose the moment.
+#[tokio::test(start_paused = true)]
+async fn an_end_says_why() {
+    let mut end = report().await.workers.remove(0);
+    (end.rung, end.stderr) = (None, "  File\nKeyError: 'absent'\n\n".to_owned());
+    let last = "; last stderr: KeyError: 'absent'";
+    for (reason, detail, said, last) in [
+        (Reason::StartFailed, Some("no"), "start failed: no", last),
+        (
+            Reason::StartTimedOut,
+            Some("after 30 s"),
+            "start timed out after 30 s",
+            last,
+        ),
+        (Reason::Exited, None, "exited by itself", last),
+        (
+            Reason::Fault(Fault::Abandoned),
+            None,
+            "call abandoned",
+            last,
+        ),
+        (
+            Reason::Fault(Fault::TimedOut),
+            Some("after 200 ms"),
+            "call timed out after 200 ms",
+            last,
+        ),
+        (
+            Reason::Fault(Fault::ProtocolBroken),
+            Some("how"),
+            "broke the protocol: how",
+            last,
+        ),
+        (
+            Reason::Unhealthy,
+            Some("no disk"),
+            "failed its health checks: no disk",
+            last,
+        ),
+        (
+            Reason::Limit(Limit::Errors),
+            None,
+            "reached `error_threshold`",
+            last,
+        ),
+        (
+            Reason::Limit(Limit::Age),
+            None,
+            "reached `max_worker_age`",
+            "",
+        ),
+        (
+            Reason::Limit(Limit::Requests),
+            None,
+            "reached `max_worker_requests`",
+            "",
+        ),
+        (
+            Reason::Limit(Limit::Memory),
+            None,
+            "reached `max_worker_memory`",
+            "",
+        ),
+        (Reason::Recycled, None, "recycled", ""),
+        (Reason::Surplus, None, "more workers than `size`", ""),
+        (Reason::Shutdown, None, "pool shut down", ""),
+    ] {
+        (end.reason, end.detail) = (reason, detail.map(str::to_owned));
+        assert_eq!(
+            end.to_string(),
+            format!("worker 0.1 ended: {said}; exit code 0; 0 calls; 7.9 s{last}")
+        );
+    }
+}
+
+/// A status shows how the last five workers ended, each in the line of the log.
+#[tokio::test(start_paused = true)]
+async fn a_status_shows_recent_ends() {
+    let mut status = status().await;
+    let mut end = report().await.workers.remove(0);
+    for slot in 0..7 {
+        (end.worker.slot, end.ago) = (slot, Duration::from_secs(60 - slot as u64));
+        status.recent_ends.push(end.clone());
+    }
+    let text = status.to_string();
+    let lines: Vec<&str> = text.lines().skip(3).collect();
+    let expected = (2..7).map(|slot| {
+        let ago = 60 - slot;
+        format!(
+            "  {ago} s ago: worker {slot}.1 ended: pool shut down; asked to exit, exit code 0; 0 calls; 7.9 s"
+        )
+    });
+    assert_eq!(lines, expected.collect::<Vec<_>>());
 }
 
 /// What a release found is in the report, worker by worker.

@@ -77,7 +77,7 @@ impl Log {
 ///
 /// What another test's thread logs for the first time at this very moment would be off for good,
 /// so the choice is made again for all that was logged before.
-fn listen(to: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
+pub(crate) fn listen(to: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
     let kept = set_default(to);
     rebuild_interest_cache();
     kept
@@ -247,41 +247,6 @@ async fn a_worker_keeps_no_span_open() {
     }
     end(&pool, &sim).await;
     assert_eq!(spans.open(), [""; 0]);
-}
-
-/// An exit is logged with its status if nothing asked for it, and a failed start with its causes.
-#[tokio::test(start_paused = true)]
-async fn only_an_unexpected_exit_is_logged() {
-    let log = Log::default();
-    let _kept = listen(log.clone());
-    let sim = Sim::new([Script::StartFails, Script::Good, Script::IgnoresStop]);
-    let pool = pool(&sim, 1).build().unwrap();
-    until(&pool, |status| status.serving() == 1).await;
-    pool.call(b"exit").await.unwrap_err();
-    until(&pool, |status| status.serving() == 1).await;
-    end(&pool, &sim).await;
-    let lines = log.lines();
-    let of = |message: &str, field: &str| -> Vec<(String, String)> {
-        let name = format!("ostler::worker {message}");
-        let found = lines.iter().filter(|(found, _)| *found == name);
-        let worker_and = |fields: &BTreeMap<&str, String>| {
-            let [worker, field] = ["worker", field].map(|name| fields[name].clone());
-            (worker, field)
-        };
-        found.map(|(_, fields)| worker_and(fields)).collect()
-    };
-    let pair = |worker: &str, said: &str| (worker.to_owned(), said.to_owned());
-    let [(failed, report)] = &of("start failed", "report")[..] else {
-        panic!("{lines:?}");
-    };
-    assert_eq!(failed, "0.1");
-    assert!(
-        report.contains("caused by: RuntimeError: scripted"),
-        "{report}"
-    );
-    let exited = of("exited", "status");
-    assert_eq!(exited, [pair(&exited[0].0, "exit code 3")]);
-    assert_ne!(exited[0].0, "0.1");
 }
 
 /// P16: an abandoned port is an error in the log, with what holds it up, and its release is told.

@@ -69,7 +69,8 @@ impl Task {
         let worker = self.worker;
         let WorkerId { slot, generation } = worker;
         let span = tracing::info_span!(
-            target: "ostler::worker", parent: None, "worker", %worker, slot, generation, pid = field::Empty
+            target: "ostler::worker", parent: None, "worker",
+            pool = self.driver.log.pool(), %worker, slot, generation, pid = field::Empty
         );
         self.work().instrument(span)
     }
@@ -197,6 +198,8 @@ impl Task {
     fn broke(&self, problem: ProtocolError) {
         let worker = self.worker;
         tracing::warn!(target: "ostler::worker", %worker, %problem, "broke the protocol between two calls");
+        let reason = Reason::Fault(Fault::ProtocolBroken);
+        self.driver.explain(worker, reason, problem.to_string());
         self.report(PortFact::Broke);
     }
 
@@ -268,14 +271,20 @@ impl Task {
             Held::Probed(lease, Ok(Answer::Error(error))) if self.transport.is_clean() => {
                 tracing::warn!(target: "ostler::worker", %worker, %error, "reports itself unhealthy");
                 self.driver.was_probed(worker, false);
+                (self.driver).explain(worker, Reason::Unhealthy, error.to_string());
                 let healthy = false;
                 self.driver.feed(Input::Probed { lease, healthy });
             }
             // It exits, is being stopped, or will miss its deadline.
             Held::Probed(_, Err(TransportError::PipeClosed(_) | TransportError::Closed(_))) => {}
             Held::Probed(lease, answer) => {
-                let error = answer.err().map(|error| format!("{error:?}"));
-                tracing::warn!(target: "ostler::worker", %worker, error, "broke the protocol in a health check");
+                let problem = match answer {
+                    Err(TransportError::Protocol(problem)) => problem,
+                    _ => ProtocolError::Unsolicited,
+                };
+                tracing::warn!(target: "ostler::worker", %worker, %problem, "broke the protocol in a health check");
+                let reason = Reason::Fault(Fault::ProtocolBroken);
+                self.driver.explain(worker, reason, problem.to_string());
                 self.driver.feed(Input::LeaseEnded {
                     lease,
                     calls: 0,
@@ -321,8 +330,7 @@ impl Task {
         if self.abandoned {
             tracing::info!(target: "ostler::worker", %worker, "released after it was abandoned");
         }
-        let status = exit.map(|exit| exit.status);
-        self.driver.record_end(worker, status, release);
+        self.driver.ended(worker, exit, release);
         self.report(PortFact::Released);
         Stage::Released
     }
@@ -336,11 +344,12 @@ impl Task {
 impl Drop for Task {
     /// However a task ends, the core learns that its port is gone.
     fn drop(&mut self) {
-        let has_exited = match std::mem::replace(&mut self.stage, Stage::Released) {
+        let (has_exited, exit) = match std::mem::replace(&mut self.stage, Stage::Released) {
             Stage::Released => return,
-            Stage::Absent | Stage::Exited { .. } | Stage::Releasing { .. } => true,
+            Stage::Absent => (true, None),
+            Stage::Exited { exit, .. } | Stage::Releasing { exit, .. } => (true, Some(exit)),
             // A port that is dropped kills and reaps its processes.
-            _ => false,
+            _ => (false, None),
         };
         let worker = self.worker;
         if thread::panicking() {
@@ -361,6 +370,7 @@ impl Drop for Task {
         if !has_exited {
             self.report(PortFact::Exited);
         }
+        self.driver.ended(worker, exit, Release::new(0, None));
         self.report(PortFact::Released);
     }
 }
