@@ -13,6 +13,7 @@ use crate::port::{Batching, Opener};
 use crate::recorder::JsonLines;
 use crate::recorder::{Recorder, Sink};
 use crate::rt::{self, Handle};
+use crate::stderr::{Stderr, StderrSink};
 
 /// Builds a [`Pool`]. Made by [`Pool::builder`].
 ///
@@ -71,6 +72,17 @@ impl Builder {
     /// ```
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.config.name = Some(name.into());
+        self
+    }
+
+    /// Sets [`Config::stderr`].
+    ///
+    /// ```
+    /// # use ostler_pool::{Pool, Program, Stderr};
+    /// let builder = Pool::builder(Program::new("./thumbnailer")).stderr(Stderr::Log);
+    /// ```
+    pub fn stderr(mut self, stderr: Stderr) -> Self {
+        self.config.stderr = stderr;
         self
     }
 
@@ -338,6 +350,8 @@ impl Builder {
         let max_frame = self.config.frame_limit()?;
         let seed = self.opener.seed().unwrap_or_else(rt::seed);
         let supervisor = Supervisor::new(self.config.policy(), seed)?;
+        let sink = StderrSink::new(self.config.name.clone(), self.config.stderr);
+        self.opener.stderr_to(sink);
         self.opener.prepare()?;
         let batching = self.opener.batching().map(Batching::validate).transpose()?;
         let limits = Limits {

@@ -15,6 +15,7 @@ use ostler::policy::{InvalidOption, Policy, timeout};
 
 #[cfg(feature = "serde")]
 pub use self::env::EnvError;
+use crate::stderr::Stderr;
 
 /// The smallest `max_frame`, in bytes: it leaves room for the handshake and a short error.
 const MIN_FRAME: usize = 1024;
@@ -59,6 +60,8 @@ pub struct Config {
     /// its metrics, and before the lines of its workers' stderr. It tells the pools of a process
     /// apart. Default: `None`.
     pub name: Option<String>,
+    /// Where the lines go that workers write to stderr. Default: [`Stderr::Auto`].
+    pub stderr: Stderr,
     /// Workers kept serving, 1 to 16384. Default: the number of processors available to this
     /// process.
     pub size: usize,
@@ -229,6 +232,7 @@ impl Default for Config {
         } = Policy::new(size);
         Self {
             name: None,
+            stderr: Stderr::Auto,
             size,
             surge,
             max_starting,

@@ -186,6 +186,7 @@ mod service;
 #[cfg(feature = "signals")]
 mod signals;
 mod status;
+mod stderr;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text;
@@ -224,6 +225,7 @@ pub use service::PoolService;
 #[cfg(feature = "signals")]
 pub use signals::SignalShutdown;
 pub use status::{AbandonedPort, PoolStatus, Probe, ShutdownReport, WorkerStatus};
+pub use stderr::Stderr;
 #[cfg(feature = "timeline")]
 pub use timeline::{Timeline, TraceError};
 

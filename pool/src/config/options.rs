@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::units::{read_duration, read_size, write_duration, write_size};
 use super::{AbandonedCalls, Config};
+use crate::stderr::Stderr;
 
 /// Every option, and how its value is written. A field of `Config` that is missing here does not
 /// compile.
@@ -39,6 +40,7 @@ macro_rules! options {
 
 options! {
     name: OrNone<Name>,
+    stderr: Route,
     size: Count<usize>,
     surge: Count<usize>,
     max_starting: Count<usize>,
@@ -101,6 +103,7 @@ struct Time;
 struct Size<T>(PhantomData<T>);
 struct Switch;
 struct Name;
+struct Route;
 /// `stop`, `finish`, or a table with the one entry `cancel`. Text has `cancel=5s` for that.
 struct Abandoned;
 /// Written as `none` where a format has no other word for it, as TOML has not.
@@ -209,6 +212,26 @@ impl Kind for Name {
 
     fn write(value: &String) -> Setting {
         Setting::Text(value.clone())
+    }
+}
+
+impl Kind for Route {
+    type Value = Stderr;
+
+    fn must_be() -> String {
+        "`auto`, `log`, `host`, `both` or `null`".to_owned()
+    }
+
+    fn read(setting: &Setting) -> Option<Stderr> {
+        let Setting::Text(text) = setting else {
+            return None;
+        };
+        let mut routes = Stderr::ALL.into_iter();
+        routes.find(|route| route.name() == text)
+    }
+
+    fn write(value: &Stderr) -> Setting {
+        Setting::Text(value.name().to_owned())
     }
 }
 

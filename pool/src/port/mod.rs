@@ -11,7 +11,7 @@
 //!
 //! ```text
 //! open ─► take_pipe ─► (terminate | kill)* ─► exited ─► released ─► drop      each port
-//! prepare ─► open* ─► close                                                   their opener
+//! stderr_to ─► prepare ─► open* ─► close                                      their opener
 //! ```
 //!
 //! - A port leaves nothing behind: not after `released`, not when it is dropped earlier, and not
@@ -157,6 +157,7 @@ pub use self::exit::{Exit, ExitStatus, STDERR_TAIL};
 pub use self::open_error::OpenError;
 pub use self::release::{Release, SurvivalReason, Survivor};
 pub(crate) use self::shared::{Memory, SharedMemory};
+pub use crate::stderr::StderrSink;
 
 /// A boxed future, as an object-safe trait needs it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -182,6 +183,13 @@ pub trait Opener: fmt::Debug + Send + Sync + 'static {
     /// [`Builder::build`](crate::Builder::build) asks once.
     fn takes_json(&self) -> bool {
         true
+    }
+
+    /// Where the opener is to send the lines that its workers write to stderr. Default: ignored.
+    ///
+    /// [`Builder::build`](crate::Builder::build) calls this once, before `prepare`.
+    fn stderr_to(&mut self, sink: StderrSink) {
+        let _ = sink;
     }
 
     /// How the pool collects the requests of concurrent calls. Default: it does not.

@@ -15,6 +15,7 @@ use super::release::{self, Releasing};
 use super::scope::{Member, Scope};
 use super::stderr::Stderr;
 use crate::port::{BoxFuture, Exit, Pipe, Port, Release, SharedMemory, Survivor};
+use crate::stderr::Source;
 
 /// The host's ends of the pipes of a worker that speaks frames.
 pub(super) struct Frames {
@@ -55,7 +56,7 @@ impl Child {
     /// Takes over a process by its stderr and, if it speaks frames, its stdin and stdout. On an
     /// error the leader is dropped, which kills the process.
     pub(super) fn new(
-        name: String,
+        name: Source,
         leader: Leader,
         scope: Arc<Scope>,
         stderr: OwnedFd,
@@ -66,7 +67,7 @@ impl Child {
             .map(|frames| PipeShare::take([&frames.stdin, &frames.stdout], &stderr));
         let stderr = pipe::Receiver::from_owned_fd(stderr)?;
         Ok(Self {
-            stderr: Some(Stderr::new(name, pid, stderr)),
+            stderr: Some(Stderr::new(name, pid, stderr, scope.stderr.clone())),
             pipe: frames.map(Frames::open).transpose()?,
             pid,
             leader,

@@ -18,7 +18,8 @@ use super::spawn::Spawner;
 use super::system::IS_LINUX;
 use super::tree::{Cgroup, EnvTag};
 use super::zygote::Zygote;
-use crate::port::{BoxFuture, OpenError, Opener, Port, SharedMemory};
+use crate::port::{BoxFuture, OpenError, Opener, Port, SharedMemory, StderrSink};
+use crate::stderr::Source;
 
 #[derive(Debug)]
 struct Launcher {
@@ -50,7 +51,8 @@ impl Launcher {
         program.check_shared_memory()?;
         let sentinel = program.sentinel && IS_LINUX;
         let (cgroup, subreaper) = (program.cgroup.clone(), program.subreaper);
-        let scope = Arc::new(Scope::new(path, cgroup, sentinel, subreaper)?);
+        let stderr = program.stderr.clone();
+        let scope = Arc::new(Scope::new(path, cgroup, sentinel, subreaper, stderr)?);
         let zygote = program.zygote.map(|argument| {
             let program = program.clone().arg(argument);
             Zygote::new(Spawner::new(program, Arc::clone(&scope)))
@@ -66,11 +68,11 @@ impl Launcher {
         scope.keep_sentinel()?;
         let tag = scope.tag.of_worker(worker);
         let mut cgroup = scope.create_cgroup(&tag)?;
-        let name = worker.to_string();
+        let name = Source::Worker(worker);
         if let Some(zygote) = &self.zygote {
             let shared = self.spawner.shared_memory();
             let shared = shared.map_err(|error| scope.refused(error))?;
-            let forked = Self::fork(zygote, scope, &name, &tag, &mut cgroup, shared).await;
+            let forked = Self::fork(zygote, scope, name, &tag, &mut cgroup, shared).await;
             if let Some(child) = forked.map_err(|error| scope.refused(error))? {
                 return Ok(child);
             }
@@ -82,7 +84,7 @@ impl Launcher {
     async fn fork(
         zygote: &Zygote,
         scope: &Arc<Scope>,
-        name: &str,
+        name: Source,
         tag: &EnvTag,
         cgroup: &mut Option<Cgroup>,
         shared: Option<SharedMemory>,
@@ -104,7 +106,7 @@ impl Launcher {
             shared,
         };
         let scope = Arc::clone(scope);
-        Child::new(name.to_owned(), leader, scope, stderr.into(), Some(frames)).map(Some)
+        Child::new(name, leader, scope, stderr.into(), Some(frames)).map(Some)
     }
 }
 
@@ -124,11 +126,16 @@ impl Opener for Launcher {
                 scope.sweep().await;
             }
             scope.close().await;
+            scope.stderr.flush().await;
         })
     }
 }
 
 impl Opener for Program {
+    fn stderr_to(&mut self, sink: StderrSink) {
+        self.stderr = sink;
+    }
+
     fn prepare(&mut self) -> Result<(), OpenError> {
         signals::check_sigpipe()?;
         self.launcher = Some(Arc::new(Launcher::new(self)?));

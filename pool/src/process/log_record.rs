@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::stderr::Source;
+
 const BEGIN: &[u8] = b"\x1eostler\x1f";
 const END: &[u8] = b"\x1e";
 const SEPARATOR: u8 = 0x1f;
@@ -57,11 +59,13 @@ impl LogRecord {
     }
 
     /// Logs the record with its level.
-    pub(super) fn log(&self, worker: &str, pid: u32) {
+    pub(super) fn log(&self, pool: Option<&str>, worker: Source, pid: u32) {
         let (logger, message, fields) = (&*self.logger, &self.message, self.fields.as_deref());
         macro_rules! event {
             ($level:ident) => {
-                tracing::$level!(target: "ostler::stderr", %worker, pid, logger, fields, "{message}")
+                tracing::$level!(
+                    target: "ostler::stderr", pool, %worker, pid, logger, fields, "{message}"
+                )
             };
         }
         match self.level {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::find;
 use super::limits::{Limits, Resource};
 use super::system::IS_LINUX;
-use crate::port::{OpenError, Opener};
+use crate::port::{OpenError, Opener, StderrSink};
 
 /// The sizes of bodies for which there can be shared memory, in bytes. Smaller bodies always use
 /// the pipes, and no frame is larger.
@@ -51,6 +51,8 @@ pub struct Program {
     pub(super) shared_memory: Option<u64>,
     /// If workers are to be forked: the last argument of the process that forks them.
     pub(super) zygote: Option<&'static str>,
+    /// Where the lines of their stderr go.
+    pub(super) stderr: StderrSink,
     /// What opens the ports, once the pool is built. Type-erased, because the launcher depends on
     /// this module.
     pub(super) launcher: Option<Arc<dyn Opener>>,
@@ -82,6 +84,7 @@ impl Program {
             subreaper: false,
             shared_memory: None,
             zygote: None,
+            stderr: StderrSink::default(),
             launcher: None,
         }
     }

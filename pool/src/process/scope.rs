@@ -12,7 +12,7 @@ use super::release::Releaser;
 use super::sentinel::{Sentinel, Watch};
 use super::system;
 use super::tree::{Cgroup, EnvTag};
-use crate::port::{OpenError, Release};
+use crate::port::{OpenError, Release, StderrSink};
 
 /// How long the end of a pool waits for processes that it has killed.
 const SWEEP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -25,6 +25,8 @@ pub(super) struct Scope {
     pub(super) path: PathBuf,
     pub(super) tag: EnvTag,
     pub(super) releaser: Releaser,
+    /// Where the lines of their stderr go.
+    pub(super) stderr: StderrSink,
     /// The directory in which each worker gets a control group.
     cgroups: Option<PathBuf>,
     /// `None` if the pool has none, and after `close`.
@@ -56,6 +58,7 @@ impl Scope {
         cgroups: Option<PathBuf>,
         sentinel: bool,
         subreaper: bool,
+        stderr: StderrSink,
     ) -> Result<Self, OpenError> {
         let tag = EnvTag::of_pool();
         if let Some(parent) = &cgroups {
@@ -80,6 +83,7 @@ impl Scope {
             path,
             tag,
             releaser,
+            stderr,
             cgroups,
             sentinel: Mutex::new(watch.map(Sentinel::new)),
             members: AtomicUsize::new(0),

@@ -18,6 +18,7 @@ use super::scope::Scope;
 use super::shared;
 use super::tree::{self, Cgroup, EnvTag};
 use crate::port::{OpenError, SharedMemory};
+use crate::stderr::Source;
 
 /// Spawns the processes of one program, in the scope of one pool.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl Spawner {
     /// Spawns a worker.
     pub(super) fn spawn(
         &self,
-        name: String,
+        name: Source,
         tag: EnvTag,
         cgroup: Option<Cgroup>,
     ) -> Result<Child, OpenError> {
@@ -85,7 +86,7 @@ impl Spawner {
         let stderr = stderr.ok_or_else(missing)?.into();
         self.program.limits.apply(leader.id())?;
         let scope = Arc::clone(&self.scope);
-        Child::new("zygote".to_owned(), leader, scope, stderr, None).map_err(refused)
+        Child::new(Source::Zygote, leader, scope, stderr, None).map_err(refused)
     }
 
     fn lead(

@@ -1,4 +1,4 @@
-//! A worker's stderr: always drained, logged line by line, and its tail kept for errors.
+//! A worker's stderr: always drained, passed on line by line, and its tail kept for errors.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -8,9 +8,10 @@ use tokio::net::unix::pipe;
 use tokio::task::yield_now;
 
 use super::log_record::LogRecord;
-use crate::port::STDERR_TAIL;
+use crate::port::{STDERR_TAIL, StderrSink};
+use crate::stderr::Source;
 
-/// The longest line that is logged as one, in bytes. A longer one is logged in pieces.
+/// The longest line that is passed on as one, in bytes. A longer one is passed on in pieces.
 const MAX_LINE: usize = 8 * 1024;
 
 /// The most bytes that are read after the worker's exit. A pipe holds less; more can only come from
@@ -19,8 +20,7 @@ const MAX_REST: usize = 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Stderr {
-    /// For the log.
-    worker: String,
+    source: Source,
     pid: u32,
     pipe: pipe::Receiver,
     /// The incomplete last line, at most [`MAX_LINE`] bytes.
@@ -28,6 +28,8 @@ pub(super) struct Stderr {
     /// The last bytes of the output's lines, at most [`STDERR_TAIL`]. Log records are as people
     /// read them.
     tail: Vec<u8>,
+    /// Where its lines go.
+    sink: StderrSink,
 }
 
 enum Read {
@@ -37,13 +39,14 @@ enum Read {
 }
 
 impl Stderr {
-    pub(super) fn new(worker: String, pid: u32, pipe: pipe::Receiver) -> Self {
+    pub(super) fn new(source: Source, pid: u32, pipe: pipe::Receiver, sink: StderrSink) -> Self {
         Self {
-            worker,
+            source,
             pid,
             pipe,
             line: Vec::new(),
             tail: Vec::new(),
+            sink,
         }
     }
 
@@ -73,17 +76,20 @@ impl Stderr {
         String::from_utf8_lossy(&self.tail).into_owned()
     }
 
-    /// Logs the current line, and adds it to the tail.
+    /// Passes the current line on, and adds it to the tail.
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.line);
         if line.is_empty() {
             return;
         }
+        let (source, pid) = (self.source, self.pid);
         if let Some(record) = LogRecord::parse(&line) {
-            record.log(&self.worker, self.pid);
-            self.add_to_tail(format!("{record}\n").as_bytes());
+            let text = record.to_string();
+            (self.sink).pass_on(source, &text, |pool| record.log(pool, source, pid));
+            self.add_to_tail(format!("{text}\n").as_bytes());
         } else {
-            self.log(&line);
+            let text = String::from_utf8_lossy(&line);
+            (self.sink).line_of(source, Some(pid), text.trim_end());
             self.add_to_tail(&line);
         }
     }
@@ -123,11 +129,5 @@ impl Stderr {
             }
             rest = after;
         }
-    }
-
-    fn log(&self, line: &[u8]) {
-        let line = String::from_utf8_lossy(line);
-        let (worker, pid) = (&self.worker, self.pid);
-        tracing::info!(target: "ostler::stderr", %worker, pid, "{}", line.trim_end());
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ostler::WorkerId;
 
-use crate::port::{Batching, BoxFuture, OpenError, Opener, Port};
+use crate::port::{Batching, BoxFuture, OpenError, Opener, Port, StderrSink};
 use crate::process::Program;
 
 /// A Python function that each worker runs. Needs Python 3.9 or later and no package: the worker
@@ -18,8 +18,8 @@ use crate::process::Program;
 /// The function takes one argument, the request, and returns the reply: `bytes` both ways, or JSON
 /// values with [`json`](Self::json). An exception fails the call with
 /// [`CallError::Raised`](crate::CallError::Raised), and the worker keeps serving. Only `SystemExit`
-/// and `KeyboardInterrupt` end the worker. `print` goes to the log, as everything that the worker
-/// writes to stderr.
+/// and `KeyboardInterrupt` end the worker. `print` goes where everything goes that the worker writes
+/// to stderr: see [`Stderr`](crate::Stderr).
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -393,6 +393,10 @@ impl Python {
 }
 
 impl Opener for Python {
+    fn stderr_to(&mut self, sink: StderrSink) {
+        self.interpreter.stderr_to(sink);
+    }
+
     fn prepare(&mut self) -> Result<(), OpenError> {
         self.prepared.insert(self.program()?).prepare()
     }

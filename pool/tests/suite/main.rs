@@ -84,6 +84,7 @@ mod soak;
 mod spawning;
 mod starts;
 mod starved;
+mod stderr_routes;
 mod stop_signals;
 mod streams;
 mod time_limits;

@@ -1,0 +1,139 @@
+//! Do the lines that a worker writes to stderr go where the option `stderr` says?
+//!
+//! Each test runs itself once more, as a host of its own, because a process has one stderr.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+use std::{env, io, thread};
+
+use ostler_pool::Stderr;
+use tokio::runtime::Runtime;
+use tracing::subscriber::set_global_default;
+
+use crate::rig::hostile;
+use crate::tracing::Log;
+
+/// What this process is to be, if it is a host.
+const ROLE: &str = "OSTLER_TEST_STDERR_HOST";
+
+fn role() -> Option<String> {
+    env::var(ROLE).ok()
+}
+
+/// Starts this test once more, in this role.
+fn host(test: &str, role: &str) -> Child {
+    Command::new(env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture"])
+        .env(ROLE, role)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// A pool whose worker says its last words, with this route, and with a subscriber if the host is
+/// to listen. Prints how many lines the subscriber got.
+fn say_last_words(route: Stderr, listens: bool, name: Option<&str>) {
+    let log = Log::default();
+    if listens {
+        set_global_default(log.clone()).unwrap();
+    }
+    Runtime::new().unwrap().block_on(async {
+        let mut pool = hostile().size(1).stderr(route);
+        if let Some(name) = name {
+            pool = pool.name(name);
+        }
+        let pool = pool.build().unwrap();
+        pool.call(b"exit 4").await.unwrap_err();
+        pool.shutdown().await;
+    });
+    let said = "ostler::stderr the last words";
+    let mut logged = log.lines();
+    logged.retain(|(line, _)| line == said);
+    println!("logged {}", logged.len());
+}
+
+/// O7: without a subscriber, a worker's lines reach the host's stderr with the worker's name. The
+/// option chooses otherwise, and the pool's name tells pools apart.
+#[test]
+fn lines_go_where_the_option_says() {
+    let anonymous = "[worker 0.1] the last words";
+    let routes = [
+        ("auto", (Stderr::Auto, false, None), (Some(anonymous), 0)),
+        ("auto, heard", (Stderr::Auto, true, None), (None, 1)),
+        ("log", (Stderr::Log, true, None), (None, 1)),
+        ("host", (Stderr::Host, true, None), (Some(anonymous), 0)),
+        ("both", (Stderr::Both, true, None), (Some(anonymous), 1)),
+        ("null", (Stderr::Null, true, None), (None, 0)),
+        (
+            "named",
+            (Stderr::Auto, false, Some("thumbnails")),
+            (Some("[thumbnails worker 0.1] the last words"), 0),
+        ),
+    ];
+    if let Some(role) = role() {
+        let is_it = |(name, ..): &&(&str, _, _)| *name == role;
+        let (_, (route, listens, name), _) = routes.iter().find(is_it).unwrap();
+        return say_last_words(*route, *listens, *name);
+    }
+    for (role, _, (said, logged)) in routes {
+        let host = host("stderr_routes::lines_go_where_the_option_says", role);
+        let output = host.wait_with_output().unwrap();
+        let [out, err] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        assert!(output.status.success(), "{role}: {err}");
+        let lines: Vec<&str> = (err.lines())
+            .filter(|line| line.contains("the last words"))
+            .collect();
+        assert_eq!(lines, Vec::from_iter(said), "{role}");
+        assert!(out.contains(&format!("logged {logged}\n")), "{role}: {out}");
+    }
+}
+
+/// O7: a host whose stderr is not read holds up no worker. It drops lines, and says how many.
+#[test]
+fn a_stderr_that_is_not_read_holds_up_no_worker() {
+    const PIECES: usize = 4096;
+    if role().is_some() {
+        return Runtime::new().unwrap().block_on(async {
+            let pool = hostile().size(1).stderr(Stderr::Host).build().unwrap();
+            let flood = format!("flood {}", PIECES * 8192);
+            assert_eq!(pool.call(flood).await.unwrap(), b"flooded");
+            // The rest of the flood is read when the worker has exited.
+            let worker = pool.checkout().await.unwrap().worker();
+            pool.recycle(worker);
+            crate::rig::is_released(&pool, worker).await;
+            println!("flooded");
+            let _ = io::stdin().read(&mut [0]).unwrap();
+            pool.shutdown().await;
+        });
+    }
+    let test = "stderr_routes::a_stderr_that_is_not_read_holds_up_no_worker";
+    let mut host = host(test, "floods");
+    let mut out = BufReader::new(host.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("flooded") {
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0, "the host has ended");
+    }
+    let mut err = host.stderr.take().unwrap();
+    let read = thread::spawn(move || {
+        let mut text = String::new();
+        err.read_to_string(&mut text).unwrap();
+        text
+    });
+    drop(host.stdin.take());
+    let text = read.join().unwrap();
+    assert!(host.wait().unwrap().success());
+    let written = text
+        .lines()
+        .filter(|line| line.starts_with("[worker 0.1] xxx"))
+        .count();
+    let notice = text
+        .lines()
+        .find_map(|line| line.strip_prefix("[ostler] dropped "));
+    let dropped: usize = notice.unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(written >= 1024, "{written} written");
+    assert_eq!(written + dropped, PIECES);
+}
