@@ -148,6 +148,7 @@
 //! - `tower`: `Pool::service`, a `tower::Service` whose readiness is a leased worker.
 //! - `record`: `Builder::record`, which writes down every step of a pool.
 //! - `timeline`: `Timeline`, which draws what a pool did.
+//! - `metrics`: counters, gauges and histograms for the recorder of the crate `metrics`.
 //! - `testing`: means for tests, see above.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -168,6 +169,10 @@ mod events;
 mod function;
 mod lease;
 mod map;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+#[cfg(not(feature = "metrics"))]
+mod metrics;
 mod operations;
 mod pool;
 pub mod port;

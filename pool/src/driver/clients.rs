@@ -14,6 +14,7 @@ use ostler::{SessionId, WaiterId};
 use super::effects::{Actions, Deferred};
 use super::state::State;
 use super::{Driver, Grant, Refused};
+use crate::metrics::Wait;
 use crate::rt::Instant;
 
 /// The core's answer to a client.
@@ -34,6 +35,7 @@ pub(crate) enum Told {
 
 /// A client that waits, or that was told and has not noticed yet.
 pub(super) struct Waiting {
+    since: Instant,
     deadline: Instant,
     told: Option<Told>,
     waker: Option<Waker>,
@@ -57,22 +59,27 @@ impl Driver {
             match actions.answer.take() {
                 Some(answer) => Entered::Answered(answer),
                 None => {
-                    let deadline = deadline.unwrap_or_else(|| Instant::now() + timeout);
-                    state.wait(waiter, deadline, &mut actions);
+                    let now = Instant::now();
+                    let deadline = deadline.unwrap_or(now + timeout);
+                    state.wait(waiter, now, deadline, &mut actions);
                     Entered::Waits(waiter, deadline)
                 }
             }
         };
         self.perform(actions);
+        if let Entered::Answered(answer) = &entered {
+            self.metrics.waited(wait_of(answer), None);
+        }
         entered
     }
 
     /// What a waiting client is told. Until then, the task is woken when there is something.
     pub(crate) fn poll_told(&self, waiter: WaiterId, cx: &mut Context<'_>) -> Poll<Told> {
-        if let Some(told) = self.lock().take_told(waiter) {
-            return Poll::Ready(told);
+        let told = self.lock().take_told(waiter);
+        match told {
+            Some(told) => Poll::Ready(self.told(told)),
+            None => self.poll_untold(waiter, cx),
         }
-        self.poll_untold(waiter, cx)
     }
 
     /// As [`poll_told`](Self::poll_told), for a client that has most likely not been told yet.
@@ -82,13 +89,23 @@ impl Driver {
         let mut state = self.lock();
         if let Some(told) = state.take_told(waiter) {
             drop(state);
-            return Poll::Ready(told);
+            return Poll::Ready(self.told(told));
         }
         let client = state.clients.get_mut(waiter);
         let previous = client.and_then(|client| client.waker.replace(waker));
         drop(state);
         drop(previous);
         Poll::Pending
+    }
+
+    /// A client notices what it was told.
+    fn told(&self, (told, since): (Told, Instant)) -> Told {
+        let wait = match &told {
+            Told::Answer(answer) => wait_of(answer),
+            Told::TimedOut => Wait::TimedOut,
+        };
+        self.metrics.waited(wait, Some(since));
+        told
     }
 
     /// Takes a client out of the queue. Returns its answer, if that came first.
@@ -100,10 +117,12 @@ impl Driver {
             if client.told.is_none() {
                 let input = Input::GaveUp { waiter };
                 self.feed_locked(&mut state, input, None, &mut actions);
+                actions.pending.left_queue();
             }
             client
         };
         self.perform(actions);
+        self.metrics.waited(Wait::GaveUp, Some(client.since));
         match client.told {
             Some(Told::Answer(answer)) => Some(answer),
             Some(Told::TimedOut) | None => None,
@@ -133,14 +152,23 @@ impl Driver {
     }
 }
 
+fn wait_of(answer: &Answer) -> Wait {
+    match answer {
+        Ok(_) => Wait::Granted,
+        Err(_) => Wait::Refused,
+    }
+}
+
 impl State {
     fn new_client(&mut self) -> WaiterId {
         self.last_waiter += 1;
         WaiterId(self.last_waiter)
     }
 
-    fn wait(&mut self, waiter: WaiterId, deadline: Instant, actions: &mut Actions) {
+    fn wait(&mut self, waiter: WaiterId, since: Instant, deadline: Instant, actions: &mut Actions) {
+        actions.pending.entered_queue();
         let client = Waiting {
+            since,
             deadline,
             told: None,
             waker: None,
@@ -166,14 +194,17 @@ impl State {
             return Some(told);
         };
         client.told = Some(told);
+        actions.pending.left_queue();
         if let Some(waker) = client.waker.take() {
             actions.push(Deferred::WakeClient(waker));
         }
         None
     }
 
-    fn take_told(&mut self, waiter: WaiterId) -> Option<Told> {
+    /// What the client was told, and since when it has waited.
+    fn take_told(&mut self, waiter: WaiterId) -> Option<(Told, Instant)> {
         self.clients.get_mut(waiter)?.told.as_ref()?;
-        self.clients.remove(waiter)?.told
+        let client = self.clients.remove(waiter)?;
+        Some((client.told?, client.since))
     }
 }

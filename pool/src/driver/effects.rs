@@ -4,6 +4,7 @@ use std::mem;
 use std::sync::Arc;
 use std::task::Waker;
 
+use ostler::PhaseSummary;
 use ostler::supervisor::{
     DrainEnd, Effect, Event, Illegal, Input, PortFact, Reason, RollingEnd, Transition,
 };
@@ -18,6 +19,7 @@ use super::state::{NewTask, State, WorkerEntry};
 use super::worker::Task;
 use super::{Answer, Driver, ends};
 use crate::error::{RollingError, StartError};
+use crate::metrics::Pending;
 use crate::rt::{self, Instant};
 
 /// Room for this many effects is kept between two inputs. Most inputs have one or two.
@@ -33,6 +35,8 @@ pub(super) struct Actions {
     pub(super) answer: Option<Answer>,
     /// When the input came, once that is asked.
     now: Option<Instant>,
+    /// What happened, for the metrics.
+    pub(super) pending: Pending,
 }
 
 impl Actions {
@@ -169,6 +173,7 @@ impl Driver {
     }
 
     pub(super) fn perform(self: &Arc<Self>, mut actions: Actions) {
+        self.metrics.record(&actions.pending);
         for action in actions.deferred.drain(..) {
             rt::point();
             match action {
@@ -244,8 +249,10 @@ impl Drop for Closing {
 
 impl State {
     fn happened(&mut self, event: Event, cause: &mut Option<StartError>, actions: &mut Actions) {
-        if let Event::Moved(transition) = event {
-            self.moved(transition, cause, actions);
+        match event {
+            Event::Opened { .. } => actions.pending.opened(),
+            Event::Moved(transition) => self.moved(transition, cause, actions),
+            _ => {}
         }
         if self.log.push(event) {
             actions.push(Deferred::WakeReaders(self.log.waiting()));
@@ -286,6 +293,7 @@ impl State {
             _ => {}
         }
         if to == Phase::Terminated {
+            actions.pending.moved(transition, None, None);
             self.timers.forget(worker);
             match input {
                 worker::Input::Abandoned => self.abandon(worker),
@@ -296,7 +304,12 @@ impl State {
         } else if to != from
             && let Some(entry) = self.worker(worker)
         {
+            let (opened, drains) = (entry.opened, entry.drains);
+            (actions.pending).moved(transition, Some(opened), drains);
             entry.since = actions.now();
+            if to.summary() == PhaseSummary::Draining && to != Phase::Stopping {
+                entry.drains.get_or_insert(actions.now());
+            }
             if to == Phase::Stopping {
                 self.left(worker, from, reason.unwrap_or(Reason::Shutdown));
             }

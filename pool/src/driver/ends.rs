@@ -67,6 +67,7 @@ impl Driver {
     pub(super) fn ended(&self, worker: WorkerId, exit: Option<Exit>, release: Release) {
         let end = self.lock().ended(worker, exit, release);
         if let Some(end) = end {
+            self.metrics.ended(end.reason);
             self.log.end(&end);
         }
     }

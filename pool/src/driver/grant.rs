@@ -8,6 +8,7 @@ use ostler::{LeaseId, WorkerId};
 
 use super::{Driver, Limits};
 use crate::config::AbandonedCalls;
+use crate::metrics::{Outcome, Timer};
 use crate::rt::Sleep;
 use crate::transport::Transport;
 
@@ -93,6 +94,11 @@ impl Grant {
         } else {
             self.errors.min(1)
         };
+    }
+
+    /// Records a call for the metrics.
+    pub(crate) fn observe(&self, outcome: Outcome, timer: Timer) {
+        self.driver.metrics.called(outcome, timer);
     }
 
     /// Records what is known of the fault with which the lease is about to end.

@@ -58,6 +58,7 @@ use self::state::{ShutdownProgress, State};
 use self::timers::Clock;
 pub(crate) use self::timers::poll_timer;
 use crate::error::{Occupancy, RollingError, StartError};
+use crate::metrics::Metrics;
 use crate::port::{Opener, Survivor};
 use crate::recorder::Recorder;
 use crate::rt::{self, Handle, Instant, Mutex, MutexGuard, Sleep};
@@ -73,6 +74,7 @@ pub(crate) struct Driver {
     opener: Mutex<Option<Arc<dyn Opener>>>,
     pub(crate) limits: Limits,
     log: Log,
+    metrics: Metrics,
     runtime: Handle,
     /// When every port was released or abandoned after a shutdown. Set once.
     closed: watch::Sender<Option<Instant>>,
@@ -93,6 +95,7 @@ impl Driver {
             state: Mutex::new(State::new(supervisor, recorder)),
             opener: Mutex::new(Some(Arc::from(opener))),
             limits,
+            metrics: Metrics::new(name.as_deref()),
             log: Log::new(name),
             runtime,
             closed: watch::Sender::new(None),

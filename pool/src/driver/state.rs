@@ -76,6 +76,8 @@ pub(super) struct WorkerEntry {
     pub(super) left: Option<(Phase, Reason)>,
     /// What is known about the reason for which it leaves, if it leaves for that one.
     pub(super) detail: Option<(Reason, String)>,
+    /// When it began to drain, if it did.
+    pub(super) drains: Option<Instant>,
     /// The calls that it had answered when it left.
     pub(super) calls: u64,
 }
@@ -188,6 +190,7 @@ impl State {
             survivors: Vec::new(),
             left: None,
             detail: None,
+            drains: None,
             calls: 0,
         });
         NewTask {

@@ -11,6 +11,7 @@ use ostler::supervisor::{Fault, Reason};
 use super::options::CallOptions;
 use crate::driver::{Grant, poll_timer};
 use crate::error::{CallError, ProtocolError};
+use crate::metrics::{Outcome, Timer};
 use crate::rt::{Instant, Sleep};
 use crate::text;
 use crate::transport::{Answer, Closed, EXIT_GRACE, TransportError};
@@ -70,6 +71,8 @@ pub(super) struct Call<'a> {
     deadline: Option<Instant>,
     /// The pipe that the worker closed, and how long its exit is still waited for.
     pipe_end: Option<(ProtocolError, Pin<Box<Sleep>>)>,
+    /// For the metrics, until the call has ended.
+    timer: Option<Timer>,
 }
 
 impl<'a> Call<'a> {
@@ -111,6 +114,7 @@ impl<'a> Call<'a> {
             fault: Some(Fault::Abandoned),
             deadline: None,
             pipe_end: None,
+            timer: Some(Timer::start()),
         };
         match begun {
             Ok(()) => Ok(call),
@@ -158,6 +162,7 @@ impl Call<'_> {
         let Poll::Ready(answer) = self.poll_answer(cx, body) else {
             ready!(self.poll_deadline());
             self.fault = Some(Fault::TimedOut);
+            self.observe(Outcome::TimedOut);
             let after = text::duration(self.timeout);
             self.grant
                 .explain(Fault::TimedOut, format!("after {after}"));
@@ -256,14 +261,27 @@ impl Call<'_> {
         self.pipe_end = Some((problem, Box::pin(self.grant.sleep(EXIT_GRACE))));
     }
 
+    /// The call has ended.
+    fn observe(&mut self, outcome: Outcome) {
+        if let Some(timer) = self.timer.take() {
+            self.grant.observe(outcome, timer);
+        }
+    }
+
     fn completed(&mut self, is_error: bool) {
         self.grant.record_call(is_error);
         self.fault = None;
+        self.observe(if is_error {
+            Outcome::Raised
+        } else {
+            Outcome::Ok
+        });
     }
 
     /// What the caller is told about a call that can no longer complete.
     fn failed(&mut self, failure: TransportError) -> CallError {
         self.fault = Some(Fault::ProtocolBroken);
+        self.observe(Outcome::Failed);
         let worker = self.grant.worker();
         let request_written = self.grant.transport().request_written();
         let source = match failure {
@@ -301,6 +319,7 @@ impl Drop for Call<'_> {
         if let Some(fault) = self.fault {
             // Its waker is left behind, and would keep the caller's task.
             self.grant.transport().forget_caller();
+            self.observe(Outcome::Abandoned);
             self.grant.give_up(fault);
         }
     }

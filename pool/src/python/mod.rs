@@ -18,8 +18,8 @@ use crate::process::Program;
 /// The function takes one argument, the request, and returns the reply: `bytes` both ways, or JSON
 /// values with [`json`](Self::json). An exception fails the call with
 /// [`CallError::Raised`](crate::CallError::Raised), and the worker keeps serving. Only `SystemExit`
-/// and `KeyboardInterrupt` end the worker. `print` goes where everything goes that the worker writes
-/// to stderr: see [`Stderr`](crate::Stderr).
+/// and `KeyboardInterrupt` end the worker. `print` goes where everything goes that the worker
+/// writes to stderr: see [`Stderr`](crate::Stderr).
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {

@@ -54,7 +54,7 @@ fn say_last_words(route: Stderr, listens: bool, name: Option<&str>) {
     println!("logged {}", logged.len());
 }
 
-/// O7: without a subscriber, a worker's lines reach the host's stderr with the worker's name. The
+/// O10: without a subscriber, a worker's lines reach the host's stderr with the worker's name. The
 /// option chooses otherwise, and the pool's name tells pools apart.
 #[test]
 fn lines_go_where_the_option_says() {
@@ -91,7 +91,7 @@ fn lines_go_where_the_option_says() {
     }
 }
 
-/// O7: a host whose stderr is not read holds up no worker. It drops lines, and says how many.
+/// O10: a host whose stderr is not read holds up no worker. It drops lines, and says how many.
 #[test]
 fn a_stderr_that_is_not_read_holds_up_no_worker() {
     const PIECES: usize = 4096;

@@ -74,7 +74,7 @@ fn call(request: &'static [u8]) -> impl AsyncFnOnce(&Pool) {
     }
 }
 
-/// O6: the end of a worker that failed a call has its line: why, how, and after how many calls.
+/// O9: the end of a worker that failed a call has its line: why, how, and after how many calls.
 #[tokio::test(start_paused = true)]
 async fn an_end_in_a_call_has_its_line() {
     let timed = |builder: Builder| builder.call_timeout(ms(200));
@@ -113,7 +113,7 @@ async fn an_end_in_a_call_has_its_line() {
     );
 }
 
-/// O6: the end of a worker whose start failed says why it failed.
+/// O9: the end of a worker whose start failed says why it failed.
 #[tokio::test(start_paused = true)]
 async fn the_end_of_a_start_has_its_line() {
     let starts = async |_: &Pool| {};
@@ -147,7 +147,7 @@ async fn the_end_of_a_start_has_its_line() {
     );
 }
 
-/// O6: the end of a worker that the pool replaced or no longer needs has its line.
+/// O9: the end of a worker that the pool replaced or no longer needs has its line.
 #[tokio::test(start_paused = true)]
 async fn the_end_of_an_idle_worker_has_its_line() {
     let served = async |pool: &Pool| {
@@ -201,7 +201,7 @@ async fn the_end_of_an_idle_worker_has_its_line() {
     );
 }
 
-/// O6: the life of a pool is a few lines: failed starts, rolling restarts, ends and the shutdown.
+/// O9: the life of a pool is a few lines: failed starts, rolling restarts, ends and the shutdown.
 /// Each has the pool's name.
 #[tokio::test(start_paused = true)]
 async fn the_life_of_a_pool_is_a_few_lines() {
@@ -236,7 +236,7 @@ async fn the_life_of_a_pool_is_a_few_lines() {
     );
 }
 
-/// O6: a rolling restart that a failed start ends is a line that says so.
+/// O9: a rolling restart that a failed start ends is a line that says so.
 #[tokio::test(start_paused = true)]
 async fn a_rolling_restart_that_fails_has_its_line() {
     let log = Log::default();
@@ -262,7 +262,7 @@ async fn a_rolling_restart_that_fails_has_its_line() {
     );
 }
 
-/// O6: a status keeps the last 64 ends, the most recent one last, with how long ago each was.
+/// O9: a status keeps the last 64 ends, the most recent one last, with how long ago each was.
 #[tokio::test(start_paused = true)]
 async fn a_status_keeps_recent_ends() {
     let sim = Sim::default();
@@ -287,7 +287,7 @@ async fn a_status_keeps_recent_ends() {
     pool.shutdown().await;
 }
 
-/// O6: a worker that was killed has its exit status and its last line of stderr in its end.
+/// O9: a worker that was killed has its exit status and its last line of stderr in its end.
 #[tokio::test]
 async fn a_worker_that_exits_has_its_last_line() {
     let pool = hostile().size(1).build().unwrap();
