@@ -75,6 +75,12 @@ impl Builder {
         self
     }
 
+    /// Sets [`Config::lease_warning`].
+    pub fn lease_warning(mut self, lease_warning: impl Into<Option<Duration>>) -> Self {
+        self.config.lease_warning = lease_warning.into();
+        self
+    }
+
     /// Sets [`Config::stderr`].
     ///
     /// ```
@@ -358,6 +364,7 @@ impl Builder {
             checkout_timeout: self.config.checkout_timeout,
             call_timeout: self.config.call_timeout,
             abandoned_calls: self.config.abandoned_calls,
+            lease_warning: self.config.lease_warning,
             max_frame,
             takes_lists: batching.is_some(),
             #[cfg(feature = "json")]

@@ -24,6 +24,9 @@ const MIN_FRAME: usize = 1024;
 /// worker sends in one piece.
 const MAX_FRAME: usize = 1 << 30;
 
+/// The shortest `lease_warning`: all leases are looked at that often.
+const MIN_LEASE_WARNING: Duration = Duration::from_millis(10);
+
 /// The length of a pool's name in characters: it is repeated in every line.
 const LENGTH_OF_NAME: RangeInclusive<usize> = 1..=64;
 
@@ -60,6 +63,11 @@ pub struct Config {
     /// its metrics, and before the lines of its workers' stderr. It tells the pools of a process
     /// apart. Default: `None`.
     pub name: Option<String>,
+    /// Time after which a lease that is still held is logged once, with the place where it was
+    /// taken: the call of [`Pool::checkout`](crate::Pool::checkout),
+    /// [`try_checkout`](crate::Pool::try_checkout) or
+    /// [`Session::checkout`](crate::Session::checkout). `None`: never. Default: 1 min.
+    pub lease_warning: Option<Duration>,
     /// Where the lines go that workers write to stderr. Default: [`Stderr::Auto`].
     pub stderr: Stderr,
     /// Workers kept serving, 1 to 16384. Default: the number of processors available to this
@@ -232,6 +240,7 @@ impl Default for Config {
         } = Policy::new(size);
         Self {
             name: None,
+            lease_warning: Some(Duration::from_secs(60)),
             stderr: Stderr::Auto,
             size,
             surge,
@@ -336,6 +345,9 @@ impl Config {
         let least = Duration::from_nanos(1);
         timeout("checkout_timeout", self.checkout_timeout, least)?;
         timeout("call_timeout", self.call_timeout, least)?;
+        if let Some(limit) = self.lease_warning {
+            timeout("lease_warning", limit, MIN_LEASE_WARNING)?;
+        }
         if let AbandonedCalls::Cancel(grace) = self.abandoned_calls {
             timeout("abandoned_calls", grace, least)?;
         }

@@ -1,5 +1,6 @@
 //! The pool, as its users hold it.
 
+use std::panic::Location;
 use std::sync::Arc;
 
 use crate::builder::Builder;
@@ -97,8 +98,11 @@ impl Pool {
     /// # Errors
     ///
     /// See [`CheckoutError`].
-    pub async fn checkout(&self) -> Result<Lease, CheckoutError> {
-        lease::checkout(&self.owner.driver).await
+    #[track_caller]
+    pub fn checkout(&self) -> impl Future<Output = Result<Lease, CheckoutError>> + Send {
+        let driver = &self.owner.driver;
+        let timeout = driver.limits.checkout_timeout;
+        lease::checkout_within(driver, timeout, Some(Location::caller()))
     }
 
     /// Leases a worker if one is idle and no client waits. Does not wait itself.
@@ -118,8 +122,9 @@ impl Pool {
     /// # Errors
     ///
     /// [`CheckoutError::NoneIdle`], or as [`checkout`](Self::checkout).
+    #[track_caller]
     pub fn try_checkout(&self) -> Result<Lease, CheckoutError> {
-        lease::try_checkout(&self.owner.driver)
+        lease::try_checkout(&self.owner.driver, Location::caller())
     }
 
     /// Leases a worker for one call.
@@ -145,7 +150,12 @@ impl Pool {
     /// request.
     pub async fn call(&self, request: impl AsRef<[u8]>) -> Result<Vec<u8>, CallError> {
         match &self.owner.collector {
-            None => self.checkout().await?.call(request).await,
+            None => {
+                lease::checkout(&self.owner.driver)
+                    .await?
+                    .call(request)
+                    .await
+            }
             Some(collector) => collector.call(request.as_ref().to_vec()).await,
         }
     }

@@ -283,7 +283,7 @@ impl<B: AsRef<[u8]>> Request<B> {
         let timeout = self.checkout_timeout;
         let timeout = timeout.unwrap_or(driver.limits.checkout_timeout);
         let mut lease = match &self.session {
-            None => lease::checkout_within(driver, timeout).await?,
+            None => lease::checkout_within(driver, timeout, None).await?,
             Some(session) => session.checkout_within(timeout).await?,
         };
         lease.set_options(&self.options);

@@ -40,6 +40,7 @@ macro_rules! options {
 
 options! {
     name: OrNone<Name>,
+    lease_warning: OrNone<Time>,
     stderr: Route,
     size: Count<usize>,
     surge: Count<usize>,

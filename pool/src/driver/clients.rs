@@ -13,7 +13,7 @@ use ostler::{SessionId, WaiterId};
 
 use super::effects::{Actions, Deferred};
 use super::state::State;
-use super::{Driver, Grant, Refused};
+use super::{Driver, Grant, Place, Refused};
 use crate::metrics::Wait;
 use crate::rt::Instant;
 
@@ -37,6 +37,8 @@ pub(crate) enum Told {
 pub(super) struct Waiting {
     since: Instant,
     deadline: Instant,
+    /// Where it asked for the lease.
+    pub(super) place: Option<Place>,
     told: Option<Told>,
     waker: Option<Waker>,
 }
@@ -49,8 +51,10 @@ impl Driver {
         session: Option<SessionId>,
         deadline: Option<Instant>,
         timeout: Duration,
+        place: Option<Place>,
     ) -> Entered {
         let mut actions = Actions::default();
+        actions.place = place;
         let entered = {
             let mut state = self.lock();
             let waiter = state.new_client();
@@ -170,6 +174,7 @@ impl State {
         let client = Waiting {
             since,
             deadline,
+            place: actions.place,
             told: None,
             waker: None,
         };

@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use ostler::PhaseSummary;
 use ostler::supervisor::{
-    DrainEnd, Effect, Event, Illegal, Input, PortFact, Reason, RollingEnd, Transition,
+    DrainEnd, Effect, Event, Illegal, Input, LeaseEnd, PortFact, Reason, RollingEnd, Transition,
 };
 use ostler::trace::Step;
 use ostler::worker::{self, Phase};
@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use tokio::sync::{Notify, oneshot};
 use tracing::level_filters::LevelFilter;
 
+use super::held::Place;
 use super::sessions::SessionTag;
 use super::state::{NewTask, State, WorkerEntry};
 use super::worker::Task;
@@ -35,6 +36,8 @@ pub(super) struct Actions {
     pub(super) answer: Option<Answer>,
     /// When the input came, once that is asked.
     now: Option<Instant>,
+    /// Where the client that entered with this input asks for a lease.
+    pub(super) place: Option<Place>,
     /// What happened, for the metrics.
     pub(super) pending: Pending,
 }
@@ -44,7 +47,7 @@ impl Actions {
         self.deferred.push(action);
     }
 
-    fn now(&mut self) -> Instant {
+    pub(super) fn now(&mut self) -> Instant {
         *self.now.get_or_insert_with(Instant::now)
     }
 }
@@ -101,6 +104,15 @@ impl Driver {
             let abandoned = state.take_abandoned(worker);
             actions.deferred.extend(abandoned.map(Deferred::drop));
         }
+        if let Input::LeaseEnded {
+            lease,
+            end: LeaseEnd::Cancellable(_),
+            ..
+        } = input
+        {
+            // The supervisor holds it now.
+            state.forget_place(lease);
+        }
         if let Err(illegal) = fed {
             actions.push(Deferred::Complain(illegal));
         }
@@ -132,6 +144,7 @@ impl Driver {
                     });
                 }
                 Effect::Grant { waiter, lease } => {
+                    state.note_place(waiter, lease, self.limits.lease_warning, actions);
                     let grant = state.grant(self, lease);
                     state.answer(waiter, Ok(grant), actions);
                 }
@@ -307,8 +320,14 @@ impl State {
             let (opened, drains) = (entry.opened, entry.drains);
             (actions.pending).moved(transition, Some(opened), drains);
             entry.since = actions.now();
+            if !matches!(to, Phase::Busy | Phase::Finishing) {
+                entry.place = None;
+            }
             if to.summary() == PhaseSummary::Draining && to != Phase::Stopping {
                 entry.drains.get_or_insert(actions.now());
+                if LevelFilter::current() >= LevelFilter::INFO {
+                    actions.push(Deferred::Wake(Arc::clone(&entry.wakeup)));
+                }
             }
             if to == Phase::Stopping {
                 self.left(worker, from, reason.unwrap_or(Reason::Shutdown));

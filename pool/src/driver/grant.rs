@@ -96,6 +96,10 @@ impl Grant {
         };
     }
 
+    pub(crate) fn pool_name(&self) -> Option<&str> {
+        self.driver.log.pool()
+    }
+
     /// Records a call for the metrics.
     pub(crate) fn observe(&self, outcome: Outcome, timer: Timer) {
         self.driver.metrics.called(outcome, timer);

@@ -12,6 +12,8 @@ pub(crate) struct Limits {
     pub(crate) checkout_timeout: Duration,
     pub(crate) call_timeout: Duration,
     pub(crate) abandoned_calls: AbandonedCalls,
+    /// How long a lease may be held before that is logged.
+    pub(crate) lease_warning: Option<Duration>,
     pub(crate) max_frame: u32,
     /// Whether an error may be that of several requests, which the worker got together.
     pub(crate) takes_lists: bool,

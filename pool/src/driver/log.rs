@@ -8,6 +8,7 @@ use ostler::WorkerId;
 use ostler::supervisor::{Event, Transition};
 
 use super::ends::causes;
+use super::held::Place;
 use crate::end::WorkerEnd;
 use crate::error::{Occupancy, RollingError, StartError};
 use crate::text;
@@ -44,6 +45,15 @@ impl Log {
         tracing::warn!(target: "ostler::worker", pool, %worker, "start failed: {line}");
         let report = failure.report();
         tracing::debug!(target: "ostler::worker", pool, %worker, %report, "start failed, in full");
+    }
+
+    pub(super) fn held_lease(&self, worker: WorkerId, since: Duration, place: Place) {
+        let since = text::duration(since);
+        tracing::warn!(
+            target: "ostler::worker", pool = self.pool(), %worker,
+            "worker {worker} has been leased for {since}, longer than `lease_warning`: the lease \
+             was taken at {place}"
+        );
     }
 
     pub(super) fn rolling_began(&self, workers: usize) {

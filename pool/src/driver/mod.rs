@@ -13,6 +13,7 @@
 //! | `worker/` | one task per worker, which owns the worker's port |
 //! | `clients` | clients that ask for a lease, and what they are told |
 //! | `grant`, `refused` | what a client is handed |
+//! | `held` | leases that are held for long |
 //! | `limits` | the limits of its calls |
 //! | `waiters` | callers that wait for the end of a drain or of a rolling restart |
 //! | `sessions`, `event_log` | session names; recent events for readers |
@@ -23,6 +24,7 @@ mod effects;
 mod ends;
 mod event_log;
 mod grant;
+mod held;
 mod limits;
 mod log;
 mod refused;
@@ -50,6 +52,7 @@ use self::effects::Actions;
 use self::ends::Ended;
 pub(crate) use self::event_log::Read;
 pub(crate) use self::grant::Grant;
+pub(crate) use self::held::Place;
 pub(crate) use self::limits::Limits;
 use self::log::Log;
 pub(crate) use self::refused::Refused;
@@ -282,9 +285,13 @@ impl Driver {
         !state.supervisor.is_draining() && !state.supervisor.is_closing()
     }
 
-    /// The next order for the task of `worker`.
-    fn next_order(&self, worker: WorkerId) -> Option<Order> {
-        self.lock().worker(worker)?.orders.pop_front()
+    /// The next order for the task of `worker`, and whether the worker drains.
+    fn next_order(&self, worker: WorkerId) -> (Option<Order>, bool) {
+        let mut state = self.lock();
+        let entry = state.worker(worker);
+        entry.map_or((None, false), |entry| {
+            (entry.orders.pop_front(), entry.drains.is_some())
+        })
     }
 
     fn opener(&self) -> Option<Arc<dyn Opener>> {
@@ -393,8 +400,8 @@ impl Driver {
 
     fn next_deadline(&self) -> Option<Instant> {
         let state = self.lock();
-        let both = [state.timers.next_deadline(), state.alarm];
-        both.into_iter().flatten().min()
+        let all = [state.timers.next_deadline(), state.alarm, state.lease_alarm];
+        all.into_iter().flatten().min()
     }
 
     fn has_ended(&self) -> bool {

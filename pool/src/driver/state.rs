@@ -13,6 +13,7 @@ use super::clients::Waiting;
 use super::ends::{Ended, RecentEnds};
 use super::event_log::EventLog;
 use super::grant::Grant;
+use super::held::Place;
 use super::sessions::Sessions;
 use super::timers::Timers;
 use super::waiters::Waiters;
@@ -31,6 +32,8 @@ pub(super) struct State {
     pub(super) last_waiter: u64,
     /// When the clock looks at the deadlines of the clients: at the first of them, or earlier.
     pub(super) alarm: Option<Instant>,
+    /// When the clock looks for leases that are held for long. `None`: none is held.
+    pub(super) lease_alarm: Option<Instant>,
     /// Taken from the supervisor, while they are dispatched. Its memory is reused.
     pub(super) effects: Vec<Effect>,
     pub(super) sessions: Sessions,
@@ -65,8 +68,8 @@ pub(super) struct WorkerEntry {
     pub(super) last_probe: Option<(Instant, bool)>,
     /// Orders that its task has not taken yet: at most the handful that are open at a time.
     pub(super) orders: VecDeque<Order>,
-    /// Notified when there are new orders.
-    wakeup: Arc<Notify>,
+    /// Notified when there are new orders, and for the span of its drain.
+    pub(super) wakeup: Arc<Notify>,
     transport: Arc<Transport>,
     /// The last rung of the stop ladder that its task took before it exited.
     pub(super) rung: Option<Rung>,
@@ -76,6 +79,8 @@ pub(super) struct WorkerEntry {
     pub(super) left: Option<(Phase, Reason)>,
     /// What is known about the reason for which it leaves, if it leaves for that one.
     pub(super) detail: Option<(Reason, String)>,
+    /// Where its lease was taken, as long as a client holds it and that was not logged.
+    pub(super) place: Option<Place>,
     /// When it began to drain, if it did.
     pub(super) drains: Option<Instant>,
     /// The calls that it had answered when it left.
@@ -115,6 +120,7 @@ impl State {
             clients: Clients::new(),
             last_waiter: 0,
             alarm: None,
+            lease_alarm: None,
             effects: Vec::new(),
             sessions: Sessions::default(),
             functions: None,
@@ -137,6 +143,11 @@ impl State {
         let in_slot = self.workers.get_mut(worker.slot).and_then(Option::as_mut);
         let mut known = in_slot.into_iter().chain(&mut self.abandoned);
         known.find(|entry| entry.worker == worker)
+    }
+
+    /// Every worker that has a slot.
+    pub(super) fn entries(&mut self) -> impl Iterator<Item = &mut WorkerEntry> {
+        self.workers.iter_mut().flatten()
     }
 
     /// Removes a worker from its slot.
@@ -190,6 +201,7 @@ impl State {
             survivors: Vec::new(),
             left: None,
             detail: None,
+            place: None,
             drains: None,
             calls: 0,
         });

@@ -89,6 +89,7 @@ impl Clock {
                 driver.feed(Input::Elapsed { timer });
             }
             driver.time_out_clients();
+            driver.log_held_leases();
             if driver.has_ended() {
                 return;
             }

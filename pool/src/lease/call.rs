@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use ostler::supervisor::{Fault, Reason};
+use tracing::{Span, field};
 
 use super::options::CallOptions;
 use crate::driver::{Grant, poll_timer};
@@ -73,6 +74,8 @@ pub(super) struct Call<'a> {
     pipe_end: Option<(ProtocolError, Pin<Box<Sleep>>)>,
     /// For the metrics, until the call has ended.
     timer: Option<Timer>,
+    /// Open until the call has ended. A child of the span that was current when it began.
+    span: Span,
 }
 
 impl<'a> Call<'a> {
@@ -110,6 +113,10 @@ impl<'a> Call<'a> {
         let mut call = Self {
             timeout: timeout.unwrap_or(grant.limits().call_timeout),
             has_own_timeout: timeout.is_some(),
+            span: tracing::debug_span!(
+                target: "ostler::call", "call",
+                pool = grant.pool_name(), %worker, outcome = field::Empty
+            ),
             grant,
             fault: Some(Fault::Abandoned),
             deadline: None,
@@ -265,6 +272,8 @@ impl Call<'_> {
     fn observe(&mut self, outcome: Outcome) {
         if let Some(timer) = self.timer.take() {
             self.grant.observe(outcome, timer);
+            self.span.record("outcome", outcome.label());
+            self.span = Span::none();
         }
     }
 

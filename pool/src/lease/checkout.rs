@@ -8,21 +8,22 @@ use std::time::Duration;
 use ostler::{SessionId, WaiterId};
 
 use super::Lease;
-use crate::driver::{Answer, Driver, Entered, Grant, Refused, Told};
+use crate::driver::{Answer, Driver, Entered, Grant, Place, Refused, Told};
 use crate::error::{CheckoutError, SessionError};
 use crate::rt::Instant;
 
-/// Leases a worker, waiting for `checkout_timeout` at most.
+/// Leases a worker for the pool's own use, waiting for `checkout_timeout` at most.
 pub(crate) async fn checkout(driver: &Arc<Driver>) -> Result<Lease, CheckoutError> {
-    checkout_within(driver, driver.limits.checkout_timeout).await
+    checkout_within(driver, driver.limits.checkout_timeout, None).await
 }
 
-/// As [`checkout`], with another timeout.
+/// Leases a worker for the code at `place`, waiting for `timeout` at most.
 pub(crate) async fn checkout_within(
     driver: &Arc<Driver>,
     timeout: Duration,
+    place: Option<Place>,
 ) -> Result<Lease, CheckoutError> {
-    match Client::new(driver, None, timeout).await {
+    match Client::new(driver, None, timeout, place).await {
         Told::Answer(answer) => lease(answer),
         Told::TimedOut => Err(CheckoutError::TimedOut {
             after: timeout,
@@ -36,8 +37,9 @@ pub(super) async fn checkout_for(
     driver: &Arc<Driver>,
     session: SessionId,
     timeout: Duration,
+    place: Option<Place>,
 ) -> Result<Lease, SessionError> {
-    match Client::new(driver, Some(session), timeout).await {
+    match Client::new(driver, Some(session), timeout, place).await {
         Told::Answer(answer) => {
             let mut lease = lease::<SessionError>(answer)?;
             lease.options.session = driver.session_tag(session);
@@ -52,9 +54,10 @@ pub(super) async fn checkout_for(
 }
 
 /// Leases a worker if one is idle now.
-pub(crate) fn try_checkout(driver: &Arc<Driver>) -> Result<Lease, CheckoutError> {
+pub(crate) fn try_checkout(driver: &Arc<Driver>, place: Place) -> Result<Lease, CheckoutError> {
+    let timeout = driver.limits.checkout_timeout;
     loop {
-        let answer = match driver.enter(None, None, driver.limits.checkout_timeout) {
+        let answer = match driver.enter(None, None, timeout, Some(place)) {
             Entered::Answered(answer) => Some(answer),
             Entered::Waits(waiter, _) => driver.leave(waiter),
         };
@@ -86,6 +89,7 @@ struct Client<'a> {
     session: Option<SessionId>,
     /// How long it waits at most.
     timeout: Duration,
+    place: Option<Place>,
     /// While it waits.
     waiter: Option<WaiterId>,
     /// Of all its waiting. Set when it first has to wait.
@@ -93,11 +97,17 @@ struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    fn new(driver: &'a Arc<Driver>, session: Option<SessionId>, timeout: Duration) -> Self {
+    fn new(
+        driver: &'a Arc<Driver>,
+        session: Option<SessionId>,
+        timeout: Duration,
+        place: Option<Place>,
+    ) -> Self {
         Self {
             driver,
             session,
             timeout,
+            place,
             waiter: None,
             deadline: None,
         }
@@ -106,14 +116,16 @@ impl<'a> Client<'a> {
     fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Told> {
         let told = match self.waiter {
             Some(waiter) => ready!(self.driver.poll_told(waiter, cx)),
-            None => match self.driver.enter(self.session, self.deadline, self.timeout) {
-                Entered::Answered(answer) => Told::Answer(answer),
-                Entered::Waits(waiter, deadline) => {
-                    self.waiter = Some(waiter);
-                    self.deadline = Some(deadline);
-                    ready!(self.driver.poll_untold(waiter, cx))
+            None => {
+                match (self.driver).enter(self.session, self.deadline, self.timeout, self.place) {
+                    Entered::Answered(answer) => Told::Answer(answer),
+                    Entered::Waits(waiter, deadline) => {
+                        self.waiter = Some(waiter);
+                        self.deadline = Some(deadline);
+                        ready!(self.driver.poll_untold(waiter, cx))
+                    }
                 }
-            },
+            }
         };
         self.waiter = None;
         Poll::Ready(told)

@@ -1,6 +1,7 @@
 //! A client's affinity to one worker.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,14 +76,21 @@ impl Session {
     /// # Errors
     ///
     /// See [`SessionError`].
-    pub async fn checkout(&self) -> Result<Lease, SessionError> {
+    #[track_caller]
+    pub fn checkout(&self) -> impl Future<Output = Result<Lease, SessionError>> + Send {
+        let timeout = self.driver.limits.checkout_timeout;
+        checkout_for(&self.driver, self.id, timeout, Some(Location::caller()))
+    }
+
+    /// Leases the session's worker for one call.
+    async fn checkout_once(&self) -> Result<Lease, SessionError> {
         self.checkout_within(self.driver.limits.checkout_timeout)
             .await
     }
 
-    /// As [`checkout`](Self::checkout), with another timeout.
+    /// Leases the session's worker for one call, with another timeout.
     pub(crate) async fn checkout_within(&self, timeout: Duration) -> Result<Lease, SessionError> {
-        checkout_for(&self.driver, self.id, timeout).await
+        checkout_for(&self.driver, self.id, timeout, None).await
     }
 
     /// Makes one call on the session's worker.
@@ -109,7 +117,7 @@ impl Session {
     ///
     /// See [`CallError`].
     pub async fn call(&self, request: impl AsRef<[u8]>) -> Result<Vec<u8>, CallError> {
-        self.checkout().await?.call(request).await
+        self.checkout_once().await?.call(request).await
     }
 
     /// Makes one call with JSON both ways. See [`Lease::call_json`].
@@ -135,7 +143,7 @@ impl Session {
         T: serde::Serialize + ?Sized,
         R: serde::de::DeserializeOwned,
     {
-        self.checkout().await?.call_json(request).await
+        self.checkout_once().await?.call_json(request).await
     }
 
     /// The worker that the session is bound to. `None` before its first call, and once it is over.

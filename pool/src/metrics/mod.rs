@@ -59,3 +59,15 @@ pub(crate) enum Outcome {
     /// The worker exited, was stopped, or broke the protocol.
     Failed,
 }
+
+impl Outcome {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Raised => "raised",
+            Self::TimedOut => "timed_out",
+            Self::Abandoned => "abandoned",
+            Self::Failed => "failed",
+        }
+    }
+}

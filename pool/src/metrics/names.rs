@@ -66,16 +66,6 @@ impl Outcome {
         Self::Abandoned,
         Self::Failed,
     ];
-
-    pub(super) fn label(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Raised => "raised",
-            Self::TimedOut => "timed_out",
-            Self::Abandoned => "abandoned",
-            Self::Failed => "failed",
-        }
-    }
 }
 
 /// The phases of a worker that exists, as `WORKERS` counts them.

@@ -81,6 +81,7 @@ mod shown;
 mod shutdown;
 mod signals;
 mod soak;
+mod spans;
 mod spawning;
 mod starts;
 mod starved;

@@ -142,7 +142,7 @@ async fn spans_and_events_have_stable_names() {
 
 /// Follows spans as a registry does: each keeps its parent open.
 #[derive(Clone, Debug, Default)]
-struct Spans(Arc<Mutex<Vec<Span>>>);
+pub(crate) struct Spans(Arc<Mutex<Vec<Span>>>);
 
 #[derive(Debug)]
 struct Span {
@@ -150,6 +150,7 @@ struct Span {
     parent: Option<Id>,
     handles: usize,
     entered: bool,
+    outcome: String,
 }
 
 impl Spans {
@@ -158,8 +159,19 @@ impl Spans {
         change(&mut spans[usize::try_from(id.into_u64()).unwrap() - 1])
     }
 
+    /// The spans that were opened in the first span of this name, each with its outcome.
+    pub(crate) fn children(&self, of: &str) -> Vec<(&'static str, String)> {
+        let spans = self.0.lock().unwrap();
+        let parent = spans.iter().position(|span| span.name == of).unwrap();
+        let parent = Some(Id::from_u64(parent as u64 + 1));
+        let children = spans.iter().filter(|span| span.parent == parent);
+        children
+            .map(|span| (span.name, span.outcome.clone()))
+            .collect()
+    }
+
     /// The names of the spans that are open.
-    fn open(&self) -> Vec<&'static str> {
+    pub(crate) fn open(&self) -> Vec<&'static str> {
         let spans = self.0.lock().unwrap();
         let open = spans.iter().filter(|span| span.handles > 0);
         open.map(|span| span.name).collect()
@@ -185,6 +197,7 @@ impl Subscriber for Spans {
             parent: parent.clone(),
             handles: 1,
             entered: false,
+            outcome: String::new(),
         });
         let id = Id::from_u64(spans.len() as u64);
         drop(spans);
@@ -194,7 +207,13 @@ impl Subscriber for Spans {
         id
     }
 
-    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record(&self, id: &Id, values: &Record<'_>) {
+        let mut fields = Fields::default();
+        values.record(&mut fields);
+        if let Some(outcome) = fields.0.remove("outcome") {
+            self.with(id, |span| span.outcome = outcome);
+        }
+    }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use ostler_pool::testing::{Script, Sim};
-use ostler_pool::{Builder, Pool, Reason};
+use ostler_pool::{AbandonedCalls, Builder, Pool, Reason};
 use tokio::time::timeout;
 
 use crate::rig::{end, hostile, pool, until};
@@ -78,7 +78,11 @@ fn call(request: &'static [u8]) -> impl AsyncFnOnce(&Pool) {
 #[tokio::test(start_paused = true)]
 async fn an_end_in_a_call_has_its_line() {
     let timed = |builder: Builder| builder.call_timeout(ms(200));
-    let cancels = |builder: Builder| builder.call_timeout(ms(200)).cancel_grace(ms(300));
+    let cancels = |builder: Builder| {
+        builder
+            .call_timeout(ms(200))
+            .abandoned_calls(AbandonedCalls::Cancel(ms(300)))
+    };
     let dropped = async |pool: &Pool| {
         let mut lease = pool.checkout().await.unwrap();
         timeout(ms(50), lease.call(b"hang")).await.unwrap_err();

@@ -14,7 +14,7 @@ use ostler::worker::Rung;
 use ostler::{LeaseId, WorkerId};
 use tokio::select;
 use tokio::sync::Notify;
-use tracing::{Instrument as _, field};
+use tracing::{Instrument as _, Span, field};
 
 use self::stage::{Happened, Held, Stage};
 use super::Driver;
@@ -35,6 +35,12 @@ pub(super) struct Task {
     /// Whether the core has abandoned the port. Then no order follows, and the task goes on by
     /// itself until the port is released.
     abandoned: bool,
+    /// The start, the drain or the end of the worker, while it is under way.
+    span: Span,
+    /// Whether its drain has a span, or had one.
+    drains: bool,
+    /// Whether its end has a span.
+    stops: bool,
 }
 
 /// What a task does next.
@@ -58,6 +64,9 @@ impl Task {
             stage: Stage::New,
             cancelling: None,
             abandoned: false,
+            span: Span::none(),
+            drains: false,
+            stops: false,
         }
     }
 
@@ -87,7 +96,12 @@ impl Task {
 
     async fn next(&mut self) -> Next {
         loop {
-            if let Some(order) = self.driver.next_order(self.worker) {
+            let (order, drains) = self.driver.next_order(self.worker);
+            if drains && !self.drains {
+                self.drains = true;
+                self.span = tracing::info_span!(target: "ostler::worker", "drain");
+            }
+            if let Some(order) = order {
                 return Next::Order(order);
             }
             // Orders first: an order that was given comes before whatever happens next.
@@ -101,10 +115,15 @@ impl Task {
 
     async fn step(&mut self, stage: Stage, next: Next) -> Stage {
         match (stage, next) {
-            (Stage::New, Next::Order(Order::Open)) => self.open(),
+            (Stage::New, Next::Order(Order::Open)) => {
+                self.span = tracing::info_span!(target: "ostler::worker", "start");
+                self.open()
+            }
             (Stage::Open { port, .. }, Next::Order(Order::Probe { lease })) => {
                 let transport = Arc::clone(&self.transport);
-                let work = Box::pin(async move { Held::Probed(lease, transport.ping().await) });
+                let probe = async move { Held::Probed(lease, transport.ping().await) };
+                let span = tracing::debug_span!(target: "ostler::worker", "probe");
+                let work = Box::pin(probe.instrument(span));
                 Stage::Held { port, work }
             }
             (Stage::Open { port, .. }, Next::Order(Order::Cancel { lease })) => {
@@ -145,6 +164,7 @@ impl Task {
             }
             (Stage::Handshaking { port, .. }, Next::Happened(Happened::Answered(answer))) => {
                 self.answered(answer);
+                self.span = Span::none();
                 self.watch(port)
             }
             (Stage::Held { port, .. }, Next::Happened(Happened::Done(held))) => {
@@ -205,6 +225,10 @@ impl Task {
 
     /// Takes a rung of the stop ladder.
     fn stop(&mut self, stage: Stage, rung: Rung, reason: Reason) -> Stage {
+        if !self.stops {
+            self.stops = true;
+            self.span = tracing::info_span!(target: "ostler::worker", "stop", %reason);
+        }
         self.transport
             .close(Closed::Stopped(reason), rung == Rung::Ask);
         // While the pool holds the lease, a drain waits. If the worker is stopped for its call, the
