@@ -38,6 +38,8 @@
 (*   - Which ready worker is granted: any.                                    *)
 (*   - How many workers a rolling restart has replaced.  `rolling` holds the  *)
 (*     chosen workers that still serve, which decides how it ends.            *)
+(*   - Positions.  They decide which worker retires, where any may, and that  *)
+(*     a worker without a position of its own is replaced, as any may be.     *)
 (*   - Slots.  A replacement is a new worker, opened at most once.  Because   *)
 (*     workers are finite, nothing goes wrong with the last ones              *)
 (*     (Bearable): more workers allow more to go wrong.  The steps of the     *)
@@ -83,12 +85,13 @@ VARIABLES
     size,           \* workers to keep serving now
     backoff,        \* vacancies held back because workers failed
     failed,         \* consecutive failed starts, counted up to CrashLoop
+    served,         \* whether a worker has ever served
     restart,        \* the rolling restart: "idle", "rolling"; to be reported: "failed", "closed"
     intake,         \* "Open", "Draining", "Drained" (reported); to be reported: "Resumed"
     stage           \* "Open", "Draining", "Hurrying" (idle sessions hold no worker), "Stopping", "Closed"
 
-vars == << phase, rung, port, replacing, rolling, queue, asked, leases, session, home, size, backoff, failed, restart,
-           intake, stage >>
+vars == << phase, rung, port, replacing, rolling, queue, asked, leases, session, home, size, backoff, failed, served,
+           restart, intake, stage >>
 
 Kinds == { "Failures", "Crashes", "Breaks", "Faults", "Limits", "Rolling", "Probes", "Cancels", "Drains", "Resizes",
            "GivingUp", "Stuck", "Shutdown" }
@@ -172,7 +175,8 @@ WorkersStay   == phase' = phase /\ rung' = rung /\ port' = port /\ ReplacingStay
 ClientsStay   == queue' = queue /\ asked' = asked /\ leases' = leases
 SessionsStay  == session' = session /\ home' = home
 RestartsStay  == backoff' = backoff /\ failed' = failed /\ restart' = restart
-StateStays    == size' = size /\ intake' = intake /\ stage' = stage
+ServedStays   == served' = served
+StateStays    == size' = size /\ intake' = intake /\ stage' = stage /\ ServedStays
 PoolStays     == RestartsStay /\ StateStays
 
 --------------------------------------------------------------------------------
@@ -318,14 +322,14 @@ IsQuiet == queue = << >> /\ \A w \in Occupied, h \in Clients \cup {Canceller} : 
 IsDrained == intake = "Draining" /\ IsQuiet
 
 SetIntake(to) == /\ intake' = to
-                 /\ size' = size /\ stage' = stage
+                 /\ size' = size /\ stage' = stage /\ ServedStays
                  /\ WorkersStay /\ ClientsStay /\ SessionsStay /\ RestartsStay
 
 ReportDrained == IsDrained /\ SetIntake("Drained")
 ReportResumed == intake = "Resumed" /\ SetIntake("Open")
 
 SetStage(to) == /\ stage' = to
-                /\ size' = size /\ intake' = intake
+                /\ size' = size /\ intake' = intake /\ ServedStays
                 /\ WorkersStay /\ ClientsStay /\ RestartsStay
 
 \* A shutdown has drained when every worker that is left is being stopped.
@@ -361,20 +365,27 @@ Hear(w, i, p) == React(w, i) /\ PortBecomes(w, p)
 
 Started(w) == /\ phase[w] = "Initializing"
               /\ Hear(w, "Started", "open")
-              /\ failed' = 0 /\ backoff' = backoff /\ restart' = restart
-              /\ ClientsStay /\ SessionsStay /\ StateStays
+              /\ failed' = 0 /\ backoff' = backoff /\ restart' = restart /\ served' = TRUE
+              /\ size' = size /\ intake' = intake /\ stage' = stage
+              /\ ClientsStay /\ SessionsStay
 
 \* A failed start is counted, its vacancy backs off, and a rolling restart stops. A closing pool has
 \* no vacancies.
-Fails == /\ failed'  = IF failed < CrashLoop THEN failed + 1 ELSE failed
-         /\ backoff' = IF stage = "Open" THEN backoff + 1 ELSE backoff
-         /\ restart' = IF restart = "rolling" THEN "failed" ELSE restart
-         /\ ClientsStay /\ SessionsStay /\ StateStays
+FailsAs(count) == /\ failed'  = count
+                  /\ backoff' = IF stage = "Open" THEN backoff + 1 ELSE backoff
+                  /\ restart' = IF restart = "rolling" THEN "failed" ELSE restart
+                  /\ ClientsStay /\ SessionsStay /\ StateStays
+
+Fails == FailsAs(IF failed < CrashLoop THEN failed + 1 ELSE failed)
 
 MayFail(w) == "Failures" \in Happens /\ phase[w] = "Initializing" /\ Bearable(w)
 
 StartFailed(w)  == MayFail(w) /\ Hear(w, "StartFailed", "broken") /\ Fails
 StartElapsed(w) == MayFail(w) /\ React(w, "StartElapsed") /\ PortsStay /\ Fails
+
+\* A failure that no repetition mends, such as a module that does not exist. As long as no worker has
+\* served, it counts as a crash loop; later it counts as any other.
+StartFailedForGood(w) == ~served /\ MayFail(w) /\ Hear(w, "StartFailed", "broken") /\ FailsAs(CrashLoop)
 
 ExitedAtStart(w) == MayFail(w) /\ Hear(w, "Exited", "exited") /\ Fails
 
@@ -542,7 +553,7 @@ Resume == "Drains" \in Happens /\ intake # "Open" /\ SetIntake(IF intake = "Drai
 
 Resize(n) == /\ "Resizes" \in Happens /\ Count(In({"absent"})) + Count(Staff) >= n
              /\ size' = n
-             /\ intake' = intake /\ stage' = stage
+             /\ intake' = intake /\ stage' = stage /\ ServedStays
              /\ WorkersStay /\ ClientsStay /\ SessionsStay /\ RestartsStay
 
 \* A rolling restart chooses every serving worker that is not being replaced already. A closing pool
@@ -569,7 +580,7 @@ Shutdown == /\ "Shutdown" \in Happens /\ stage = "Open"
             /\ home' = home
             /\ backoff' = 0 /\ failed' = failed
             /\ restart' = IF restart = "rolling" THEN "closed" ELSE restart
-            /\ size' = size /\ intake' = intake
+            /\ size' = size /\ intake' = intake /\ ServedStays
             /\ PortsStay /\ ClientsStay
 
 --------------------------------------------------------------------------------
@@ -578,7 +589,8 @@ Init == /\ phase = [w \in Workers |-> "absent"] /\ rung = [w \in Workers |-> "no
         /\ port = [w \in Workers |-> "none"] /\ replacing = {} /\ rolling = {}
         /\ queue = << >> /\ asked = [c \in Clients |-> "nothing"] /\ leases = {}
         /\ session = [s \in Sessions |-> "closed"] /\ home = [s \in Sessions |-> 0]
-        /\ size = Size /\ backoff = 0 /\ failed = 0 /\ restart = "idle" /\ intake = "Open" /\ stage = "Open"
+        /\ size = Size /\ backoff = 0 /\ failed = 0 /\ served = FALSE /\ restart = "idle"
+        /\ intake = "Open" /\ stage = "Open"
 
 Settle == \/ \E w \in replacing : RetireReplaced(w)
           \/ \E w \in Staff : RetireSurplus(w)
@@ -600,6 +612,7 @@ Notice == \E w \in In(Serving) : Replace(w)
 
 Input == \/ \E w \in In({"Initializing"}) : Started(w)
          \/ \E w \in In({"Initializing"}) : StartFailed(w)
+         \/ \E w \in In({"Initializing"}) : StartFailedForGood(w)
          \/ \E w \in In({"Initializing"}) : StartElapsed(w)
          \/ \E w \in Occupied \cup Abandoned : Exited(w)
          \/ \E w \in Occupied : Broke(w)
@@ -653,7 +666,7 @@ Next == Settle \/ Notice \/ (Settled /\ Input)
 (* condition covers them all.                                                 *)
 (******************************************************************************)
 
-StartEnds(w) == Started(w) \/ StartFailed(w) \/ StartElapsed(w) \/ ExitedAtStart(w)
+StartEnds(w) == Started(w) \/ StartFailed(w) \/ StartFailedForGood(w) \/ StartElapsed(w) \/ ExitedAtStart(w)
 KillEnds(w)  == (rung[w] = "Kill" \/ w \in Abandoned) /\ ExitedAtStop(w)
 NextRungIsTaken(w) == rung[w] \in {"Ask", "Term"} /\ RungElapsed(w)
 
@@ -699,6 +712,7 @@ TypeOK == /\ phase \in [Workers -> Phases \cup {"absent"}]
           /\ \A s \in Sessions : home[s] \in (IF session[s] = "bound" THEN Workers ELSE {0})
           /\ size \in Sizes \cup {Size}
           /\ backoff \in 0..Count(Workers) /\ failed \in 0..CrashLoop
+          /\ served \in BOOLEAN /\ (In(Serving) # {} => served)
           /\ restart \in {"idle", "rolling", "failed", "closed"}
           /\ intake \in {"Open", "Draining", "Drained", "Resumed"}
           /\ stage \in {"Open", "Draining", "Hurrying", "Stopping", "Closed"}
@@ -848,6 +862,11 @@ OnlyFailuresBackOff ==
 
 \* A backoff delays a worker that is missing.
 BackoffsHaveVacancies == [][BackoffElapsed /\ Settled /\ stage = "Open" => Count(Staff) + backoff <= size]_vars
+
+\* Before a worker has served, a failure that no repetition mends is a crash loop at once. Later, the
+\* pool knows that its workers can start, and counts failures one by one.
+FinalFailureIsACrashLoop == [][\A w \in Workers : StartFailedForGood(w) => InCrashLoop']_vars
+ServedFailuresAreCounted == [][served => failed' \in {0, failed, failed + 1}]_vars
 
 \* A rolling restart replaces every worker that serves when it begins.
 RollingChoosesAll == [][(restart = "idle" /\ restart' = "rolling") => In(Serving) \subseteq replacing']_vars

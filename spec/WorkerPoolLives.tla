@@ -21,7 +21,7 @@ CONSTANT Deadline
 VARIABLE timers
 
 livesVars == << phase, rung, port, replacing, rolling, queue, asked, leases, session, home, size, backoff, failed,
-                restart, intake, stage, timers >>
+                served, restart, intake, stage, timers >>
 
 (******************************************************************************)
 (* The timers.  A timer that elapses is gone.  A phase or a rung with a       *)

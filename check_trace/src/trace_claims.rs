@@ -3,7 +3,7 @@
 use ostler::WorkerId;
 
 use crate::trace_mirror::{Client, Mirror, Worker};
-use crate::trace_names::client_name;
+use crate::trace_names::{client_name, truth};
 
 impl Mirror {
     /// What the trace says about the state, as predicates of the specification.
@@ -16,6 +16,7 @@ impl Mirror {
             format!("Count({{s \\in Sessions : session[s] # \"closed\"}}) = {open}"),
             format!("backoff = {}", self.backoffs.len()),
             format!("failed = {}", self.failed()),
+            format!("served = {}", truth(self.served)),
             format!("restart = \"{}\"", self.restart()),
             format!("rolling = {{{}}}", self.rolling().join(", ")),
             format!("intake = \"{}\"", self.intake),

@@ -2,8 +2,8 @@
 //! [`Mirror`].
 
 use ostler::supervisor::{
-    DrainEnd, Effect, Event, Input, Order, Reason, Refusal, RollingEnd, SessionEnd, Timer,
-    Transition,
+    DrainEnd, Effect, Event, Input, Order, PortFact, Reason, Refusal, RollingEnd, SessionEnd,
+    Timer, Transition,
 };
 use ostler::worker::{self, Phase};
 use ostler::{WaiterId, WorkerId};
@@ -179,7 +179,10 @@ impl Mirror {
             .push(format!("Cell[\"{from}\"][\"{}\"] = \"{to}\"", moved.input));
         let retired = moved.input == worker::Input::Retire;
         match (moved.input, moved.reason) {
-            (worker::Input::Started, _) => self.failed = 0,
+            (worker::Input::Started, _) => {
+                self.failed = 0;
+                self.served = true;
+            }
             // A part of it, as if that deadline passed.
             (elapsed @ (worker::Input::DrainElapsed | worker::Input::RungElapsed), _)
                 if input == Some(Input::ShutdownNow) =>
@@ -198,11 +201,11 @@ impl Mirror {
             (_, Some(Reason::Recycled)) if retired && from == Phase::Initializing => {
                 told.actions.push(format!("RecycleStarting({n})"));
             }
-            (_, Some(Reason::Recycled | Reason::Limit(_))) if retired => {
-                told.actions.push(format!("RetireReplaced({n})"));
+            (_, Some(Reason::Surplus)) if retired && from == Phase::Initializing => {
+                told.actions.push(format!("RetireSurplus({n})"));
             }
-            (_, Some(Reason::Surplus)) if retired => {
-                told.actions.push(format!("RetireSurplus({n})"))
+            (_, Some(Reason::Recycled | Reason::Limit(_) | Reason::Surplus)) if retired => {
+                told.actions.push(format!("RetireReplaced({n})"));
             }
             // It is the second half of an action whose first half was the answer to the health
             // check.
@@ -225,6 +228,9 @@ impl Mirror {
         }
         if from == Phase::Initializing && to == Phase::Stopping && !retired {
             self.failed += 1;
+            if is_final(input) && !self.served {
+                self.failed = self.failed.max(self.crash_loop);
+            }
         }
         if to == Phase::Stopping && from != Phase::Stopping {
             for (s, session) in self.sessions.iter_mut().enumerate() {
@@ -304,8 +310,15 @@ impl Mirror {
                 told.claims.push(format!("rung[{n}] = \"{rung}\""));
             }
             // That it is abandoned shows in its transition.
-            Order::Open | Order::Measure | Order::Abandon => {}
+            Order::Open { .. } | Order::Measure | Order::Abandon => {}
         }
         Ok(())
     }
+}
+
+fn is_final(input: Option<Input>) -> bool {
+    let Some(Input::Port { fact, .. }) = input else {
+        return false;
+    };
+    fact == PortFact::StartFailed { is_final: true }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Mirror {
     pub(crate) backoffs: Vec<Timer>,
     /// Consecutive failed starts.
     pub(crate) failed: u32,
+    /// Whether a worker has ever served.
+    pub(crate) served: bool,
     /// The rolling restart under way.
     pub(crate) rolling: Option<Rolling>,
     /// "Open", "Draining" or "Drained".
@@ -112,6 +114,7 @@ impl Mirror {
             cancels: Vec::new(),
             backoffs: Vec::new(),
             failed: 0,
+            served: false,
             rolling: None,
             intake: "Open",
             stage: "Open",
@@ -295,7 +298,7 @@ impl Mirror {
         let known = self.workers[n - 1].as_mut()?;
         let (is_late, port) = match fact {
             PortFact::Started => (known.phase != Phase::Initializing, "open"),
-            PortFact::StartFailed => (known.phase != Phase::Initializing, "broken"),
+            PortFact::StartFailed { .. } => (known.phase != Phase::Initializing, "broken"),
             PortFact::Broke => (
                 matches!(known.phase, Phase::Stopping | Phase::Terminated),
                 "broken",
@@ -305,7 +308,15 @@ impl Mirror {
         };
         (!is_late).then(|| {
             known.port = port;
-            format!("{fact:?}({n})")
+            let name = match fact {
+                PortFact::Started => "Started",
+                PortFact::StartFailed { is_final: true } if !self.served => "StartFailedForGood",
+                PortFact::StartFailed { .. } => "StartFailed",
+                PortFact::Broke => "Broke",
+                PortFact::Exited => "Exited",
+                PortFact::Released => "Released",
+            };
+            format!("{name}({n})")
         })
     }
 

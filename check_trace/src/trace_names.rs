@@ -102,3 +102,7 @@ pub(crate) fn client_name(client: usize) -> String {
 pub(crate) fn session_name(session: usize) -> String {
     format!("\"s{}\"", session + 1)
 }
+
+pub(crate) fn truth(is: bool) -> String {
+    if is { "TRUE" } else { "FALSE" }.to_owned()
+}

@@ -93,7 +93,7 @@ fn action(kind: usize, which: u8) -> Action {
         5 => A::OpenSession,
         6 => A::EndSession(which),
         7 => A::Start(which),
-        8 => A::FailToStart(which),
+        8 => A::FailToStart(which, index % 2 == 1),
         9 => A::Crash(which),
         10 => A::Exit(which),
         11 => A::Release(which),
@@ -231,7 +231,7 @@ fn input(bytes: [u8; 6], step: u64) -> Input {
             worker,
             fact: [
                 PortFact::Started,
-                PortFact::StartFailed,
+                PortFact::StartFailed { is_final: e < 128 },
                 PortFact::Exited,
                 PortFact::Released,
                 PortFact::Broke,

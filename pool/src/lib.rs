@@ -178,6 +178,7 @@ mod pool;
 pub mod port;
 mod process;
 mod python;
+mod ready;
 mod recorder;
 mod request;
 #[cfg(not(shuttle))]

@@ -78,6 +78,9 @@ impl Pool {
 
     /// Leases a worker, waiting for `checkout_timeout` at most. Clients are served in FIFO order.
     ///
+    /// Until a worker has served for the first time, `checkout_timeout` does not run: the client
+    /// waits for as long as the first starts take, which `start_timeout` and `crash_loop` bound.
+    ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
     /// # use ostler_pool::{Pool, Python};
@@ -101,8 +104,7 @@ impl Pool {
     #[track_caller]
     pub fn checkout(&self) -> impl Future<Output = Result<Lease, CheckoutError>> + Send {
         let driver = &self.owner.driver;
-        let timeout = driver.limits.checkout_timeout;
-        lease::checkout_within(driver, timeout, Some(Location::caller()))
+        lease::checkout_within(driver, None, Some(Location::caller()))
     }
 
     /// Leases a worker if one is idle and no client waits. Does not wait itself.

@@ -166,7 +166,8 @@ impl<B: AsRef<[u8]>> Request<B> {
     }
 
     /// Sets how long to wait for a worker, instead of
-    /// [`checkout_timeout`](crate::Config::checkout_timeout).
+    /// [`checkout_timeout`](crate::Config::checkout_timeout). This time runs also before the pool
+    /// has first served.
     pub fn checkout_timeout(mut self, timeout: Duration) -> Self {
         self.checkout_timeout = Some(timeout);
         self
@@ -281,7 +282,6 @@ impl<B: AsRef<[u8]>> Request<B> {
             lease::check_function(Some(name), &known)?;
         }
         let timeout = self.checkout_timeout;
-        let timeout = timeout.unwrap_or(driver.limits.checkout_timeout);
         let mut lease = match &self.session {
             None => lease::checkout_within(driver, timeout, None).await?,
             Some(session) => session.checkout_within(timeout).await?,

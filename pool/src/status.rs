@@ -51,6 +51,10 @@ pub struct PoolStatus {
 pub struct WorkerStatus {
     /// The worker.
     pub worker: WorkerId,
+    /// Its position, a number below the pool's size, which its replacement inherits. Two workers
+    /// have the same while one replaces the other. See
+    /// [`Program::env_for_position`](crate::Program::env_for_position).
+    pub position: usize,
     /// Its process id, once its port is open.
     pub pid: Option<u32>,
     /// Its exact phase. [`Phase::summary`] gives the phase that a dashboard shows.

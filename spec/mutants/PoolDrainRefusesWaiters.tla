@@ -3,7 +3,7 @@
 EXTENDS WorkerPool
 
 RefusesAll == /\ intake = "Open"
-              /\ intake' = "Draining" /\ size' = size /\ stage' = stage
+              /\ intake' = "Draining" /\ size' = size /\ stage' = stage /\ ServedStays
               /\ queue' = << >> /\ leases' = leases
               /\ asked' = [c \in Clients |-> IF c \in Waiting THEN "nothing" ELSE asked[c]]
               /\ WorkersStay /\ SessionsStay /\ RestartsStay

@@ -76,7 +76,11 @@ pub enum Effect {
 pub enum Order {
     /// Open the port and make the handshake. Answered by [`PortFact`](super::PortFact) `Started` or
     /// `StartFailed`.
-    Open,
+    Open {
+        /// The worker's position: a number below the pool's size, which no other worker has that
+        /// starts or serves and is not to be replaced. Its replacement gets the same.
+        position: usize,
+    },
     /// Take this rung of the stop ladder. Answered by `Exited`; on [`Rung::Reap`] by `Released`. On
     /// the last two rungs, followed by `Abandon` if the answer does not come in time.
     Stop {

@@ -38,9 +38,6 @@ impl fmt::Debug for Index {
 impl Index {
     /// The slot is of the kinds `now`, and no longer of the kinds `before`.
     pub(super) fn update(&mut self, slot: usize, before: Kinds, now: Kinds) {
-        if before == now {
-            return;
-        }
         let (word, bit) = (slot / BITS, 1 << (slot % BITS));
         if self.slots.len() <= word {
             self.slots.resize(word + 1, Words::default());
@@ -85,14 +82,6 @@ impl Index {
         let high = self.summary.iter().position(|words| words[kind] != 0)?;
         let word = high * BITS + self.summary[high][kind].trailing_zeros() as usize;
         Some(word * BITS + self.slots[word][kind].trailing_zeros() as usize)
-    }
-
-    /// The highest slot of this kind.
-    pub(super) fn last(&self, kind: Kind) -> Option<usize> {
-        let kind = kind as usize;
-        let high = self.summary.iter().rposition(|words| words[kind] != 0)?;
-        let word = high * BITS + self.summary[high][kind].ilog2() as usize;
-        Some(word * BITS + self.slots[word][kind].ilog2() as usize)
     }
 
     /// The slots of this kind, in order.
@@ -148,7 +137,6 @@ mod tests {
                 assert_eq!(index.has(slot, kind), now.has(kind));
                 assert_eq!(index.count(kind), model.len());
                 assert_eq!(index.first(kind), model.first().copied());
-                assert_eq!(index.last(kind), model.last().copied());
                 if step % 100 == 99 {
                     assert!(index.of(kind).eq(model.iter().copied()));
                 }

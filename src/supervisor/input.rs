@@ -136,7 +136,12 @@ pub enum PortFact {
     /// The worker answered the handshake.
     Started,
     /// The port could not be opened, or the worker refused or broke the handshake.
-    StartFailed,
+    StartFailed {
+        /// Whether another start would fail in the same way, because of a mistake such as a module
+        /// that does not exist. As long as no worker has served, clients are then refused at once,
+        /// as in a crash loop. Once a worker has served, this makes no difference.
+        is_final: bool,
+    },
     /// The worker broke the protocol between two calls: it sent something without a request, or
     /// closed its output.
     Broke,

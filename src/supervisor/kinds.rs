@@ -45,12 +45,12 @@ impl Kind {
         Self::Drained,
         Self::Awaited,
     ];
-    /// It counts towards `size`. In the order in which surplus workers are retired.
+    /// It counts towards `size`.
     pub(super) const STAFF: [Self; 3] = [Self::Initializing, Self::Ready, Self::Busy];
     /// It may be granted to any client.
     pub(super) const READY: [Self; 2] = [Self::Ready, Self::ReadyReplaced];
     const BUSY: [Self; 2] = [Self::Busy, Self::BusyReplaced];
-    /// It serves, and is to be replaced. In the order in which such workers are retired.
+    /// It serves, and is to be replaced.
     pub(super) const REPLACED: [Self; 2] = [Self::ReadyReplaced, Self::BusyReplaced];
     /// It serves, and is not to be replaced.
     pub(super) const KEPT: [Self; 2] = [Self::Ready, Self::Busy];

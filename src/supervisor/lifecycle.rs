@@ -16,12 +16,20 @@ impl Supervisor {
         }
         let (input, reason) = match fact {
             PortFact::Started => (worker::Input::Started, None),
-            PortFact::StartFailed => (worker::Input::StartFailed, Some(Reason::StartFailed)),
+            PortFact::StartFailed { is_final } => return self.refused_to_start(worker, is_final),
             PortFact::Broke => return self.broke(worker),
             PortFact::Exited => (worker::Input::Exited, Some(Reason::Exited)),
             PortFact::Released => (worker::Input::Released, None),
         };
         self.feed_worker(worker, input, reason)?;
+        Ok(())
+    }
+
+    fn refused_to_start(&mut self, worker: WorkerId, is_final: bool) -> Result<(), Illegal> {
+        let (input, reason) = (worker::Input::StartFailed, Some(Reason::StartFailed));
+        if self.feed_worker(worker, input, reason)? && is_final && !self.has_served() {
+            self.restarts.give_up(&self.policy);
+        }
         Ok(())
     }
 
@@ -247,7 +255,9 @@ impl Supervisor {
             self.effects.push(match *effect {
                 worker::Effect::Open => Effect::Worker {
                     worker,
-                    order: Order::Open,
+                    order: Order::Open {
+                        position: occupant.position,
+                    },
                 },
                 worker::Effect::Stop(rung) => Effect::Worker {
                     worker,

@@ -15,6 +15,7 @@ mod leases;
 mod lifecycle;
 mod monitor;
 mod occupant;
+mod positions;
 mod queue;
 mod random;
 mod reason;
@@ -61,7 +62,7 @@ use crate::{SessionId, WorkerId};
 /// let worker = supervisor
 ///     .take_effects()
 ///     .find_map(|effect| match effect {
-///         Effect::Worker { worker, order: Order::Open } => Some(worker),
+///         Effect::Worker { worker, order: Order::Open { .. } } => Some(worker),
 ///         _ => None,
 ///     })
 ///     .expect("a new pool starts its workers");
@@ -290,6 +291,19 @@ impl Supervisor {
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// Whether a worker has ever served.
+    #[must_use]
+    pub fn has_served(&self) -> bool {
+        self.counters.started > 0
+    }
+
+    /// Whether starts keep failing and no worker serves. Clients that any worker could serve are
+    /// then refused.
+    #[must_use]
+    pub fn is_crash_loop(&self) -> bool {
+        self.restarts.is_crash_loop(&self.policy) && self.slots.count(&Kind::SERVING) == 0
     }
 
     /// Whether the pool is shutting down or has shut down.

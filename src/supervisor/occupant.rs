@@ -23,6 +23,8 @@ pub(super) struct Occupant {
     pub(super) leases: u64,
     /// Timers of its machine started so far: the generation of the latest.
     pub(super) timers: u64,
+    /// Its place among the workers of the pool, below `size` when it was opened.
+    pub(super) position: usize,
     /// Consecutive failures that led to this worker: those of its predecessors.
     pub(super) failures: u32,
     /// Why the worker that it replaces left or is leaving.
@@ -74,6 +76,7 @@ impl Occupant {
             waiting: BTreeSet::new(),
             leases: 0,
             timers: 0,
+            position: vacancy.position,
             failures: vacancy.failures,
             replaces: vacancy.left,
             health,

@@ -163,8 +163,7 @@ impl Supervisor {
         }
         let hopeless = if self.is_closing() {
             Some(Refusal::Closed)
-        } else if self.restarts.is_crash_loop(&self.policy) && self.slots.count(&Kind::SERVING) == 0
-        {
+        } else if self.is_crash_loop() {
             Some(Refusal::CrashLoop)
         } else {
             None

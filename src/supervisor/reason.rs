@@ -50,7 +50,7 @@ pub enum Reason {
     Limit(Limit),
     /// The application asked for its replacement.
     Recycled,
-    /// The pool has more workers than `size`.
+    /// The pool has more workers than `size`, or the worker has no position of its own below it.
     Surplus,
     /// The pool is shutting down.
     Shutdown,

@@ -1,5 +1,7 @@
 //! Replacing serving workers, and changing their number.
 
+use alloc::vec::Vec;
+
 use super::kinds::Kind;
 use super::occupant::Replacement;
 use super::{Effect, Event, Reason, RollingEnd, Supervisor};
@@ -85,7 +87,7 @@ impl Supervisor {
     fn replace(&mut self, worker: WorkerId, reason: Reason, rolling: bool) {
         if let Some(mut occupant) = self.slots.get_mut(worker) {
             occupant.replacement = Some(Replacement { reason, rolling });
-            self.restarts.vacate(0, reason);
+            self.restarts.vacate(occupant.position, 0, reason);
             self.effects
                 .push(Effect::Event(Event::Replacing { worker, reason }));
         }
@@ -103,21 +105,40 @@ impl Supervisor {
         }
     }
 
+    /// Decides to replace the serving workers that have no position of their own below `size`: the
+    /// pool has shrunk, or a worker is kept although its replacement serves.
+    ///
+    /// So a pool that shrinks stops no worker that it still needs, such as when one with a lower
+    /// position is still starting.
+    pub(super) fn replace_misplaced(&mut self) {
+        let size = self.policy.size;
+        if !self.slots.positions().any_serves_misplaced(size) {
+            return;
+        }
+        let serving = Kind::KEPT.iter().flat_map(|kind| self.slots.of(*kind));
+        let serving = serving.map(|(worker, occupant)| (worker, occupant.position));
+        for (worker, position) in serving.collect::<Vec<_>>() {
+            // Of two workers that share a position, the second one then has it for itself.
+            if self.slots.positions().serves_misplaced(position, size) {
+                self.replace(worker, Reason::Surplus, false);
+            }
+        }
+    }
+
     /// Retires workers that are to be replaced while more than `size` serve, so never before a
-    /// replacement is ready. Idle ones first, because a busy one keeps its slot for as long as its
-    /// call takes.
+    /// replacement is ready. Those at whose position a replacement serves go first, because the two
+    /// share what belongs to the position.
     pub(super) fn retire_replaced(&mut self) {
         while self.slots.count(&Kind::SERVING) > self.policy.size
             && let Some((worker, reason)) = self.next_replaced()
         {
-            self.counters.recycled += 1;
+            self.counters.recycled += u64::from(reason != Reason::Surplus);
             self.must_feed(worker, worker::Input::Retire, Some(reason));
         }
     }
 
     fn next_replaced(&self) -> Option<(WorkerId, Reason)> {
-        let of_kind = |kind: &Kind| self.slots.first(*kind);
-        let worker = Kind::REPLACED.iter().find_map(of_kind)?;
+        let worker = self.slots.next_replaced()?;
         let replacement = self.slots.get(worker)?.replacement?;
         Some((worker, replacement.reason))
     }
@@ -126,14 +147,23 @@ impl Supervisor {
         self.policy.size = size.clamp(1, MAX_SIZE);
     }
 
-    /// Retires workers beyond `size`, after a shrink or after a rolling restart stopped with a
-    /// replacement on its way: starting ones first, then idle ones, then busy ones, each group from
-    /// the highest slot down.
+    /// Retires starting workers beyond `size`, after a shrink or after a rolling restart stopped
+    /// with a replacement on its way: those without a position of their own, from the highest
+    /// position down. There are enough of them, because each serving worker has its own.
     pub(super) fn retire_surplus(&mut self) {
         while self.slots.count(&Kind::STAFF) > self.policy.size
-            && let Some(worker) = Kind::STAFF.iter().find_map(|kind| self.slots.last(*kind))
+            && let Some(worker) = self.last_start()
         {
             self.must_feed(worker, worker::Input::Retire, Some(Reason::Surplus));
         }
+        debug_assert!(self.slots.count(&Kind::STAFF) <= self.policy.size);
+    }
+
+    fn last_start(&self) -> Option<WorkerId> {
+        let (positions, size) = (self.slots.positions(), self.policy.size);
+        let starting = self.slots.of(Kind::Initializing);
+        let starting = starting.map(|(worker, occupant)| (occupant.position, worker));
+        let misplaced = starting.filter(|(at, _)| positions.starts_misplaced(*at, size));
+        misplaced.max().map(|(_, worker)| worker)
     }
 }

@@ -35,6 +35,8 @@ struct Backoff {
 /// A missing worker, to be filled by the next start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Vacancy {
+    /// The position that the last worker left.
+    pub(super) position: usize,
     /// Consecutive failures that led to it.
     pub(super) failures: u32,
     /// Why the last worker left it. `None`: it is new.
@@ -52,15 +54,15 @@ impl Restarts {
         self.backoffs.len()
     }
 
-    /// The vacancy that the next worker fills.
-    pub(super) fn next_vacancy(&mut self) -> Vacancy {
-        self.vacancies.pop_front().unwrap_or_default()
+    /// Adds a vacancy that may be filled at once.
+    pub(super) fn vacate(&mut self, position: usize, failures: u32, left: Reason) {
+        self.vacancies
+            .push_back(Vacancy::new(position, failures, left));
     }
 
-    /// Adds a vacancy that may be filled at once.
-    pub(super) fn vacate(&mut self, failures: u32, left: Reason) {
-        let left = Some(left);
-        self.vacancies.push_back(Vacancy { failures, left });
+    /// No start can succeed: counts as many failed ones as a crash loop takes.
+    pub(super) fn give_up(&mut self, policy: &Policy) {
+        self.failed_starts = self.failed_starts.max(policy.crash_loop);
     }
 
     /// Drops the vacancies that need no worker: the pool is fully staffed.
@@ -68,12 +70,11 @@ impl Restarts {
         self.vacancies.clear();
     }
 
-    fn back_off(&mut self, failures: u32, left: Reason) -> Timer {
-        let left = Some(left);
+    fn back_off(&mut self, vacancy: Vacancy) -> Timer {
         self.generation += 1;
         let backoff = Backoff {
             generation: self.generation,
-            vacancy: Vacancy { failures, left },
+            vacancy,
         };
         self.backoffs.push(backoff);
         backoff.timer()
@@ -87,6 +88,16 @@ impl Restarts {
             self.vacancies.push_back(backoff.vacancy);
         }
         found.is_some()
+    }
+}
+
+impl Vacancy {
+    fn new(position: usize, failures: u32, left: Reason) -> Self {
+        Self {
+            position,
+            failures,
+            left: Some(left),
+        }
     }
 }
 
@@ -123,18 +134,40 @@ impl Supervisor {
         if occupant.replacement.is_some() {
             return;
         }
-        let before = occupant.failures;
+        let (position, before) = (occupant.position, occupant.failures);
         let failures = before.saturating_add(1);
         let doublings = match (transition.from, transition.input) {
-            (_, Input::Retire) => return self.restarts.vacate(0, left),
-            (_, Input::Fault) if !occupant.broke => return self.restarts.vacate(0, left),
+            (_, Input::Retire) => return self.restarts.vacate(position, 0, left),
+            (_, Input::Fault) if !occupant.broke => {
+                return self.restarts.vacate(position, 0, left);
+            }
             (Phase::Initializing, _) => failures,
-            _ if before == 0 => return self.restarts.vacate(failures, left),
+            _ if before == 0 => return self.restarts.vacate(position, failures, left),
             _ => before,
         };
         let after: Duration = self.random.jitter(self.policy.backoff(doublings));
-        let timer = self.restarts.back_off(failures, left);
+        let timer = (self.restarts).back_off(Vacancy::new(position, failures, left));
         self.start_timer(timer, after);
+    }
+
+    /// The vacancy that the next worker fills: the oldest, or else a new one at the lowest position
+    /// that is free. A vacancy is void if its position has a worker again, because a worker that
+    /// was to be replaced is kept, or if the pool has shrunk.
+    pub(super) fn next_vacancy(&mut self) -> Vacancy {
+        while let Some(vacancy) = self.restarts.vacancies.pop_front() {
+            let is_filled = self.slots.positions().has_staff(vacancy.position);
+            if !is_filled && vacancy.position < self.policy.size {
+                return vacancy;
+            }
+        }
+        // Staff and backoffs are together fewer than `size`, or no worker would start.
+        let backoffs = &self.restarts.backoffs;
+        let backs_off = |position| backoffs.iter().any(|it| it.vacancy.position == position);
+        let position = self.slots.lowest_free_position(backs_off);
+        Vacancy {
+            position,
+            ..Vacancy::default()
+        }
     }
 
     pub(super) fn backoff_elapsed(&mut self, generation: u64) {

@@ -12,6 +12,8 @@ impl Supervisor {
         // Before `start`: deciding on a replacement opens a vacancy. Later, the replacement would
         // start only after the next input, which an idle pool may never get.
         self.replace_at_limits();
+        // Before both retirements, which then leave each serving worker a position of its own.
+        self.replace_misplaced();
         // Before `grant`: otherwise an idle worker that can retire now is granted, and keeps its
         // slot for that call.
         self.retire_replaced();
@@ -70,7 +72,7 @@ impl Supervisor {
             if starting >= self.policy.max_starting || self.slots.occupied() >= slots {
                 return;
             }
-            let vacancy = self.restarts.next_vacancy();
+            let vacancy = self.next_vacancy();
             let health = Health::new(&self.policy, &mut self.random);
             let (worker, effects) = self.slots.occupy(vacancy, health);
             self.counters.opened += 1;

@@ -8,17 +8,35 @@ use super::health::Health;
 use super::index::Index;
 use super::kinds::{Kind, Kinds};
 use super::occupant::Occupant;
+use super::positions::Positions;
 use super::restarts::Vacancy;
 use crate::worker::{Effects, Worker};
 use crate::{LeaseId, WorkerId};
 
-/// Every slot, and an index of them.
+/// Every slot, and what is known of them without a look at each.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Slots {
     /// Never shrinks, so that no generation repeats. At most the largest `size + surge` that the
     /// pool has had.
     slots: Vec<Slot>,
+    known: Known,
+}
+
+/// What follows from the kinds and the positions of all workers.
+#[derive(Clone, Debug, Default)]
+struct Known {
     index: Index,
+    positions: Positions,
+}
+
+impl Known {
+    fn update(&mut self, position: usize, slot: usize, before: Kinds, now: Kinds) {
+        // Most changes of a worker change no kind.
+        if before != now {
+            self.index.update(slot, before, now);
+            self.positions.update(position, slot, before, now);
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -34,7 +52,7 @@ struct Slot {
 impl Slots {
     /// Puts a new worker into the first vacant slot.
     pub(super) fn occupy(&mut self, vacancy: Vacancy, health: Health) -> (WorkerId, Effects) {
-        let vacant = self.index.first(Kind::Vacant);
+        let vacant = self.known.index.first(Kind::Vacant);
         let number = vacant.unwrap_or(self.slots.len());
         if vacant.is_none() {
             self.slots.push(Slot::default());
@@ -45,7 +63,8 @@ impl Slots {
         slot.generation += 1;
         let before = mem::replace(&mut slot.kinds, occupant.kinds());
         slot.occupant = Some(occupant);
-        self.index.update(number, before, slot.kinds);
+        self.known
+            .update(vacancy.position, number, before, slot.kinds);
         let worker = WorkerId {
             slot: number,
             generation: slot.generation,
@@ -54,11 +73,11 @@ impl Slots {
     }
 
     pub(super) fn free(&mut self, worker: WorkerId) {
-        if self.get(worker).is_some() {
+        if let Some(position) = self.get(worker).map(|occupant| occupant.position) {
             let slot = &mut self.slots[worker.slot];
             slot.occupant = None;
             let before = mem::replace(&mut slot.kinds, Kinds::VACANT);
-            self.index.update(worker.slot, before, slot.kinds);
+            self.known.update(position, worker.slot, before, slot.kinds);
         }
     }
 
@@ -81,7 +100,7 @@ impl Slots {
             slot: worker.slot,
             occupant,
             kinds: &mut slot.kinds,
-            index: &mut self.index,
+            known: &mut self.known,
         })
     }
 
@@ -115,22 +134,35 @@ impl Slots {
     /// The first worker of one kind. Low slots come first, so that under light load the same few
     /// workers stay warm.
     pub(super) fn first(&self, kind: Kind) -> Option<WorkerId> {
-        self.index.first(kind).map(|slot| self.id(slot))
+        self.known.index.first(kind).map(|slot| self.id(slot))
     }
 
     /// The first worker of any of these kinds.
     pub(super) fn first_of(&self, kinds: &[Kind]) -> Option<WorkerId> {
-        let first = kinds.iter().filter_map(|kind| self.index.first(*kind));
+        let first = kinds
+            .iter()
+            .filter_map(|kind| self.known.index.first(*kind));
         first.min().map(|slot| self.id(slot))
     }
 
-    pub(super) fn last(&self, kind: Kind) -> Option<WorkerId> {
-        self.index.last(kind).map(|slot| self.id(slot))
+    pub(super) fn positions(&self) -> &Positions {
+        &self.known.positions
+    }
+
+    /// See [`Positions::lowest_free`].
+    pub(super) fn lowest_free_position(&mut self, is_reserved: impl Fn(usize) -> bool) -> usize {
+        self.known.positions.lowest_free(is_reserved)
+    }
+
+    /// The worker that is to be replaced and retires next.
+    pub(super) fn next_replaced(&self) -> Option<WorkerId> {
+        let slot = self.known.positions.next_replaced();
+        slot.map(|slot| self.id(slot))
     }
 
     /// The workers of one kind, in slot order.
     pub(super) fn of(&self, kind: Kind) -> impl Iterator<Item = (WorkerId, &Occupant)> {
-        self.index.of(kind).filter_map(|slot| {
+        self.known.index.of(kind).filter_map(|slot| {
             let occupant = self.slots[slot].occupant.as_ref()?;
             Some((self.id(slot), occupant))
         })
@@ -138,30 +170,37 @@ impl Slots {
 
     /// How many workers are of these kinds, of which no two can be true of one worker.
     pub(super) fn count(&self, kinds: &[Kind]) -> usize {
-        kinds.iter().map(|kind| self.index.count(*kind)).sum()
+        kinds.iter().map(|kind| self.known.index.count(*kind)).sum()
     }
 
     /// How many slots have a worker.
     pub(super) fn occupied(&self) -> usize {
-        self.slots.len() - self.index.count(Kind::Vacant)
+        self.slots.len() - self.known.index.count(Kind::Vacant)
     }
 
-    /// Whether the index says the same as the slots.
+    /// Whether the index and the positions say the same as the slots.
     pub(super) fn is_indexed(&self) -> bool {
         let kinds = |slot: &Slot| {
             slot.occupant
                 .as_ref()
                 .map_or(Kinds::VACANT, Occupant::kinds)
         };
+        let mut positions = Positions::default();
+        for (number, slot) in self.slots.iter().enumerate() {
+            let position = slot.occupant.as_ref().map_or(0, |it| it.position);
+            positions.update(position, number, Kinds::VACANT, kinds(slot));
+        }
         let mut slots = self.slots.iter().enumerate();
-        slots.all(|(number, slot)| {
-            let now = kinds(slot);
-            let listed = |kind: &Kind| self.index.has(number, *kind) == now.has(*kind);
-            slot.kinds == now && Kind::ALL.iter().all(listed)
-        }) && Kind::ALL.iter().all(|kind| {
-            let slots = self.slots.iter().filter(|slot| slot.kinds.has(*kind));
-            slots.count() == self.index.count(*kind)
-        })
+        positions == self.known.positions
+            && slots.all(|(number, slot)| {
+                let now = kinds(slot);
+                let listed = |kind: &Kind| self.known.index.has(number, *kind) == now.has(*kind);
+                slot.kinds == now && Kind::ALL.iter().all(listed)
+            })
+            && Kind::ALL.iter().all(|kind| {
+                let slots = self.slots.iter().filter(|slot| slot.kinds.has(*kind));
+                slots.count() == self.known.index.count(*kind)
+            })
     }
 }
 
@@ -170,7 +209,7 @@ pub(super) struct OccupantMut<'a> {
     slot: usize,
     occupant: &'a mut Occupant,
     kinds: &'a mut Kinds,
-    index: &'a mut Index,
+    known: &'a mut Known,
 }
 
 impl Deref for OccupantMut<'_> {
@@ -190,6 +229,7 @@ impl DerefMut for OccupantMut<'_> {
 impl Drop for OccupantMut<'_> {
     fn drop(&mut self) {
         let before = mem::replace(self.kinds, self.occupant.kinds());
-        self.index.update(self.slot, before, *self.kinds);
+        let position = self.occupant.position;
+        self.known.update(position, self.slot, before, *self.kinds);
     }
 }

@@ -45,6 +45,8 @@ pub struct Counters {
 pub struct WorkerView {
     /// The worker.
     pub worker: WorkerId,
+    /// Its position: see [`Order::Open`](super::Order::Open).
+    pub position: usize,
     /// Its phase.
     pub phase: Phase,
     /// The rung of the stop ladder that it is on, while it is stopping.
@@ -71,6 +73,7 @@ impl WorkerView {
     pub(super) fn new(worker: WorkerId, occupant: &Occupant) -> Self {
         Self {
             worker,
+            position: occupant.position,
             phase: occupant.phase(),
             rung: occupant.machine.rung(),
             calls: occupant.health.calls,

@@ -51,6 +51,10 @@ pub(crate) fn end(mut world: World) {
         world.check_in_all();
         world.run_out();
         assert_eq!(world.serving(), size);
+        // R30: every position has its worker again.
+        let mut positions: Vec<usize> = world.supervisor.workers().map(|it| it.position).collect();
+        positions.sort_unstable();
+        assert!(positions.into_iter().eq(0..size));
         assert!(world.waiting.is_empty());
     }
     world.feed(Input::Shutdown);

@@ -67,7 +67,7 @@ fn worlds() -> [(&'static str, World); 6] {
         may: |happening| match happening {
             H::Resize(_) | H::Recycle(_) | H::Drain | H::Resume => true,
             H::Shutdown | H::ShutdownNow => true,
-            H::Port(_, fact) => fact != PortFact::StartFailed,
+            H::Port(_, fact) => !is_failed_start(fact),
             H::Checkout(..) | H::Checkin(_) => true,
             _ => false,
         },
@@ -110,10 +110,14 @@ fn concerns_started_workers(happening: Happening) -> bool {
     use Happening as H;
     match happening {
         H::Fault(_) | H::GiveUp(_) | H::RecycleAll | H::Drain | H::Resume => false,
-        H::Port(_, fact) => fact != PortFact::StartFailed,
+        H::Port(_, fact) => !is_failed_start(fact),
         H::Deadline(_, timer) => !is_start_deadline(timer),
         _ => true,
     }
+}
+
+fn is_failed_start(fact: PortFact) -> bool {
+    matches!(fact, PortFact::StartFailed { .. })
 }
 
 fn is_start_deadline(timer: Timer) -> bool {

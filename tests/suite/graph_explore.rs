@@ -35,7 +35,7 @@ pub(crate) type Step = (usize, usize, Vec<String>);
 pub(crate) struct Graph {
     /// The states of the code in variables of the specification. States that look alike there are
     /// one.
-    pub(crate) states: Vec<[(&'static str, String); 16]>,
+    pub(crate) states: Vec<[(&'static str, String); 17]>,
     /// The different steps between them.
     pub(crate) steps: Vec<Step>,
     /// How many states and steps the code itself has.
@@ -187,7 +187,8 @@ fn of_workers(node: &Node, all: &mut Vec<Happening>) {
         match (worker.port, phase) {
             ("opening", Phase::Initializing) => all.extend([
                 fact(PortFact::Started),
-                fact(PortFact::StartFailed),
+                fact(PortFact::StartFailed { is_final: false }),
+                fact(PortFact::StartFailed { is_final: true }),
                 fact(PortFact::Exited),
             ]),
             ("open", phase) if !matches!(phase, Phase::Stopping | Phase::Terminated) => {

@@ -9,7 +9,7 @@ use ostler::worker::Phase;
 use ostler::{Policy, WorkerId};
 
 use crate::trace_mirror::{Client, Mirror, Worker};
-use crate::trace_names::{client_name, session_name};
+use crate::trace_names::{client_name, session_name, truth};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
@@ -48,7 +48,7 @@ impl Node {
 
     /// The state of the specification: each of its variables, from what the supervisor shows and
     /// what its environment remembers. `workers` is how many there can ever be.
-    pub(crate) fn variables(&self, workers: usize) -> [(&'static str, String); 16] {
+    pub(crate) fn variables(&self, workers: usize) -> [(&'static str, String); 17] {
         [
             (
                 "phase",
@@ -75,6 +75,7 @@ impl Node {
             ("size", self.supervisor.policy().size.to_string()),
             ("backoff", self.mirror.backoffs.len().to_string()),
             ("failed", self.mirror.failed().to_string()),
+            ("served", truth(self.supervisor.has_served())),
             ("restart", quoted(self.mirror.restart())),
             ("intake", quoted(self.intake())),
             ("stage", quoted(self.stage())),

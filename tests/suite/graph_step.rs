@@ -52,7 +52,7 @@ impl Happening {
             H::Shutdown | H::ShutdownNow => true,
             H::Port(_, fact) => matches!(
                 fact,
-                PortFact::StartFailed | PortFact::Broke | PortFact::Exited
+                PortFact::StartFailed { .. } | PortFact::Broke | PortFact::Exited
             ),
             H::Deadline(_, Timer::Worker { timer, .. }) => timer != worker::Timer::Rung,
             H::Probed(_, healthy) => !healthy,

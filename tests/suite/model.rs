@@ -50,6 +50,8 @@ pub(crate) struct Worker {
 /// What a worker passes on to its replacement.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Vacancy {
+    /// The position of the previous worker.
+    pub(crate) position: usize,
     /// Consecutive failures that led to it.
     pub(crate) failures: u32,
     /// Why the previous worker left or is leaving.
@@ -269,6 +271,7 @@ impl Model {
             let worker = &self.workers[w];
             WorkerView {
                 worker: worker.id,
+                position: worker.vacancy.position,
                 phase: worker.state.0,
                 rung: worker.state.1,
                 calls: worker.errors.len() as u64,

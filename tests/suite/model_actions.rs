@@ -37,7 +37,8 @@ pub(crate) enum Action {
     OpenSessionAgain(u8),
     EndSession(u8),
     Start(u8),
-    FailToStart(u8),
+    /// A start fails; whether it would fail again in the same way.
+    FailToStart(u8, bool),
     /// A worker exits without being told to.
     Crash(u8),
     /// A worker breaks the protocol between two calls.
@@ -86,12 +87,13 @@ pub(crate) enum Action {
 }
 
 pub(crate) const FAULTS: [Fault; 3] = [Fault::Abandoned, Fault::TimedOut, Fault::ProtocolBroken];
-pub(crate) const FACTS: [PortFact; 5] = [
+pub(crate) const FACTS: [PortFact; 6] = [
     PortFact::Started,
-    PortFact::StartFailed,
+    PortFact::StartFailed { is_final: false },
     PortFact::Broke,
     PortFact::Exited,
     PortFact::Released,
+    PortFact::StartFailed { is_final: true },
 ];
 /// Tenths of `max_worker_memory` that a worker may hold: clear of the tenth by which the limit is
 /// lowered at random.
@@ -184,7 +186,9 @@ impl Model {
             A::AnswerUnhealthy(n) => answered(self.probe(n, true)?, false),
             A::AnswerLate(n) => answered(self.probe(n, false)?, true),
             A::Start(n) => self.fact(n, PortFact::Started, |_| true)?,
-            A::FailToStart(n) => self.fact(n, PortFact::StartFailed, |_| true)?,
+            A::FailToStart(n, is_final) => {
+                self.fact(n, PortFact::StartFailed { is_final }, |_| true)?
+            }
             A::Crash(n) => self.fact(n, PortFact::Exited, |phase| !is_ending(phase))?,
             A::BreakByItself(n) => self.fact(n, PortFact::Broke, |phase| !is_ending(phase))?,
             A::Exit(n) => self.fact(n, PortFact::Exited, is_ending)?,

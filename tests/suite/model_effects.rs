@@ -15,7 +15,9 @@ impl Model {
         let worker = &self.workers[w];
         let (id, reason) = (worker.id, worker.reason);
         let order = match effect {
-            worker::Effect::Open => Order::Open,
+            worker::Effect::Open => Order::Open {
+                position: worker.vacancy.position,
+            },
             worker::Effect::Stop(rung) => Order::Stop {
                 rung,
                 reason: reason.expect("a worker is stopped for a reason"),
@@ -99,7 +101,8 @@ impl Model {
                     let w = self.find(worker).expect("it has a slot");
                     self.workers[w].port = self.workers[w].port.abandoned();
                 }
-                Order::Open | Order::Stop { .. } | Order::Cancel { .. } | Order::Measure => {}
+                Order::Open { .. } | Order::Stop { .. } | Order::Cancel { .. } | Order::Measure => {
+                }
             },
             Effect::Event(_) | Effect::SessionEnded { .. } => {}
             Effect::RollingEnded(_) | Effect::DrainEnded(_) => {}

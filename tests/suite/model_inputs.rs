@@ -108,7 +108,12 @@ impl Model {
             self.workers[w].broke |= moves;
             self.counters.faulted += u64::from(moves);
         }
-        self.react(w, input, reason);
+        let moved = self.react(w, input, reason);
+        // A start that no repetition mends is a crash loop at once, until a worker has served.
+        let is_final = fact == PortFact::StartFailed { is_final: true };
+        if moved && is_final && self.counters.started == 0 {
+            self.failed_starts = self.failed_starts.max(self.policy.crash_loop);
+        }
     }
 
     /// P16: only the release of an abandoned port is not late.
@@ -372,7 +377,7 @@ impl Model {
 pub(crate) fn of_machine(fact: PortFact) -> (worker::Input, Option<Reason>) {
     match fact {
         PortFact::Started => (worker::Input::Started, None),
-        PortFact::StartFailed => (worker::Input::StartFailed, Some(Reason::StartFailed)),
+        PortFact::StartFailed { .. } => (worker::Input::StartFailed, Some(Reason::StartFailed)),
         PortFact::Broke => {
             let reason = Reason::Fault(Fault::ProtocolBroken);
             (worker::Input::Fault, Some(reason))

@@ -63,7 +63,13 @@ fn kinds() -> Vec<Kind> {
         of(3, A::OpenSessionAgain),
         of(2, A::EndSession),
         of(72, A::Start),
-        of(9, A::FailToStart),
+        (
+            9,
+            A::FailToStart(0, false),
+            (any::<u8>(), any::<bool>())
+                .prop_map(|(n, is_final)| A::FailToStart(n, is_final))
+                .boxed(),
+        ),
         of(6, A::Crash),
         of(3, A::BreakByItself),
         of(36, A::Exit),

@@ -15,6 +15,7 @@ impl Model {
     /// In the order of `Supervisor::settle`, which says what depends on it.
     pub(crate) fn settle(&mut self) {
         self.replace_at_limits();
+        self.replace_misplaced();
         self.retire_replaced();
         self.retire_surplus();
         self.grant();
@@ -79,39 +80,15 @@ impl Model {
     /// Decides to replace a worker, which opens a vacancy at once.
     pub(crate) fn replace(&mut self, w: usize, reason: Reason, rolling: bool) {
         self.workers[w].replacement = Some(Replacement { reason, rolling });
-        let left = Some(reason);
-        self.vacancies.push(Vacancy { failures: 0, left });
+        let (position, left) = (self.workers[w].vacancy.position, Some(reason));
+        let vacancy = Vacancy {
+            position,
+            failures: 0,
+            left,
+        };
+        self.vacancies.push(vacancy);
         let worker = self.workers[w].id;
         self.emit(Effect::Event(Event::Replacing { worker, reason }));
-    }
-
-    /// L15: retires workers to be replaced while more than `size` serve: idle ones first, then busy
-    /// ones, the lowest slot first.
-    fn retire_replaced(&mut self) {
-        while self.serving().len() > self.policy.size {
-            let mut replaced = self.serving();
-            replaced.retain(|w| self.workers[*w].replacement.is_some());
-            let idle = |w: &&usize| self.workers[**w].state.0 == Phase::Ready;
-            let first = replaced.iter().find(idle).or(replaced.first());
-            let Some(&w) = first else { return };
-            let reason = self.workers[w].replacement.map(|it| it.reason);
-            self.react(w, worker::Input::Retire, reason);
-        }
-    }
-
-    /// Retires workers beyond `size`: starting ones, then idle ones, then busy ones, the highest
-    /// slot first.
-    fn retire_surplus(&mut self) {
-        while self.staff().len() > self.policy.size {
-            let staff = self.staff();
-            let in_phase = |phase: &Phase| {
-                let mut highest_first = staff.iter().rev();
-                highest_first.find(|w| self.workers[**w].state.0 == *phase)
-            };
-            let phases = [Phase::Initializing, Phase::Ready, Phase::Busy];
-            let w = *phases.iter().find_map(in_phase).expect("there is staff");
-            self.react(w, worker::Input::Retire, Some(Reason::Surplus));
-        }
     }
 
     /// L6, L7: grants workers in FIFO order.
@@ -212,10 +189,7 @@ impl Model {
         let before = |worker: &&Worker| worker.id.slot == slot;
         let generation = self.workers.iter().filter(before).count() as u64 + 1;
         let id = WorkerId { slot, generation };
-        let vacancy = match self.vacancies.is_empty() {
-            true => Vacancy::default(),
-            false => self.vacancies.remove(0),
-        };
+        let vacancy = self.next_vacancy();
         self.workers.push(Worker {
             id,
             state: (Phase::Initializing, None),
@@ -351,6 +325,7 @@ impl Model {
             _ => true,
         };
         let vacancy = Vacancy {
+            position: worker.vacancy.position,
             failures: if is_failure { before + 1 } else { 0 },
             left: worker.reason,
         };

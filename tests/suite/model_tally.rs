@@ -19,7 +19,7 @@ const EVERYTHING: &str = "
     action: Recycle RecycleAll Drain Resume Resize Shutdown ShutdownNow
     refusal: Closed CrashLoop Draining QueueFull SessionEnded SessionLost
     session: Closed Ended Expired Lost Refused(Closed) Refused(Draining) Refused(TooManySessions)
-    replacing: Limit(Age) Limit(Errors) Limit(Memory) Limit(Requests) Recycled
+    replacing: Limit(Age) Limit(Errors) Limit(Memory) Limit(Requests) Recycled Surplus
     end: Exited Fault(Abandoned) Fault(ProtocolBroken) Fault(TimedOut) Recycled Shutdown StartFailed StartTimedOut Surplus
     end: Unhealthy Limit(Age) Limit(Errors) Limit(Memory) Limit(Requests)
     event: Opened Kept

@@ -11,5 +11,7 @@ def setup():
         mood = file.read()
     if mood == "refuse":
         raise RuntimeError("in a bad mood")
+    if mood == "misspelt":
+        raise ImportError("in no mood")
     if mood == "dawdle":
         time.sleep(1000)

@@ -12,6 +12,9 @@ use ostler::{LeaseId, Policy, SessionId, WorkerId};
 
 use crate::world::World;
 
+/// The start of a worker failed in a way that another start need not.
+const FAILED: PortFact = PortFact::StartFailed { is_final: false };
+
 /// The first worker.
 const ID: WorkerId = WorkerId {
     slot: 0,
@@ -125,7 +128,7 @@ fn a_rolling_restart_reports_what_it_did() {
     assert_eq!(world.rolled, []);
     world.port(worker(0, 1), PortFact::Exited);
     world.port(worker(0, 1), PortFact::Released);
-    world.port(worker(0, 2), PortFact::StartFailed);
+    world.port(worker(0, 2), FAILED);
     let (replaced, kept) = (1, 1);
     let stopped = RollingEnd::StartFailed { replaced, kept };
     assert_eq!(world.rolled, [stopped]);
@@ -351,7 +354,7 @@ fn a_starting_worker_is_recycled() {
 /// fails to start otherwise is not.
 #[test]
 fn exits_are_counted_in_every_phase() {
-    for fact in [PortFact::Exited, PortFact::StartFailed] {
+    for fact in [PortFact::Exited, FAILED] {
         let mut world = World::new(Policy::new(1));
         world.port(ID, fact);
         world.run_out();

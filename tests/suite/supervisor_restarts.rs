@@ -8,6 +8,9 @@ use ostler::{Policy, WorkerId};
 
 use crate::world::World;
 
+/// The start of a worker failed in a way that another start need not.
+const FAILED: PortFact = PortFact::StartFailed { is_final: false };
+
 fn worker(slot: usize, generation: u64) -> WorkerId {
     WorkerId { slot, generation }
 }
@@ -162,7 +165,7 @@ fn a_crash_loop_refuses() {
     });
     world.port(a, PortFact::Started);
     assert_eq!(world.granted.len(), 1);
-    world.port(b, PortFact::StartFailed);
+    world.port(b, FAILED);
     let patient = world.checkout();
     assert!(world.waiting.contains(&patient));
     world.port(a, PortFact::Exited);
@@ -170,6 +173,27 @@ fn a_crash_loop_refuses() {
     let hasty = world.checkout();
     assert_eq!(world.refused[1..], [(hasty, Refusal::CrashLoop)]);
     assert_eq!(world.granted[0].0, waits);
+}
+
+/// R32: a start that fails for good is a crash loop at once. Once a worker has served, it is one
+/// failure like any other.
+#[test]
+fn a_final_failure_is_a_crash_loop() {
+    let is_final = true;
+    let mut world = World::new(Policy::new(2));
+    let waits = world.checkout();
+    world.port(worker(0, 1), PortFact::StartFailed { is_final });
+    assert_eq!(world.refused, [(waits, Refusal::CrashLoop)]);
+    assert!(world.supervisor.is_crash_loop() && !world.supervisor.has_served());
+    assert_eq!(backoffs(&world), 1, "the pool tries again");
+    world.port(worker(1, 1), PortFact::Started);
+    assert!(!world.supervisor.is_crash_loop() && world.supervisor.has_served());
+    crash(&mut world, worker(1, 1));
+    let replacement = world.supervisor.workers().last().unwrap().worker;
+    world.port(replacement, PortFact::StartFailed { is_final });
+    let patient = world.checkout();
+    assert!(world.waiting.contains(&patient));
+    assert!(!world.supervisor.is_crash_loop());
 }
 
 /// L12: a successful start ends a crash loop: when that worker dies under a lease, clients wait for
@@ -184,7 +208,7 @@ fn a_start_ends_the_crash_loop() {
         slot: 0,
         generation,
     });
-    world.port(first, PortFact::StartFailed);
+    world.port(first, FAILED);
     world.port(first, PortFact::Exited);
     world.port(first, PortFact::Released);
     let refused = world.checkout();

@@ -101,8 +101,15 @@ fn serves(pool: &Pool, worker: WorkerId) -> bool {
 
 /// The whole life of a pool, with everything in it.
 async fn live(scratch: &Scratch, seed: u64) {
-    scratch.mood("well");
+    // The first start fails for good, and its only callers are refused at once.
+    scratch.mood("misspelt");
     let pool = pool(scratch);
+    assert!(pool.ready().await.is_err());
+    // On a busy machine, other starts may have timed out before.
+    let is_final = |pool: &Pool| pool.status().last_failure.is_some_and(|it| it.is_final());
+    until(&pool, is_final).await;
+    scratch.mood("well");
+    until(&pool, |pool| pool.status().serving() > 0).await;
     let clients = (0..CLIENTS).map(|number| tokio::spawn(client(pool.clone(), seed ^ number, 120)));
     for client in clients.collect::<Vec<_>>() {
         client.await.expect("a client does not panic");

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fs};
 
-use ostler_pool::port::{BoxFuture, Exit, OpenError, Opener, Pipe, Port, Release};
-use ostler_pool::{AbandonedCalls, Pool, Program, Python, WorkerId};
+use ostler_pool::port::{BoxFuture, Exit, OpenError, Opener, Pipe, Port, Release, Start};
+use ostler_pool::{AbandonedCalls, Pool, Program, Python};
 use tokio::time::{Instant, sleep_until};
 
 /// A directory for the files of one test.
@@ -91,10 +91,10 @@ impl Opener for Stuck {
         self.0.prepare()
     }
 
-    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+    fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
         Box::pin(async move {
-            let port = self.0.open(worker).await?;
-            let is_stuck = worker.generation.is_multiple_of(3);
+            let port = self.0.open(start).await?;
+            let is_stuck = start.worker.generation.is_multiple_of(3);
             let lets_go = None;
             let port: Box<dyn Port> = Box::new(StuckPort {
                 port,

@@ -42,6 +42,8 @@ pub(crate) struct World {
     pub(crate) granted: Vec<(WaiterId, LeaseId)>,
     pub(crate) refused: Vec<(WaiterId, Refusal)>,
     pub(crate) rungs: BTreeMap<WorkerId, Vec<Rung>>,
+    /// The workers that the last input opened, and their positions.
+    pub(crate) opened: Vec<(WorkerId, usize)>,
     pub(crate) rolled: Vec<RollingEnd>,
     pub(crate) drains: Vec<DrainEnd>,
     pub(crate) shutdown_drained: usize,
@@ -77,6 +79,7 @@ impl World {
             granted: Vec::new(),
             refused: Vec::new(),
             rungs: BTreeMap::new(),
+            opened: Vec::new(),
             rolled: Vec::new(),
             drains: Vec::new(),
             shutdown_drained: 0,
@@ -278,6 +281,7 @@ impl World {
     /// Performs the effects. Returns how many workers were retired after their replacement.
     fn perform(&mut self) -> usize {
         self.effects = self.supervisor.take_effects().collect();
+        self.opened.clear();
         let mut recycled = 0;
         for effect in self.effects.clone() {
             match effect {
@@ -356,7 +360,10 @@ impl World {
 
     fn order(&mut self, worker: WorkerId, order: Order) {
         match order {
-            Order::Open => assert_eq!(self.ports.insert(worker, PortState::Opening), None),
+            Order::Open { position } => {
+                assert_eq!(self.ports.insert(worker, PortState::Opening), None);
+                self.opened.push((worker, position));
+            }
             Order::Probe { lease } => self.probes.push(lease),
             Order::Cancel { lease } => self.cancelling.push(lease),
             Order::Measure => {}

@@ -30,6 +30,7 @@ impl World {
         assert!(self.waiting.len() <= policy.max_waiting);
         assert!(self.sessions.len() <= policy.max_sessions);
         self.check_sessions();
+        self.check_positions();
         let of_pool = self.probes.iter().chain(&self.cancelling);
         let all_leases = self.leases.iter().chain(of_pool);
         let leased: Vec<WorkerId> = all_leases.map(|lease| lease.worker).collect();
@@ -49,6 +50,33 @@ impl World {
                 );
             }
         }
+    }
+
+    /// R30: serving workers that are not to be replaced have positions of their own below `size`,
+    /// and so does each worker when it is opened.
+    fn check_positions(&self) {
+        let size = self.supervisor.policy().size;
+        let views: Vec<_> = self.supervisor.workers().collect();
+        let staff = views.iter().filter(|view| {
+            let phases = [Phase::Initializing, Phase::Ready, Phase::Busy];
+            phases.contains(&view.phase) && view.replacing.is_none()
+        });
+        let staff: Vec<_> = staff.collect();
+        for (worker, position) in &self.opened {
+            let of_others = staff.iter().filter(|view| view.worker != *worker);
+            let is_taken = of_others
+                .map(|view| view.position)
+                .any(|it| it == *position);
+            assert!(*position < size && !is_taken, "R30: {worker} at {position}");
+        }
+        let serving = staff
+            .iter()
+            .filter(|view| view.phase != Phase::Initializing);
+        let mut positions: Vec<usize> = serving.map(|view| view.position).collect();
+        positions.sort_unstable();
+        let ascend = positions.is_sorted_by(|one, other| one < other);
+        let below = positions.last().is_none_or(|last| *last < size);
+        assert!(ascend && below, "R30: {positions:?} of {size}");
     }
 
     /// L6, L17: no client waits beside a worker that could serve it, and no worker drains without a

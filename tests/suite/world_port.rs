@@ -21,7 +21,9 @@ impl PortState {
     /// What the port can do after this fact. `None`: the fact cannot happen, or it is the last one.
     pub(crate) fn after(self, fact: PortFact) -> Option<Self> {
         match (self, fact) {
-            (Self::Opening, PortFact::Started | PortFact::StartFailed) => Some(Self::Answered),
+            (Self::Opening, PortFact::Started | PortFact::StartFailed { .. }) => {
+                Some(Self::Answered)
+            }
             (Self::Answered, PortFact::Broke) => Some(Self::Answered),
             (Self::Opening | Self::Answered, PortFact::Exited) => Some(Self::Exited),
             (Self::Surviving, PortFact::Exited) => Some(Self::Releasing),

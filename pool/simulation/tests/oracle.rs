@@ -225,6 +225,24 @@ impl World {
         }
     }
 
+    /// As [`judge_deadline`](Self::judge_deadline), for a client that waited for a worker: its
+    /// deadline runs from the moment at which the pool first serves.
+    fn judge_wait(&self, begun: Duration, timeout: Duration, is_exact: bool) {
+        let readied = self.ledger().readied.clone();
+        let had_served = readied.iter().any(|ready| *ready <= begun);
+        let later = readied.into_iter().filter(|ready| *ready > begun);
+        let starts: Vec<Duration> = had_served
+            .then_some(begun)
+            .into_iter()
+            .chain(later)
+            .collect();
+        // The pool may have refused an answer to its handshake, so it is one of these.
+        let fits = |start: &&Duration| start.saturating_add(timeout) == now();
+        let start = starts.iter().find(fits).or(starts.iter().min());
+        let start = start.expect("no client times out before the pool has served");
+        self.judge_deadline(*start, timeout, is_exact);
+    }
+
     fn judge_violation(&self, worker: WorkerId, source: &ProtocolError) {
         use Fault::*;
         let shown = self.ledger().worker(worker).shown.clone();
@@ -308,7 +326,8 @@ impl World {
             CheckoutError::NoneIdle { .. } => false,
             CheckoutError::TimedOut { after, .. } => {
                 assert_eq!(*after, config.checkout_timeout);
-                return self.judge_deadline(begun, *after, is_exact);
+                drop(ledger);
+                return self.judge_wait(begun, *after, is_exact);
             }
             _ => false,
         };
@@ -345,7 +364,8 @@ impl World {
             }
             SessionError::TimedOut { after, .. } => {
                 assert_eq!(*after, config.checkout_timeout);
-                return self.judge_deadline(begun, *after, true);
+                drop(ledger);
+                return self.judge_wait(begun, *after, true);
             }
             _ => false,
         };

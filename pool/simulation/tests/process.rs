@@ -190,6 +190,7 @@ impl Process {
         let ready = [0, 0, 0, version, 0, 0, 0, 10, 0, 0, 0, 0];
         let length = if self.takes_batches { 12 } else { 4 };
         self.send(READY, hello.id, &ready[..length]).await?;
+        self.world.ledger().readied.push(now());
         if fails(self, Fault::EarlyFrame) {
             self.send(PONG, hello.id, b"").await?;
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ostler_pool::port::{Batching, BoxFuture, Opener, Port};
+use ostler_pool::port::{Batching, BoxFuture, Opener, Port, Start};
 use ostler_pool::rt::simulated::{self, wait};
 use ostler_pool::{ExitStatus, OpenError, Pool, WorkerId};
 use shuttle::future::{spawn, yield_now};
@@ -253,9 +253,9 @@ impl Opener for Starter {
         self.0.plan().batching
     }
 
-    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+    fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
         let world = self.0.clone();
-        Box::pin(async move { world.start(worker).await })
+        Box::pin(async move { world.start(start.worker).await })
     }
 }
 

@@ -23,8 +23,9 @@ pub(crate) type Answer = Result<Grant, Box<Refused>>;
 /// A client that asked for a lease.
 pub(crate) enum Entered {
     Answered(Answer),
-    /// It waits, until this deadline.
-    Waits(WaiterId, Instant),
+    /// It waits, until this deadline. `None`: until the pool has first served, and then for
+    /// `checkout_timeout`.
+    Waits(WaiterId, Option<Instant>),
 }
 
 /// What a client that waited is told.
@@ -36,7 +37,8 @@ pub(crate) enum Told {
 /// A client that waits, or that was told and has not noticed yet.
 pub(super) struct Waiting {
     since: Instant,
-    deadline: Instant,
+    /// `None`: that of all clients that came before the pool had first served.
+    deadline: Option<Instant>,
     /// Where it asked for the lease.
     pub(super) place: Option<Place>,
     told: Option<Told>,
@@ -45,12 +47,13 @@ pub(super) struct Waiting {
 
 impl Driver {
     /// Asks for a lease. A client that has to wait does so until `deadline`, or for `timeout` from
-    /// now.
+    /// now, or else for `checkout_timeout`. That does not run before the pool has first served:
+    /// what ends the wait is then the end of the first starts.
     pub(crate) fn enter(
         self: &Arc<Self>,
         session: Option<SessionId>,
         deadline: Option<Instant>,
-        timeout: Duration,
+        timeout: Option<Duration>,
         place: Option<Place>,
     ) -> Entered {
         let mut actions = Actions::default();
@@ -64,7 +67,9 @@ impl Driver {
                 Some(answer) => Entered::Answered(answer),
                 None => {
                     let now = Instant::now();
-                    let deadline = deadline.unwrap_or(now + timeout);
+                    let runs = timeout.is_some() || state.supervisor.has_served();
+                    let timeout = timeout.unwrap_or(self.limits.checkout_timeout);
+                    let deadline = deadline.or_else(|| runs.then(|| now + timeout));
                     state.wait(waiter, now, deadline, &mut actions);
                     Entered::Waits(waiter, deadline)
                 }
@@ -142,7 +147,8 @@ impl Driver {
                 return;
             }
             let waiting = state.clients.iter();
-            let late = waiting.filter(|(_, it)| it.told.is_none() && it.deadline <= now);
+            let is_late = |it: &Waiting| state.deadline_of(it).is_some_and(|at| at <= now);
+            let late = waiting.filter(|(_, it)| it.told.is_none() && is_late(it));
             let late: Vec<WaiterId> = late.map(|(waiter, _)| waiter).collect();
             for waiter in late {
                 let input = Input::GaveUp { waiter };
@@ -150,7 +156,7 @@ impl Driver {
                 state.tell(waiter, Told::TimedOut, &mut actions);
             }
             let waiting = state.clients.iter().filter(|(_, it)| it.told.is_none());
-            state.alarm = waiting.map(|(_, it)| it.deadline).min();
+            state.alarm = waiting.filter_map(|(_, it)| state.deadline_of(it)).min();
         }
         self.perform(actions);
     }
@@ -169,7 +175,13 @@ impl State {
         WaiterId(self.last_waiter)
     }
 
-    fn wait(&mut self, waiter: WaiterId, since: Instant, deadline: Instant, actions: &mut Actions) {
+    fn wait(
+        &mut self,
+        waiter: WaiterId,
+        since: Instant,
+        deadline: Option<Instant>,
+        actions: &mut Actions,
+    ) {
         actions.pending.entered_queue();
         let client = Waiting {
             since,
@@ -179,11 +191,33 @@ impl State {
             waker: None,
         };
         self.clients.push(waiter, client);
+        if let Some(deadline) = deadline {
+            self.alarm_at(deadline, actions);
+        }
+    }
+
+    fn alarm_at(&mut self, deadline: Instant, actions: &mut Actions) {
         // Almost always, the clock already looks for an earlier client, even if that one has left.
         if self.alarm.is_none_or(|alarm| deadline < alarm) {
             self.alarm = Some(deadline);
             actions.push(Deferred::Rearm);
         }
+    }
+
+    /// Once the pool has first served, `timeout` runs for the clients that came before.
+    pub(super) fn start_checkout_clock(&mut self, timeout: Duration, actions: &mut Actions) {
+        if self.first_deadline.is_none() && self.supervisor.has_served() {
+            let deadline = actions.now() + timeout;
+            self.first_deadline = Some(deadline);
+            if !self.clients.is_empty() {
+                self.alarm_at(deadline, actions);
+            }
+        }
+    }
+
+    /// When the client gives up, if that is known yet.
+    fn deadline_of(&self, client: &Waiting) -> Option<Instant> {
+        client.deadline.or(self.first_deadline)
     }
 
     /// Answers a client: it waits, or it is entering with this input.

@@ -18,7 +18,7 @@ use super::held::Place;
 use super::sessions::SessionTag;
 use super::state::{NewTask, State, WorkerEntry};
 use super::worker::Task;
-use super::{Answer, Driver, ends};
+use super::{Answer, Driver, Readiness, ends};
 use crate::error::{RollingError, StartError};
 use crate::metrics::Pending;
 use crate::rt::{self, Instant};
@@ -66,6 +66,7 @@ pub(super) enum Deferred {
         began: Option<Instant>,
     },
     DrainEnded(Vec<oneshot::Sender<DrainEnd>>, DrainEnd),
+    Readied(Vec<oneshot::Sender<Readiness>>, Box<Readiness>),
     Log(Event),
     LogStartFailure(Arc<StartError>),
     WakeReaders(Vec<Waker>),
@@ -180,6 +181,8 @@ impl Driver {
                 }
             }
         }
+        state.start_checkout_clock(self.limits.checkout_timeout, actions);
+        state.tell_readiness(actions);
         effects.clear();
         effects.shrink_to(KEPT);
         state.effects = effects;
@@ -212,6 +215,11 @@ impl Driver {
                 Deferred::DrainEnded(waiting, end) => {
                     for sender in waiting {
                         let _ = sender.send(end);
+                    }
+                }
+                Deferred::Readied(waiting, readiness) => {
+                    for sender in waiting {
+                        let _ = sender.send(Readiness::clone(&readiness));
                     }
                 }
                 Deferred::Log(event) => self.log.event(event),
@@ -289,7 +297,7 @@ impl State {
             reason,
         } = transition;
         // The input caused the first transition of this worker.
-        let cause = cause.take_if(|cause| cause.worker() == worker);
+        let cause = cause.take_if(|cause| cause.worker() == Some(worker));
         match (from, input, cause) {
             (Phase::Initializing, worker::Input::Started | worker::Input::Retire, _) => {}
             (Phase::Initializing, _, cause) => {

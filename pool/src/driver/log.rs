@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ostler::WorkerId;
 use ostler::supervisor::{Event, Transition};
+use tracing::field::display;
 
 use super::ends::causes;
 use super::held::Place;
@@ -34,7 +35,7 @@ impl Log {
 
     /// One line, and what takes more than a line for those who debug.
     pub(super) fn start_failure(&self, failure: &StartError) {
-        let (pool, worker) = (self.pool(), failure.worker());
+        let (pool, worker) = (self.pool(), failure.worker().map(display));
         let mut line = causes(failure);
         if let StartError::Exited { exit, .. } = failure
             && let Some(last) = text::last_line(&exit.stderr)
@@ -42,9 +43,9 @@ impl Log {
             line.push_str("; last stderr: ");
             line.push_str(&last);
         }
-        tracing::warn!(target: "ostler::worker", pool, %worker, "start failed: {line}");
+        tracing::warn!(target: "ostler::worker", pool, worker, "start failed: {line}");
         let report = failure.report();
-        tracing::debug!(target: "ostler::worker", pool, %worker, %report, "start failed, in full");
+        tracing::debug!(target: "ostler::worker", pool, worker, %report, "start failed, in full");
     }
 
     pub(super) fn held_lease(&self, worker: WorkerId, since: Duration, place: Place) {

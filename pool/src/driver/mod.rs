@@ -15,7 +15,8 @@
 //! | `grant`, `refused` | what a client is handed |
 //! | `held` | leases that are held for long |
 //! | `limits` | the limits of its calls |
-//! | `waiters` | callers that wait for the end of a drain or of a rolling restart |
+//! | `readiness` | whether the pool serves |
+//! | `waiters` | callers that wait for that, or for the end of a drain or of a rolling restart |
 //! | `sessions`, `event_log` | session names; recent events for readers |
 //! | `ends`, `log` | how workers ended; the lines of the log |
 
@@ -27,6 +28,7 @@ mod grant;
 mod held;
 mod limits;
 mod log;
+mod readiness;
 mod refused;
 mod sessions;
 mod state;
@@ -55,6 +57,7 @@ pub(crate) use self::grant::Grant;
 pub(crate) use self::held::Place;
 pub(crate) use self::limits::Limits;
 use self::log::Log;
+pub(crate) use self::readiness::Readiness;
 pub(crate) use self::refused::Refused;
 pub(crate) use self::sessions::SessionTag;
 use self::state::{ShutdownProgress, State};

@@ -17,7 +17,7 @@ use super::held::Place;
 use super::sessions::Sessions;
 use super::timers::Timers;
 use super::waiters::Waiters;
-use super::{Driver, Refused};
+use super::{Driver, Readiness, Refused};
 use crate::error::{Occupancy, RollingError, StartError};
 use crate::port::Survivor;
 use crate::recorder::Recorder;
@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) alarm: Option<Instant>,
     /// When the clock looks for leases that are held for long. `None`: none is held.
     pub(super) lease_alarm: Option<Instant>,
+    /// When the clients give up that came before the pool had first served. `None` until then.
+    pub(super) first_deadline: Option<Instant>,
     /// Taken from the supervisor, while they are dispatched. Its memory is reused.
     pub(super) effects: Vec<Effect>,
     pub(super) sessions: Sessions,
@@ -50,6 +52,8 @@ pub(super) struct State {
     /// When the rolling restart began.
     pub(super) rolling_since: Option<Instant>,
     pub(super) draining: Waiters<DrainEnd>,
+    /// Callers that wait for the pool to serve.
+    pub(super) readying: Waiters<Readiness>,
     pub(super) shutdown: Option<ShutdownProgress>,
     /// Whether the core has closed the pool.
     pub(super) ended: bool,
@@ -121,6 +125,7 @@ impl State {
             last_waiter: 0,
             alarm: None,
             lease_alarm: None,
+            first_deadline: None,
             effects: Vec::new(),
             sessions: Sessions::default(),
             functions: None,
@@ -131,6 +136,7 @@ impl State {
             rolling: Waiters::default(),
             rolling_since: None,
             draining: Waiters::default(),
+            readying: Waiters::default(),
             shutdown: None,
             ended: false,
             log: EventLog::default(),
@@ -181,7 +187,8 @@ impl State {
 
     /// Adds a worker with its first order, the order to open it.
     pub(super) fn add_worker(&mut self, worker: WorkerId, order: Order, max_frame: u32) -> NewTask {
-        debug_assert_eq!(order, Order::Open, "the first order of worker {worker}");
+        let opens = matches!(order, Order::Open { .. });
+        debug_assert!(opens, "the first order of worker {worker}: {order:?}");
         let wakeup = Arc::new(Notify::new());
         let transport = Arc::new(Transport::new(max_frame));
         if self.workers.len() <= worker.slot {
@@ -247,6 +254,7 @@ impl State {
             let last_probe = entry.and_then(|entry| entry.last_probe);
             WorkerStatus {
                 worker: view.worker,
+                position: view.position,
                 pid: entry.and_then(|entry| entry.pid),
                 phase: view.phase,
                 in_phase: elapsed(|entry| entry.since),

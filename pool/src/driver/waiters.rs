@@ -43,6 +43,10 @@ impl<T> Waiters<T> {
         (receiver, gone)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.senders.is_empty()
+    }
+
     /// Takes all of them, to be answered.
     pub(super) fn take(&mut self) -> Vec<Sender<T>> {
         std::mem::take(self).senders

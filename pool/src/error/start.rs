@@ -80,6 +80,9 @@ pub enum StartError {
         /// The worker.
         worker: WorkerId,
     },
+    /// The pool was shut down before a worker served.
+    #[error("the pool was shut down before a worker served")]
+    Closed,
     /// It broke the protocol in the handshake: it speaks another protocol, or another version of
     /// it.
     #[error("worker {worker} broke the protocol in its handshake")]
@@ -100,16 +103,47 @@ impl BuildError {
 }
 
 impl StartError {
-    /// The worker that did not start.
+    /// The worker that did not start. `None` for [`Closed`](Self::Closed), which is about all of
+    /// them.
     #[must_use]
-    pub fn worker(&self) -> WorkerId {
+    pub fn worker(&self) -> Option<WorkerId> {
         match self {
             Self::Open { worker, .. }
             | Self::Refused { worker, .. }
             | Self::Exited { worker, .. }
             | Self::TimedOut { worker, .. }
             | Self::Panicked { worker }
-            | Self::Protocol { worker, .. } => *worker,
+            | Self::Protocol { worker, .. } => Some(*worker),
+            Self::Closed => None,
+        }
+    }
+
+    /// Whether another start would fail in the same way, because of a mistake that only a person
+    /// can mend: a program that does not exist, a module that cannot be imported, a function that
+    /// does not exist, or a syntax error.
+    ///
+    /// As long as no worker of the pool has served, callers then fail at once, and
+    /// [`Pool::ready`](crate::Pool::ready) with them. Once one has served, the failure counts as
+    /// any other. Either way, the pool goes on trying, at growing intervals.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use ostler_pool::{Pool, Python};
+    /// let pool = Pool::builder(Python::function("no_such_module:function")).build()?;
+    /// assert!(pool.ready().await.unwrap_err().is_final());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Open { source, .. } => source.is_final(),
+            Self::Refused { source, .. } => source.is_final,
+            Self::Exited { .. }
+            | Self::TimedOut { .. }
+            | Self::Panicked { .. }
+            | Self::Protocol { .. }
+            | Self::Closed => false,
         }
     }
 

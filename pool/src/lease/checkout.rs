@@ -14,29 +14,30 @@ use crate::rt::Instant;
 
 /// Leases a worker for the pool's own use, waiting for `checkout_timeout` at most.
 pub(crate) async fn checkout(driver: &Arc<Driver>) -> Result<Lease, CheckoutError> {
-    checkout_within(driver, driver.limits.checkout_timeout, None).await
+    checkout_within(driver, None, None).await
 }
 
-/// Leases a worker for the code at `place`, waiting for `timeout` at most.
+/// Leases a worker for the code at `place`, waiting for `timeout` at most, if one is given. That
+/// runs from now on, also if the pool has not served yet.
 pub(crate) async fn checkout_within(
     driver: &Arc<Driver>,
-    timeout: Duration,
+    timeout: Option<Duration>,
     place: Option<Place>,
 ) -> Result<Lease, CheckoutError> {
     match Client::new(driver, None, timeout, place).await {
         Told::Answer(answer) => lease(answer),
         Told::TimedOut => Err(CheckoutError::TimedOut {
-            after: timeout,
+            after: timeout.unwrap_or(driver.limits.checkout_timeout),
             pool: driver.occupancy(),
         }),
     }
 }
 
-/// Leases the session's worker, waiting for `timeout` at most.
+/// Leases the session's worker, waiting for `timeout` at most, or as [`checkout`] does.
 pub(super) async fn checkout_for(
     driver: &Arc<Driver>,
     session: SessionId,
-    timeout: Duration,
+    timeout: Option<Duration>,
     place: Option<Place>,
 ) -> Result<Lease, SessionError> {
     match Client::new(driver, Some(session), timeout, place).await {
@@ -47,7 +48,7 @@ pub(super) async fn checkout_for(
         }
         Told::TimedOut => Err(SessionError::TimedOut {
             worker: driver.session_worker(session),
-            after: timeout,
+            after: timeout.unwrap_or(driver.limits.checkout_timeout),
             pool: driver.occupancy(),
         }),
     }
@@ -55,9 +56,8 @@ pub(super) async fn checkout_for(
 
 /// Leases a worker if one is idle now.
 pub(crate) fn try_checkout(driver: &Arc<Driver>, place: Place) -> Result<Lease, CheckoutError> {
-    let timeout = driver.limits.checkout_timeout;
     loop {
-        let answer = match driver.enter(None, None, timeout, Some(place)) {
+        let answer = match driver.enter(None, None, None, Some(place)) {
             Entered::Answered(answer) => Some(answer),
             Entered::Waits(waiter, _) => driver.leave(waiter),
         };
@@ -87,12 +87,12 @@ fn is_broken(answer: &Answer) -> bool {
 struct Client<'a> {
     driver: &'a Arc<Driver>,
     session: Option<SessionId>,
-    /// How long it waits at most.
-    timeout: Duration,
+    /// How long it waits at most, if that is not `checkout_timeout`.
+    timeout: Option<Duration>,
     place: Option<Place>,
     /// While it waits.
     waiter: Option<WaiterId>,
-    /// Of all its waiting. Set when it first has to wait.
+    /// Of all its waiting. Set when it first has to wait for a pool that has served.
     deadline: Option<Instant>,
 }
 
@@ -100,7 +100,7 @@ impl<'a> Client<'a> {
     fn new(
         driver: &'a Arc<Driver>,
         session: Option<SessionId>,
-        timeout: Duration,
+        timeout: Option<Duration>,
         place: Option<Place>,
     ) -> Self {
         Self {
@@ -121,7 +121,7 @@ impl<'a> Client<'a> {
                     Entered::Answered(answer) => Told::Answer(answer),
                     Entered::Waits(waiter, deadline) => {
                         self.waiter = Some(waiter);
-                        self.deadline = Some(deadline);
+                        self.deadline = deadline;
                         ready!(self.driver.poll_untold(waiter, cx))
                     }
                 }

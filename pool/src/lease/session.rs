@@ -78,18 +78,19 @@ impl Session {
     /// See [`SessionError`].
     #[track_caller]
     pub fn checkout(&self) -> impl Future<Output = Result<Lease, SessionError>> + Send {
-        let timeout = self.driver.limits.checkout_timeout;
-        checkout_for(&self.driver, self.id, timeout, Some(Location::caller()))
+        checkout_for(&self.driver, self.id, None, Some(Location::caller()))
     }
 
     /// Leases the session's worker for one call.
     async fn checkout_once(&self) -> Result<Lease, SessionError> {
-        self.checkout_within(self.driver.limits.checkout_timeout)
-            .await
+        self.checkout_within(None).await
     }
 
-    /// Leases the session's worker for one call, with another timeout.
-    pub(crate) async fn checkout_within(&self, timeout: Duration) -> Result<Lease, SessionError> {
+    /// Leases the session's worker for one call, with another timeout, if one is given.
+    pub(crate) async fn checkout_within(
+        &self,
+        timeout: Option<Duration>,
+    ) -> Result<Lease, SessionError> {
         checkout_for(&self.driver, self.id, timeout, None).await
     }
 

@@ -46,8 +46,8 @@
 //! an id and a body; see `PROTOCOL.md`.
 //!
 //! ```
-//! use ostler_pool::port::{BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, Release};
-//! use ostler_pool::{Pool, WorkerId};
+//! use ostler_pool::Pool;
+//! use ostler_pool::port::{BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, Release, Start};
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 //! use tokio::task::JoinHandle;
 //!
@@ -55,7 +55,7 @@
 //! struct Echo;
 //!
 //! impl Opener for Echo {
-//!     fn open(&self, _: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+//!     fn open(&self, _: Start) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
 //!         let (host, worker) = tokio::io::duplex(64 * 1024);
 //!         let (worker, status) = (tokio::spawn(serve(worker)), ExitStatus::Code(0));
 //!         let port = EchoPort { pipe: Some(host), worker, status };
@@ -144,12 +144,12 @@ mod exit;
 mod open_error;
 mod release;
 mod shared;
+mod start;
 
 use std::fmt;
 use std::future::{Future, ready};
 use std::pin::Pin;
 
-use ostler::WorkerId;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use self::batching::Batching;
@@ -157,6 +157,7 @@ pub use self::exit::{Exit, ExitStatus, STDERR_TAIL};
 pub use self::open_error::OpenError;
 pub use self::release::{Release, SurvivalReason, Survivor};
 pub(crate) use self::shared::{Memory, SharedMemory};
+pub use self::start::Start;
 pub use crate::stderr::StderrSink;
 
 /// A boxed future, as an object-safe trait needs it.
@@ -207,7 +208,7 @@ pub trait Opener: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Opens the port of `worker`, that is, spawns its process. The pool does the handshake.
+    /// Opens the port of a worker, that is, spawns its process. The pool does the handshake.
     ///
     /// Called after `prepare`, inside the pool's runtime, on the task that will own the port. It
     /// must not block for longer than a spawn takes. Each worker id is used once, so it can name
@@ -222,7 +223,7 @@ pub trait Opener: fmt::Debug + Send + Sync + 'static {
     ///
     /// The pool drops the future when it no longer needs the worker. No process and no descriptor
     /// may be left then.
-    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>>;
+    fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>>;
 
     /// Ends what the ports share. Default: does nothing.
     ///

@@ -245,6 +245,31 @@ impl fmt::Display for OpenError {
     }
 }
 
+impl OpenError {
+    /// Whether another attempt would fail in the same way. What the operating system refused may
+    /// succeed later.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::NotFound { .. }
+            | Self::NotExecutable { .. }
+            | Self::NoDirectory { .. }
+            | Self::BadTarget { .. }
+            | Self::OutOfRange { .. }
+            | Self::Unsupported { .. }
+            | Self::SentinelTool { .. }
+            | Self::Python { .. }
+            | Self::SigPipe => true,
+            Self::Cgroup { .. }
+            | Self::Limit { .. }
+            | Self::Thread { .. }
+            | Self::Sentinel { .. }
+            | Self::Subreaper { .. }
+            | Self::Spawn { .. }
+            | Self::Other { .. } => false,
+        }
+    }
+}
+
 /// What to do about the refusal to start a process, if the reason tells it.
 fn advice(refusal: &io::Error) -> Option<&'static str> {
     match Errno::from_io_error(refusal)? {

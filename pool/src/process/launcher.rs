@@ -1,9 +1,9 @@
 //! Starts the workers of one pool: a zygote forks them, or they are spawned.
 
+use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
 
-use ostler::WorkerId;
 use tokio::runtime::Handle;
 
 use super::child::{Child, Frames};
@@ -18,7 +18,7 @@ use super::spawn::Spawner;
 use super::system::IS_LINUX;
 use super::tree::{Cgroup, EnvTag};
 use super::zygote::Zygote;
-use crate::port::{BoxFuture, OpenError, Opener, Port, SharedMemory, StderrSink};
+use crate::port::{BoxFuture, OpenError, Opener, Port, Start, StderrSink};
 use crate::stderr::Source;
 
 #[derive(Debug)]
@@ -61,38 +61,38 @@ impl Launcher {
         Ok(Self { spawner, zygote })
     }
 
-    async fn launch(&self, worker: WorkerId) -> Result<Child, OpenError> {
+    async fn launch(&self, start: Start) -> Result<Child, OpenError> {
         let scope = self.spawner.scope();
         // Checked before a process exists, because everything after the spawn needs a runtime.
         Handle::try_current().map_err(|error| scope.refused(io::Error::other(error)))?;
         scope.keep_sentinel()?;
-        let tag = scope.tag.of_worker(worker);
+        let tag = scope.tag.of_worker(start.worker);
         let mut cgroup = scope.create_cgroup(&tag)?;
-        let name = Source::Worker(worker);
+        let name = Source::Worker(start.worker);
+        let env = self.spawner.env_of(start.position);
         if let Some(zygote) = &self.zygote {
-            let shared = self.spawner.shared_memory();
-            let shared = shared.map_err(|error| scope.refused(error))?;
-            let forked = Self::fork(zygote, scope, name, &tag, &mut cgroup, shared).await;
+            let forked = self.fork(zygote, name, &tag, &env, &mut cgroup).await;
             if let Some(child) = forked.map_err(|error| scope.refused(error))? {
                 return Ok(child);
             }
         }
-        self.spawner.spawn(name, tag, cgroup)
+        self.spawner.spawn(name, tag, cgroup, env)
     }
 
     /// Has the zygote fork a worker. `None`, with the control group still there, if no zygote runs.
     async fn fork(
+        &self,
         zygote: &Zygote,
-        scope: &Arc<Scope>,
         name: Source,
         tag: &EnvTag,
+        env: &[(OsString, OsString)],
         cgroup: &mut Option<Cgroup>,
-        shared: Option<SharedMemory>,
     ) -> io::Result<Option<Child>> {
+        let (scope, shared) = (self.spawner.scope(), self.spawner.shared_memory()?);
         let ((worker_in, stdin), (stdout, worker_out)) = (io::pipe()?, io::pipe()?);
         let (stderr, worker_err) = io::pipe()?;
         let pipes = [worker_in.into(), worker_out.into(), worker_err.into()];
-        let Some(forked) = zygote.fork(pipes, tag.clone()).await else {
+        let Some(forked) = zygote.fork(pipes, tag.clone(), env).await else {
             return Ok(None);
         };
         let parent = Parent::Other(Box::new(forked?));
@@ -111,8 +111,8 @@ impl Launcher {
 }
 
 impl Opener for Launcher {
-    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
-        Box::pin(async move { Ok(Box::new(self.launch(worker).await?) as Box<dyn Port>) })
+    fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+        Box::pin(async move { Ok(Box::new(self.launch(start).await?) as Box<dyn Port>) })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
@@ -142,9 +142,9 @@ impl Opener for Program {
         Ok(())
     }
 
-    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+    fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
         let launcher = self.launcher.as_ref();
-        launcher.expect("`prepare` comes first").open(worker)
+        launcher.expect("`prepare` comes first").open(start)
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

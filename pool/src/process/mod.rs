@@ -6,7 +6,7 @@
 //! ```text
 //! launcher ─► zygote ─► spawn ─► child ─► leader ─► release ─► tree ─► proc, system
 //!                         │        └────► pipes
-//!                         └────► program, scope ─► sentinel
+//!                         └────► program ─► position, scope ─► sentinel
 //! ```
 
 mod child;
@@ -16,6 +16,7 @@ mod leader;
 mod limits;
 mod log_record;
 mod pipes;
+mod position;
 mod proc;
 mod program;
 mod release;
@@ -29,6 +30,7 @@ mod tree;
 mod zygote;
 
 pub use self::limits::Resource;
+pub(crate) use self::position::PositionEnv;
 #[cfg(feature = "testing")]
 pub(crate) use self::proc::stat::Stat;
 pub use self::program::Program;

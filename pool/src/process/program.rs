@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::find;
 use super::limits::{Limits, Resource};
+use super::position::PositionEnv;
 use super::system::IS_LINUX;
 use crate::port::{OpenError, Opener, StderrSink};
 
@@ -41,6 +42,7 @@ pub struct Program {
     pub(super) args: Vec<OsString>,
     pub(super) env: Vec<(OsString, OsString)>,
     pub(super) env_clear: bool,
+    pub(super) position_env: PositionEnv,
     pub(super) current_dir: Option<PathBuf>,
     pub(super) preamble: Vec<u8>,
     pub(super) limits: Limits,
@@ -76,6 +78,7 @@ impl Program {
             args: Vec::new(),
             env: Vec::new(),
             env_clear: false,
+            position_env: PositionEnv::default(),
             current_dir: None,
             preamble: Vec::new(),
             limits: Limits::default(),
@@ -124,7 +127,8 @@ impl Program {
     }
 
     /// Keeps the workers from inheriting environment variables: they get only those that
-    /// [`env`](Self::env) sets, before or after this call, and `OSTLER_TAG`.
+    /// [`env`](Self::env) and [`env_for_position`](Self::env_for_position) set, before or after this
+    /// call, `OSTLER_POSITION` and `OSTLER_TAG`.
     ///
     /// ```
     /// # use ostler_pool::Program;
@@ -132,6 +136,40 @@ impl Program {
     /// ```
     pub fn env_clear(mut self) -> Self {
         self.env_clear = true;
+        self
+    }
+
+    /// Sets environment variables of each worker by its position, a number from 0 to `size` - 1.
+    /// For what each worker needs to itself, such as a GPU.
+    ///
+    /// A worker that replaces another one has its position, and while it starts, both run. A pool
+    /// that shrinks keeps the workers with the lowest positions. Every worker also has its position
+    /// in the variable `OSTLER_POSITION`.
+    ///
+    /// `env` is called for each start, on the pool's runtime, and should be quick. Variables that
+    /// it sets replace those of [`env`](Self::env).
+    ///
+    /// ```
+    /// # use ostler_pool::Program;
+    /// let program = Program::new("./worker")
+    ///     .env_for_position(|position| [("CUDA_VISIBLE_DEVICES", position.to_string())]);
+    /// ```
+    pub fn env_for_position<N, V, E>(
+        mut self,
+        env: impl Fn(usize) -> E + Send + Sync + 'static,
+    ) -> Self
+    where
+        E: IntoIterator<Item = (N, V)>,
+        N: Into<OsString>,
+        V: Into<OsString>,
+    {
+        self.position_env.add(env);
+        self
+    }
+
+    /// Adds variables to those that [`env_for_position`](Self::env_for_position) sets.
+    pub(crate) fn position_env(mut self, later: PositionEnv) -> Self {
+        self.position_env.append(later);
         self
     }
 

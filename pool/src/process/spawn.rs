@@ -4,6 +4,7 @@
 //! which takes 80 ms in a host of 1 GiB, where `posix_spawn` takes less than 1 ms. Everything else
 //! that a new process needs is done from outside, before the process is sent its first byte.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use super::child::{Child, Frames};
 use super::leader::Leader;
+use super::position;
 use super::program::Program;
 use super::release::Parent;
 use super::scope::Scope;
@@ -36,16 +38,18 @@ impl Spawner {
         &self.scope
     }
 
-    /// Spawns a worker.
+    /// Spawns a worker, with these variables in addition to those of all workers.
     pub(super) fn spawn(
         &self,
         name: Source,
         tag: EnvTag,
         cgroup: Option<Cgroup>,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Child, OpenError> {
         let refused = |error| self.scope.refused(error);
         let shared = self.shared_memory().map_err(refused)?;
         let mut command = self.command(&tag);
+        command.envs(env);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(refused)?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -65,6 +69,11 @@ impl Spawner {
         Child::new(name, leader, scope, stderr.into(), Some(frames)).map_err(refused)
     }
 
+    /// The variables of the worker at this position.
+    pub(super) fn env_of(&self, position: usize) -> Vec<(OsString, OsString)> {
+        self.program.position_env.at(position)
+    }
+
     /// Creates what a worker shares with this process, if it is to share anything.
     pub(super) fn shared_memory(&self) -> io::Result<Option<SharedMemory>> {
         self.program.shared_memory.map(shared::create).transpose()
@@ -77,6 +86,8 @@ impl Spawner {
         let tag = self.scope.tag.of_zygote();
         let cgroup = self.scope.create_cgroup(&tag)?;
         let mut command = self.command(&tag);
+        // Not that of this process, which may be a worker itself.
+        command.env_remove(position::VARIABLE);
         command.stdin(socket).stdout(Stdio::null());
         let mut child = command.spawn().map_err(refused)?;
         let stderr = child.stderr.take();

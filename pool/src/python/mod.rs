@@ -1,16 +1,15 @@
 //! Workers that run a Python function.
 
 mod checks;
+mod positions;
 mod runtime;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ostler::WorkerId;
-
-use crate::port::{Batching, BoxFuture, OpenError, Opener, Port, StderrSink};
-use crate::process::Program;
+use crate::port::{Batching, BoxFuture, OpenError, Opener, Port, Start, StderrSink};
+use crate::process::{PositionEnv, Program};
 
 /// A Python function that each worker runs. Needs Python 3.9 or later and no package: the worker
 /// runtime is part of this crate.
@@ -86,6 +85,7 @@ pub struct Python {
     path: Vec<PathBuf>,
     zygote: bool,
     shared_memory: Option<u64>,
+    position_env: PositionEnv,
     interpreter: Program,
     venv: Option<PathBuf>,
     /// The interpreter with its arguments, from `prepare` on.
@@ -148,6 +148,7 @@ impl Python {
             path: Vec::new(),
             zygote: false,
             shared_memory: None,
+            position_env: PositionEnv::default(),
             interpreter: Program::new(checks::DEFAULT),
             venv: None,
             prepared: None,
@@ -370,6 +371,7 @@ impl Python {
             .args(["-u", "-c", runtime::BOOTSTRAP])
             .arg(runtime.len().to_string())
             .arg(&self.target)
+            .position_env(self.position_env.clone())
             .preamble(runtime);
         if let Some(form) = self.form {
             program = program.arg(form);
@@ -409,9 +411,9 @@ impl Opener for Python {
         self.batching
     }
 
-    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+    fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
         let program = self.prepared.as_ref();
-        program.expect("`prepare` comes first").open(worker)
+        program.expect("`prepare` comes first").open(start)
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

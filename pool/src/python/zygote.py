@@ -72,6 +72,8 @@ class Zygote:
             line, descriptors, _, _ = socket.recv_fds(self.control, 1024, 3)
             if not line:
                 break
+            while not line.endswith(b"\n") and (more := self.control.recv(1 << 16)):
+                line += more
             verb, _, argument = line.decode().strip().partition(" ")
             if verb == "fork":
                 child = None
@@ -96,8 +98,12 @@ class Zygote:
             self.control.sendall(answer.encode() + b"\n")
         return False
 
-    def _become_worker(self, descriptors, tag):
+    def _become_worker(self, descriptors, argument):
+        tag, _, env = argument.partition(" ")
         self.tag.replace(tag)
+        for variable in filter(None, bytes.fromhex(env).split(b"\0")):
+            name, _, value = variable.partition(b"=")
+            os.environb[name] = value
         os.setpgid(0, 0)
         self.control.close()
         self.host.forked()

@@ -56,7 +56,7 @@ impl History {
             }
             Input::Port {
                 worker,
-                fact: PortFact::StartFailed,
+                fact: PortFact::StartFailed { .. },
             } => self.about(at, MarkKind::Start, worker, "its start failed".to_owned()),
             Input::RecycleAll => self.mark(at, "a rolling restart begins".to_owned()),
             Input::Drain => self.mark(at, "the pool drains".to_owned()),

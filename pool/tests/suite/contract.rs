@@ -10,9 +10,9 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use ostler_pool::port::{BoxFuture, Opener, Pipe, Port, Release, SurvivalReason, Survivor};
+use ostler_pool::port::{BoxFuture, Opener, Pipe, Port, Release, Start, SurvivalReason, Survivor};
 use ostler_pool::testing::{ContractViolation, Script, Sim, check_port};
-use ostler_pool::{Exit, ExitStatus, OpenError, Program, Python, WorkerId};
+use ostler_pool::{Exit, ExitStatus, OpenError, Program, Python};
 use tokio::runtime;
 
 use crate::resources::{isolated, leaks_nothing, modules};
@@ -127,13 +127,13 @@ impl<O: Opener> Opener for Flawed<O> {
         self.0.prepare()
     }
 
-    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+    fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
         Box::pin(async move {
             self.1.strike(Method::Open);
             if self.1 == Flaw::LeaksADescriptor {
                 mem::forget(File::open("/dev/null").unwrap());
             }
-            let port = Some(self.0.open(worker).await?);
+            let port = Some(self.0.open(start).await?);
             let (flaw, exits, killed) = (self.1, 0, false);
             Ok(Box::new(FlawedPort {
                 port,

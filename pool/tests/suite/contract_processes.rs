@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use ostler_pool::port::{BoxFuture, Opener, Pipe, Port, Release};
+use ostler_pool::port::{BoxFuture, Opener, Pipe, Port, Release, Start};
 use ostler_pool::testing::{Process, check_port};
-use ostler_pool::{Exit, ExitStatus, OpenError, WorkerId};
+use ostler_pool::{Exit, ExitStatus, OpenError};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 use tokio::net::unix::pipe;
@@ -40,7 +40,7 @@ enum Flaw {
 struct Processes(Flaw, Arc<AtomicU32>);
 
 impl Opener for Processes {
-    fn open(&self, _: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+    fn open(&self, _: Start) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
         Box::pin(async {
             let mut child = Command::new(interpreter())
                 .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/echo.py"))

@@ -5,11 +5,11 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use ostler_pool::port::{BoxFuture, Opener, Port};
+use ostler_pool::port::{BoxFuture, Opener, Port, Start};
 use ostler_pool::testing::Sim;
 use ostler_pool::{
     CheckoutError, DrainEnd, Event, OpenError, Phase, Pool, Reason, RecvError, SessionError,
-    TryRecvError, WorkerId,
+    TryRecvError,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -187,8 +187,8 @@ async fn a_waiting_reader_is_woken_at_the_end() {
 pub(crate) struct SlowClose(pub(crate) Sim);
 
 impl Opener for SlowClose {
-    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
-        self.0.open(worker)
+    fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+        self.0.open(start)
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

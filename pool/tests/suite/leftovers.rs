@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{env, fs};
 
-use ostler_pool::port::{ExitStatus, Opener, Pipe, Port, Release};
+use ostler_pool::port::{ExitStatus, Opener, Pipe, Port, Release, Start};
 use ostler_pool::{Program, WorkerId};
 use rustix::process::{Signal, geteuid};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -44,7 +44,7 @@ impl Worker {
             slot: 0,
             generation: 1,
         };
-        let mut port = program.open(worker).await.unwrap();
+        let mut port = program.open(Start::new(worker, 0)).await.unwrap();
         let (pid, pipe) = (port.pid().unwrap(), port.take_pipe());
         let mut worker = Self { port, pid, pipe };
         // Version 1, and frames of up to 64 MiB.

@@ -5,9 +5,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use ostler_pool::port::{BoxFuture, Exit, OpenError, Opener, Pipe, Port, Release};
+use ostler_pool::port::{BoxFuture, Exit, OpenError, Opener, Pipe, Port, Release, Start};
 use ostler_pool::testing::{Script, Sim};
-use ostler_pool::{Events, Pool, TryRecvError, WorkerId};
+use ostler_pool::{Events, Pool, TryRecvError};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::set_default;
 use tracing::{Metadata, Subscriber};
@@ -46,10 +46,10 @@ struct LookingPort {
 }
 
 impl Opener for Ports {
-    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+    fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
         self.looks.look();
         Box::pin(async move {
-            let port = Some(self.sim.open(worker).await?);
+            let port = Some(self.sim.open(start).await?);
             let looks = self.looks.clone();
             Ok(Box::new(LookingPort { port, looks }) as Box<dyn Port>)
         })

@@ -6,7 +6,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use ostler_pool::WorkerId;
-use ostler_pool::port::{ExitStatus, Opener as _, Release};
+use ostler_pool::port::{ExitStatus, Opener as _, Release, Start};
 use rustix::process::Signal;
 use tokio::time::timeout;
 
@@ -40,7 +40,7 @@ fn a_released_port_holds_no_descriptor() {
             slot: 0,
             generation: 1,
         };
-        let mut port = program.open(worker).await.unwrap();
+        let mut port = program.open(Start::new(worker, 0)).await.unwrap();
         assert!(port.memory().unwrap() > 0);
         port.kill();
         let exit = port.exited().await;

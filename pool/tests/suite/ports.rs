@@ -3,7 +3,7 @@
 //! Frames are written byte by byte here, because they are the protocol that workers in other
 //! languages speak.
 
-use ostler_pool::port::{Opener, Pipe, Port};
+use ostler_pool::port::{Opener, Pipe, Port, Start};
 use ostler_pool::{ExitStatus, Program, Python, WorkerId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -31,7 +31,7 @@ impl Worker {
             slot: 0,
             generation: 1,
         };
-        let mut port = opener.open(worker).await.unwrap();
+        let mut port = opener.open(Start::new(worker, 0)).await.unwrap();
         let mut pipe = port.take_pipe();
         let preamble = std::mem::take(&mut pipe.preamble);
         pipe.writer.write_all(&preamble).await.unwrap();

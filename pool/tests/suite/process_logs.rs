@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use ostler_pool::Program;
-use ostler_pool::port::{Opener as _, STDERR_TAIL};
+use ostler_pool::port::{Opener as _, STDERR_TAIL, Start};
 use rustix::process::{Resource, Rlimit, Signal, geteuid, getrlimit, setrlimit};
 use tokio::time::timeout;
 use tracing::subscriber::set_global_default;
@@ -92,7 +92,7 @@ fn each_line_of_stderr_is_logged() {
             slot: 3,
             generation: 7,
         };
-        let mut port = program.open(worker).await.unwrap();
+        let mut port = program.open(Start::new(worker, 0)).await.unwrap();
         let pid = port.pid().unwrap();
         // Nothing is read before the exit.
         until("its exit", || !is_alive(pid));

@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::process::{Command, Stdio};
 
-use ostler_pool::port::Opener as _;
+use ostler_pool::port::{Opener as _, Start};
 use ostler_pool::{Python, WorkerId};
 use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -262,7 +262,7 @@ async fn the_python_runtime_speaks_the_protocol() {
             slot: 0,
             generation: 1,
         };
-        let mut port = python.open(worker).await.unwrap();
+        let mut port = python.open(Start::new(worker, 0)).await.unwrap();
         let mut pipe = port.take_pipe();
         let preamble = std::mem::take(&mut pipe.preamble);
         pipe.writer.write_all(&preamble).await.unwrap();

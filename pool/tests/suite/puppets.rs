@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt as _;
-use ostler_pool::WorkerId;
-use ostler_pool::port::{BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, Release};
+use ostler_pool::port::{
+    BoxFuture, Exit, ExitStatus, OpenError, Opener, Pipe, Port, Release, Start,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::watch;
 
@@ -148,7 +149,7 @@ impl Puppets {
 }
 
 impl Opener for Puppets {
-    fn open(&self, _: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+    fn open(&self, _: Start) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
         let (host, worker) = tokio::io::duplex(64 * 1024);
         let (input, output) = tokio::io::split(worker);
         let mut puppets = self.puppets.lock().unwrap();

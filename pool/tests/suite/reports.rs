@@ -6,9 +6,9 @@ use std::future::{Future, pending};
 use std::pin::pin;
 use std::time::Duration;
 
-use ostler_pool::port::{BoxFuture, OpenError, Opener, Port};
+use ostler_pool::port::{BoxFuture, OpenError, Opener, Port, Start};
 use ostler_pool::testing::{Script, Sim};
-use ostler_pool::{CallError, Event, Fault, Phase, Pool, Reason, Rung, StartError, WorkerId};
+use ostler_pool::{CallError, Event, Fault, Phase, Pool, Reason, Rung, StartError};
 use tokio::time::{Instant, sleep};
 
 use crate::puppets::{Puppets, kind};
@@ -237,10 +237,10 @@ async fn a_status_says_how_long_a_worker_is_in_its_phase() {
 struct NeverOpen(Sim);
 
 impl Opener for NeverOpen {
-    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
-        match worker.slot {
+    fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+        match start.worker.slot {
             0 => Box::pin(pending()),
-            _ => self.0.open(worker),
+            _ => self.0.open(start),
         }
     }
 }
@@ -364,8 +364,8 @@ async fn a_shutdown_without_a_grace_is_immediate() {
 struct NeverClosed(Sim);
 
 impl Opener for NeverClosed {
-    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
-        self.0.open(worker)
+    fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+        self.0.open(start)
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -9,9 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use ostler_pool::port::{BoxFuture, OpenError, Opener, Port};
+use ostler_pool::port::{BoxFuture, OpenError, Opener, Port, Start};
 use ostler_pool::testing::{Script, Sim, SimStats};
-use ostler_pool::{BuildError, CallError, CheckoutError, Pool, RecvError, WorkerId};
+use ostler_pool::{BuildError, CallError, CheckoutError, Pool, RecvError};
 use tokio::runtime::{self, Runtime};
 use tokio::time::timeout;
 
@@ -157,8 +157,8 @@ fn clients_on_another_runtime_get_an_error() {
 struct Held(Sim, Arc<AtomicBool>, Arc<AtomicU64>);
 
 impl Opener for Held {
-    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
-        self.0.open(worker)
+    fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+        self.0.open(start)
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::{env, fs, thread};
 
-use ostler_pool::port::{Opener as _, Port};
+use ostler_pool::port::{Opener as _, Port, Start};
 use ostler_pool::testing::Process;
 use ostler_pool::{Program, WorkerId};
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
@@ -50,7 +50,7 @@ pub(crate) async fn open(program: &Program) -> Box<dyn Port> {
         slot: 0,
         generation: 1,
     };
-    program.open(worker).await.unwrap()
+    program.open(Start::new(worker, 0)).await.unwrap()
 }
 
 /// The children of this process, without those in `known`.

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, iter};
 
-use ostler_pool::port::Opener as _;
+use ostler_pool::port::{Opener as _, Start};
 use ostler_pool::{Program, WorkerId};
 use tokio::runtime::Runtime;
 
@@ -128,7 +128,7 @@ async fn spawn(program: &Program) -> Duration {
         generation: 1,
     };
     let since = Instant::now();
-    let mut port = program.open(worker).await.unwrap();
+    let mut port = program.open(Start::new(worker, 0)).await.unwrap();
     let took = since.elapsed();
     port.exited().await;
     port.released().await;

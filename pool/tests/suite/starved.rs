@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::{env, fs, io, process};
 
-use ostler_pool::port::Opener as _;
+use ostler_pool::port::{Opener as _, Start};
 use ostler_pool::{OpenError, Program, StartError, WorkerId};
 use rustix::io::Errno;
 use rustix::pipe::fcntl_getpipe_size;
@@ -56,7 +56,7 @@ fn a_spawn_that_fails_halfway_leaks_nothing() {
             let mut program = Program::new("sleep").arg("1000").sentinel(sentinel);
             program.prepare().unwrap();
             let outcome = with_spare(spare, || {
-                runtime.block_on(async { program.open(WORKER).await.map(drop) })
+                runtime.block_on(async { program.open(Start::new(WORKER, 0)).await.map(drop) })
             });
             outcomes.push(match outcome {
                 Ok(()) => "opened",
@@ -91,7 +91,7 @@ fn a_spawn_beyond_the_process_limit_leaks_nothing() {
         let mut program = Program::new("sleep").arg("1000").sentinel(sentinel);
         program.prepare().unwrap();
         let prepared = Resources::snapshot();
-        let open = || runtime.block_on(async { program.open(WORKER).await });
+        let open = || runtime.block_on(async { program.open(Start::new(WORKER, 0)).await });
         let limit = getrlimit(Resource::Nproc);
         let none = Rlimit {
             current: Some(0),
@@ -131,7 +131,7 @@ fn workers_leave_room_for_other_pipes() {
                 slot,
                 generation: 1,
             };
-            ports.push(program.open(worker).await.unwrap());
+            ports.push(program.open(Start::new(worker, 0)).await.unwrap());
         }
         assert_eq!(capacity(), usual);
         let of_first_and_last = [0, 129].map(|slot: usize| {

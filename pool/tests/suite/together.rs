@@ -7,9 +7,9 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
-use ostler_pool::port::{Batching, BoxFuture, OpenError, Opener, Port};
+use ostler_pool::port::{Batching, BoxFuture, OpenError, Opener, Port, Start};
 use ostler_pool::testing::Sim;
-use ostler_pool::{BuildError, Builder, CallError, CheckoutError, Pool, Python, WorkerId};
+use ostler_pool::{BuildError, Builder, CallError, CheckoutError, Pool, Python};
 use tokio::time::{Instant, sleep};
 
 use crate::batches::told;
@@ -27,8 +27,8 @@ impl Opener for Together {
         Some(self.1)
     }
 
-    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
-        Opener::open(&self.0, worker)
+    fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+        Opener::open(&self.0, start)
     }
 }
 

@@ -10,7 +10,7 @@ use super::stage::Stage;
 use crate::config::AbandonedCalls;
 use crate::driver::Limits;
 use crate::error::{ProtocolError, StartError};
-use crate::port::{OpenError, Port};
+use crate::port::{OpenError, Port, Start};
 use crate::transport::{Answer, TransportError, frame};
 
 const WRONG_VERSION: ProtocolError = ProtocolError::WrongVersion {
@@ -18,11 +18,11 @@ const WRONG_VERSION: ProtocolError = ProtocolError::WrongVersion {
 };
 
 impl Task {
-    pub(super) fn open(&self) -> Stage {
-        let worker = self.worker;
+    pub(super) fn open(&self, position: usize) -> Stage {
+        let start = Start::new(self.worker, position);
         match self.driver.opener() {
             Some(opener) => Stage::Opening {
-                opening: Box::pin(async move { opener.open(worker).await }),
+                opening: Box::pin(async move { opener.open(start).await }),
             },
             // The pool has ended with its runtime, and this task ends, too.
             None => Stage::Unopened,
@@ -82,7 +82,8 @@ impl Task {
     }
 
     fn start_failed(&self, cause: StartError) {
-        let (worker, fact) = (self.worker, PortFact::StartFailed);
+        let is_final = cause.is_final();
+        let (worker, fact) = (self.worker, PortFact::StartFailed { is_final });
         self.driver
             .feed_with_cause(Input::Port { worker, fact }, cause);
     }

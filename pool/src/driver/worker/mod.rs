@@ -115,9 +115,9 @@ impl Task {
 
     async fn step(&mut self, stage: Stage, next: Next) -> Stage {
         match (stage, next) {
-            (Stage::New, Next::Order(Order::Open)) => {
+            (Stage::New, Next::Order(Order::Open { position })) => {
                 self.span = tracing::info_span!(target: "ostler::worker", "start");
-                self.open()
+                self.open(position)
             }
             (Stage::Open { port, .. }, Next::Order(Order::Probe { lease })) => {
                 let transport = Arc::clone(&self.transport);
@@ -157,7 +157,7 @@ impl Task {
                 stage
             }
             // The worker has exited or is being stopped, and the core expects no answer.
-            (stage, Next::Order(Order::Open | Order::Probe { .. })) => stage,
+            (stage, Next::Order(Order::Open { .. } | Order::Probe { .. })) => stage,
 
             (Stage::Opening { .. }, Next::Happened(Happened::Opened(opened))) => {
                 self.opened(opened)
@@ -386,7 +386,7 @@ impl Drop for Task {
             self.driver.shutdown();
         }
         if self.driver.is_starting(worker) {
-            let fact = PortFact::StartFailed;
+            let fact = PortFact::StartFailed { is_final: false };
             let cause = StartError::Panicked { worker };
             self.driver
                 .feed_with_cause(Input::Port { worker, fact }, cause);

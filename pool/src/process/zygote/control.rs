@@ -1,7 +1,8 @@
 //! The socket between this host and a zygote: lines of text, some of them with descriptors.
 //!
 //! ```text
-//! host    fork <tag>       with the worker's stdin, stdout and stderr
+//! host    fork <tag> <env> with the worker's stdin, stdout and stderr. The environment variables
+//!                          that only this worker has, each as NAME=VALUE and a zero byte, in hex
 //! zygote  forked <pid>     it leads a group of its own
 //!         failed <reason>
 //! host    status <pid>     of a child that has exited
@@ -15,25 +16,32 @@
 //! The zygote's first line is `ready`. It exits when the socket is closed, or when its parent has
 //! ended: a fork of this host keeps the socket open.
 
+use std::ffi::OsString;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, sendmsg};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::process::system::NO_SIGNAL;
+use crate::process::tree::EnvTag;
 
 /// How long a zygote may take to answer. A fork takes milliseconds, so a zygote that takes longer
 /// is stopped or broken.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest line, in bytes.
+/// The longest line of a zygote, in bytes.
 const MAX_LINE: usize = 1024;
+
+/// The longest line of the host, in bytes: less than an empty socket takes at once.
+const MAX_FORK: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Control {
@@ -125,6 +133,24 @@ impl Control {
             }
         }
     }
+}
+
+/// The line that has a worker forked.
+///
+/// # Errors
+///
+/// `E2BIG` if the environment is too long.
+pub(super) fn fork(tag: &EnvTag, env: &[(OsString, OsString)]) -> io::Result<String> {
+    let mut line = format!("fork {} ", tag.as_str());
+    for (name, value) in env {
+        for part in [name.as_bytes(), b"=", value.as_bytes(), b"\0"] {
+            line.extend(part.iter().map(|byte| format!("{byte:02x}")));
+        }
+    }
+    if line.len() > MAX_FORK {
+        return Err(Errno::TOOBIG.into());
+    }
+    Ok(line)
 }
 
 #[cfg(test)]

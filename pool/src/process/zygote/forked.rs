@@ -9,7 +9,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::port::{BoxFuture, ExitStatus};
 use crate::process::release::Reaper;
-use crate::process::tree::EnvTag;
 
 /// To the keeper. Unbounded, because each port has at most a few requests in it.
 pub(super) type Requests = mpsc::UnboundedSender<Request>;
@@ -21,7 +20,8 @@ pub(super) enum Request {
     Fork {
         /// The worker's stdin, stdout and stderr.
         pipes: [OwnedFd; 3],
-        tag: EnvTag,
+        /// What the zygote is sent with them.
+        line: String,
         reply: oneshot::Sender<io::Result<Forked>>,
     },
     Status {

@@ -15,6 +15,7 @@ mod forked;
 mod keeper;
 mod service;
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,6 +60,7 @@ impl Zygote {
         &self,
         pipes: [OwnedFd; 3],
         tag: EnvTag,
+        env: &[(OsString, OsString)],
     ) -> Option<io::Result<Forked>> {
         let (requests, mut state) = self.kept();
         let settled = state.wait_for(|&state| state != State::Starting).await;
@@ -66,7 +68,11 @@ impl Zygote {
             return None;
         }
         let (reply, forked) = oneshot::channel();
-        requests.send(Request::Fork { pipes, tag, reply }).ok()?;
+        let line = match control::fork(&tag, env) {
+            Ok(line) => line,
+            Err(error) => return Some(Err(error)),
+        };
+        requests.send(Request::Fork { pipes, line, reply }).ok()?;
         forked.await.ok()
     }
 

@@ -44,8 +44,7 @@ impl Service {
         match request {
             // The launch was cancelled.
             Request::Fork { reply, .. } if reply.is_closed() => {}
-            Request::Fork { pipes, tag, reply } => {
-                let line = format!("fork {}", tag.as_str());
+            Request::Fork { pipes, line, reply } => {
                 let answer = self.control.ask(&line, &pipes).await?;
                 let Some(pid) = number(&answer, "forked").and_then(Pid::from_raw) else {
                     // An error means that the launch was cancelled meanwhile.
@@ -126,11 +125,9 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use futures_util::FutureExt as _;
-    use ostler::WorkerId;
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::process::tree::EnvTag;
 
     /// The second zygote of a keeper, played by the test, and its one child.
     struct Played {
@@ -176,15 +173,11 @@ mod tests {
 
         /// Has a worker forked whose launch is cancelled meanwhile.
         async fn fork_in_vain(&mut self, answers: &str) -> String {
-            let tag = EnvTag::of_pool().of_worker(WorkerId {
-                slot: 0,
-                generation: 1,
-            });
             let pipe = || OwnedFd::from(io::pipe().unwrap().0);
             let (reply, forked) = oneshot::channel();
             let fork = Request::Fork {
                 pipes: [pipe(), pipe(), pipe()],
-                tag: tag.clone(),
+                line: "fork tag".to_owned(),
                 reply,
             };
             let mut performed = Box::pin(self.service.perform(fork));
@@ -192,7 +185,7 @@ mod tests {
             drop(forked);
             self.zygote.write_all(answers.as_bytes()).unwrap();
             performed.await.unwrap();
-            self.heard().replace(tag.as_str(), "tag")
+            self.heard()
         }
     }
 

@@ -10,7 +10,7 @@ use super::member::Member;
 use super::watch::{DROP, OPEN};
 use super::worker::{PID_IS_OWN, RELEASED_ENDS_GROUP, Worker};
 use super::{ContractViolation, PortCheck, noisy, violation, within};
-use crate::port::{ExitStatus, OpenError, Opener, Port};
+use crate::port::{ExitStatus, OpenError, Opener, Port, Start};
 use crate::testing::{Process, Resources};
 
 /// How long the traces of a port may take to vanish that it removes in the background.
@@ -117,7 +117,7 @@ impl<'a, O: Opener> Check<'a, O> {
             generation: self.generation,
         };
         let opener = self.opener;
-        OPEN.call(move || opener.open(worker))
+        OPEN.call(move || opener.open(Start::new(worker, 0)))
     }
 
     async fn open(&mut self) -> Result<Worker, ContractViolation> {

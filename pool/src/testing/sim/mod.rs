@@ -19,7 +19,7 @@ pub use self::answer::{Answer, Fault, Request};
 use self::answering::Answers;
 use self::port::SimPort;
 pub use self::script::Script;
-use crate::port::{BoxFuture, OpenError, Opener, Port};
+use crate::port::{BoxFuture, OpenError, Opener, Port, Start};
 
 /// What the ports of a [`Sim`] counted themselves, independently of the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -283,8 +283,8 @@ impl Opener for Sim {
         self.seed
     }
 
-    fn open(&self, worker: WorkerId) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
-        Box::pin(async move { self.open(worker) })
+    fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+        Box::pin(async move { self.open(start.worker) })
     }
 }
 
