@@ -187,6 +187,7 @@ fn every_test_has_a_time_limit() {
         ("src/", "src/lib.rs"),
         ("pool/tests/allocations.rs", "pool/tests/allocations.rs"),
         ("pool/tests/examples.rs", "pool/tests/examples.rs"),
+        ("pool/tests/metrics/", "pool/tests/metrics/main.rs"),
         (
             "pool/examples/service/tests/",
             "pool/examples/service/tests/service.rs",

@@ -17,6 +17,7 @@
 //! | `limits` | the limits of its calls |
 //! | `readiness` | whether the pool serves |
 //! | `waiters` | callers that wait for that, or for the end of a drain or of a rolling restart |
+//! | `shutdown` | the shutdown and its report |
 //! | `sessions`, `event_log` | session names; recent events for readers |
 //! | `ends`, `log` | how workers ended; the lines of the log |
 
@@ -31,14 +32,14 @@ mod log;
 mod readiness;
 mod refused;
 mod sessions;
+mod shutdown;
 mod state;
 mod timers;
 mod waiters;
 mod worker;
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -46,12 +47,10 @@ use std::time::Duration;
 use ostler::supervisor::{DrainEnd, Input, Order, Timer};
 use ostler::worker::{Phase, Rung};
 use ostler::{Supervisor, WorkerId};
-use tokio::select;
 use tokio::sync::{Notify, oneshot, watch};
 
 pub(crate) use self::clients::{Answer, Entered, Told};
 use self::effects::Actions;
-use self::ends::Ended;
 pub(crate) use self::event_log::Read;
 pub(crate) use self::grant::Grant;
 pub(crate) use self::held::Place;
@@ -60,7 +59,7 @@ use self::log::Log;
 pub(crate) use self::readiness::Readiness;
 pub(crate) use self::refused::Refused;
 pub(crate) use self::sessions::SessionTag;
-use self::state::{ShutdownProgress, State};
+use self::state::State;
 use self::timers::Clock;
 pub(crate) use self::timers::poll_timer;
 use crate::error::{Occupancy, RollingError, StartError};
@@ -68,11 +67,7 @@ use crate::metrics::Metrics;
 use crate::port::{Opener, Survivor};
 use crate::recorder::Recorder;
 use crate::rt::{self, Handle, Instant, Mutex, MutexGuard, Sleep};
-use crate::status::{PoolStatus, ShutdownReport};
-
-/// How long after the shutdown's deadline its report may come, if something could not be released
-/// by then. Without it, the report would race the core's own last stage.
-const REPORT_GRACE: Duration = Duration::from_millis(100);
+use crate::status::PoolStatus;
 
 pub(crate) struct Driver {
     state: Mutex<State>,
@@ -185,83 +180,6 @@ impl Driver {
         drop(gone);
         self.perform(actions);
         receiver
-    }
-
-    /// Begins the shutdown, unless it has begun.
-    pub(crate) fn shutdown(self: &Arc<Self>) {
-        self.shut_down(Input::Shutdown);
-    }
-
-    /// As [`shutdown`](Self::shutdown), and kills every worker.
-    pub(crate) fn shutdown_now(self: &Arc<Self>) {
-        self.shut_down(Input::ShutdownNow);
-    }
-
-    fn shut_down(self: &Arc<Self>, how: Input) {
-        let begin = ShutdownProgress::begin();
-        let mut actions = Actions::default();
-        let began = {
-            let mut state = self.lock();
-            let began = state.shutdown.is_none().then(|| state.occupancy());
-            let sessions = state.supervisor.sessions();
-            state.shutdown.get_or_insert(begin);
-            self.feed_locked(&mut state, how, None, &mut actions);
-            began.map(|pool| (pool, sessions))
-        };
-        if let Some((pool, sessions)) = began {
-            self.log.shutdown_began(&pool, sessions);
-        }
-        self.perform(actions);
-    }
-
-    fn log_shutdown_end(&self) {
-        let (shutdown, abandoned) = {
-            let state = self.lock();
-            (state.shutdown.clone(), state.abandoned_ports())
-        };
-        if let Some(shutdown) = shutdown {
-            let took = shutdown.since.elapsed();
-            self.log
-                .shutdown_ended(took, shutdown.ended.len(), abandoned);
-        }
-    }
-
-    /// Waits for the end of the shutdown, at most until its deadline, and reports.
-    pub(crate) async fn report(&self) -> ShutdownReport {
-        let begun = self.shutdown_progress().since;
-        let timeout = self.lock().supervisor.policy().shutdown_timeout + REPORT_GRACE;
-        let mut deadline = pin!(self.sleep(timeout.saturating_sub(begun.elapsed())));
-        select! {
-            biased;
-            () = self.closed() => {}
-            () = poll_fn(|cx| poll_timer(deadline.as_mut(), cx)) => {}
-        }
-        let (status, shutdown) = (self.status(), self.shutdown_progress());
-        let unclosed_opener = self.has_ended() && self.has_opener();
-        // Not the time until now: a report may be asked for long after the end.
-        let ended = self.closed.borrow().unwrap_or_else(Instant::now);
-        let took = ended.duration_since(begun);
-        let drained_in = shutdown.drained.map(|at| at.duration_since(begun));
-        ShutdownReport {
-            workers: shutdown.ended.iter().map(Ended::show).collect(),
-            unreleased: status.workers.iter().map(|worker| worker.worker).collect(),
-            took,
-            drained_in: drained_in.unwrap_or(took),
-            abandoned: status.abandoned,
-            unclosed_opener,
-            counters: status.counters,
-        }
-    }
-
-    fn shutdown_progress(&self) -> ShutdownProgress {
-        let begun = self.lock().shutdown.clone();
-        begun.unwrap_or_else(ShutdownProgress::begin)
-    }
-
-    /// Resolves when every port is released or abandoned after a shutdown.
-    pub(crate) async fn closed(&self) {
-        // The sender is this driver's own, so it cannot be gone.
-        let _ = self.closed.subscribe().wait_for(Option::is_some).await;
     }
 
     /// Whether the pool is shutting down or has shut down.
