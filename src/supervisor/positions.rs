@@ -123,13 +123,27 @@ impl Positions {
         let (_, slot) = relieved.or(self.replaced.last())?;
         Some(*slot)
     }
-}
 
-impl PartialEq for Positions {
-    /// Whether both have the same workers. `lowest` only remembers where a search began.
-    fn eq(&self, other: &Self) -> bool {
-        (&self.staff, &self.serving, self.crowded, &self.replaced)
-            == (&other.staff, &other.serving, other.crowded, &other.replaced)
+    /// Whether these are the positions of all workers, each with its slot and its kinds. Allocates
+    /// nothing.
+    pub(super) fn are_those_of(
+        &self,
+        workers: impl Iterator<Item = (usize, usize, Kinds)> + Clone,
+    ) -> bool {
+        let roles = workers.map(|(position, slot, kinds)| (position, slot, Role::of(kinds)));
+        let staff = roles.clone().filter_map(|(position, _, role)| match role {
+            Role::Staff { serves } => Some((position, serves)),
+            _ => None,
+        });
+        let serving = staff.clone().filter(|(_, serves)| *serves);
+        let mut replaced = roles.filter(|(_, _, role)| *role == Role::Replaced);
+        self.staff.are_those_of(staff.map(|(position, _)| position))
+            && self
+                .serving
+                .are_those_of(serving.map(|(position, _)| position))
+            && self.crowded == self.serving.0.iter().filter(|count| **count > 1).count()
+            && self.replaced.len() == replaced.clone().count()
+            && replaced.all(|(position, slot, _)| self.replaced.contains(&(position, slot)))
     }
 }
 
@@ -141,7 +155,7 @@ impl fmt::Debug for Positions {
 }
 
 /// A number for each position. The last one is not zero.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 struct Counts(Vec<u32>);
 
 impl Counts {
@@ -152,6 +166,13 @@ impl Counts {
     /// One more than the highest position whose number is not zero.
     fn end(&self) -> usize {
         self.0.len()
+    }
+
+    fn are_those_of(&self, positions: impl Iterator<Item = usize> + Clone) -> bool {
+        let at = |position| positions.clone().filter(|other| *other == position).count();
+        let mut known = self.0.iter().enumerate();
+        known.all(|(position, count)| *count as usize == at(position))
+            && self.0.iter().sum::<u32>() as usize == positions.count()
     }
 
     fn add(&mut self, position: usize) {

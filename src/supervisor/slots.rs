@@ -185,13 +185,14 @@ impl Slots {
                 .as_ref()
                 .map_or(Kinds::VACANT, Occupant::kinds)
         };
-        let mut positions = Positions::default();
-        for (number, slot) in self.slots.iter().enumerate() {
+        // A search for each position: small pools are enough.
+        const SMALL: usize = 64;
+        let workers = self.slots.iter().enumerate().map(|(number, slot)| {
             let position = slot.occupant.as_ref().map_or(0, |it| it.position);
-            positions.update(position, number, Kinds::VACANT, kinds(slot));
-        }
+            (position, number, kinds(slot))
+        });
         let mut slots = self.slots.iter().enumerate();
-        positions == self.known.positions
+        (self.slots.len() > SMALL || self.known.positions.are_those_of(workers))
             && slots.all(|(number, slot)| {
                 let now = kinds(slot);
                 let listed = |kind: &Kind| self.known.index.has(number, *kind) == now.has(*kind);

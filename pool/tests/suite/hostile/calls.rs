@@ -246,7 +246,7 @@ fn answers_with_an_old_id() {
 /// length of 892,347,680 bytes.
 #[test]
 fn prints_before_its_reply() {
-    let says = "it sent a frame of 892347680 bytes, and `max_frame` is 67108864";
+    let says = "its output begins with \"50% ...\", which is no frame: print to stderr, and see PROTOCOL.md for frames";
     outcome(
         "calls::prints_before_its_reply",
         unchanged,
