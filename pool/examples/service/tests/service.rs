@@ -129,6 +129,14 @@ fn the_page_shows_this_service() {
     assert_eq!(blocks, 8);
 }
 
+impl Drop for Service {
+    /// A test that fails leaves no service behind.
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 /// Calls, sessions and streams reach the model, and errors say what they are.
 #[test]
 fn it_answers() {
