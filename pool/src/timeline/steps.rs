@@ -112,7 +112,8 @@ impl History {
             }
             Event::Moved(transition) => self.moved(at, transition),
             Event::Replacing { worker, reason } => {
-                self.totals.recycled += 1;
+                // One too many gets no successor.
+                self.totals.recycled += u64::from(reason != Reason::Surplus);
                 if let Some(life) = self.life(worker) {
                     life.replacing = Some((at, reason));
                 }

@@ -6,6 +6,7 @@
 //! curl localhost:8080/sessions/ada -H 'content-type: application/json' -d '[1, 2, 3]'
 //! curl -N 'localhost:8080/forecast?values=8,4,2&steps=5'
 //! curl localhost:8080/ready
+//! curl localhost:8080/metrics
 //! curl -X POST localhost:8080/restart
 //! ```
 //!
@@ -22,6 +23,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::{Stream, StreamExt as _};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use ostler_pool::{CallError, Config, Pool, Python};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -30,17 +32,22 @@ use tokio::net::TcpListener;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Before the pool, which asks for its metrics when it is built.
+    let metrics = PrometheusBuilder::new().install_recorder()?;
     let config: Config = toml::from_str(include_str!("../service.toml"))?;
     let pool = Pool::builder(Python::module("model").json().path(here))
         .config(config.with_env("SERVICE_POOL_")?)
         .build()?;
     let signals = pool.shutdown_on_signals()?;
+    // A model that cannot be imported stops the service here, with the reason.
+    pool.ready().await?;
     let app = Router::new()
         .route("/score", post(score))
         .route("/sessions/{name}", post(observe).delete(end_session))
         .route("/forecast", get(forecast))
         .route("/ready", get(ready))
         .route("/status", get(status))
+        .route("/metrics", get(async move || metrics.render()))
         .route("/restart", post(restart))
         .layer(DefaultBodyLimit::max(1 << 20))
         .with_state(pool);

@@ -126,7 +126,7 @@ fn the_page_shows_this_service() {
             blocks += 1;
         }
     }
-    assert_eq!(blocks, 8);
+    assert_eq!(blocks, 9);
 }
 
 impl Drop for Service {
@@ -189,6 +189,11 @@ fn it_answers() {
     );
     let (status, _) = service.post("/score", &json!("no list"));
     assert_eq!(status, 422);
+    let ready = r#"ostler_workers{pool="default",phase="ready"} 2"#;
+    service.until("both workers are ready", || {
+        let (status, metrics) = service.get("/metrics");
+        status == 200 && metrics.contains(ready)
+    });
     let (says, took) = service.stop();
     assert!(says.contains("pool shut down in"), "{says}");
     println!("stopped within {took:?}");

@@ -127,7 +127,7 @@ async fn keys_and_buttons_move_the_view() {
         visited.push(page.tooltip().lines().next().unwrap().to_owned());
     }
     let exited = "Worker 0.1: its process exited by itself";
-    let abandoned = "Worker 1.2: SIGTERM: a call on it was abandoned";
+    let abandoned = "Worker 2.1: SIGTERM: a call on it was abandoned";
     let expected = [
         exited,
         "Worker 1.1: SIGTERM: a call on it timed out",

@@ -242,8 +242,8 @@ fn answers_with_an_old_id() {
     );
 }
 
-/// P9: output that is printed before the reply is no frame and breaks the protocol. `50% ` is a
-/// length of 892,347,680 bytes.
+/// P9: output that is printed before the reply is no frame and breaks the protocol, which the
+/// error shows.
 #[test]
 fn prints_before_its_reply() {
     let says = "its output begins with \"50% ...\", which is no frame: print to stderr, and see PROTOCOL.md for frames";
