@@ -99,7 +99,8 @@ pub(crate) struct Tenure {
     pub(crate) is_over: bool,
 }
 
-/// A checkout, and bounds of when it was granted.
+/// A checkout, and bounds of when it was granted. That of a collected call is none: another caller
+/// may take the call along, earlier or later than its own lease is granted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wait {
     pub(crate) asked: Stamp,
@@ -109,9 +110,6 @@ pub(crate) struct Wait {
     pub(crate) earliest: Stamp,
     /// Its client had the lease.
     pub(crate) latest: Stamp,
-    /// Whether it was the lease of a collected call. Another caller may have taken that along, or
-    /// it may have had another lease before, which ended early for another's call.
-    pub(crate) is_collected: bool,
 }
 
 #[derive(Debug, Default)]
@@ -294,7 +292,6 @@ impl Ledger {
         worker: WorkerId,
         (asked, waited): (Stamp, Option<Stamp>),
         latest: Stamp,
-        is_collected: bool,
     ) {
         let before =
             |tenure: &&Tenure| !tenure.is_over && tenure.ended.is_some_and(|ended| ended < latest);
@@ -305,17 +302,14 @@ impl Ledger {
             waited,
             earliest,
             latest,
-            is_collected,
         });
     }
 
     /// No client that asked later was served earlier.
     pub(crate) fn judge_order(&self) {
-        let first = |wait: &&Wait| !(wait.is_collected && self.has_lost_others);
-        for first in self.waits.iter().filter(first) {
+        for first in &self.waits {
             let overtakes = |later: &&Wait| {
-                !later.is_collected
-                    && first.waited.is_some_and(|waited| waited < later.asked)
+                first.waited.is_some_and(|waited| waited < later.asked)
                     && later.latest < first.earliest
             };
             if let Some(later) = self.waits.iter().find(overtakes) {

@@ -48,8 +48,8 @@ impl Client {
         let mut ledger = self.world.ledger();
         // A caller that is dropped does not say whether its lease ended early.
         ledger.has_lost_others |= is_collected && self.plan.has_drops();
-        if let Some((worker, written)) = ledger.entry(call.number).written {
-            ledger.waited(worker, asked, written, is_collected);
+        if !is_collected && let Some((worker, written)) = ledger.entry(call.number).written {
+            ledger.waited(worker, asked, written);
         }
     }
 

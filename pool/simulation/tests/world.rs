@@ -164,7 +164,7 @@ impl World {
         let mut ledger = self.ledger();
         let stamp = ledger.stamp();
         if let Some(asked) = asked {
-            ledger.waited(worker, asked, stamp, false);
+            ledger.waited(worker, asked, stamp);
         }
         let tenures = &mut ledger.worker(worker).tenures;
         for earlier in tenures.iter_mut().filter(|tenure| tenure.ended.is_none()) {

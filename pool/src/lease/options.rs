@@ -20,6 +20,7 @@ pub(crate) struct CallOptions {
 }
 
 impl CallOptions {
+    #[cfg(feature = "json")]
     pub(crate) fn of_function(name: Arc<str>) -> Self {
         Self {
             function: Some(name),
