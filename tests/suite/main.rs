@@ -16,6 +16,7 @@ mod graph_explore;
 mod graph_node;
 mod graph_step;
 mod jitter;
+mod links;
 mod model;
 mod model_actions;
 mod model_effects;
