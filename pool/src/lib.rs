@@ -56,6 +56,8 @@
 //! # }).unwrap();
 //! ```
 //!
+//! [`Python::module`] runs several functions in one pool, with [handles](Function) that have types.
+//!
 //! In any other language, a worker is a [`Program`] that reads and writes frames: a length, a kind,
 //! a request id and a body. `PROTOCOL.md` in this package defines them.
 //!
@@ -128,6 +130,12 @@
 //! # }).unwrap();
 //! ```
 //!
+//! # The guide
+//!
+//! [The guide](https://github.com/ostler-rs/ostler/blob/main/docs/guide/README.md) has a chapter for
+//! each question: a first call, environments, sessions, streams, web services, sizing, failure
+//! modes, testing, operating, and how this crate compares with others.
+//!
 //! # Testing
 //!
 //! The feature `testing` has simulated workers for a paused clock, checks for leaked processes and
@@ -143,7 +151,8 @@
 //! # Cargo features
 //!
 //! - `json` (default): calls with JSON both ways.
-//! - `serde`: [`Config`] can be read from files and the environment, and written; statuses and reports can be written.
+//! - `serde`: [`Config`] can be read from files and the environment, and written; statuses and
+//!   reports can be written.
 //! - `signals`: `Pool::shutdown_on_signals`, for `SIGTERM` and Ctrl-C.
 //! - `tower`: `Pool::service`, a `tower::Service` whose readiness is a leased worker.
 //! - `record`: `Builder::record`, which writes down every step of a pool.
