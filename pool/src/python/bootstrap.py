@@ -7,7 +7,7 @@ if sys.version_info < (3, 9): sys.exit('ostler worker: Python 3.9 or later is ne
 source, size = b'', int(sys.argv[1])
 while len(source) < size:
     piece = os.read(0, size - len(source))
-    if not piece: sys.exit('ostler worker: the host closed the pipe before the worker had started')
+    if not piece: sys.exit(1)  # The host has ended or stops this worker.
     source += piece
 worker = {'__name__': 'ostler_worker'}
 for file in source.decode().split('\f')[1:]:

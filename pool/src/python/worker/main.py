@@ -1,5 +1,6 @@
 """A worker from its start to its end."""
 
+import contextlib
 import functools
 import os
 import struct
@@ -78,13 +79,15 @@ def work(target, form, longest, host, loaded):
         raise
     except BaseException as error:
         message = functools.partial(explained, error, target)
-        channel.send(channel.error_frame(0, error, message, isinstance(error, FINAL)))
+        # A host that stops a worker which is starting does not read why it failed.
+        with contextlib.suppress(BrokenPipeError):
+            channel.send(channel.error_frame(0, error, message, isinstance(error, FINAL)))
         return 1
-    channel.write(READY, 0, ready)
     try:
+        channel.write(READY, 0, ready)
         serve(channel, watcher, shared, call, stream, batch, guard(loaded.health))
     except BrokenPipeError:
-        # The host closed its end during a reply, and does not need it.
+        # The host closed its end during an answer, and does not need it.
         pass
     close_loop()
     return 0

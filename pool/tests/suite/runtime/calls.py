@@ -120,6 +120,14 @@ def check_a_host_that_is_gone_ends_the_worker():
     with instead(Channel=lambda: pipes.channel, Watcher=lambda *_: types.SimpleNamespace(start=int), os=system):
         assert worker.work("builtins:bytes", None, None, None, None) == 0
     assert pipes.received() == []
+    # It may close its end before it reads whether the worker is ready.
+    for target, code in (("builtins:bytes", 0), ("builtins:no_such_function", 1)):
+        pipes = Pipes(worker.MAX_HELLO)
+        pipes.send(hello(1, 4096))
+        os.close(pipes.host_in)
+        watcher = type("Silent", (worker.Watcher,), {"start": lambda self: None})
+        with instead(Channel=lambda: pipes.channel, Watcher=watcher, os=system):
+            assert worker.work(target, None, None, None, None) == code
     # It may close its end during a reply.
     assert started(hello(1, 4096), end=BrokenPipeError)[0] == 0
     assert started(hello(1, 4096), end=None)[0] == 0
