@@ -189,8 +189,10 @@ impl Process {
         // It takes batches and details, and has no functions to name.
         let ready = [0, 0, 0, version, 0, 0, 0, 10, 0, 0, 0, 0];
         let length = if self.takes_batches { 12 } else { 4 };
-        self.send(READY, hello.id, &ready[..length]).await?;
+        let sent = self.send(READY, hello.id, &ready[..length]).await;
+        // Also if it crashes: maybe with the last byte.
         self.world.ledger().readied.push(now());
+        sent?;
         if fails(self, Fault::EarlyFrame) {
             self.send(PONG, hello.id, b"").await?;
         }

@@ -36,13 +36,15 @@ impl HostWriter {
     }
 
     fn took(&mut self, bytes: &[u8]) {
+        // Once, because time may pass whenever it is asked, and several frames are one write.
+        let now = now();
         if self.taken.is_empty() {
-            self.begun = now();
+            self.begun = now;
         }
         self.taken.extend(bytes);
         while let Some(frame) = Frame::take(&mut self.taken) {
             self.wrote(&frame.requests());
-            self.begun = now();
+            self.begun = now;
         }
     }
 

@@ -101,10 +101,14 @@ pub(crate) struct SessionTag {
 }
 
 impl SessionTag {
-    /// Adds the session to what this worker is told of a request.
-    pub(crate) fn tell(&self, transport: &Arc<Transport>, details: &mut Details) {
-        self.worker.get_or_init(|| Arc::downgrade(transport));
+    /// Adds the session to what a worker is told of a request.
+    pub(crate) fn describe(&self, details: &mut Details) {
         details.session(self.session.0, &self.name);
+    }
+
+    /// A request of the session goes to this worker.
+    pub(crate) fn reaches(&self, worker: &Arc<Transport>) {
+        self.worker.get_or_init(|| Arc::downgrade(worker));
     }
 }
 

@@ -106,6 +106,9 @@ impl<'a> Call<'a> {
             });
         }
         let begun = transport.begin(kind, body, details.bytes());
+        if let (Ok(()), Some(session)) = (&begun, &options.session) {
+            session.reaches(transport);
+        }
         if options.call_timeout.is_some() {
             transport.alarm().disarm();
         }

@@ -36,7 +36,7 @@ impl CallOptions {
             details.function(name);
         }
         if let Some(session) = &self.session {
-            session.tell(grant.transport(), &mut details);
+            session.describe(&mut details);
         }
         if let Some(timeout) = self.call_timeout {
             details.timeout(timeout);
