@@ -24,9 +24,9 @@ use crate::text;
 /// let sleep = Python::function("time:sleep").json();
 /// let pool = Pool::builder(sleep).size(1).call_timeout(Duration::from_millis(200)).build()?;
 /// assert!(pool.call("1000").await.is_err());
-/// let report = pool.shutdown().await;
-/// let end = &report.workers[0];
-/// assert_eq!(end.reason, Reason::Fault(Fault::TimedOut));
+/// pool.shutdown().await;
+/// let ends = pool.status().recent_ends;
+/// let end = ends.iter().find(|end| end.reason == Reason::Fault(Fault::TimedOut)).unwrap();
 /// // worker 0.1 ended: call timed out after 200 ms; SIGTERM; 0 calls; 316 ms
 /// assert!(end.to_string().contains("call timed out after 200 ms"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
