@@ -12,7 +12,7 @@ use tokio::io::AsyncWrite;
 use crate::batches;
 use crate::ledger::{Company, Message};
 use crate::pipe::Writer;
-use crate::process::{BATCH, CALL, STREAM};
+use crate::process::{BATCH, CALL, DETAILS, STREAM};
 use crate::world::World;
 
 pub(crate) struct HostWriter {
@@ -44,7 +44,10 @@ impl HostWriter {
         self.taken.extend(bytes);
         while let Some(frame) = Frame::take(&mut self.taken) {
             self.wrote(&frame.requests());
-            self.begun = now;
+            // They are the beginning of their request's message.
+            if frame.kind != DETAILS {
+                self.begun = now;
+            }
         }
     }
 
