@@ -35,9 +35,8 @@ impl HostWriter {
         }
     }
 
-    fn took(&mut self, bytes: &[u8]) {
-        // Once, because time may pass whenever it is asked, and several frames are one write.
-        let now = now();
+    /// The pipe took these bytes, not before `now`.
+    fn took(&mut self, now: Duration, bytes: &[u8]) {
         if self.taken.is_empty() {
             self.begun = now;
         }
@@ -101,9 +100,11 @@ impl AsyncWrite for HostWriter {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        // Before the write, because time may pass whenever it is asked.
+        let now = now();
         let written = Pin::new(&mut self.writer).poll_write(cx, bytes);
         if let Poll::Ready(Ok(count)) = written {
-            self.took(&bytes[..count]);
+            self.took(now, &bytes[..count]);
         }
         written
     }
