@@ -5,7 +5,7 @@ use crate::pool::Pool;
 
 impl Pool {
     /// Resolves when a worker serves, or with the failure of a start if none will soon: the first
-    /// one that [is final](StartError::is_final), or the last of `crash_loop` consecutive ones.
+    /// failure that [is final](StartError::is_final), or the last of `crash_loop` consecutive ones.
     ///
     /// Resolves at once if a worker serves already, and if none does although the pool has served
     /// before, waits for the next one. It waits for one worker, because the pool serves from then

@@ -200,8 +200,8 @@ impl<B: AsRef<[u8]>> Request<B> {
     /// own. Default: 0.
     ///
     /// Exceptions are answers, and a request without an answer in time has had its time: neither
-    /// is repeated, nor is one that got no worker. A session is lost with its worker, so its calls
-    /// are not repeated. A stream is repeated only until it is returned.
+    /// is repeated, nor is a request that got no worker. A session is lost with its worker, so its
+    /// calls are not repeated. A stream is repeated only until it is returned.
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;
         self

@@ -39,7 +39,8 @@ impl Sessions {
         assert_eq!(previous, None, "a request has two");
     }
 
-    /// A session is over: one that this worker has served, once, and between two requests.
+    /// A session is over. This worker has served it, hears of its end once, and between two
+    /// requests.
     pub(crate) fn ended(&mut self, body: &[u8]) {
         let (number, name) = body.split_first_chunk().expect("a number");
         let name = String::from_utf8(name.to_vec()).expect("a name");

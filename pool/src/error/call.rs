@@ -306,8 +306,8 @@ pub struct RemoteError {
     pub message: String,
     /// Where it was raised, as the worker formats it.
     pub traceback: String,
-    /// The line that raised it, such as `model.py:4, in lookup`: the innermost one that is not a
-    /// library's. `None` if the worker does not say.
+    /// The line that raised it, such as `model.py:4, in lookup`: the innermost frame outside
+    /// libraries. `None` if the worker does not say.
     pub place: Option<Box<str>>,
     /// Whether each start would fail in this way: the module cannot be imported, or has no such
     /// function. Only the error of a start is final.

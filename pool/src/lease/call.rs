@@ -33,7 +33,7 @@ impl Received {
     }
 }
 
-/// The lease of a call: its caller's, or one that ends with the call.
+/// The lease of a call: borrowed from its caller, or taken for this call.
 pub(super) enum Held<'a> {
     Borrowed(&'a mut Grant),
     Owned(Grant),

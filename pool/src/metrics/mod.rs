@@ -1,8 +1,8 @@
 //! The metrics of a pool, and their names.
 //!
-//! The pool hands them to the recorder of the crate [`metrics`](https://docs.rs/metrics) that the program
-//! installs. **Install it before the pool is built.** Each metric has the label `pool`, the pool's
-//! [`name`](crate::Config::name), or `default` if it has none. Durations are in seconds.
+//! The pool hands them to the recorder of the crate [`metrics`](https://docs.rs/metrics) that the
+//! program installs. **Install it before the pool is built.** Each metric has the label `pool`, the
+//! pool's [`name`](crate::Config::name), or `default` if it has none. Durations are in seconds.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {

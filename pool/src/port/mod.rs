@@ -272,8 +272,8 @@ pub trait Port: fmt::Debug + Send + 'static {
     /// Resolves once the worker has exited. Until then, drains the worker's stderr. Releases
     /// nothing.
     ///
-    /// The status tells a worker that was killed from one that chose to exit: after a `kill`, it is
-    /// not exit code 0.
+    /// After a `kill`, the status is not exit code 0, so that a killed worker does not look like a
+    /// clean exit.
     ///
     /// # Cancel safety
     ///

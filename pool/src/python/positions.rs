@@ -6,7 +6,8 @@ use super::Python;
 
 impl Python {
     /// Sets environment variables of each worker by its position, a number from 0 to `size` - 1.
-    /// For what each worker needs to itself, such as a GPU. See [`Program::env_for_position`](crate::Program::env_for_position).
+    /// For what each worker needs to itself, such as a GPU. See
+    /// [`Program::env_for_position`](crate::Program::env_for_position).
     ///
     /// A worker of a [`zygote`](Self::zygote) gets them when it is forked, after the import of its
     /// module.

@@ -1,6 +1,6 @@
 //! Writes lines to the stderr of this process, on a thread of its own.
 //!
-//! A write to stderr blocks while nobody reads it: a terminal that is held, a full pipe. The tasks
+//! A write to stderr blocks while its reader is stopped: a held terminal, a full pipe. The tasks
 //! that drain the stderr of workers must not block, so they hand their lines over here.
 
 use std::collections::VecDeque;

@@ -97,7 +97,7 @@ impl StderrSink {
         Self { pool, to }
     }
 
-    /// Takes a line of a worker, without its end. Does not wait for whoever reads it.
+    /// Takes a line of a worker, without its end. Does not wait for a reader.
     ///
     /// `pid` is the process id of the worker, for the log.
     ///

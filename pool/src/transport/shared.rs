@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::told::next;
 use super::*;
 use crate::port::{Memory, SharedMemory};
 
@@ -79,18 +80,6 @@ async fn agreed(flags: u32) -> (Transport, DuplexStream, Seen) {
     assert!(matches!(greeting.await, Ok(Answer::Done(_))));
     transport.agreed(flags, Arc::from([]));
     (transport, worker, seen)
-}
-
-/// The next frame.
-async fn next(worker: &mut DuplexStream) -> (u8, u32, Vec<u8>) {
-    let length = worker.read_u32().await.unwrap();
-    let (kind, id) = (
-        worker.read_u8().await.unwrap(),
-        worker.read_u32().await.unwrap(),
-    );
-    let mut body = vec![0; length as usize - 5];
-    worker.read_exact(&mut body).await.unwrap();
-    (kind, id, body)
 }
 
 fn body(size: usize, seed: u8) -> Vec<u8> {

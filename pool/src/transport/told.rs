@@ -14,7 +14,7 @@ fn telling(room: usize) -> (Transport, DuplexStream) {
 }
 
 /// The next frame: its kind, its id and its body.
-async fn next(worker: &mut DuplexStream) -> (u8, u32, Vec<u8>) {
+pub(super) async fn next(worker: &mut DuplexStream) -> (u8, u32, Vec<u8>) {
     let length = worker.read_u32().await.unwrap();
     let (kind, id) = (
         worker.read_u8().await.unwrap(),

@@ -4,7 +4,7 @@ import enum
 import math
 import sys
 
-# What to return instead of a value of a type, or of one that is derived from it.
+# What to return instead of a value of this type or of a subclass.
 INSTEAD = {
     "builtins.bytes": "base64.b64encode(value).decode(), or leave out .json()",
     "builtins.bytearray": "base64.b64encode(value).decode(), or leave out .json()",

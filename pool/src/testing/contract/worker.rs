@@ -191,7 +191,7 @@ impl Worker {
         Ok(exit)
     }
 
-    /// Kills the worker and waits for its exit, which must not look like one that it chose.
+    /// Kills the worker and waits for its exit, which must not look like a clean exit.
     pub(super) async fn wait_for_kill(&mut self) -> Result<(), ContractViolation> {
         self.kill()?;
         let exit = self.wait_for_exit("`kill` makes the worker exit").await?;
