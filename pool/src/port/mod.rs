@@ -272,8 +272,8 @@ pub trait Port: fmt::Debug + Send + 'static {
     /// Resolves once the worker has exited. Until then, drains the worker's stderr. Releases
     /// nothing.
     ///
-    /// After a `kill`, the status is not exit code 0, so that a killed worker does not look like a
-    /// clean exit.
+    /// After a `kill` of a running worker, the status is not exit code 0, so that a killed worker
+    /// does not look like a clean exit.
     ///
     /// # Cancel safety
     ///

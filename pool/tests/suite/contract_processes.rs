@@ -2,6 +2,7 @@
 //!
 //! The port here is what a user would write: a child, its pipes, and signals to its process group.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use ostler_pool::port::{BoxFuture, Opener, Pipe, Port, Release, Start};
 use ostler_pool::testing::{Process, check_port};
 use ostler_pool::{Exit, ExitStatus, OpenError};
-use rustix::io::Errno;
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 use tokio::net::unix::pipe;
 use tokio::runtime::Runtime;
@@ -33,6 +34,7 @@ enum Flaw {
     HasNoPid,
     HasThePidOfAnother,
     LeavesAProcessOfOpen,
+    SharesTheInput,
 }
 
 /// Opens ports with this flaw. The number is the pid of the last one.
@@ -49,8 +51,11 @@ impl Opener for Processes {
                 .process_group(0)
                 .spawn()
                 .map_err(|error| OpenError::spawn("python3", error))?;
-            let stdin = child.stdin.take().unwrap().into();
+            let stdin: OwnedFd = child.stdin.take().unwrap().into();
             let stdout = child.stdout.take().unwrap().into();
+            if self.0 == Flaw::SharesTheInput {
+                fcntl_setfd(&stdin, FdFlags::empty()).unwrap();
+            }
             if self.0 == Flaw::LeavesAProcessOfOpen {
                 tokio::task::yield_now().await;
             }
@@ -185,7 +190,8 @@ fn check(flaw: Flaw) -> Result<Vec<&'static str>, String> {
 
 /// A port of processes that keeps the contract passes, and everything is checked. One that leaves
 /// the group alive after the release, that confirms a release without a control group, that names
-/// no process or that of another worker, or that leaves a zombie, does not.
+/// no process or that of another worker, that leaves a zombie, or whose workers inherit the pipes
+/// of the others, does not.
 #[test]
 fn a_port_of_processes_is_checked() {
     if !isolated("contract_processes::a_port_of_processes_is_checked") {
@@ -212,6 +218,10 @@ fn a_port_of_processes_is_checked() {
         (
             Flaw::HasThePidOfAnother,
             "`pid` is the id of a live process, and of no other worker and not the host's",
+        ),
+        (
+            Flaw::SharesTheInput,
+            "a worker exits at the end of its input, while another worker runs",
         ),
     ];
     for (flaw, requirement) in violated {

@@ -21,6 +21,7 @@ const OPEN_WORKS: &str = "`open` returns a port";
 const TERMINATE_WORKS: &str = "`terminate` makes the worker exit";
 const TERMINATE_REACHES: &str = "`terminate` reaches every process of the worker's group";
 const KILL_REACHES: &str = "`kill` reaches every process of the worker's group";
+const END_OF_INPUT: &str = "a worker exits at the end of its input, while another worker runs";
 const DROP_ENDS_GROUP: &str = "a dropped port leaves no process of the worker's group alive";
 const LEAVES_NOTHING: &str = "a port leaves no process and no descriptor behind";
 const OPEN_LEAVES_NOTHING: &str = "a dropped `open` leaves no process and no descriptor behind";
@@ -221,9 +222,11 @@ impl<'a, O: Opener> Check<'a, O> {
         {
             return Err(violation(PID_IS_OWN, format!("{pid} of two workers")));
         }
-        one.kill_and_release(&mut self.checked).await?;
+        // If the other one holds this pipe open too, its end never arrives.
+        one.drop_pipe();
+        one.wait_for_exit(END_OF_INPUT).await?;
+        one.release(&mut self.checked).await?;
         other.check_alive().await?;
-        other.drop_pipe();
         other.kill_and_release(&mut self.checked).await
     }
 }
