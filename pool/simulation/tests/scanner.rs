@@ -20,8 +20,8 @@ pub(crate) struct HostWriter {
     world: World,
     worker: WorkerId,
     taken: Vec<u8>,
-    /// When the first of these bytes was taken.
-    begun: Duration,
+    /// When the first byte of the message was taken that is not complete yet.
+    begun: Option<Duration>,
 }
 
 impl HostWriter {
@@ -31,27 +31,28 @@ impl HostWriter {
             world,
             worker,
             taken: Vec::new(),
-            begun: Duration::ZERO,
+            begun: None,
         }
     }
 
     /// The pipe took these bytes, not before `now`.
     fn took(&mut self, now: Duration, bytes: &[u8]) {
-        if self.taken.is_empty() {
-            self.begun = now;
-        }
         self.taken.extend(bytes);
         while let Some(frame) = Frame::take(&mut self.taken) {
-            self.wrote(&frame.requests());
-            // They are the beginning of their request's message.
+            let begun = *self.begun.get_or_insert(now);
+            // Details are the beginning of their request's message, also if that is written later.
             if frame.kind != DETAILS {
-                self.begun = now;
+                self.wrote(&frame.requests(), begun);
+                self.begun = None;
             }
+        }
+        if !self.taken.is_empty() {
+            self.begun.get_or_insert(now);
         }
     }
 
-    /// A message with these requests is written.
-    fn wrote(&self, requests: &[u64]) {
+    /// A message with these requests, begun at this time, is written.
+    fn wrote(&self, requests: &[u64], begun: Duration) {
         let mut ledger = self.world.ledger();
         let Some(first) = requests.first() else {
             return;
@@ -63,7 +64,7 @@ impl HostWriter {
         ledger.messages += 1;
         let message = Message {
             number: ledger.messages,
-            begun: self.begun,
+            begun,
         };
         let (stamp, worker) = (ledger.stamp(), self.worker);
         for number in requests {
