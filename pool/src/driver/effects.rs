@@ -145,8 +145,8 @@ impl Driver {
                     });
                 }
                 Effect::Grant { waiter, lease } => {
-                    state.note_place(waiter, lease, self.limits.lease_warning, actions);
-                    let grant = state.grant(self, lease);
+                    let place = state.place_of(waiter, self.limits.lease_warning, actions);
+                    let grant = state.grant(self, lease, place);
                     state.answer(waiter, Ok(grant), actions);
                 }
                 Effect::Refuse { waiter, refusal } => {

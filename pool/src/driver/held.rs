@@ -48,26 +48,21 @@ impl Driver {
 }
 
 impl State {
-    /// Notes where the lease was taken that this client gets.
-    pub(super) fn note_place(
+    /// Where the client asked that gets a lease now. Looks after that lease from now on.
+    pub(super) fn place_of(
         &mut self,
         waiter: WaiterId,
-        lease: LeaseId,
         limit: Option<Duration>,
         actions: &mut Actions,
-    ) {
+    ) -> Option<Place> {
+        let limit = limit?;
         let waiting = self.clients.get_mut(waiter);
-        let place = waiting.map_or(actions.place, |client| client.place);
-        let (Some(place), Some(limit)) = (place, limit) else {
-            return;
-        };
-        if let Some(entry) = self.worker(lease.worker) {
-            entry.place = Some(place);
-        }
+        let place = waiting.map_or(actions.place, |client| client.place)?;
         if self.lease_alarm.is_none() {
             self.lease_alarm = Some(actions.now() + limit);
             actions.push(Deferred::Rearm);
         }
+        Some(place)
     }
 
     /// The client of this lease holds it no longer.

@@ -146,9 +146,10 @@ impl State {
     }
 
     pub(super) fn worker(&mut self, worker: WorkerId) -> Option<&mut WorkerEntry> {
-        let in_slot = self.workers.get_mut(worker.slot).and_then(Option::as_mut);
-        let mut known = in_slot.into_iter().chain(&mut self.abandoned);
-        known.find(|entry| entry.worker == worker)
+        match self.workers.get_mut(worker.slot) {
+            Some(Some(entry)) if entry.worker == worker => Some(entry),
+            _ => (self.abandoned.iter_mut()).find(|entry| entry.worker == worker),
+        }
     }
 
     /// Every worker that has a slot.
@@ -219,10 +220,17 @@ impl State {
         }
     }
 
-    pub(super) fn grant(&mut self, driver: &Arc<Driver>, lease: LeaseId) -> Grant {
+    /// The lease of a client that asked for it at this place.
+    pub(super) fn grant(
+        &mut self,
+        driver: &Arc<Driver>,
+        lease: LeaseId,
+        place: Option<Place>,
+    ) -> Grant {
         let entry = self
             .worker(lease.worker)
             .expect("a granted worker has a task");
+        entry.place = place;
         Grant::new(Arc::clone(driver), Arc::clone(&entry.transport), lease)
     }
 
