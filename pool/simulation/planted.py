@@ -18,7 +18,6 @@ import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-COPIED = ["Cargo.toml", "Cargo.lock", "README.md", "src", "docs", "spec", "tests", "pool", "examples", "fuzz"]
 # The copy is built in the same target directory. With the same version, cargo would take it for the original.
 VERSION = re.compile(r'^version = "0\.1\.0"$', re.MULTILINE)
 
@@ -27,13 +26,11 @@ def copy():
     """A copy of the workspace, beside its target directory."""
     to = ROOT / "target/planted"
     shutil.rmtree(to, ignore_errors=True)
-    for name in COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("target", "__pycache__"))
-        else:
-            to.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, to / name)
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0"):
+        if name and os.path.lexists(ROOT / name):
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, to / name, follow_symlinks=False)
     manifest = to / "Cargo.toml"
     text = manifest.read_text().replace('ostler = { version = "0.1.0"', 'ostler = { version = "0.0.0"')
     manifest.write_text(VERSION.sub('version = "0.0.0"', text, count=1))
