@@ -87,10 +87,12 @@ impl fmt::Display for WorkerEnd {
         let (calls, age) = (text::count(self.calls, "call"), text::duration(self.age));
         write!(f, "; {calls}; {age}")?;
         if self.escaped > 0 {
-            write!(f, "; {} escaped processes killed", self.escaped)?;
+            let escaped = text::count(self.escaped as u64, "escaped process");
+            write!(f, "; {escaped} killed")?;
         }
         if self.unchecked > 0 {
-            write!(f, "; {} processes could not be checked", self.unchecked)?;
+            let unchecked = text::count(self.unchecked as u64, "process");
+            write!(f, "; {unchecked} could not be checked")?;
         }
         match text::last_line(&self.stderr) {
             // What a worker said long before the pool retired it has nothing to do with its end.

@@ -160,12 +160,9 @@ impl PoolStatus {
 impl fmt::Display for PoolStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let draining = if self.draining { ", draining" } else { "" };
-        let (size, sessions) = (self.size, self.sessions);
-        writeln!(
-            f,
-            "pool of {size}{draining}: {}, {sessions} sessions",
-            self.occupancy()
-        )?;
+        let (size, occupancy) = (self.size, self.occupancy());
+        let sessions = text::count(self.sessions as u64, "session");
+        writeln!(f, "pool of {size}{draining}: {occupancy}, {sessions}")?;
         for worker in &self.workers {
             writeln!(f, "  {worker}")?;
         }
@@ -186,19 +183,20 @@ impl fmt::Display for WorkerStatus {
         let pid = shown_pid(self.pid);
         let phase = self.phase.summary();
         let since = self.in_phase.as_secs();
-        let calls = self.calls;
+        let calls = text::count(self.calls, "call");
         write!(
             f,
-            "worker {name:8} pid {pid:8} {phase:13} for {since:4} s, {calls:6} calls"
+            "worker {name:8} pid {pid:8} {phase:13} for {since:4} s, {calls:>12}"
         )?;
         if let Some(bytes) = self.memory {
             write!(f, ", {:5} MiB", bytes >> 20)?;
         }
         if self.sessions > 0 {
-            write!(f, ", {} sessions", self.sessions)?;
+            write!(f, ", {}", text::count(self.sessions as u64, "session"))?;
         }
         if self.misses > 0 {
-            write!(f, ", {} health checks missed", self.misses)?;
+            let misses = text::count(u64::from(self.misses), "missed health check");
+            write!(f, ", {misses}")?;
         }
         match (self.reason, self.replacing) {
             (Some(reason), _) => write!(f, "  ({reason})"),
@@ -261,8 +259,13 @@ impl fmt::Display for ShutdownReport {
         )?;
         writeln!(
             f,
-            "  leases:  {} granted, {} refused, {} given up; {} calls answered; {} health checks, {} missed",
-            c.granted, c.refused, c.gave_up, c.calls, c.probes, c.missed_probes
+            "  leases:  {} granted, {} refused, {} given up; {} answered; {}, {} missed",
+            c.granted,
+            c.refused,
+            c.gave_up,
+            text::count(c.calls, "call"),
+            text::count(c.probes, "health check"),
+            c.missed_probes
         )?;
         for end in &self.workers {
             writeln!(f, "  {end}")?;
@@ -270,9 +273,10 @@ impl fmt::Display for ShutdownReport {
         let unconfirmed = |end: &&WorkerEnd| end.confirmed == Some(false);
         let unconfirmed = self.workers.iter().filter(unconfirmed).count();
         if unconfirmed > 0 {
+            let unconfirmed = text::count(unconfirmed as u64, "worker");
             writeln!(
                 f,
-                "  {unconfirmed} workers had processes outside their control groups: the kernel could not confirm their end"
+                "  {unconfirmed} had processes outside their control groups: the kernel could not confirm their end"
             )?;
         }
         for port in &self.abandoned {

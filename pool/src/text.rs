@@ -16,9 +16,13 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
-/// A count with its noun, such as `1 call` or `2 calls`.
+/// A count with its noun, such as `1 call`, `2 calls` or `2 processes`.
 pub(crate) fn count(count: u64, noun: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
+    let plural = match (count, noun.ends_with('s')) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
     format!("{count} {noun}{plural}")
 }
 

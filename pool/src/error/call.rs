@@ -12,7 +12,7 @@ use crate::port::Exit;
 ///
 /// A call is never repeated silently. [`request_written`](Self::request_written) says whether the
 /// worker may have seen the request, and with it whether a retry is safe.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
     /// The call got no worker. The request was not sent.

@@ -6,9 +6,10 @@ use ostler::supervisor::Reason;
 use ostler::{Phase, PhaseSummary, WorkerId};
 
 use super::{Report, StartError};
+use crate::text;
 
 /// Why a client got no lease.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckoutError {
     /// No worker became free in time.
@@ -52,7 +53,7 @@ pub enum CheckoutError {
 }
 
 /// Why a session could not be opened, or why a call on it got no lease.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
     /// The session's worker left the pool, and the state that it kept for the session with it.
@@ -147,11 +148,11 @@ impl SessionError {
 }
 
 /// Why a rolling restart did not replace every worker.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum RollingError {
     /// A replacement failed to start. The workers that were not replaced yet serve on.
-    #[error("a start failed: {replaced} workers are replaced, {kept} are kept")]
+    #[error("a start failed: {} replaced, {kept} kept", text::count(*replaced as u64, "worker"))]
     StartFailed {
         /// Workers replaced before that.
         replaced: usize,
@@ -162,7 +163,7 @@ pub enum RollingError {
         last: Option<StartError>,
     },
     /// The pool was shut down first.
-    #[error("the pool was shut down: {replaced} workers were replaced, {kept} were not")]
+    #[error("the pool was shut down: {} replaced, {kept} not", text::count(*replaced as u64, "worker"))]
     Closed {
         /// Workers replaced before that.
         replaced: usize,
@@ -227,8 +228,9 @@ impl std::fmt::Display for Occupancy {
         } = self;
         write!(
             f,
-            "{initializing} workers initializing, {ready} ready, {busy} busy, {draining} draining, \
-             {waiting} clients waiting"
+            "workers: {initializing} initializing, {ready} ready, {busy} busy, {draining} draining; \
+             {} waiting",
+            text::count(*waiting as u64, "client")
         )
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Every error displays its own level only, on one line. [`source`](std::error::Error::source)
 //! returns the next level; `report` prints all of them, with the remote traceback and the worker's
-//! last lines of stderr.
+//! last lines of stderr. So does `Debug`, which is what a user sees of an error that `main`
+//! returns.
 
 mod call;
 mod checkout;

@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::fmt;
 
-use super::{CallError, RemoteError, StartError};
+use super::{
+    BuildError, CallError, CheckoutError, RemoteError, RollingError, SessionError, StartError,
+};
 use crate::port::Exit;
 
 /// An error with its causes, one per line, then the remote traceback and the worker's last lines of
@@ -40,6 +42,27 @@ impl fmt::Display for Report<'_> {
         Ok(())
     }
 }
+
+/// `Debug` prints the report: it is what a user sees of an error that `main` returns or that
+/// `unwrap` meets.
+macro_rules! debug_as_report {
+    ($($error:ty),*) => {$(
+        impl fmt::Debug for $error {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&Report::new(self), f)
+            }
+        }
+    )*};
+}
+
+debug_as_report!(
+    BuildError,
+    CallError,
+    CheckoutError,
+    RollingError,
+    SessionError,
+    StartError
+);
 
 /// The part of an error that takes more than a line.
 fn detail<'a>(error: &'a (dyn Error + 'static)) -> Option<(&'static str, &'a str)> {

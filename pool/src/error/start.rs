@@ -9,7 +9,7 @@ use super::{ProtocolError, RemoteError, Report};
 use crate::port::{Exit, OpenError};
 
 /// Why a pool could not be built. No worker was started.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// An option is out of range.
@@ -34,7 +34,7 @@ pub enum BuildError {
 }
 
 /// How the start of a worker failed.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// Its port could not be opened.

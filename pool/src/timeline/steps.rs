@@ -9,6 +9,7 @@ use ostler::worker::{Input as WorkerInput, Phase, Rung};
 use ostler::{LeaseId, WaiterId, WorkerId};
 
 use super::history::{History, Life, Mark, MarkKind, Outcome, Stay};
+use crate::text;
 
 impl History {
     /// Takes the next step, `at` microseconds after the beginning.
@@ -62,7 +63,7 @@ impl History {
             Input::Drain => self.mark(at, "the pool drains".to_owned()),
             Input::Resume => self.mark(at, "the pool accepts callers again".to_owned()),
             Input::Resize { size } => {
-                self.mark(at, format!("resized from {} workers to {size}", self.size));
+                self.mark(at, format!("resized from {} to {size}", self.size));
                 self.size = size;
             }
             Input::Shutdown => self.mark(at, "the shutdown begins".to_owned()),
@@ -79,10 +80,12 @@ impl History {
             Effect::RollingEnded(end) => {
                 let text = match end {
                     RollingEnd::Completed { replaced } => {
-                        format!("the rolling restart replaced {replaced} workers")
+                        let replaced = text::count(replaced as u64, "worker");
+                        format!("the rolling restart replaced {replaced}")
                     }
                     RollingEnd::StartFailed { kept, .. } => {
-                        format!("the rolling restart ends: a start failed; {kept} workers are kept")
+                        let kept = text::count(kept as u64, "worker");
+                        format!("the rolling restart ends: a start failed; {kept} kept")
                     }
                     RollingEnd::Closed { .. } => {
                         "the rolling restart ends with the pool".to_owned()

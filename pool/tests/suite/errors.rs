@@ -203,6 +203,7 @@ async fn a_message_of_several_lines_is_one_line() {
     );
     let report = error.report().to_string();
     assert!(report.contains("\nremote traceback:\n  "), "{report}");
+    assert_eq!(format!("{error:?}"), report, "what `main` prints");
     pool.shutdown().await;
 }
 

@@ -62,8 +62,8 @@ async fn a_pool_can_be_drained_and_resumed() {
     let refused = pool.checkout().await.unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "the pool rejects new clients until it is resumed (0 workers initializing, 0 ready, 1 busy, \
-         0 draining, 1 clients waiting)"
+        "the pool rejects new clients until it is resumed (workers: 0 initializing, 0 ready, \
+         1 busy, 0 draining; 1 client waiting)"
     );
     assert!(matches!(
         pool.session("b"),
@@ -107,7 +107,7 @@ async fn try_checkout_does_not_wait() {
     let none = pool.try_checkout().unwrap_err();
     assert_eq!(
         none.to_string(),
-        "no worker is idle (1 workers initializing, 0 ready, 0 busy, 0 draining, 0 clients waiting)"
+        "no worker is idle (workers: 1 initializing, 0 ready, 0 busy, 0 draining; 0 clients waiting)"
     );
     assert_eq!(pool.status().waiting, 0);
     end(&pool, &sim).await;

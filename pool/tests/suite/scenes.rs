@@ -1,11 +1,10 @@
 //! The scenes of [`product`](crate::product): operations that are dropped, situations around them,
 //! and the outcome of each operation that is not dropped.
 
-use std::fmt::Debug;
 use std::pin::Pin;
 use std::time::Duration;
 
-use ostler_pool::{CallError, Lease, Pool};
+use ostler_pool::{CallError, CheckoutError, Lease, Pool, SessionError};
 use tokio::time::sleep;
 
 /// Three times what a pipe holds, so that a request takes several writes, and its reply several
@@ -120,21 +119,23 @@ Shutdown                    ok            ok            ok            ok        
 "#;
 
 /// The outcome of an operation: `ok`, or the name of the error.
-pub(crate) type Outcome = String;
+pub(crate) type Outcome = &'static str;
 
-pub(crate) fn outcome<T, E: Debug>(result: Result<T, E>) -> Outcome {
-    match result {
-        Ok(_) => "ok".into(),
-        Err(error) => {
-            let text = format!("{error:?}");
-            // The innermost name: of a `Checkout(Closed)` it is `Closed`.
-            let inner = ["Checkout(", "Session("]
-                .iter()
-                .find_map(|outer| text.strip_prefix(outer))
-                .unwrap_or(&text);
-            let end = inner.find(|c: char| !c.is_alphanumeric());
-            inner[..end.unwrap_or(inner.len())].into()
+fn outcome<T, E: Into<CallError>>(result: Result<T, E>) -> Outcome {
+    let Err(error) = result.map_err(Into::into) else {
+        return "ok";
+    };
+    match error {
+        CallError::TimedOut { .. }
+        | CallError::Checkout(CheckoutError::TimedOut { .. })
+        | CallError::Session(SessionError::TimedOut { .. }) => "TimedOut",
+        CallError::Checkout(CheckoutError::Closed) | CallError::Session(SessionError::Closed) => {
+            "Closed"
         }
+        CallError::Raised { .. } => "Raised",
+        CallError::WorkerExited { .. } => "WorkerExited",
+        CallError::Protocol { .. } => "Protocol",
+        other => panic!("no situation leads to this error: {other:?}"),
     }
 }
 
@@ -181,7 +182,7 @@ impl Operation {
                     match parts.next().await {
                         Some(Ok(part)) => assert!("abc".contains(str::from_utf8(&part).unwrap())),
                         Some(Err(error)) => return outcome(Err::<(), _>(error)),
-                        None => return "ok".into(),
+                        None => return "ok",
                     }
                 }
             }),
@@ -200,20 +201,23 @@ impl Operation {
             // These three act before they are polled.
             Self::RecycleAll => {
                 let rolled = pool.recycle_all();
-                Box::pin(async { outcome(rolled.await) })
+                Box::pin(async {
+                    rolled.await.unwrap();
+                    "ok"
+                })
             }
             Self::Drain => {
                 let drained = pool.drain();
                 Box::pin(async {
                     drained.await;
-                    "ok".into()
+                    "ok"
                 })
             }
             Self::Shutdown => {
                 let report = pool.shutdown();
                 Box::pin(async {
                     assert_eq!(report.await.unreleased, []);
-                    "ok".into()
+                    "ok"
                 })
             }
         }

@@ -74,8 +74,8 @@ async fn a_session_waits_for_its_own_worker() {
     assert_eq!(
         late.to_string(),
         format!(
-            "worker {home} did not become free for the session within 3s (0 workers initializing, \
-             1 ready, 1 busy, 0 draining, 0 clients waiting): raise `checkout_timeout`"
+            "worker {home} did not become free for the session within 3s (workers: 0 initializing, \
+             1 ready, 1 busy, 0 draining; 0 clients waiting): raise `checkout_timeout`"
         )
     );
     drop(lease);
@@ -198,7 +198,7 @@ async fn a_session_is_refused_as_any_client() {
     let full = session.checkout().await.unwrap_err();
     assert_eq!(
         full.to_string(),
-        "the queue is full (0 workers initializing, 0 ready, 1 busy, 0 draining, 0 clients waiting): \
+        "the queue is full (workers: 0 initializing, 0 ready, 1 busy, 0 draining; 0 clients waiting): \
          raise `max_waiting`, which is 0, or `size`"
     );
     assert!(matches!(

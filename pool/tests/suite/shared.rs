@@ -292,8 +292,8 @@ fn a_limit_of_file_sizes_is_an_error() {
         let (current, maximum) = (Some(2 * AREA as u64), None);
         setrlimit(Limited::Fsize, Rlimit { current, maximum }).unwrap();
         let pool = pool(python("shared:run")).build().unwrap();
-        let error = format!("{:?}", pool.checkout().await.unwrap_err());
-        assert!(error.contains("FileTooLarge"), "{error}");
+        let error = pool.checkout().await.unwrap_err().report().to_string();
+        assert!(error.contains("File too large"), "{error}");
         pool.shutdown().await;
     });
 }

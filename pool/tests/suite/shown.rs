@@ -55,7 +55,7 @@ async fn a_status_is_a_line_for_each_worker() {
     );
     assert_eq!(
         status.to_string(),
-        "pool of 2: 0 workers initializing, 1 ready, 1 busy, 0 draining, 0 clients waiting, 0 sessions\n\
+        "pool of 2: workers: 0 initializing, 1 ready, 1 busy, 0 draining; 0 clients waiting, 0 sessions\n\
          \x20 worker 0.1      pid 1000     busy          for    7 s,      0 calls\n\
          \x20 worker 1.1      pid 1001     ready         for    7 s,      0 calls\n"
     );
@@ -73,8 +73,8 @@ async fn a_status_is_a_line_for_each_worker() {
     assert_eq!((status.serving(), status.occupancy().waiting), (0, 4));
     assert_eq!(
         status.to_string(),
-        "pool of 2, draining: 1 workers initializing, 0 ready, 0 busy, 1 draining, 4 clients waiting, 3 sessions\n\
-         \x20 worker 0.1      pid -        initializing  for    7 s,     12 calls,     5 MiB, 3 sessions, 1 health checks missed  (to be replaced: it was recycled)\n\
+        "pool of 2, draining: workers: 1 initializing, 0 ready, 0 busy, 1 draining; 4 clients waiting, 3 sessions\n\
+         \x20 worker 0.1      pid -        initializing  for    7 s,     12 calls,     5 MiB, 3 sessions, 1 missed health check  (to be replaced: it was recycled)\n\
          \x20 worker 1.1      pid 1001     draining      for    7 s,      0 calls  (a call on it timed out)\n"
     );
 }
@@ -104,7 +104,7 @@ async fn a_report_is_a_line_for_each_end() {
         report.to_string(),
         format!(
             "{head}  worker 0.1 ended: pool shut down; asked to exit, exit code 0; 0 calls; 7.9 s\n  \
-             1 workers had processes outside their control groups: the kernel could not confirm their end\n  \
+             1 worker had processes outside their control groups: the kernel could not confirm their end\n  \
              worker 0.1 was NOT released within `shutdown_timeout`\n"
         )
     );

@@ -79,7 +79,7 @@ async fn the_queue_has_a_bound_and_a_deadline() {
     let refused = pool.checkout().await.unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "the queue is full (0 workers initializing, 0 ready, 1 busy, 0 draining, 1 clients waiting): \
+        "the queue is full (workers: 0 initializing, 0 ready, 1 busy, 0 draining; 1 client waiting): \
          raise `max_waiting`, which is 1, or `size`"
     );
     let since = Instant::now();
@@ -87,7 +87,7 @@ async fn the_queue_has_a_bound_and_a_deadline() {
     assert_eq!(since.elapsed(), Duration::from_secs(3));
     assert_eq!(
         late.to_string(),
-        "no worker became free within 3s (0 workers initializing, 0 ready, 1 busy, 0 draining, \
+        "no worker became free within 3s (workers: 0 initializing, 0 ready, 1 busy, 0 draining; \
          0 clients waiting): raise `checkout_timeout` or `size`"
     );
     drop(held);

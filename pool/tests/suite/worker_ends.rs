@@ -229,7 +229,7 @@ async fn the_life_of_a_pool_is_a_few_lines() {
         "ostler::pool rolling restart began: 1 worker",
         "ostler::pool rolling restart ended after 0 ms: 1 worker replaced",
         "ostler::worker worker 0.2 ended: recycled; asked to exit, exit code 0; 0 calls; 1 ms",
-        "ostler::pool shutdown began: 0 workers initializing, 1 ready, 0 busy, 0 draining, 0 clients waiting, 1 session",
+        "ostler::pool shutdown began: workers: 0 initializing, 1 ready, 0 busy, 0 draining; 0 clients waiting, 1 session",
         "ostler::worker worker 1.1 ended: pool shut down; asked to exit, exit code 0; 0 calls; 0 ms",
         "ostler::pool shutdown ended after 0 ms: 1 worker released, 0 abandoned",
     ];
