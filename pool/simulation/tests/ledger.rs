@@ -127,7 +127,7 @@ pub(crate) struct Ledger {
     pub(crate) peak_open: usize,
     /// Whether a start has failed, in the eyes of the worker or of its opener.
     pub(crate) starts_failed: bool,
-    /// When workers answered their handshake. The pool may have refused the answer.
+    /// When workers began to answer their handshake. The pool may have refused the answer.
     pub(crate) readied: Vec<Duration>,
     pub(crate) has_drained: bool,
     /// Whether the pool was told to end, by a client, the drop of its last handle or of its

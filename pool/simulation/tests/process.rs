@@ -189,10 +189,10 @@ impl Process {
         // It takes batches and details, and has no functions to name.
         let ready = [0, 0, 0, version, 0, 0, 0, 10, 0, 0, 0, 0];
         let length = if self.takes_batches { 12 } else { 4 };
-        let sent = self.send(READY, hello.id, &ready[..length]).await;
-        // Also if it crashes: maybe with the last byte.
+        // Before it is sent: the pool may have read all of it before this task runs again, or the
+        // worker crashes with its last byte.
         self.world.ledger().readied.push(now());
-        sent?;
+        self.send(READY, hello.id, &ready[..length]).await?;
         if fails(self, Fault::EarlyFrame) {
             self.send(PONG, hello.id, b"").await?;
         }
