@@ -37,12 +37,16 @@ pub(crate) struct Model {
     definitions: Definitions,
     listed: Vec<Arc<str>>,
     actions: Vec<Action>,
+    /// The disjuncts of `Next`, with their quantifiers.
+    disjuncts: Vec<Expr>,
 }
 
 /// A disjunct of `Next`, for one value of each of its quantified variables.
 struct Action {
     name: String,
     expr: Expr,
+    /// Which disjunct.
+    of: usize,
 }
 
 impl Model {
@@ -117,8 +121,9 @@ impl Model {
             definitions,
             listed,
             actions: Vec::new(),
+            disjuncts: Vec::new(),
         };
-        model.actions = model.disjuncts_of_next(path)?;
+        model.split_next(path)?;
         Ok(model)
     }
 
@@ -278,6 +283,29 @@ impl Model {
             .unwrap_or_else(|error| panic!("Init: {}", format_eval_error(&error)))
     }
 
+    /// The steps from `state` in the actions whose names `may` accepts, each with its action.
+    pub(crate) fn steps_in(&self, state: &State, may: impl Fn(&str) -> bool) -> Vec<(&str, State)> {
+        let (vars, mut env) = (&self.spec.vars, self.env.clone());
+        let primed = make_primed_names(vars);
+        let mut steps_of = |expr| {
+            eval::next_states(expr, state, vars, &primed, &mut env, &self.definitions)
+                .unwrap_or_else(|error| panic!("{expr:?}: {}", format_eval_error(&error)))
+        };
+        let mut steps = Vec::new();
+        // Most disjuncts have no step in a state. To ask once for each of them is faster than to
+        // ask once for each action.
+        let mut possible = vec![None; self.disjuncts.len()];
+        for action in self.actions.iter().filter(|action| may(&action.name)) {
+            let is_possible = &mut possible[action.of];
+            let disjunct = &self.disjuncts[action.of];
+            if *is_possible.get_or_insert_with(|| !steps_of(disjunct).is_empty()) {
+                let found = steps_of(&action.expr).into_iter();
+                steps.extend(found.map(|transition| (&*action.name, transition.state)));
+            }
+        }
+        steps
+    }
+
     /// Every reachable state, and the names of the actions that are taken.
     pub(crate) fn explore(&self) -> (Vec<State>, BTreeSet<&str>) {
         let mut taken = BTreeSet::new();
@@ -303,14 +331,15 @@ impl Model {
         self.actions.iter().map(|action| &*action.name).collect()
     }
 
-    /// The actions, from the text of `Next`: in the parsed definition they are unfolded and have no
-    /// names.
-    fn disjuncts_of_next(&self, path: &Path) -> Result<Vec<Action>, String> {
-        let mut actions = Vec::new();
+    /// Finds the actions in the text of `Next`: in the parsed definition they are unfolded and have
+    /// no names.
+    fn split_next(&mut self, path: &Path) -> Result<(), String> {
         for disjunct in disjuncts(&module_texts(path)?, "Next").ok_or("no module has a Next")? {
-            actions.extend(self.instances(&disjunct)?);
+            let actions = self.instances(&disjunct)?;
+            self.actions.extend(actions);
+            self.disjuncts.push(parse(&disjunct));
         }
-        Ok(actions)
+        Ok(())
     }
 
     /// The instances of `\E c \in S, w \in T : Grant(c, w)` for each `c` and `w`. A disjunct
@@ -318,7 +347,8 @@ impl Model {
     fn instances(&self, disjunct: &str) -> Result<Vec<Action>, String> {
         let Some(quantified) = disjunct.strip_prefix("\\E ") else {
             let (name, expr) = (disjunct.to_owned(), parse(disjunct));
-            return Ok(vec![Action { name, expr }]);
+            let of = self.disjuncts.len();
+            return Ok(vec![Action { name, expr, of }]);
         };
         let problem = || format!("`{disjunct}` is not one quantified action");
         let (bounds, call) = quantified.split_once(" : ").ok_or_else(problem)?;
@@ -347,6 +377,7 @@ impl Model {
             .map(|name| Action {
                 expr: parse(&name),
                 name,
+                of: self.disjuncts.len(),
             })
             .collect())
     }

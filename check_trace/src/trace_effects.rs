@@ -249,13 +249,6 @@ impl Mirror {
         {
             rolling.left.retain(|left| *left != worker);
         }
-        // The pool's own leases end with the worker.
-        if to == Phase::Terminated && self.forget_probe(worker) {
-            told.actions.insert(0, format!("ProbeEnds({n})"));
-        }
-        if to == Phase::Terminated && self.forget_cancel(worker) {
-            told.actions.insert(0, format!("CancelEnds({n})"));
-        }
         Ok(())
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct Mirror {
     /// forgotten.
     pub(crate) workers: Vec<Option<Worker>>,
     pub(crate) clients: Vec<Client>,
+    /// The client or the session that the next input is of, where that is known.
+    pub(crate) next: Option<usize>,
     /// Waiting clients, the longest-waiting first.
     pub(crate) queue: Vec<usize>,
     pub(crate) sessions: Vec<Option<Session>>,
@@ -108,6 +110,7 @@ impl Mirror {
             crash_loop: policy.crash_loop,
             workers: Vec::new(),
             clients: Vec::new(),
+            next: None,
             queue: Vec::new(),
             sessions: Vec::new(),
             probes: Vec::new(),
@@ -165,6 +168,7 @@ impl Mirror {
             ));
         }
         self.lose_idle_sessions(&mut told);
+        self.end_leases_of_the_pool(&mut told);
         told.claims.extend(self.claims());
         Ok(told)
     }
@@ -233,12 +237,11 @@ impl Mirror {
     }
 
     fn checkout(&mut self, waiter: WaiterId, session: Option<SessionId>) -> Option<String> {
-        let c = self
-            .client(|client| client == Client::Free)
-            .unwrap_or_else(|| {
-                self.clients.push(Client::Free);
-                self.clients.len() - 1
-            });
+        let free = self.client(|client| client == Client::Free);
+        let c = self.next.take().or(free).unwrap_or_else(|| {
+            self.clients.push(Client::Free);
+            self.clients.len() - 1
+        });
         let (name, accepts) = (client_name(c), self.accepts_new());
         let known = session.map(|id| self.session(id));
         let state = known.flatten().and_then(|s| self.sessions[s]);
@@ -363,7 +366,8 @@ impl Mirror {
         let free = |s: &usize| {
             self.sessions[*s].is_none() && !self.clients.iter().any(|client| names(client, *s))
         };
-        let s = (0..self.sessions.len()).find(free).unwrap_or_else(|| {
+        let first = (0..self.sessions.len()).find(free);
+        let s = self.next.take().or(first).unwrap_or_else(|| {
             self.sessions.push(None);
             self.sessions.len() - 1
         });

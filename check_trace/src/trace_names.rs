@@ -30,6 +30,23 @@ impl Mirror {
         }
     }
 
+    /// The pool's own leases end with their worker. Each is a late input of its own, so it comes
+    /// after the step, when the pool has settled.
+    pub(crate) fn end_leases_of_the_pool(&mut self, told: &mut Told) {
+        let gone =
+            |worker: &Option<Worker>| worker.filter(|worker| worker.phase == Phase::Terminated);
+        let workers = self.workers.iter().enumerate();
+        let gone = workers.filter_map(|(n, worker)| Some((n + 1, gone(worker)?.id)));
+        for (n, worker) in gone.collect::<Vec<_>>() {
+            if self.forget_probe(worker) {
+                told.actions.push(format!("ProbeEnds({n})"));
+            }
+            if self.forget_cancel(worker) {
+                told.actions.push(format!("CancelEnds({n})"));
+            }
+        }
+    }
+
     /// Forgets released workers on which no lease is out. Returns the actions.
     pub(crate) fn forget(&mut self) -> Vec<String> {
         let mut forgotten = Vec::new();

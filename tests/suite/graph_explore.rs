@@ -227,8 +227,8 @@ fn of_workers(node: &Node, all: &mut Vec<Happening>) {
 impl Node {
     /// A hash of everything in this node except ids and counters that only grow. Worker ids are
     /// included: a lease that is returned late names one of several workers that had the same slot.
-    fn fingerprint(&self) -> u64 {
-        const GROWING: [&str; 11] = [
+    pub(crate) fn fingerprint(&self) -> u64 {
+        const GROWING: [&str; 13] = [
             "counters: ",
             "random: ",
             "timers: ",
@@ -238,6 +238,8 @@ impl Node {
             "names: ",
             "generation: ",
             "replaces: ",
+            "reason: ",
+            "left: ",
             "WaiterId(",
             "SessionId(",
         ];

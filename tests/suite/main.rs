@@ -6,6 +6,10 @@ extern crate ostler_time_limit as tokio;
 
 mod beside;
 mod derived_table;
+mod edges;
+mod edges_drive;
+mod edges_graph;
+mod edges_reason;
 mod fuzz;
 #[path = "../../fuzz/bodies/supervisor_events.rs"]
 mod fuzz_supervisor_events;
@@ -55,6 +59,8 @@ mod trace_check;
 mod trace_claims;
 #[path = "../../check_trace/src/trace_effects.rs"]
 mod trace_effects;
+#[path = "../../check_trace/src/trace_inputs.rs"]
+mod trace_inputs;
 #[path = "../../check_trace/src/trace_mirror.rs"]
 mod trace_mirror;
 #[path = "../../check_trace/src/trace_names.rs"]
