@@ -225,38 +225,38 @@ fn of_workers(node: &Node, all: &mut Vec<Happening>) {
 }
 
 impl Node {
-    /// A hash of everything in this node except ids and counters that only grow. Worker ids are
-    /// included: a lease that is returned late names one of several workers that had the same slot.
+    /// A hash of everything in this node except ids and counters that only grow, and the reasons
+    /// why workers leave, by which nothing is decided. Worker ids are included: a lease that is
+    /// returned late names one of several workers that had the same slot.
     pub(crate) fn fingerprint(&self) -> u64 {
-        const GROWING: [&str; 13] = [
-            "counters: ",
-            "random: ",
-            "timers: ",
-            "leases: ",
-            "serial: ",
-            "calls: ",
-            "names: ",
-            "generation: ",
-            "replaces: ",
-            "reason: ",
-            "left: ",
-            "WaiterId(",
-            "SessionId(",
+        const LEFT_OUT: [&str; 11] = [
+            "counters",
+            "random",
+            "timers",
+            "leases",
+            "serial",
+            "calls",
+            "names",
+            "generation",
+            "replaces",
+            "reason",
+            "left",
         ];
         let text = format!("{self:?}");
         let mut hasher = DefaultHasher::new();
-        let mut kept = 0;
-        // Field names follow a space or a bracket.
-        for (space, _) in text.match_indices([' ', '(', '[', '{']) {
-            let start = space + 1;
-            let Some(name) = GROWING
-                .iter()
-                .find(|name| text[start..].starts_with(**name))
-            else {
+        let (mut kept, mut start) = (0, 0);
+        for (at, byte) in text.bytes().enumerate() {
+            if !matches!(byte, b' ' | b'(' | b'[' | b'{' | b':') {
                 continue;
+            }
+            let (name, before) = (&text[start..at], start);
+            start = at + 1;
+            let value = match byte {
+                b':' if LEFT_OUT.contains(&name) => at + ": ".len(),
+                b'(' if matches!(name, "WaiterId" | "SessionId") => at + "(".len(),
+                _ => continue,
             };
-            let value = start + name.len();
-            if start < kept || (*name == "generation: " && ends_with_a_slot(&text[..start])) {
+            if before < kept || (name == "generation" && ends_with_a_slot(&text[..before])) {
                 continue;
             }
             let end = match text[value..].find(['{', ',', ')', '}']) {
