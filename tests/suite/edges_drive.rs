@@ -74,7 +74,7 @@ impl<'a> Driven<'a> {
     fn fresh(&self) -> Node {
         let slice = self.slice;
         let (clients, sessions) = (slice.count("Clients"), slice.count("Sessions"));
-        Node::new(slice.policy(), clients, sessions, 0)
+        Node::new(slice.policy.clone(), clients, sessions, 0)
     }
 
     /// A pool that had a past before the slice begins: each of its workers has replaced one that

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::time::Duration;
 
 use ostler::Policy;
 use tla_checker::ast::{State, Value};
 
+use crate::counterexample::policy;
 use crate::spec_files::{disjuncts, module_texts, read, scratch};
 use crate::spec_support::{Model, beside_the_spec, elements, spec_dir};
-use crate::trace_inputs::CALL_LIMIT;
 
 /// An action with its parameters, and the state that it leads to. Both by number.
 pub(crate) type Edge = (usize, usize);
@@ -17,6 +16,8 @@ pub(crate) type Edge = (usize, usize);
 pub(crate) struct Slice {
     pub(crate) name: String,
     pub(crate) model: Model,
+    /// The policy of a pool that does what the slice allows.
+    pub(crate) policy: Policy,
     /// The actions with their parameters, such as `Grant("c1", 2)`.
     pub(crate) actions: Vec<String>,
     /// The first one is the initial state.
@@ -32,7 +33,7 @@ pub(crate) struct Slice {
 
 impl Slice {
     pub(crate) fn new(name: &str) -> Self {
-        let model = model(name);
+        let (model, policy) = model(name);
         let decisions = decisions();
         let actions: Vec<String> = model
             .action_names()
@@ -54,6 +55,7 @@ impl Slice {
             actions: Vec::new(),
             numbers: HashMap::from([(first.clone(), 0)]),
             model,
+            policy,
         };
         while let Some(state) = slice.states.get(slice.edges.len()).cloned() {
             let settled = slice.model.eval_in(&state, "Settled") == Value::Bool(true);
@@ -75,28 +77,6 @@ impl Slice {
         }
         slice.actions = actions;
         slice
-    }
-
-    /// The policy of the slice. All that a slice leaves open is such that the code can do what the
-    /// slice allows: each missed health check counts, and workers that have served may reach a
-    /// limit.
-    pub(crate) fn policy(&self) -> Policy {
-        let number = |name| match self.model.eval(name) {
-            Value::Int(number) => usize::try_from(number).expect("a small number"),
-            other => panic!("{name} is {other:?}"),
-        };
-        Policy {
-            surge: number("Surge"),
-            max_starting: number("MaxStarting"),
-            max_waiting: number("MaxWaiting"),
-            max_sessions: number("MaxSessions"),
-            crash_loop: u32::try_from(number("CrashLoop")).expect("a small number"),
-            health_failure_threshold: 1,
-            cancel_grace: self.may("Cancels").then_some(Duration::from_secs(1)),
-            max_worker_requests: self.may("Limits").then_some(CALL_LIMIT),
-            min_worker_life: Duration::ZERO,
-            ..Policy::new(number("Size"))
-        }
     }
 
     /// The number of a state, if the slice has it.
@@ -152,7 +132,7 @@ fn decisions() -> BTreeSet<String> {
 
 /// The slice. A real pool has a surge of at least 1, so one without surge gets that, and no
 /// shutdown, which would make it five times as large.
-fn model(slice: &str) -> Model {
+fn model(slice: &str) -> (Model, Policy) {
     let cfg = read(&spec_dir().join(slice).with_extension("cfg")).expect("the slice can be read");
     let cfg = match cfg.split_once("Surge       = 0") {
         Some((before, after)) => {
@@ -160,10 +140,15 @@ fn model(slice: &str) -> Model {
         }
         None => cfg,
     };
+    let policy = policy(&cfg).expect("the slice has every constant");
     let name = format!("Edges{slice}");
     let path = scratch().join(&name).with_extension("tla");
     let text = format!("---- MODULE {name} ----\nEXTENDS WorkerPool\n====\n");
     fs::write(&path, text).expect("the module can be written");
     fs::write(path.with_extension("cfg"), cfg).expect("the configuration can be written");
-    Model::load(&beside_the_spec(&path)).unwrap_or_else(|problem| panic!("{slice}: {problem}"))
+    let model = Model::load(&beside_the_spec(&path));
+    (
+        model.unwrap_or_else(|problem| panic!("{slice}: {problem}")),
+        policy,
+    )
 }

@@ -5,6 +5,8 @@
 extern crate ostler_time_limit as tokio;
 
 mod beside;
+#[path = "../../check_trace/src/counterexample.rs"]
+mod counterexample;
 mod derived_table;
 mod edges;
 mod edges_drive;
@@ -32,7 +34,18 @@ mod model_settle;
 mod model_tally;
 mod policy;
 mod random;
+#[path = "../../check_trace/src/regression.rs"]
+mod regression;
+#[rustfmt::skip]
+mod regression_counterexample;
+#[rustfmt::skip]
+mod regression_record;
+#[rustfmt::skip]
+mod regression_wrong_record;
+mod regressions;
 mod render_table;
+#[path = "../../check_trace/src/shown.rs"]
+mod shown;
 mod spec_checks;
 #[path = "../../check_trace/src/spec_files.rs"]
 mod spec_files;

@@ -122,7 +122,7 @@ fn assert_rejected(mutants: &[PathBuf]) {
 }
 
 /// The mutants that are variants of `module`.
-fn mutants_of(module: &str) -> Vec<PathBuf> {
+pub(crate) fn mutants_of(module: &str) -> Vec<PathBuf> {
     let extends = format!("EXTENDS {module}");
     let is_variant = |path: &PathBuf| {
         let text = fs::read_to_string(path).expect("the mutant can be read");
