@@ -1,5 +1,5 @@
-//! Checks that ostler's specification allows every step of a record that a pool has written. See
-//! this package's README.
+//! Checks that ostler's specification allows every step of a record that a pool has written, or
+//! writes a Rust test of the same steps. See this package's README.
 //!
 //! The test suites of the core and of the simulation compile the modules of this package, too, and
 //! use more of them than this program does.

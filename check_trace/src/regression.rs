@@ -5,7 +5,6 @@
 //! specification rejects, and the last step of a counterexample that the code follows to its end,
 //! are what the pool must not do: that test fails until the code is fixed.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use ostler::WorkerId;
@@ -91,12 +90,16 @@ pub(crate) fn of_trace(
         let is_wrong = is_last && test.never;
         if does != recorded && !is_wrong {
             return Err(format!(
-                "line {}: this version of the code does something else.\nrecorded: {recorded}\n     now: {does}",
+                "line {}: this version of the code does something else.\n\
+                 recorded: {recorded}\n     now: {does}",
                 n + 2
             ));
         }
         if is_wrong && does == recorded && !same(&effects, &step.effects) {
-            return Err("this version of the code does not do what is wrong there, but the test could not tell".into());
+            return Err(format!(
+                "line {}: this version of the code does something else, but looks the same",
+                n + 2
+            ));
         }
         match step.input {
             Some(input) => test.steps.push((input, recorded)),
@@ -177,112 +180,98 @@ impl Mirror {
 
 impl Test {
     pub(crate) fn render(&self) -> String {
-        self.write().expect("a string can be written to")
-    }
-
-    fn write(&self) -> Result<String, std::fmt::Error> {
-        let mut out = String::new();
-        let policy = &self.policy;
-        writeln!(out, "//! Written by `ostler-check-trace --regression`.\n")?;
-        writeln!(
-            out,
-            "use std::time::Duration;\n\nuse ostler::supervisor::*;\nuse ostler::*;\n"
-        )?;
-        for line in wrap(&self.about) {
-            writeln!(out, "/// {line}")?;
-        }
-        write!(
-            out,
-            "#[test]\nfn regression() {{\n    let policy = Policy {{\n"
-        )?;
-        writeln!(out, "        surge: {},", policy.surge)?;
-        writeln!(out, "        max_starting: {},", policy.max_starting)?;
-        writeln!(out, "        crash_loop: {},", policy.crash_loop)?;
-        writeln!(out, "        max_waiting: {},", policy.max_waiting)?;
-        writeln!(out, "        max_sessions: {},", policy.max_sessions)?;
-        writeln!(
-            out,
-            "        enable_health_monitoring: {},",
-            policy.enable_health_monitoring
-        )?;
-        writeln!(
-            out,
-            "        health_failure_threshold: {},",
-            policy.health_failure_threshold
-        )?;
-        writeln!(
-            out,
-            "        max_worker_requests: {:?},",
-            policy.max_worker_requests
-        )?;
-        writeln!(
-            out,
-            "        error_threshold: {:?},",
-            policy.error_threshold
-        )?;
-        writeln!(out, "        min_worker_life: Duration::ZERO,")?;
-        let grace = policy.cancel_grace.map(|_| "Duration::from_secs(1)");
-        writeln!(
-            out,
-            "        cancel_grace: {},",
-            format!("{grace:?}").replace('"', "")
-        )?;
-        writeln!(out, "        ..Policy::new({})\n    }};", policy.size)?;
-        writeln!(
-            out,
-            "    let mut pool = Supervisor::new(policy, 1).expect(\"the policy is valid\");"
-        )?;
+        let about: String = wrap(&self.about)
+            .map(|line| format!("/// {line}\n"))
+            .collect();
         let (last, steps) = match self.steps.split_last() {
             Some((last, steps)) if self.never => (Some(last), steps),
             _ => (None, &self.steps[..]),
         };
-        let opened = if self.never && self.steps.is_empty() {
-            "assert_ne"
-        } else {
-            "assert_eq"
+        let step = |(input, does): &(Input, String)| {
+            let input = rust(*input);
+            format!("        (\n            {input},\n            {does:?},\n        ),\n")
         };
-        writeln!(out, "    {opened}!(after(&mut pool), {:?});", self.opened)?;
-        writeln!(out, "    let steps: [(Input, &str); {}] = [", steps.len())?;
-        for (input, does) in steps {
-            writeln!(
-                out,
-                "        (\n            {},\n            {does:?},\n        ),",
-                rust(*input)
-            )?;
-        }
-        writeln!(out, "    ];\n    for (input, does) in steps {{")?;
-        writeln!(
-            out,
-            "        pool.feed(input).expect(\"the pool accepts the input\");"
-        )?;
-        writeln!(
-            out,
-            "        assert_eq!(after(&mut pool), does, \"after {{input:?}}\");\n    }}"
-        )?;
-        if let Some((input, does)) = last {
-            writeln!(out, "    // The specification does not allow this.")?;
-            writeln!(
-                out,
-                "    pool.feed({}).expect(\"the pool accepts the input\");",
-                rust(*input)
-            )?;
-            writeln!(
-                out,
-                "    assert_ne!(\n        after(&mut pool),\n        {does:?}\n    );"
-            )?;
-        }
-        write!(
-            out,
-            "}}\n\nfn after(pool: &mut Supervisor) -> String {{\n    \
-             let effects: Vec<Effect> = pool.take_effects().collect();\n    \
-             let workers: Vec<_> = pool.workers().map(|view| (view.worker, view.phase)).collect();\n    \
-             shown(&effects, &workers)\n}}\n\n"
-        )?;
-        let function = SHOWN
-            .find("/// What the pool")
-            .map_or("", |at| &SHOWN[at..]);
-        out.push_str(&function.replace("pub(crate) fn", "fn"));
-        Ok(out)
+        let steps: String = steps.iter().map(step).collect();
+        let never = |(input, does): &(Input, String)| {
+            let input = rust(*input);
+            format!(
+                "    // The pool must not do this.\n    \
+                 pool.feed({input}).expect(\"the pool accepts the input\");\n    \
+                 assert_ne!(\n        after(&mut pool),\n        {does:?}\n    );\n"
+            )
+        };
+        let last = last.map_or(String::new(), never);
+        let opened = match self.never && self.steps.is_empty() {
+            true => "assert_ne",
+            false => "assert_eq",
+        };
+        let (policy, expected) = (self.policy(), &self.opened);
+        let shown = SHOWN.find("/// What the pool").map(|at| &SHOWN[at..]);
+        let shown = shown.unwrap_or_default().replace("pub(crate) fn", "fn");
+        let test = "#[test]";
+        format!(
+            r#"//! Written by `ostler-check-trace --regression`.
+
+use std::time::Duration;
+
+use ostler::supervisor::*;
+use ostler::*;
+
+{about}{test}
+fn regression() {{
+    let policy = Policy {{
+{policy}    }};
+    let mut pool = Supervisor::new(policy, 1).expect("the policy is valid");
+    {opened}!(after(&mut pool), {expected:?});
+    let steps: &[(Input, &str)] = &[
+{steps}    ];
+    for &(input, does) in steps {{
+        pool.feed(input).expect("the pool accepts the input");
+        assert_eq!(after(&mut pool), does, "after {{input:?}}");
+    }}
+{last}}}
+
+fn after(pool: &mut Supervisor) -> String {{
+    let effects: Vec<Effect> = pool.take_effects().collect();
+    let workers: Vec<_> = pool.workers().map(|view| (view.worker, view.phase)).collect();
+    shown(&effects, &workers)
+}}
+
+{shown}"#
+        )
+    }
+
+    /// The options by which a pool decides, but for times.
+    fn policy(&self) -> String {
+        let policy = &self.policy;
+        let cancel_grace = match policy.cancel_grace {
+            Some(_) => "Some(Duration::from_secs(1))",
+            None => "None",
+        };
+        let options = [
+            ("surge", policy.surge.to_string()),
+            ("max_starting", policy.max_starting.to_string()),
+            ("crash_loop", policy.crash_loop.to_string()),
+            ("max_waiting", policy.max_waiting.to_string()),
+            ("max_sessions", policy.max_sessions.to_string()),
+            (
+                "enable_health_monitoring",
+                policy.enable_health_monitoring.to_string(),
+            ),
+            (
+                "health_failure_threshold",
+                policy.health_failure_threshold.to_string(),
+            ),
+            (
+                "max_worker_requests",
+                format!("{:?}", policy.max_worker_requests),
+            ),
+            ("error_threshold", format!("{:?}", policy.error_threshold)),
+            ("min_worker_life", "Duration::ZERO".into()),
+            ("cancel_grace", cancel_grace.into()),
+        ];
+        let lines = options.map(|(name, value)| format!("        {name}: {value},\n"));
+        format!("{}        ..Policy::new({})\n", lines.concat(), policy.size)
     }
 }
 
@@ -299,18 +288,17 @@ fn rust(input: Input) -> String {
 }
 
 /// Lines of at most 90 columns.
-fn wrap(text: &str) -> Vec<String> {
+fn wrap(text: &str) -> impl Iterator<Item = String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
-        let line = lines.last_mut().expect("there is one");
-        if line.is_empty() {
-            line.push_str(word);
-        } else if line.len() + word.len() < 90 {
-            line.push(' ');
-            line.push_str(word);
-        } else {
-            lines.push(word.to_owned());
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.len() + word.len() < 90 => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
         }
     }
-    lines
+    lines.into_iter()
 }

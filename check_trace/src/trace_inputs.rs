@@ -113,8 +113,8 @@ impl Mirror {
                     "ProbeEnds" => vec![probed(true)],
                     "ProbeUnhealthy" => vec![probed(false)],
                     _ => vec![
-                        vec![elapsed(Timer::Probe { lease })],
                         vec![ended(lease, LeaseEnd::Fault(Fault::ProtocolBroken))],
+                        vec![elapsed(Timer::Probe { lease })],
                     ],
                 })
             }

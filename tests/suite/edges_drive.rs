@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use ostler::supervisor::{Input, PortFact};
 use ostler::worker::Phase;
 
-use crate::edges_graph::Slice;
+use crate::edges_graph::{Slice, kind};
 use crate::graph_node::Node;
 
 /// What the code did on a slice.
@@ -99,15 +99,28 @@ impl<'a> Driven<'a> {
             let action = &slice.actions[input];
             let ways = node.mirror.ways(action, node.names + 1);
             let ways = ways.unwrap_or_else(|problem| panic!("{}: {problem}", slice.name));
+            let is_running = !ways.is_empty() || kind(action) == "GraceElapsed";
+            assert!(
+                is_running,
+                "{}: no input is {action} in {node:?}",
+                slice.name
+            );
             for (n, way) in ways.iter().enumerate() {
                 let (next, actions) = feed(node, action, way);
                 match self.come(from, &actions, next) {
-                    Ok(to) => {
+                    Ok(to) if actions.contains(action) => {
                         self.steps += 1;
                         self.rests.entry((from, input)).or_default().insert(to);
                     }
-                    // The slice bounds what may go wrong, and this way is beyond it.
-                    Err(_) if n > 0 || slice.leaves(from, action) => {}
+                    // Another way to bring it about is another action here, or leads beyond the
+                    // slice, which bounds what may go wrong.
+                    _ if n > 0 => {}
+                    Err(_) if slice.leaves(from, action) => {}
+                    Ok(_) => panic!(
+                        "{}: the code does not take {action}, but {actions:?}, in the state\n{}",
+                        slice.name,
+                        slice.tell(from),
+                    ),
                     Err(problem) => panic!("{}: {problem}", slice.name),
                 }
             }
@@ -123,6 +136,10 @@ impl<'a> Driven<'a> {
         let Some(to) = to.filter(|to| self.find(from, actions, *to, &mut path)) else {
             return Err(self.tell(from, actions, &node));
         };
+        if !self.slice.settled[to] {
+            let told = self.tell(from, actions, &node);
+            return Err(format!("{told}in which it must take a decision"));
+        }
         self.visited[from] = true;
         self.visited[to] = true;
         for (at, edge) in path {

@@ -25,7 +25,7 @@ fn regression() {
     };
     let mut pool = Supervisor::new(policy, 1).expect("the policy is valid");
     assert_eq!(after(&mut pool), "0.1 Initializing");
-    let steps: [(Input, &str); 3] = [
+    let steps: &[(Input, &str)] = &[
         (
             Input::Port { worker: WorkerId { slot: 0, generation: 1 }, fact: PortFact::Started },
             "0.1 Ready",
@@ -39,7 +39,7 @@ fn regression() {
             "1.1 is stopped by Term; a vacancy backs off; StartFailed { replaced: 0, kept: 1 }; a backoff is cancelled; 0.1 Ready; 1.1 Stopping",
         ),
     ];
-    for (input, does) in steps {
+    for &(input, does) in steps {
         pool.feed(input).expect("the pool accepts the input");
         assert_eq!(after(&mut pool), does, "after {input:?}");
     }

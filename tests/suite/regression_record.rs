@@ -24,7 +24,7 @@ fn regression() {
     };
     let mut pool = Supervisor::new(policy, 1).expect("the policy is valid");
     assert_eq!(after(&mut pool), "0.1 Initializing");
-    let steps: [(Input, &str); 9] = [
+    let steps: &[(Input, &str)] = &[
         (
             Input::Checkout { waiter: WaiterId(1), session: None },
             "0.1 Initializing",
@@ -62,7 +62,7 @@ fn regression() {
             "1.1 is stopped by Reap; 0.2 Initializing; 1.1 Stopping",
         ),
     ];
-    for (input, does) in steps {
+    for &(input, does) in steps {
         pool.feed(input).expect("the pool accepts the input");
         assert_eq!(after(&mut pool), does, "after {input:?}");
     }

@@ -24,7 +24,7 @@ fn regression() {
     };
     let mut pool = Supervisor::new(policy, 1).expect("the policy is valid");
     assert_eq!(after(&mut pool), "0.1 Initializing");
-    let steps: [(Input, &str); 2] = [
+    let steps: &[(Input, &str)] = &[
         (
             Input::Checkout { waiter: WaiterId(1), session: None },
             "0.1 Initializing",
@@ -34,11 +34,11 @@ fn regression() {
             "0.1 Initializing",
         ),
     ];
-    for (input, does) in steps {
+    for &(input, does) in steps {
         pool.feed(input).expect("the pool accepts the input");
         assert_eq!(after(&mut pool), does, "after {input:?}");
     }
-    // The specification does not allow this.
+    // The pool must not do this.
     pool.feed(Input::Port { worker: WorkerId { slot: 0, generation: 1 }, fact: PortFact::Started }).expect("the pool accepts the input");
     assert_ne!(
         after(&mut pool),

@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::time::{sleep, timeout};
 
 use crate::random::Random;
+use crate::regression::of_trace;
 use crate::spec_support::{Model, assert_same};
 use crate::trace_check::{Follower, check, parse};
 use crate::trace_pool::{Scratch, pool};
@@ -240,6 +241,8 @@ fn traces_of_real_pools_are_allowed() {
         let (head, trace) = recorded("trace", seed.wrapping_add(life));
         let allowed = check(&head, &trace).unwrap_or_else(|refused| panic!("{refused}"));
         println!("{allowed}");
+        // The record becomes a regression test, so this code does the same without a host.
+        of_trace(&head, &trace, None).unwrap_or_else(|problem| panic!("{problem}"));
         assert!(allowed.closed);
         steps += allowed.steps;
         actions += allowed.actions.values().sum::<usize>();
