@@ -229,7 +229,7 @@ impl Node {
     /// why workers leave, by which nothing is decided. Worker ids are included: a lease that is
     /// returned late names one of several workers that had the same slot.
     pub(crate) fn fingerprint(&self) -> u64 {
-        const LEFT_OUT: [&str; 11] = [
+        const LEFT_OUT: [&str; 10] = [
             "counters",
             "random",
             "timers",
@@ -240,7 +240,6 @@ impl Node {
             "generation",
             "replaces",
             "reason",
-            "left",
         ];
         let text = format!("{self:?}");
         let mut hasher = DefaultHasher::new();
