@@ -120,7 +120,7 @@ pub(crate) fn kind(action: &str) -> &str {
 }
 
 /// The kinds of actions that are decisions of the pool.
-fn decisions() -> BTreeSet<String> {
+pub(crate) fn decisions() -> BTreeSet<String> {
     let texts = module_texts(&spec_dir().join("WorkerPool.tla")).expect("the module can be read");
     let settle = disjuncts(&texts, "Settle").expect("the module defines Settle");
     let action = |disjunct: &String| {

@@ -15,6 +15,7 @@ use ostler::worker;
 use tla_checker::ast::{State, Value};
 use tla_checker::checker::format_value;
 
+use crate::edges_graph::decisions;
 use crate::graph_explore::{Graph, World};
 use crate::graph_step::Happening;
 use crate::spec_model;
@@ -190,14 +191,24 @@ fn check(name: &str, graph: &Graph, model: &Model) -> BTreeSet<String> {
         );
     }
     let mut taken = BTreeSet::new();
+    let mut decisions = decisions();
+    // The pool may notice a limit while it settles.
+    decisions.insert("Replace".into());
     for (from, to, actions) in &graph.steps {
         let refuse = |problem: &str| -> ! {
             let step = tell(graph, *from, actions, problem);
             panic!("{name}: the code takes a step that the specification does not allow\n{step}")
         };
         let mut reached = vec![states[*from].clone()];
-        for action in actions {
+        for (n, action) in actions.iter().enumerate() {
             taken.insert(base(action));
+            // The state before the first one is settled.
+            if n > 0 && !decisions.contains(&base(action)) {
+                reached.retain(|s| model.eval_in(s, "Settled") == Value::Bool(true));
+                if reached.is_empty() {
+                    refuse(&format!("{action} comes before the pool has settled"));
+                }
+            }
             reached = reached.iter().flat_map(|s| model.next(s, action)).collect();
             if reached.is_empty() {
                 refuse(&format!("{action} is not possible"));
