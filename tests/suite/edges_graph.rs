@@ -1,4 +1,5 @@
-//! The state graph of a slice of `spec/WorkerPool.tla`: every state, and every edge with its action.
+//! The state graph of a slice of `spec/WorkerPool.tla`: every state, and every edge with its
+//! action.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
