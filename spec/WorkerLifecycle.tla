@@ -286,6 +286,14 @@ LateTimersAreHarmless ==
 \* An exit is answered with the last rung, unless the port is abandoned already.
 ExitsAreReaped == [][Feed("Exited") => rung' = "Reap" \/ phase = "Terminated"]_vars
 
+\* A stop begins with the shutdown frame, with SIGTERM for a worker that failed, and with the last rung
+\* for one that has exited.
+StopsBeginAtTheirRung ==
+    [][(phase # "Stopping" /\ phase' = "Stopping") =>
+        rung' = IF Feed("Exited") THEN "Reap"
+                ELSE IF Feed("Fault") \/ Feed("StartFailed") \/ Feed("StartElapsed") THEN "Term"
+                ELSE "Ask"]_vars
+
 \* SIGKILL comes only after SIGTERM, and no worker goes back to a lower rung.
 KillComesAfterTerm == [][rung' = "Kill" => rung \in {"Term", "Kill"}]_vars
 LadderOnlyRises    == [][(rung \in RungSet /\ rung' \in RungSet) => RankOf(rung) <= RankOf(rung')]_vars

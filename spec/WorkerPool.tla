@@ -689,12 +689,20 @@ Fairness == /\ WF_vars(Settle)
 
 Spec == Init /\ [][Next]_vars /\ Fairness
 
+\* Without Fairness, for slices in which no liveness is claimed: it is checked in half the time.
+SafetySpec == Init /\ [][Next]_vars
+
 --------------------------------------------------------------------------------
 \* The properties count ports, which belong to the environment, and not slots, which are the pool's
 \* view of them.
 Ports   == { w \in Workers : port[w] \notin {"none", "released"} }
 Held    == Ports \ Abandoned
 Largest == CHOOSE n \in Sizes \cup {Size} : \A m \in Sizes \cup {Size} : m <= n
+
+\* Steps, by what they do to w. A starting worker that is retired did not fail.
+StartsToServe(w) == phase[w] = "Initializing" /\ phase'[w] = "Ready"
+FailsToStart(w)  == phase[w] = "Initializing" /\ phase'[w] = "Stopping" /\ rung'[w] # "Ask"
+BeginsToStop(w)  == phase[w] # "Stopping" /\ phase'[w] = "Stopping"
 
 (******************************************************************************)
 (* Safety: in every state.                                                    *)
@@ -736,8 +744,19 @@ LeaseMatchesPhase == \A w \in Workers : /\ phase[w] \in {"Busy", "Finishing"} =>
 WaitsOnce == /\ \A c \in Waiting : asked[c] # "nothing" /\ ~Holds(c)
              /\ \A m, n \in 1..Len(queue) : queue[m] = queue[n] => m = n
 
+\* What a client has asked for is remembered as long as it waits or holds a lease, and no longer.
+AskedIsPending == \A c \in Clients : /\ asked[c] # "nothing" => c \in Waiting \/ Holds(c)
+                                     /\ Holds(c) => asked[c] # "nothing"
+
+\* A lease for a bound session is on its worker.
+SessionLeasesAreAtHome ==
+    \A l \in leases : (l[1] \in Clients /\ asked[l[1]] \in Sessions /\ session[asked[l[1]]] = "bound")
+                        => home[asked[l[1]]] = l[2]
+
 \* A slot is reused only after its port is released or abandoned.
 NeverTooManyPorts == Count(Held) <= Largest + Surge
+
+StartsAreBounded == Count(In({"Initializing"})) <= MaxStarting
 
 QueueIsBounded == Settled => Len(queue) <= MaxWaiting
 
@@ -753,8 +772,45 @@ NoClientWaitsBesideIdle ==
 \* replaced.
 NoSurplus == Settled => Count(Staff) <= size
 
+\* Once the pool has settled, only a backoff, the bound of starts or the lack of a slot keeps a
+\* vacancy open.
+VacanciesAreFilled ==
+    Settled /\ stage = "Open" /\ In({"absent"}) # {} => \/ Count(Staff) + backoff >= size
+                                                        \/ Count(In({"Initializing"})) >= MaxStarting
+                                                        \/ Count(Occupied) >= size + Surge
+
+\* Once the pool has settled, it can spare no worker that is to be replaced.
+SparedHaveRetired == Settled /\ replacing # {} => Count(In(Serving)) <= size
+
 \* Once the pool has settled, no client waits for a worker that will not come.
-NoClientWaitsInCrashLoop == Settled /\ InCrashLoop => \A c \in Waiting : HomeOf(c) # 0
+NoClientWaitsInCrashLoop ==
+    Settled /\ failed = CrashLoop /\ In(Serving) = {} => \A c \in Waiting : HomeOf(c) # 0
+
+\* Once the pool has settled, each bound session has a worker that can serve it, and clients wait only
+\* for open sessions.
+SessionsHaveAWorker ==
+    Settled => /\ \A s \in Sessions : session[s] = "bound" => phase[home[s]] \in Serving \cup Draining
+               /\ \A c \in Waiting : asked[c] \in Sessions => session[asked[c]] \in {"unbound", "bound"}
+
+\* Once the pool has settled, a drain is under way only while a client waits or its call is under way.
+QuietIsDrained ==
+    Settled /\ intake = "Draining" => \/ queue # << >>
+                                      \/ \E l \in leases : l[1] # Monitor /\ phase[l[2]] # "Terminated"
+
+\* A drained pool serves nothing but bound sessions.
+DrainedServesOnlySessions ==
+    intake = "Drained" => \A c \in Clients : asked[c] = "any" =>
+        c \notin Waiting /\ \A w \in HeldBy(c) : phase[w] = "Terminated"
+
+\* A closing pool plans no start and no replacement, and no session waits for its first worker.
+ClosingPlansNothing == stage # "Open" => /\ backoff = 0 /\ replacing = {} /\ restart \in {"idle", "closed"}
+                                         /\ \A s \in Sessions : session[s] # "unbound"
+
+\* Once the pool has settled, only clients of bound sessions wait while it closes.
+ClosingRefusesWaiters == Settled /\ stage # "Open" => \A c \in Waiting : HomeOf(c) # 0
+
+\* Once the pool has settled, a shutdown that was not reported as drained waits for a draining worker.
+ShutdownWaitsForDraining == Settled /\ stage \in {"Draining", "Hurrying"} => In(Draining) # {}
 
 \* A closing pool has retired every worker; a closed pool has none.
 ShutdownRetiresAll == stage # "Open" => In({"Initializing", "Ready", "Busy"}) = {}
@@ -766,6 +822,12 @@ ShutdownDrainsBeforeStopping == stage \in {"Stopping", "Closed"} => In(Draining)
 
 \* Only a session keeps a worker lingering.
 DrainsEndWithSessions == Settled => \A w \in Workers : phase[w] = "Lingering" => HasSession(w)
+
+\* The last rungs are repeated only while as many ports are abandoned as may be. With ENABLED, because
+\* a repeated rung changes nothing, and [][A]_vars ignores such a step.
+LastRungsAreRepeatedAtTheBound ==
+    \A w \in Workers : "Stuck" \in Happens /\ rung[w] \in LastRungs /\ Count(Abandoned) < size
+        => ~ENABLED RungElapsed(w)
 
 \* Once its grace is over, a shutdown waits only for calls.
 IdleSessionsHoldNoShutdown == Settled /\ stage = "Hurrying" => In({"Lingering"}) = {}
@@ -786,8 +848,24 @@ TerminatedIsReleased ==
 \* At most `size` ports are abandoned at a time. After a shrink there may be more.
 AbandonedAreBounded == [][(~(Abandoned' \subseteq Abandoned)) => Count(Abandoned') <= size]_vars
 
+\* A port is opened by Start alone, exits once, and is released after that.
+PortsFollow == [][\A w \in Workers : port'[w] # port[w] => << port[w], port'[w] >> \in
+    { << "none", "opening" >>, << "opening", "open" >>, << "opening", "broken" >>, << "open", "broken" >>,
+      << "opening", "exited" >>, << "open", "exited" >>, << "broken", "exited" >>, << "exited", "released" >> }]_vars
+
+\* A stop begins with the shutdown frame, with SIGTERM for a worker that failed, and with the last rung
+\* for one that has exited. A lease that ends with a stop has ended with a fault.
+StopsBeginAtTheirRung ==
+    [][\A w \in Workers : BeginsToStop(w) =>
+        rung'[w] = IF port'[w] = "exited" THEN "Reap"
+                   ELSE IF port'[w] = "broken" \/ StartElapsed(w) \/ \E l \in leases \ leases' : l[2] = w THEN "Term"
+                   ELSE "Ask"]_vars
+
 \* A port is opened only into a free slot. After a shrink there may be more ports than slots.
 PortsHaveSlots == [][(~(Ports' \subseteq Ports)) => Count(Held') <= size + Surge]_vars
+
+\* A port is opened only for a vacancy that no backoff holds back.
+StartsFillVacancies == [][(~(Ports' \subseteq Ports)) => stage = "Open" /\ Count(Staff) + backoff < size]_vars
 
 \* A lease is granted on a ready worker, or on a lingering one to a client of its own sessions.
 GrantsAreEarned ==
@@ -802,6 +880,18 @@ EveryClientIsAnswered ==
         \/ Refuse(c) \/ RefuseFull(c) \/ GiveUp(c)
         \/ \E s \in Sessions : asked[c] = s /\ (LoseSession(s) \/ (Settled /\ EndSession(s)))]_vars
 
+\* A client is refused only if no worker will come for it, or if the queue is too long and it is the
+\* newest.
+OnlyTheHopelessAreRefused ==
+    [][\A c \in Waiting :
+        /\ Refuse(c) => HomeOf(c) = 0 /\ (stage # "Open" \/ (failed = CrashLoop /\ In(Serving) = {}))
+        /\ RefuseFull(c) => Len(queue) > MaxWaiting /\ queue[Len(queue)] = c]_vars
+
+\* A client joins at the end of the queue, and the order of the others stays.
+ClientsJoinAtTheEnd ==
+    [][\/ \E c \in Clients \ Waiting : queue' = Append(queue, c)
+       \/ Waiting' \subseteq Waiting /\ queue' = SelectSeq(queue, LAMBDA c : c \in Waiting')]_vars
+
 \* FIFO: the worker could have served no client that has waited longer.
 FirstComeFirstServed ==
     [][\A l \in leases' \ leases : l[1] \in Clients =>
@@ -811,6 +901,19 @@ FirstComeFirstServed ==
 \* A draining pool accepts no new client, and a drain refuses no waiting one.
 DrainAcceptsNoNewClient == [][intake # "Open" => \A c \in Waiting' \ Waiting : HomeOf(c)' # 0]_vars
 DrainRefusesNoWaiter == [][intake' # intake => queue' = queue]_vars
+
+\* A drain stops no worker and ends no lease and no session.
+DrainStopsNothing == [][intake' # intake => phase' = phase /\ leases' = leases /\ session' = session]_vars
+
+\* A closing pool accepts no new client.
+ClosingAcceptsNoNewClient == [][stage # "Open" => \A c \in Waiting' \ Waiting : HomeOf(c)' # 0]_vars
+
+\* A shutdown lets calls and bound sessions end: it retires each serving worker.
+ShutdownStopsNoCall ==
+    [][(stage = "Open" /\ stage' # "Open") =>
+        /\ leases' = leases
+        /\ \A w \in In(Serving) : phase'[w] \in Draining
+        /\ \A s \in Sessions : session[s] = "bound" => session'[s] = "bound"]_vars
 
 \* A drain is reported as drained only when no client waits and no client's call is under way,
 \* cancelled ones included.
@@ -827,13 +930,44 @@ ReplacingKeepsTheSize ==
     [][\A w \in replacing : (phase'[w] \in Draining /\ stage' = "Open" /\ ~ProbeUnhealthy(w))
         => Count(In(Serving)') >= size]_vars
 
+\* A worker that is not being replaced retires only as surplus, because it is unhealthy, or, while it
+\* starts, because the owner recycles it.
+OnlySurplusRetires ==
+    [][\A w \in Staff :
+        (phase'[w] \in Draining \/ (phase[w] = "Initializing" /\ rung'[w] = "Ask")) /\ stage' = "Open"
+            => Count(Staff) > size \/ ProbeUnhealthy(w) \/ RecycleStarting(w)]_vars
+
+\* Of the surplus workers, starting ones retire first, then idle ones, then busy ones.
+BusyRetireLast ==
+    [][\A w \in Staff : RetireSurplus(w) =>
+        \A v \in Staff : /\ phase[v] = "Initializing" => phase[w] = "Initializing"
+                         /\ phase[v] = "Ready"        => phase[w] # "Busy"]_vars
+
 \* A worker serves no client again after its lease ended with a fault, or after it broke the
 \* protocol between two calls.
 FaultedNeverServes ==
     [][\A c \in Clients \cup {Monitor}, w \in Workers : Fault(c, w) \/ Broke(w) => phase'[w] \in Ending]_vars
 
+\* A worker that reports itself unhealthy too often retires.
+UnhealthyRetires == [][\A w \in Workers : ProbeUnhealthy(w) => phase'[w] \in Draining]_vars
+
 \* A worker that does not end a cancelled call in time serves no client again.
 FailedCancelStopsWorker == [][\A w \in Workers : CancelFails(w) => phase'[w] \in Ending]_vars
+
+\* A session is bound by its first lease, on a ready worker: a draining worker gets no new session.
+NewSessionsGetReadyWorkers ==
+    [][\A s \in Sessions : (session[s] # "bound" /\ session'[s] = "bound") =>
+        /\ session[s] = "unbound" /\ phase[home'[s]] = "Ready"
+        /\ \E c \in Clients : asked[c] = s /\ << c, home'[s] >> \in leases' \ leases]_vars
+
+\* A draining or closing pool opens no session.
+SessionsOpenInAnOpenPool ==
+    [][\A s \in Sessions : (session[s] = "closed" /\ session'[s] # "closed") =>
+        session'[s] = "unbound" /\ stage = "Open" /\ intake = "Open"]_vars
+
+\* A session does not expire while a client waits for it or holds a lease for it.
+SessionsInUseDoNotExpire ==
+    [][\A s \in Sessions : Expire(s) => session[s] = "lost" \/ \A c \in Clients : asked[c] # s]_vars
 
 \* A session never moves from one worker to another.
 SessionsNeverMove ==
@@ -850,15 +984,32 @@ LostSessionsAreReported ==
         \/ (Settled /\ EndSession(s)) \/ Close
         \/ \E c \in Clients : IF session[s] = "lost" THEN TellLost(c, s) ELSE c \in Waiting /\ asked[c] = s]_vars
 
+\* A loss is reported once: to the clients that wait, or to the next one.
+LossesAreReportedOnce ==
+    [][\A s \in Sessions : (session[s] = "bound" /\ session'[s] = "lost") => \A c \in Waiting : asked[c] # s]_vars
+
 \* A session is lost with its worker. A shutdown takes the worker only from a session that is not
 \* used, and only once its grace is over.
 UsedSessionsAreServed ==
     [][\A s \in Sessions : LoseSession(s) =>
         phase[home[s]] \in Ending \/ (stage = "Hurrying" /\ \A c \in Clients : asked[c] # s)]_vars
 
-\* A vacancy backs off only because a worker failed.
+\* A vacancy backs off only because its worker failed to start or crashed. A worker that was being
+\* replaced leaves no vacancy.
 OnlyFailuresBackOff ==
-    [][backoff' > backoff => \E w \in Workers : phase[w] # "Stopping" /\ phase'[w] = "Stopping" /\ rung'[w] # "Ask"]_vars
+    [][backoff' > backoff => /\ backoff' = backoff + 1
+                             /\ \E w \in Staff : \/ FailsToStart(w)
+                                                 \/ BeginsToStop(w) /\ port'[w] # port[w]]_vars
+
+\* A failed start is always followed by a backoff, unless the pool closes.
+FailedStartsBackOff ==
+    [][\A w \in Workers : FailsToStart(w) /\ stage = "Open" => backoff' = backoff + 1]_vars
+
+\* Backoffs end one by one: when they elapse, or when no vacancy is left. A shutdown ends all of them.
+BackoffsEndInOrder ==
+    [][backoff' < backoff =>
+        \/ backoff' = backoff - 1 /\ phase' = phase /\ (Settled \/ Count(Staff) + backoff > size)
+        \/ stage = "Open" /\ stage' # "Open"]_vars
 
 \* A backoff delays a worker that is missing.
 BackoffsHaveVacancies == [][BackoffElapsed /\ Settled /\ stage = "Open" => Count(Staff) + backoff <= size]_vars
@@ -868,8 +1019,27 @@ BackoffsHaveVacancies == [][BackoffElapsed /\ Settled /\ stage = "Open" => Count
 FinalFailureIsACrashLoop == [][\A w \in Workers : StartFailedForGood(w) => InCrashLoop']_vars
 ServedFailuresAreCounted == [][served => failed' \in {0, failed, failed + 1}]_vars
 
-\* A rolling restart replaces every worker that serves when it begins.
-RollingChoosesAll == [][(restart = "idle" /\ restart' = "rolling") => In(Serving) \subseteq replacing']_vars
+\* Each failed start is counted, up to the bound. A start that succeeds resets the count, and nothing
+\* else changes it.
+FailedStartsAreCounted ==
+    [][\A w \in Workers : FailsToStart(w) =>
+        failed' = (IF failed < CrashLoop THEN failed + 1 ELSE CrashLoop) \/ StartFailedForGood(w)]_vars
+StartsResetTheCount ==
+    [][/\ \A w \in Workers : StartsToServe(w) => failed' = 0 /\ served'
+       /\ (failed' # failed \/ served' # served) => \E w \in Workers : StartsToServe(w) \/ FailsToStart(w)]_vars
+
+\* A worker is marked to be replaced at a limit or by a rolling restart. It loses its mark when it
+\* leaves, or when a failed start stops the rolling restart that gave it the mark.
+MarksAreGiven == [][\A w \in replacing' \ replacing : Replace(w) \/ RecycleAll]_vars
+OnlyRollingMarksAreTakenBack ==
+    [][\A w \in replacing \ replacing' : phase'[w] \notin Serving \/ (restart = "failed" /\ w \in rolling)]_vars
+
+\* A rolling restart chooses every worker that serves when it begins and is not being replaced already,
+\* and follows each as long as it serves.
+RollingChoosesAll ==
+    [][(restart = "idle" /\ restart' = "rolling") =>
+        In(Serving) \subseteq replacing' /\ rolling' = In(Serving) \ replacing]_vars
+RollingFollowsAll == [][\A w \in rolling \ rolling' : phase'[w] \notin Serving \/ restart' = "idle"]_vars
 
 \* A rolling restart is completed only if no chosen worker serves, so none was kept.
 CompletedKeepsNone == [][(restart = "rolling" /\ restart' = "idle") => rolling = {}]_vars
