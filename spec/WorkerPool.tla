@@ -713,6 +713,7 @@ TypeOK == /\ phase \in [Workers -> Phases \cup {"absent"}]
           /\ port \in [Workers -> {"none", "opening", "open", "broken", "exited", "released"}]
           /\ replacing \subseteq In(Serving)
           /\ rolling \subseteq In(Serving) /\ (restart = "rolling" => rolling \subseteq replacing)
+          /\ restart \in {"idle", "closed"} => rolling = {}
           /\ Waiting \subseteq Clients
           /\ asked \in [Clients -> Sessions \cup {"any", "nothing"}]
           /\ leases \subseteq Holders \X Workers
@@ -867,11 +868,12 @@ PortsHaveSlots == [][(~(Ports' \subseteq Ports)) => Count(Held') <= size + Surge
 \* A port is opened only for a vacancy that no backoff holds back.
 StartsFillVacancies == [][(~(Ports' \subseteq Ports)) => stage = "Open" /\ Count(Staff) + backoff < size]_vars
 
-\* A lease is granted on a ready worker, or on a lingering one to a client of its own sessions.
+\* A lease is granted on a ready worker, or on a lingering one to a client of its own sessions. The pool
+\* takes one over only while its worker can be told to cancel the call.
 GrantsAreEarned ==
     [][\A l \in leases' \ leases : \/ phase[l[2]] = "Ready"
                                    \/ phase[l[2]] = "Lingering" /\ l[1] \in Clients /\ HomeOf(l[1]) = l[2]
-                                   \/ l[1] = Canceller /\ IsHeld(l[2])]_vars
+                                   \/ l[1] = Canceller /\ IsHeld(l[2]) /\ phase[l[2]] \in {"Busy", "Finishing"}]_vars
 
 \* A client leaves the queue only with a lease, with a refusal, or because it gave up.
 EveryClientIsAnswered ==
@@ -880,11 +882,12 @@ EveryClientIsAnswered ==
         \/ Refuse(c) \/ RefuseFull(c) \/ GiveUp(c)
         \/ \E s \in Sessions : asked[c] = s /\ (LoseSession(s) \/ (Settled /\ EndSession(s)))]_vars
 
-\* A client is refused only if no worker will come for it, or if the queue is too long and it is the
-\* newest.
+\* A client is refused only if no worker will come for it or for any client before it, or if the
+\* queue is too long and it is the newest.
 OnlyTheHopelessAreRefused ==
     [][\A c \in Waiting :
-        /\ Refuse(c) => HomeOf(c) = 0 /\ (stage # "Open" \/ (failed = CrashLoop /\ In(Serving) = {}))
+        /\ Refuse(c) => /\ HomeOf(c) = 0 /\ (stage # "Open" \/ (failed = CrashLoop /\ In(Serving) = {}))
+                        /\ \A n \in 1..(Place(c) - 1) : HomeOf(queue[n]) # 0
         /\ RefuseFull(c) => Len(queue) > MaxWaiting /\ queue[Len(queue)] = c]_vars
 
 \* A client joins at the end of the queue, and the order of the others stays.
@@ -929,6 +932,11 @@ EveryDrainIsReported == [][(intake' # intake) => << intake, intake' >> \in
 ReplacingKeepsTheSize ==
     [][\A w \in replacing : (phase'[w] \in Draining /\ stage' = "Open" /\ ~ProbeUnhealthy(w))
         => Count(In(Serving)') >= size]_vars
+
+\* The pool stops no lingering worker whose session is open: only deadlines, failures and a shutdown's
+\* grace do, which are no decisions.
+DrainsLetSessionsEnd ==
+    [][\A w \in In({"Lingering"}) : phase'[w] = "Stopping" => Settled \/ ~HasSession(w)]_vars
 
 \* A worker that is not being replaced retires only as surplus, because it is unhealthy, or, while it
 \* starts, because the owner recycles it.

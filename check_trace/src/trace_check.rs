@@ -145,7 +145,7 @@ impl Follower {
 
     /// Takes the next step.
     pub(crate) fn follow(&mut self, step: &Step) -> Result<(), Box<Refused>> {
-        let (there, actions) = self.look(step)?;
+        let (there, actions) = self.look(&self.here, self.allowed.steps, step)?;
         self.here = there;
         self.allowed.steps += 1;
         for action in actions {
@@ -158,33 +158,59 @@ impl Follower {
 
     /// Whether this could be the next step.
     pub(crate) fn allows(&self, step: &Step) -> Result<(), Box<Refused>> {
-        self.look(step).map(drop)
+        self.look(&self.here, self.allowed.steps, step).map(drop)
     }
 
-    /// Where a step would lead, and its actions.
-    fn look(&self, step: &Step) -> Result<(Place, Vec<String>), Box<Refused>> {
+    /// The actions of the next step, if it changes the state.
+    pub(crate) fn changes(&self, step: &Step) -> Result<Vec<String>, Box<Refused>> {
+        let (there, actions) = self.look(&self.here, self.allowed.steps, step)?;
+        let changes = there.states != self.here.states;
+        Ok(if changes { actions } else { Vec::new() })
+    }
+
+    /// Whether these could be the next steps, after one that is left out.
+    pub(crate) fn allows_without(&self, steps: &[Step]) -> Result<(), Box<Refused>> {
+        let mut here = self.here.clone();
+        for (n, step) in steps.iter().enumerate() {
+            (here, _) = self.look(&here, self.allowed.steps + 1 + n, step)?;
+        }
+        Ok(())
+    }
+
+    /// Where step number `n` would lead from a place, and its actions.
+    fn look(
+        &self,
+        from: &Place,
+        n: usize,
+        step: &Step,
+    ) -> Result<(Place, Vec<String>), Box<Refused>> {
         let refused = |actions, problem| {
             Box::new(Refused {
-                line: self.allowed.steps + 2,
+                line: n + 2,
                 step: step.clone(),
                 actions,
                 problem,
-                state: self.model.tell(&self.here.states[0]),
+                state: self.model.tell(&from.states[0]),
             })
         };
-        let mut mirror = self.here.mirror.clone();
+        let mut mirror = from.mirror.clone();
         let told = mirror
             .step(step)
             .map_err(|problem| refused(Vec::new(), problem))?;
-        match self.reached(&told, &mirror.forget()) {
+        match self.reached(from, &told, &mirror.forget()) {
             Ok(states) => Ok((Place { mirror, states }, told.actions)),
             Err(problem) => Err(refused(told.actions, problem)),
         }
     }
 
     /// The states that a step may lead to, once released workers are forgotten.
-    fn reached(&self, told: &Told, forgotten: &[String]) -> Result<Vec<State>, String> {
-        let mut reached = self.take(self.here.states.clone(), &told.actions)?;
+    fn reached(
+        &self,
+        from: &Place,
+        told: &Told,
+        forgotten: &[String],
+    ) -> Result<Vec<State>, String> {
+        let mut reached = self.take(from.states.clone(), &told.actions)?;
         for claim in told.claims.iter().map(String::as_str).chain(["Settled"]) {
             let holds = |state: &State| self.model.eval_in(state, claim) == Value::Bool(true);
             let (agreeing, others): (Vec<State>, _) = reached.into_iter().partition(holds);

@@ -2,18 +2,22 @@
 
 use ostler::WorkerId;
 
-use crate::trace_mirror::{Client, Mirror, Worker};
-use crate::trace_names::{client_name, truth};
+use crate::trace_mirror::{Client, Mirror, Session, Worker};
+use crate::trace_names::{client_name, session_name, truth};
 
 impl Mirror {
     /// What the trace says about the state, as predicates of the specification.
     pub(crate) fn claims(&self) -> impl Iterator<Item = String> {
         let waiting: Vec<String> = self.queue.iter().map(|c| client_name(*c)).collect();
-        let open = self.sessions.iter().flatten().count();
         let of_pool = [
             format!("queue = << {} >>", waiting.join(", ")),
             format!("leases = {{{}}}", self.leases().join(", ")),
-            format!("Count({{s \\in Sessions : session[s] # \"closed\"}}) = {open}"),
+            format!(
+                "{{ << s, session[s], home[s] >> : s \\in {{ t \\in Sessions : session[t] # \"closed\" }} }} = {{{}}}",
+                self.open_sessions().join(", ")
+            ),
+            format!("replacing = {{{}}}", self.replacing().join(", ")),
+            format!("size = {}", self.size),
             format!("backoff = {}", self.backoffs.len()),
             format!("failed = {}", self.failed()),
             format!("served = {}", truth(self.served)),
@@ -50,6 +54,30 @@ impl Mirror {
         leases
             .map(|(holder, worker)| format!("<< {holder}, {} >>", number(worker)))
             .collect()
+    }
+
+    /// Each open session with its state and its worker, in the specification's terms.
+    fn open_sessions(&self) -> Vec<String> {
+        let of = |(s, session): (usize, &Option<Session>)| {
+            let (state, home) = match (*session)? {
+                Session { lost: true, .. } => ("lost", 0),
+                Session { home: None, .. } => ("unbound", 0),
+                Session {
+                    home: Some(worker), ..
+                } => ("bound", self.number(worker).unwrap_or_default()),
+            };
+            Some(format!("<< {}, \"{state}\", {home} >>", session_name(s)))
+        };
+        self.sessions.iter().enumerate().filter_map(of).collect()
+    }
+
+    /// The workers that serve until their replacements are ready.
+    fn replacing(&self) -> Vec<String> {
+        let replaced = |worker: &Option<Worker>| worker.is_some_and(|worker| worker.is_replaced);
+        let numbers = (1..)
+            .zip(&self.workers)
+            .filter(|(_, worker)| replaced(worker));
+        numbers.map(|(n, _): (usize, _)| n.to_string()).collect()
     }
 
     /// Consecutive failed starts, as far as the specification counts them.

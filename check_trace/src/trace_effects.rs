@@ -112,12 +112,17 @@ impl Mirror {
                     phase: Phase::Initializing,
                     port: "opening",
                     timer: None,
+                    is_replaced: false,
                 });
                 told.actions.push(format!("Start({})", n + 1));
             }
             Event::Moved(moved) => self.moved(input, moved, told)?,
             Event::Replacing { worker, reason } => {
                 let n = self.number(worker)?;
+                self.workers[n - 1]
+                    .as_mut()
+                    .expect("it has a number")
+                    .is_replaced = true;
                 match (&mut self.rolling, input, reason) {
                     // It is a part of RecycleAll.
                     (Some(rolling), Some(Input::RecycleAll), Reason::Recycled) => {
@@ -128,7 +133,12 @@ impl Mirror {
                 }
             }
             Event::Kept { worker } => {
-                told.actions.push(format!("Keep({})", self.number(worker)?));
+                let n = self.number(worker)?;
+                self.workers[n - 1]
+                    .as_mut()
+                    .expect("it has a number")
+                    .is_replaced = false;
+                told.actions.push(format!("Keep({n})"));
                 let rolling = self.rolling.as_mut();
                 let rolling = rolling.ok_or("a worker is kept without a rolling restart")?;
                 rolling.kept.push(worker);
@@ -175,6 +185,7 @@ impl Mirror {
             ));
         }
         known.phase = to;
+        known.is_replaced &= matches!(to, Phase::Ready | Phase::Busy);
         told.claims
             .push(format!("Cell[\"{from}\"][\"{}\"] = \"{to}\"", moved.input));
         let retired = moved.input == worker::Input::Retire;

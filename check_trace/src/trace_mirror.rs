@@ -17,6 +17,8 @@ use crate::trace_names::{client_name, session_name};
 pub(crate) struct Mirror {
     max_sessions: usize,
     pub(crate) crash_loop: u32,
+    /// Workers to keep serving now.
+    pub(crate) size: usize,
     /// By their numbers in the specification, from 1. A number is reused once its worker is
     /// forgotten.
     pub(crate) workers: Vec<Option<Worker>>,
@@ -65,6 +67,8 @@ pub(crate) struct Worker {
     pub(crate) port: &'static str,
     /// The running timer of its machine.
     pub(crate) timer: Option<Timer>,
+    /// Whether it serves until its replacement is ready.
+    pub(crate) is_replaced: bool,
 }
 
 /// What a client waits for or holds, with its session.
@@ -108,6 +112,7 @@ impl Mirror {
         Self {
             max_sessions: policy.max_sessions,
             crash_loop: policy.crash_loop,
+            size: policy.size,
             workers: Vec::new(),
             clients: Vec::new(),
             next: None,
@@ -211,7 +216,10 @@ impl Mirror {
                 let before = std::mem::replace(&mut self.intake, "Open");
                 (before != "Open").then(|| "Resume".into())
             }
-            Input::Resize { size } => Some(format!("Resize({})", size.clamp(1, MAX_SIZE))),
+            Input::Resize { size } => {
+                self.size = size.clamp(1, MAX_SIZE);
+                Some(format!("Resize({})", self.size))
+            }
             // What else `ShutdownNow` does shows in the effects.
             Input::Shutdown | Input::ShutdownNow => {
                 let is_first = self.stage == "Open";

@@ -47,8 +47,10 @@ mod render_table;
 #[path = "../../check_trace/src/shown.rs"]
 mod shown;
 mod spec_checks;
+mod spec_fairness;
 #[path = "../../check_trace/src/spec_files.rs"]
 mod spec_files;
+mod spec_histories;
 #[path = "../../check_trace/src/spec_model.rs"]
 mod spec_model;
 mod spec_mutants;

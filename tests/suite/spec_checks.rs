@@ -127,21 +127,28 @@ fn the_readme_explains_a_counterexample() {
     );
 }
 
-/// The properties that a module defines: its definitions below their heading.
-pub(crate) fn properties_of(module: &str) -> BTreeSet<String> {
+/// The properties that a module defines: its definitions below their headings.
+fn properties_of(module: &str) -> BTreeSet<String> {
+    properties_by_kind(module).into_iter().flatten().collect()
+}
+
+/// The properties in every state, in every step, and of liveness.
+pub(crate) fn properties_by_kind(module: &str) -> [BTreeSet<String>; 3] {
     let text = fs::read_to_string(spec_dir().join(module).with_extension("tla"));
     let text = text.expect("the specification can be read");
-    let (_, properties) = text
-        .split_once("(* Safety: in every state.")
-        .expect("the properties have their heading");
-    properties
-        .lines()
-        .filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()))
-        .filter_map(|line| {
-            line.split_once("==")
-                .map(|(name, _)| name.trim().to_owned())
-        })
-        .collect()
+    let headings = [
+        "(* Safety: in every state.",
+        "(* Safety: in every step.",
+        "(* Liveness",
+    ];
+    let begins = headings.map(|heading| text.find(heading).expect("the properties have headings"));
+    let ends = [begins[1], begins[2], text.len()];
+    [0, 1, 2].map(|kind| {
+        let lines = text[begins[kind]..ends[kind]].lines();
+        let defined = lines.filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()));
+        let names = defined.filter_map(|line| Some(line.split_once("==")?.0.trim().to_owned()));
+        names.collect()
+    })
 }
 
 fn try_out(name: &str, body: &str, cfg: &str) -> Result<Checked, String> {
