@@ -278,6 +278,17 @@ FaultedNeverServes == [][Feed("Fault") \/ Feed("StartFailed") => phase' \in Endi
 LeasesAreHonoured == [][(phase \in {"Busy", "Finishing"} /\ phase' = "Stopping")
                             => Feed("Fault") \/ Feed("Exited") \/ Feed("DrainElapsed")]_vars
 
+\* A lingering worker with sessions is stopped only if it fails or the drain deadline passes.
+SessionsAreHonoured == [][(phase = "Lingering" /\ sessions /\ phase' = "Stopping")
+                            => Feed("Fault") \/ Feed("Exited") \/ Feed("DrainElapsed")]_vars
+
+\* A draining worker gets no new session.
+NewSessionsAreServed == [][(~sessions /\ sessions') => phase \in Serving]_vars
+
+\* A port is released only on order, and only after its process has exited.
+ReleasesAreOrdered == [][(port # "released" /\ port' = "released")
+                            => port = "exited" /\ (rung = "Reap" \/ phase = "Terminated")]_vars
+
 \* A timer that is not the deadline of the current phase changes neither phase nor rung when it
 \* fires.
 LateTimersAreHarmless ==

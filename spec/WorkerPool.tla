@@ -822,7 +822,8 @@ ClosedIsEmpty == stage = "Closed" => /\ Held = {} /\ queue = << >>
 ShutdownDrainsBeforeStopping == stage \in {"Stopping", "Closed"} => In(Draining) = {}
 
 \* Only a session keeps a worker lingering.
-DrainsEndWithSessions == Settled => \A w \in Workers : phase[w] = "Lingering" => HasSession(w)
+DrainsEndWithSessions ==
+    Settled => \A w \in In({"Lingering"}) : \E s \in Sessions : session[s] = "bound" /\ home[s] = w
 
 \* The last rungs are repeated only while as many ports are abandoned as may be. With ENABLED, because
 \* a repeated rung changes nothing, and [][A]_vars ignores such a step.
@@ -936,7 +937,8 @@ ReplacingKeepsTheSize ==
 \* The pool stops no lingering worker whose session is open: only deadlines, failures and a shutdown's
 \* grace do, which are no decisions.
 DrainsLetSessionsEnd ==
-    [][\A w \in In({"Lingering"}) : phase'[w] = "Stopping" => Settled \/ ~HasSession(w)]_vars
+    [][\A w \in In({"Lingering"}) : phase'[w] = "Stopping" =>
+        Settled \/ \A s \in Sessions : session[s] = "bound" => home[s] # w]_vars
 
 \* A worker that is not being replaced retires only as surplus, because it is unhealthy, or, while it
 \* starts, because the owner recycles it.

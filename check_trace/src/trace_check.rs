@@ -161,13 +161,6 @@ impl Follower {
         self.look(&self.here, self.allowed.steps, step).map(drop)
     }
 
-    /// The actions of the next step, if it changes the state.
-    pub(crate) fn changes(&self, step: &Step) -> Result<Vec<String>, Box<Refused>> {
-        let (there, actions) = self.look(&self.here, self.allowed.steps, step)?;
-        let changes = there.states != self.here.states;
-        Ok(if changes { actions } else { Vec::new() })
-    }
-
     /// Whether these could be the next steps, after one that is left out.
     pub(crate) fn allows_without(&self, steps: &[Step]) -> Result<(), Box<Refused>> {
         let mut here = self.here.clone();

@@ -329,6 +329,26 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 29] = [
     ),
 ];
 
+/// A transition after which its worker is in another phase than before the step, and not at its end.
+///
+/// Its next transition is from that phase. So a trace without this step is rejected there, if not
+/// earlier. Many other steps could be missing from the history of a real pool: a resize that had no
+/// effect, an exit that was never noticed, a lease that was never returned to a stopped worker.
+pub(crate) fn lasting_move(mirror: &Mirror, step: &Step) -> Option<Transition> {
+    let moves = step.effects.iter().filter_map(|effect| match effect {
+        Effect::Event(Event::Moved(moved)) => Some(*moved),
+        _ => None,
+    });
+    let moves: Vec<Transition> = moves.collect();
+    moves.iter().copied().find(|moved| {
+        let last = moves.iter().rfind(|later| later.worker == moved.worker);
+        let phase = last.map_or(moved.to, |last| last.to);
+        let mut workers = mirror.workers.iter().flatten();
+        let before = workers.find(|worker| worker.id == moved.worker);
+        phase != Phase::Terminated && before.is_some_and(|worker| worker.phase != phase)
+    })
+}
+
 fn is_grant(effect: &Effect) -> bool {
     matches!(effect, Effect::Grant { .. })
 }
