@@ -9,7 +9,7 @@ use crate::spec_support::{Checked, Model, assert_same, beside_the_spec, names, s
 /// The modules that have mutants, each with a configuration that lists its properties.
 const CHECKED: [(&str, &str); 3] = [
     ("WorkerLifecycle", "WorkerLifecycle"),
-    ("WorkerPool", "PoolQueue"),
+    ("WorkerPool", "PoolKept"),
     ("WorkerPoolLives", "WorkerPoolLives"),
 ];
 

@@ -207,7 +207,7 @@ fn every_action_is_taken() {
             "PoolTwoSessions",
             &[
                 "\\E s, t \\in Sessions : session[s] = \"bound\" /\\ session[t] = \"bound\" /\\ home[s] # home[t]",
-                "\\E c \\in Waiting : session[asked[c]] = \"unbound\" /\\ In({\"Lingering\"}) # {} /\\ Settled",
+                "\\E c \\in Waiting : asked[c] \\in Sessions /\\ session[asked[c]] = \"unbound\" /\\ In({\"Lingering\"}) # {} /\\ Settled",
             ],
         ),
         (
