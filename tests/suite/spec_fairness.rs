@@ -1,8 +1,8 @@
 //! What does liveness assume?
 //!
 //! No checker notices that an assumption was strengthened: every property still holds, of fewer
-//! behaviours. So the assumptions are pinned as text, each with the reason why a real pool meets it.
-//! A change of one of them needs a new reason here.
+//! behaviours. So the assumptions are pinned as text, each with the reason why a real pool meets
+//! it. A change of one of them needs a new reason here.
 
 use std::fs;
 

@@ -55,8 +55,8 @@ fn a_client_is_refused_in_a_crash_loop_beside_a_draining_worker() {
     );
 }
 
-/// Takes the actions one by one in a pool of this size, lets it settle in every way, and checks what
-/// is true then.
+/// Takes the actions one by one in a pool of this size, lets it settle in every way, and checks
+/// what is true then.
 fn leads_to(name: &str, size: usize, actions: &[&str], expected: &str) {
     let policy = Policy {
         surge: 1,

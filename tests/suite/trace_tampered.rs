@@ -329,7 +329,7 @@ pub(crate) const TAMPERINGS: [(&str, Tampering); 29] = [
     ),
 ];
 
-/// A transition after which its worker is in another phase than before the step, and not at its end.
+/// A transition after which its worker is in another phase than before the step, and has not ended.
 ///
 /// Its next transition is from that phase. So a trace without this step is rejected there, if not
 /// earlier. Many other steps could be missing from the history of a real pool: a resize that had no
