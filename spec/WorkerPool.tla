@@ -787,13 +787,14 @@ SparedHaveRetired == Settled /\ replacing # {} => Count(In(Serving)) <= size
 NoClientWaitsInCrashLoop ==
     Settled /\ failed = CrashLoop /\ In(Serving) = {} => \A c \in Waiting : HomeOf(c) # 0
 
-\* Once the pool has settled, each bound session has a worker that can serve it, and clients wait only
-\* for open sessions.
+\* Once the pool has settled, each bound session has a worker that can serve it, and clients wait
+\* only for open sessions.
 SessionsHaveAWorker ==
     Settled => /\ \A s \in Sessions : session[s] = "bound" => phase[home[s]] \in Serving \cup Draining
                /\ \A c \in Waiting : asked[c] \in Sessions => session[asked[c]] \in {"unbound", "bound"}
 
-\* Once the pool has settled, a drain is under way only while a client waits or its call is under way.
+\* Once the pool has settled, a drain is under way only while a client waits or its call is under
+\* way.
 QuietIsDrained ==
     Settled /\ intake = "Draining" => \/ queue # << >>
                                       \/ \E l \in leases : l[1] # Monitor /\ phase[l[2]] # "Terminated"
@@ -810,7 +811,8 @@ ClosingPlansNothing == stage # "Open" => /\ backoff = 0 /\ replacing = {} /\ res
 \* Once the pool has settled, only clients of bound sessions wait while it closes.
 ClosingRefusesWaiters == Settled /\ stage # "Open" => \A c \in Waiting : HomeOf(c) # 0
 
-\* Once the pool has settled, a shutdown that was not reported as drained waits for a draining worker.
+\* Once the pool has settled, a shutdown that was not reported as drained waits for a draining
+\* worker.
 ShutdownWaitsForDraining == Settled /\ stage \in {"Draining", "Hurrying"} => In(Draining) # {}
 
 \* A closing pool has retired every worker; a closed pool has none.
@@ -825,8 +827,8 @@ ShutdownDrainsBeforeStopping == stage \in {"Stopping", "Closed"} => In(Draining)
 DrainsEndWithSessions ==
     Settled => \A w \in In({"Lingering"}) : \E s \in Sessions : session[s] = "bound" /\ home[s] = w
 
-\* The last rungs are repeated only while as many ports are abandoned as may be. With ENABLED, because
-\* a repeated rung changes nothing, and [][A]_vars ignores such a step.
+\* The last rungs are repeated only while as many ports are abandoned as may be. With ENABLED,
+\* because a repeated rung changes nothing, and [][A]_vars ignores such a step.
 LastRungsAreRepeatedAtTheBound ==
     \A w \in Workers : "Stuck" \in Happens /\ rung[w] \in LastRungs /\ Count(Abandoned) < size
         => ~ENABLED RungElapsed(w)
@@ -855,8 +857,8 @@ PortsFollow == [][\A w \in Workers : port'[w] # port[w] => << port[w], port'[w] 
     { << "none", "opening" >>, << "opening", "open" >>, << "opening", "broken" >>, << "open", "broken" >>,
       << "opening", "exited" >>, << "open", "exited" >>, << "broken", "exited" >>, << "exited", "released" >> }]_vars
 
-\* A stop begins with the shutdown frame, with SIGTERM for a worker that failed, and with the last rung
-\* for one that has exited. A lease that ends with a stop has ended with a fault.
+\* A stop begins with the shutdown frame, with SIGTERM for a worker that failed, and with the last
+\* rung for one that has exited. A lease that ends with a stop has ended with a fault.
 StopsBeginAtTheirRung ==
     [][\A w \in Workers : BeginsToStop(w) =>
         rung'[w] = IF port'[w] = "exited" THEN "Reap"
@@ -869,8 +871,8 @@ PortsHaveSlots == [][(~(Ports' \subseteq Ports)) => Count(Held') <= size + Surge
 \* A port is opened only for a vacancy that no backoff holds back.
 StartsFillVacancies == [][(~(Ports' \subseteq Ports)) => stage = "Open" /\ Count(Staff) + backoff < size]_vars
 
-\* A lease is granted on a ready worker, or on a lingering one to a client of its own sessions. The pool
-\* takes one over only while its worker can be told to cancel the call.
+\* A lease is granted on a ready worker, or on a lingering one to a client of its own sessions. The
+\* pool takes one over only while its worker can be told to cancel the call.
 GrantsAreEarned ==
     [][\A l \in leases' \ leases : \/ phase[l[2]] = "Ready"
                                    \/ phase[l[2]] = "Lingering" /\ l[1] \in Clients /\ HomeOf(l[1]) = l[2]
@@ -934,14 +936,14 @@ ReplacingKeepsTheSize ==
     [][\A w \in replacing : (phase'[w] \in Draining /\ stage' = "Open" /\ ~ProbeUnhealthy(w))
         => Count(In(Serving)') >= size]_vars
 
-\* The pool stops no lingering worker whose session is open: only deadlines, failures and a shutdown's
-\* grace do, which are no decisions.
+\* The pool stops no lingering worker whose session is open: only deadlines, failures and a
+\* shutdown's grace do, which are no decisions.
 DrainsLetSessionsEnd ==
     [][\A w \in In({"Lingering"}) : phase'[w] = "Stopping" =>
         Settled \/ \A s \in Sessions : session[s] = "bound" => home[s] # w]_vars
 
-\* A worker that is not being replaced retires only as surplus, because it is unhealthy, or, while it
-\* starts, because the owner recycles it.
+\* A worker that is not being replaced retires only as surplus, because it is unhealthy, or, while
+\* it starts, because the owner recycles it.
 OnlySurplusRetires ==
     [][\A w \in Staff :
         (phase'[w] \in Draining \/ (phase[w] = "Initializing" /\ rung'[w] = "Ask")) /\ stage' = "Open"
@@ -1015,7 +1017,8 @@ OnlyFailuresBackOff ==
 FailedStartsBackOff ==
     [][\A w \in Workers : FailsToStart(w) /\ stage = "Open" => backoff' = backoff + 1]_vars
 
-\* Backoffs end one by one: when they elapse, or when no vacancy is left. A shutdown ends all of them.
+\* Backoffs end one by one: when they elapse, or when no vacancy is left. A shutdown ends all of
+\* them.
 BackoffsEndInOrder ==
     [][backoff' < backoff =>
         \/ backoff' = backoff - 1 /\ phase' = phase /\ (Settled \/ Count(Staff) + backoff > size)
@@ -1029,8 +1032,8 @@ BackoffsHaveVacancies == [][BackoffElapsed /\ Settled /\ stage = "Open" => Count
 FinalFailureIsACrashLoop == [][\A w \in Workers : StartFailedForGood(w) => InCrashLoop']_vars
 ServedFailuresAreCounted == [][served => failed' \in {0, failed, failed + 1}]_vars
 
-\* Each failed start is counted, up to the bound. A start that succeeds resets the count, and nothing
-\* else changes it.
+\* Each failed start is counted, up to the bound. A start that succeeds resets the count, and
+\* nothing else changes it.
 FailedStartsAreCounted ==
     [][\A w \in Workers : FailsToStart(w) =>
         failed' = (IF failed < CrashLoop THEN failed + 1 ELSE CrashLoop) \/ StartFailedForGood(w)]_vars
@@ -1044,8 +1047,8 @@ MarksAreGiven == [][\A w \in replacing' \ replacing : Replace(w) \/ RecycleAll]_
 OnlyRollingMarksAreTakenBack ==
     [][\A w \in replacing \ replacing' : phase'[w] \notin Serving \/ (restart = "failed" /\ w \in rolling)]_vars
 
-\* A rolling restart chooses every worker that serves when it begins and is not being replaced already,
-\* and follows each as long as it serves.
+\* A rolling restart chooses every worker that serves when it begins and is not being replaced
+\* already, and follows each as long as it serves.
 RollingChoosesAll ==
     [][(restart = "idle" /\ restart' = "rolling") =>
         In(Serving) \subseteq replacing' /\ rolling' = In(Serving) \ replacing]_vars
