@@ -244,6 +244,6 @@ fn flatten<'a>(
     }
 }
 
-fn has_primes(expr: &Expr) -> bool {
+pub(crate) fn has_primes(expr: &Expr) -> bool {
     format!("{expr:?}").contains("Prime(")
 }

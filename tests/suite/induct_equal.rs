@@ -6,7 +6,7 @@ use tla_checker::ast::Value as Ground;
 
 use crate::induct_formula::{FALSE, Lit, TRUE};
 use crate::induct_linear::Linear;
-use crate::induct_state::{Shape, Translator};
+use crate::induct_state::Translator;
 use crate::induct_value::{Atom, Cases, Function, Queue, Set, Sort, Value};
 
 impl<'a> Translator<'a> {
@@ -56,6 +56,10 @@ impl<'a> Translator<'a> {
             t.any_case(b, |t, y| match (x, y) {
                 (Atom::Unknown, _) | (_, Atom::Unknown) => t.unknown(),
                 (Atom::Other(s, m), Atom::Other(r, n)) if s == r && m != n => t.unknown(),
+                (Atom::Outside(_), _) | (_, Atom::Outside(_)) if x != y => {
+                    let (a, b) = (x.min(y), x.max(y));
+                    t.memo_truth(format!("{a:?} is {b:?}"))
+                }
                 (x, y) => (x == y).into(),
             })
         })
@@ -114,8 +118,10 @@ impl<'a> Translator<'a> {
     pub(crate) fn apply(&mut self, function: &Function<'a>, to: &Value<'a>) -> Value<'a> {
         match function {
             Function::State(variable, sort) => self.each_case(to, |t, atom| match atom {
-                Atom::Element(of, _) if of == sort => t.state_value(variable, std::slice::from_ref(atom)),
-                _ => t.anything_in(variable),
+                Atom::Element(of, _) | Atom::Other(of, _) if of == sort => {
+                    t.state_value(variable, std::slice::from_ref(atom))
+                }
+                _ => t.outside(variable, atom),
             }),
             Function::Table(map) => self.each_case(to, |_, atom| match map.get(atom) {
                 Some(value) => value.clone(),
@@ -145,11 +151,9 @@ impl<'a> Translator<'a> {
         }
     }
 
-    fn anything_in(&mut self, variable: &str) -> Value<'a> {
-        match &self.shapes[variable] {
-            Shape::Function(..) => Value::atom(Atom::Unknown),
-            other => panic!("{variable} is {other:?}"),
-        }
+    fn outside(&mut self, variable: &str, atom: &Atom) -> Value<'a> {
+        let number = self.unknowns.len();
+        self.memo(format!("{variable} at {atom:?}"), |_| Value::atom(Atom::Outside(number)))
     }
 
     /// The value for each case of an argument.
@@ -186,12 +190,10 @@ impl<'a> Translator<'a> {
 
     pub(crate) fn is_waiting(&mut self, queue: &Queue<'a>, client: &Atom) -> Lit {
         match client {
+            Atom::Other(Sort::Clients, _) if matches!(queue, Queue::State) => self.queue_bit(client),
             Atom::Element(Sort::Clients, index) => match queue {
                 Queue::Empty => FALSE,
-                Queue::State => match self.state_value("queue", std::slice::from_ref(client)) {
-                    Value::Truth(lit) => lit,
-                    other => panic!("the queue has {other:?}"),
-                },
+                Queue::State => self.queue_bit(client),
                 Queue::Filtered(of, keep) => {
                     let is_in = self.is_waiting(of, client);
                     self.formulas.and(is_in, keep[*index])
@@ -202,8 +204,15 @@ impl<'a> Translator<'a> {
                     self.formulas.or(is_in, is_last)
                 }
             },
-            Atom::Other(Sort::Clients, _) | Atom::Unknown => self.unknown(),
+            Atom::Other(Sort::Clients, _) | Atom::Outside(_) | Atom::Unknown => self.unknown(),
             _ => FALSE,
+        }
+    }
+
+    fn queue_bit(&mut self, client: &Atom) -> Lit {
+        match self.state_value("queue", std::slice::from_ref(client)) {
+            Value::Truth(lit) => lit,
+            other => panic!("the queue has {other:?}"),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Propositional formulas, and the search for their models.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
 use batsat::{BasicSolver, SolverInterface, lbool};
@@ -178,17 +179,6 @@ impl Formulas {
             }
         }
     }
-
-    /// The value of a formula, where `known` gives some values. A bit that is not known is false.
-    fn value(&self, lit: Lit, known: &impl Fn(u32) -> Option<bool>) -> bool {
-        let index = lit.0 / 2;
-        let positive = known(index).unwrap_or_else(|| match self.nodes[index as usize] {
-            Node::True => true,
-            Node::Leaf | Node::AtMost(_) => false,
-            Node::And(a, b) => self.value(a, known) && self.value(b, known),
-        });
-        positive == (lit.0 & 1 == 0)
-    }
 }
 
 fn either(a: [bool; 3], b: [bool; 3]) -> [bool; 3] {
@@ -203,12 +193,24 @@ pub(crate) struct Prover {
     facts: usize,
 }
 
-/// The values of bits and comparisons under which all assumptions hold.
-pub(crate) struct Model(HashMap<u32, bool>);
+/// The values of formulas under which all assumptions hold.
+pub(crate) struct Model(RefCell<HashMap<u32, bool>>);
 
 impl Model {
+    /// Whether a formula holds. A bit that no assumption mentions is false.
     pub(crate) fn holds(&self, formulas: &Formulas, lit: Lit) -> bool {
-        formulas.value(lit, &|index| self.0.get(&index).copied())
+        let index = lit.0 / 2;
+        let known = self.0.borrow().get(&index).copied();
+        let positive = known.unwrap_or_else(|| {
+            let positive = match formulas.nodes[index as usize] {
+                Node::True => true,
+                Node::Leaf | Node::AtMost(_) => false,
+                Node::And(a, b) => self.holds(formulas, a) && self.holds(formulas, b),
+            };
+            self.0.borrow_mut().insert(index, positive);
+            positive
+        });
+        positive == (lit.0 & 1 == 0)
     }
 }
 
@@ -288,7 +290,7 @@ impl Prover {
                 }
                 None => {
                     let values = self.encoded.iter().map(|(n, lit)| (*n, holds(lit)));
-                    return Some(Model(values.collect()));
+                    return Some(Model(RefCell::new(values.collect())));
                 }
             }
         }

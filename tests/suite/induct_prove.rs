@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use tla_checker::ast::Expr;
 
-use crate::induct_actions::{Action, Step};
+use crate::induct_actions::{Step, has_primes};
 use crate::induct_formula::{Lit, Model, Prover, TRUE};
 use crate::induct_state::Translator;
 use crate::induct_sets::Candidate;
@@ -49,25 +49,32 @@ impl<'a> Proof<'a> {
     pub(crate) fn refute(&mut self, prover: &mut Prover, step: &Step<'a>, goal: &'a Expr) -> Option<Model> {
         let t = &mut self.translator;
         t.after.clone_from(&step.after);
-        let free = minus(t.names, step.used);
-        let (holds, used) = t.goal(goal, &Scope::default(), true, free);
-        if holds == TRUE {
-            return None;
-        }
-        let mut assumed = vec![step.condition, !holds];
-        assumed.extend(t.reached(plus(step.used, used)));
-        t.compare_counts(prover, &[step.condition]);
-        let mut found = prover.model(&t.formulas, &assumed)?;
-        // More may follow if the goal is false.
-        t.compared.clear();
-        if t.compare_counts(prover, &assumed) {
-            found = prover.model(&t.formulas, &assumed)?;
-        }
-        Some(found)
+        t.thorough = false;
+        t.search(prover, step, goal)?;
+        t.thorough = true;
+        t.search(prover, step, goal)
     }
 }
 
 impl<'a> Translator<'a> {
+    fn search(&mut self, prover: &mut Prover, step: &Step<'a>, goal: &'a Expr) -> Option<Model> {
+        let free = minus(self.names, step.used);
+        let (holds, used) = self.goal(goal, &Scope::default(), true, free);
+        if holds == TRUE {
+            return None;
+        }
+        let mut assumed = vec![step.condition, !holds];
+        assumed.extend(self.reached(plus(step.used, used)));
+        self.compare_counts(prover, &[step.condition]);
+        let found = prover.model(&self.formulas, &assumed)?;
+        // More may follow if the goal is false.
+        self.compared.clear();
+        if self.thorough && self.compare_counts(prover, &assumed) {
+            return prover.model(&self.formulas, &assumed);
+        }
+        Some(found)
+    }
+
     /// A goal as a formula, where an element that makes it false has a name. `positive` tells
     /// whether the goal is false when this expression is. At most `free` names are used.
     fn goal(&mut self, expr: &'a Expr, scope: &Scope<'a>, positive: bool, free: Used) -> (Lit, Used) {
@@ -94,8 +101,11 @@ impl<'a> Translator<'a> {
             Expr::Forall(name, set, body) if positive => {
                 let set = self.eval_set(set, scope);
                 let named = self.named(&set, free, |t, value, free| {
-                    let (lit, used) = t.goal(body, &scope.with(name, value), positive, free);
-                    (!lit, used)
+                    let scope = scope.with(name, value);
+                    let (lit, used) = t.goal(body, &scope, positive, free);
+                    // The body itself is false, too.
+                    let exact = if t.thorough { t.truth(body, &scope) } else { lit };
+                    (!t.formulas.or(lit, exact), used)
                 });
                 named.map_or_else(|| self.exactly(expr, scope), |(some, used)| (!some, used))
             }
@@ -283,31 +293,6 @@ fn most(a: Used, b: Used) -> Used {
     [0, 1, 2].map(|n| a[n].max(b[n]))
 }
 impl<'a> Translator<'a> {
-    pub(crate) fn explain(&mut self, model: &Model, e: &'a Expr, scope: &Scope<'a>, depth: usize) {
-        let v = self.eval(e, scope);
-        if let Value::Truth(l) = v {
-            let h = model.holds(&self.formulas, l);
-            let s = format!("{e:?}");
-            println!("{:d$}{h} {}", "", &s[..s.len().min(220)], d = depth);
-            match e {
-                Expr::And(a, b) | Expr::Or(a, b) | Expr::Implies(a, b) => { self.explain(model, a, scope, depth + 1); self.explain(model, b, scope, depth + 1); }
-                Expr::Not(a) => self.explain(model, a, scope, depth + 1),
-                Expr::Let(n, x, b) => { let x = self.eval(x, scope); self.explain(model, b, &scope.with(n, x), depth + 1) }
-                Expr::Forall(n, set, b) | Expr::Exists(n, set, b) => {
-                    let set = self.eval_set(set, scope);
-                    let (c, _) = self.candidates(&set);
-                    for c in c { if c.rest.is_empty() {
-                        let is = self.contains(&set, &c.value);
-                        if !model.holds(&self.formulas, is) { continue; }
-                        let l = self.truth(b, &scope.with(n, c.value.clone()));
-                        if model.holds(&self.formulas, l) != matches!(e, Expr::Forall(..)) { println!("{:d$}for {:?}", "", c.value, d = depth); self.explain(model, b, &scope.with(n, c.value), depth + 1) }
-                    }}
-                }
-                _ => {}
-            }
-        }
-    }
-
     pub(crate) fn dump(&self, model: &Model) {
         let mut keys: Vec<_> = self.state.iter().collect();
         keys.sort_by_key(|(k, _)| (*k).clone());

@@ -30,6 +30,7 @@ impl<'a> Translator<'a> {
                 self.any_case(&cases, |t, atom| match atom {
                     Atom::Element(of, index) if of == sort => t.exists[*of as usize][*index],
                     Atom::Other(of, _) if of == sort => TRUE,
+                    Atom::Outside(_) => t.memo_truth(format!("{atom:?} is in {sort:?}")),
                     Atom::Unknown => t.unknown(),
                     _ => FALSE,
                 })
@@ -160,7 +161,7 @@ impl<'a> Translator<'a> {
         };
         let cases = first.atoms().expect("an element of a variable is an atom");
         self.any_case(&cases, |t, atom| match atom {
-            Atom::Unknown | Atom::Other(..) => t.unknown(),
+            Atom::Outside(_) | Atom::Unknown => t.unknown(),
             // `TypeOK`: no number is in a variable.
             Atom::Number(_) => FALSE,
             atom => {
@@ -405,7 +406,7 @@ impl<'a> Translator<'a> {
         let names = self.names;
         self.any_case(&cases, |_, atom| match atom {
             Atom::Element(sort, index) => (*index < names[*sort as usize]).into(),
-            Atom::Other(..) | Atom::Unknown => FALSE,
+            Atom::Other(..) | Atom::Outside(_) | Atom::Unknown => FALSE,
             Atom::Text(_) | Atom::Number(_) => TRUE,
         })
     }

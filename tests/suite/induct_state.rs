@@ -54,6 +54,8 @@ pub(crate) struct Translator<'a> {
     pub(crate) sizes: Vec<Linear>,
     /// How many values may be elements without names.
     others: usize,
+    /// Whether a goal is also translated as a whole.
+    pub(crate) thorough: bool,
     pub(crate) state: HashMap<(Arc<str>, Vec<Atom>), Value<'a>>,
     known: Option<Known>,
 }
@@ -104,6 +106,7 @@ impl<'a> Translator<'a> {
             unknowns: HashMap::new(),
             sizes: Vec::new(),
             others: 0,
+            thorough: false,
             state: HashMap::new(),
             known,
         };
@@ -207,6 +210,10 @@ impl<'a> Translator<'a> {
 
     /// Of which sorts the witness is among some elements.
     fn about(&self, elements: &[Atom]) -> [bool; 3] {
+        // An element without a name may have been read at a witness.
+        if elements.iter().any(|atom| matches!(atom, Atom::Other(..))) {
+            return [true; 3];
+        }
         SORTS.map(|sort| elements.contains(&Atom::Element(sort, self.names[sort as usize])))
     }
 

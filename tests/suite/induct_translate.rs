@@ -18,7 +18,17 @@ impl<'a> Translator<'a> {
         }
     }
 
+    /// The value of an expression. `Settled` is translated once, so that its unknown bits are the
+    /// same wherever it occurs.
     pub(crate) fn eval(&mut self, expr: &'a Expr, scope: &Scope<'a>) -> Value<'a> {
+        let is_settled = matches!(expr, Expr::And(..)) && *expr == *self.source.definition("Settled");
+        if is_settled && self.bound == [0; 3] {
+            return self.memo("Settled".into(), |t| t.eval_new(expr, scope));
+        }
+        self.eval_new(expr, scope)
+    }
+
+    fn eval_new(&mut self, expr: &'a Expr, scope: &Scope<'a>) -> Value<'a> {
         match expr {
             Expr::And(a, b) => {
                 let a = self.truth(a, scope);

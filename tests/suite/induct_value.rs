@@ -36,6 +36,8 @@ pub(crate) enum Atom {
     /// An element of the rest that is not the witness. The number tells where it was read: the same
     /// number is the same element, and two numbers may be.
     Other(Sort, usize),
+    /// What a variable would have outside its domain. Equal numbers are equal values.
+    Outside(usize),
     /// Anything.
     Unknown,
 }
@@ -50,7 +52,7 @@ impl fmt::Display for Atom {
                 write!(f, "{initial}{}", index + 1)
             }
             Self::Other(sort, _) => write!(f, "(one of the other {sort:?})"),
-            Self::Unknown => write!(f, "(unknown)"),
+            Self::Outside(_) | Self::Unknown => write!(f, "(unknown)"),
         }
     }
 }
