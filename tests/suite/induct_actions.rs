@@ -21,6 +21,17 @@ pub(crate) struct Step<'a> {
     pub(crate) used: [usize; 3],
 }
 
+impl Default for Step<'_> {
+    fn default() -> Self {
+        Self {
+            condition: TRUE,
+            after: HashMap::new(),
+            parameters: Vec::new(),
+            used: [0; 3],
+        }
+    }
+}
+
 /// A disjunct of `Next`, with the conditions in front of it.
 pub(crate) struct Action<'a> {
     pub(crate) label: &'a str,
@@ -53,13 +64,7 @@ impl<'a> Translator<'a> {
     }
 
     pub(crate) fn steps(&mut self, action: &Action<'a>) -> Vec<Step<'a>> {
-        let start = Step {
-            condition: TRUE,
-            after: HashMap::new(),
-            parameters: Vec::new(),
-            used: [0; 3],
-        };
-        let mut steps = vec![start];
+        let mut steps = vec![Step::default()];
         for condition in &action.conditions {
             steps = self.take_all(condition, &Scope::default(), steps);
         }
@@ -84,10 +89,8 @@ impl<'a> Translator<'a> {
             }
         }
         vec![Step {
-            condition: TRUE,
             after,
-            parameters: Vec::new(),
-            used: [0; 3],
+            ..Step::default()
         }]
     }
 

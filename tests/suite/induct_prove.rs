@@ -1,58 +1,142 @@
 //! Obligations: does every step from a state where the invariant holds lead to one where a clause
 //! holds?
 
-use std::fmt::Write as _;
+use std::fmt;
 use std::rc::Rc;
 
 use tla_checker::ast::Expr;
 
 use crate::induct_actions::{Step, has_primes};
-use crate::induct_formula::{Lit, Model, Prover, TRUE};
+use crate::induct_formula::{FALSE, Lit, Model, Prover, TRUE};
+use crate::induct_source::Source;
 use crate::induct_state::Translator;
 use crate::induct_sets::Candidate;
 use crate::induct_value::{Atom, Queue, SORTS, Scope, Set, Sort, Value};
 
 type Used = [usize; 3];
 
-/// The proof of one specification.
-pub(crate) struct Proof<'a> {
-    pub(crate) translator: Translator<'a>,
-    invariant: Vec<Lit>,
+/// How many workers, clients and sessions have names. A step and a goal use at most four, two and
+/// two; the others are for elements that are reached from these.
+const NAMES: Used = [4, 3, 3];
+
+/// What is proved of what.
+pub(crate) struct Plan {
+    /// The clauses of the invariant, which may be assumed of the state before a step.
+    pub(crate) assumed: Vec<String>,
+    /// The clauses that must hold after each step, and at first.
+    pub(crate) clauses: Vec<String>,
+    /// The properties that must hold in each step.
+    pub(crate) properties: Vec<String>,
+    /// The properties of a state that must follow from the invariant.
+    pub(crate) consequences: Vec<String>,
 }
 
-/// A step that a goal excludes and the invariant allows.
-pub(crate) struct Counterexample(pub(crate) String);
+/// How a proof ended.
+pub(crate) struct Outcome {
+    pub(crate) actions: usize,
+    /// Each is an action and a goal, or `Init` and a clause, or a consequence.
+    pub(crate) obligations: usize,
+    pub(crate) failures: Vec<Failure>,
+}
+
+/// A goal that a step may make false.
+pub(crate) struct Failure {
+    pub(crate) action: String,
+    pub(crate) goal: String,
+    pub(crate) counterexample: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} breaks {}:\n{}", self.action, self.goal, self.counterexample)
+    }
+}
+
+/// Tries to prove all of a plan.
+pub(crate) fn prove(source: &Source, plan: &Plan) -> Outcome {
+    let mut outcome = Outcome {
+        actions: 0,
+        obligations: 0,
+        failures: Vec::new(),
+    };
+    let mut proof = Proof::new(source, &[]);
+    let steps = proof.translator.initial();
+    for clause in &plan.clauses {
+        outcome.prove(&mut proof, "Init", &steps, clause, source.primed(clause));
+    }
+    let mut proof = Proof::new(source, &plan.assumed);
+    for name in &plan.consequences {
+        let here = [Step::default()];
+        outcome.prove(&mut proof, "no step", &here, name, source.definition(name));
+    }
+    for action in proof.translator.actions() {
+        let mut proof = Proof::new(source, &plan.assumed);
+        let steps = proof.translator.steps(&action);
+        for clause in &plan.clauses {
+            outcome.prove(&mut proof, action.label, &steps, clause, source.primed(clause));
+        }
+        for name in &plan.properties {
+            outcome.prove(&mut proof, action.label, &steps, name, source.step_property(name));
+        }
+        outcome.actions += 1;
+    }
+    outcome
+}
+
+impl Outcome {
+    fn prove<'a>(
+        &mut self,
+        proof: &mut Proof<'a>,
+        action: &str,
+        steps: &[Step<'a>],
+        name: &str,
+        goal: &'a Expr,
+    ) {
+        self.obligations += 1;
+        for step in steps {
+            if let Some(model) = proof.refute(step, goal) {
+                let call = action.rsplit(" : ").next().unwrap_or(action);
+                self.failures.push(Failure {
+                    action: call.to_owned(),
+                    goal: name.to_owned(),
+                    counterexample: proof.translator.tell(&model, step),
+                });
+                return;
+            }
+        }
+    }
+}
+
+/// The invariant, assumed of the state before a step.
+pub(crate) struct Proof<'a> {
+    pub(crate) translator: Translator<'a>,
+    prover: Prover,
+}
 
 impl<'a> Proof<'a> {
-    /// Assumes some clauses of the invariant.
-    pub(crate) fn new(mut translator: Translator<'a>, clauses: &[String]) -> Self {
-        let source = translator.source;
-        let mut holds = |clause: &String| translator.truth(source.definition(clause), &Scope::default());
-        let invariant = clauses.iter().map(&mut holds).collect();
-        Self { translator, invariant }
-    }
-
-    pub(crate) fn prover(&mut self) -> Prover {
-        self.translator.compared.clear();
+    pub(crate) fn new(source: &'a Source, assumed: &[String]) -> Self {
+        let mut translator = Translator::new(source, NAMES);
         let mut prover = Prover::new();
-        for clause in &self.invariant {
-            prover.assume(&self.translator.formulas, *clause);
+        for clause in assumed {
+            let holds = translator.truth(source.definition(clause), &Scope::default());
+            prover.assume(&translator.formulas, holds);
         }
-        prover
+        Self { translator, prover }
     }
 
-    pub(crate) fn refute_nothing(&mut self, prover: &mut Prover, step: &Step<'a>) -> bool {
-        prover.model(&self.translator.formulas, &[step.condition]).is_none()
+    /// A state in which all of some formulas hold, if there is one.
+    pub(crate) fn model(&mut self, formulas: &[Lit]) -> Option<Model> {
+        self.prover.model(&self.translator.formulas, formulas)
     }
 
     /// Searches for a step after which, or in which, a goal is false.
-    pub(crate) fn refute(&mut self, prover: &mut Prover, step: &Step<'a>, goal: &'a Expr) -> Option<Model> {
+    fn refute(&mut self, step: &Step<'a>, goal: &'a Expr) -> Option<Model> {
         let t = &mut self.translator;
         t.after.clone_from(&step.after);
         t.thorough = false;
-        t.search(prover, step, goal)?;
+        t.search(&mut self.prover, step, goal)?;
         t.thorough = true;
-        t.search(prover, step, goal)
+        t.search(&mut self.prover, step, goal)
     }
 }
 
@@ -68,7 +152,6 @@ impl<'a> Translator<'a> {
         self.compare_counts(prover, &[step.condition]);
         let found = prover.model(&self.formulas, &assumed)?;
         // More may follow if the goal is false.
-        self.compared.clear();
         if self.thorough && self.compare_counts(prover, &assumed) {
             return prover.model(&self.formulas, &assumed);
         }
@@ -190,7 +273,7 @@ impl<'a> Translator<'a> {
         if !complete || !fits {
             return None;
         }
-        let (mut any, mut used) = (!TRUE, [0; 3]);
+        let (mut any, mut used) = (FALSE, [0; 3]);
         // An element without a name so far gets the next one.
         let names = plus(minus(self.names, free), needs);
         for Candidate { value, rest } in candidates {
@@ -233,8 +316,8 @@ impl<'a> Translator<'a> {
             if free[Sort::Workers as usize] > 0 {
                 free[Sort::Workers as usize] -= 1;
                 let set = Rc::new(Set::State(variable.into()));
-                let (mut empty, mut named) = (TRUE, !TRUE);
-                empty = !self.some_element(&set, &mut |_, _| TRUE);
+                let mut named = FALSE;
+                let empty = !self.some_element(&set, &mut |_, _| TRUE);
                 for index in 0..self.names[Sort::Workers as usize] {
                     let is_in = self.contains(&set, &Value::atom(Atom::Element(Sort::Workers, index)));
                     named = self.formulas.or(named, is_in);
@@ -252,7 +335,7 @@ impl<'a> Translator<'a> {
         for i in 0..self.counted.len() {
             for j in 0..self.counted.len() {
                 let ((sort, a, fewer), (of, b, more)) = (self.counted[i].clone(), self.counted[j].clone());
-                if i == j || sort != of || !self.compared.insert((a, b)) {
+                if i == j || sort != of || !self.compared.insert((condition, a, b)) {
                     continue;
                 }
                 let assumed = [condition, self.witness_exists(sort), a, !b];
@@ -291,19 +374,4 @@ fn minus(a: Used, b: Used) -> Used {
 
 fn most(a: Used, b: Used) -> Used {
     [0, 1, 2].map(|n| a[n].max(b[n]))
-}
-impl<'a> Translator<'a> {
-    pub(crate) fn dump(&self, model: &Model) {
-        let mut keys: Vec<_> = self.state.iter().collect();
-        keys.sort_by_key(|(k, _)| (*k).clone());
-        for ((v, at), value) in keys {
-            let at: Vec<String> = at.iter().map(|a| a.to_string()).collect();
-            match value {
-                Value::Truth(l) => if model.holds(&self.formulas, *l) { println!("   {v}{at:?}") },
-                Value::Atom(c) => for (a, l) in c.iter() { if model.holds(&self.formulas, *l) { println!("   {v}{at:?} = {a}") } },
-                _ => {}
-            }
-        }
-        for s in SORTS { println!("   exists {s:?} {:?}", self.exists[s as usize].iter().map(|l| model.holds(&self.formulas, *l)).collect::<Vec<_>>()); }
-    }
 }

@@ -49,7 +49,7 @@ pub(crate) struct Translator<'a> {
     pub(crate) counts: HashMap<(Vec<Sort>, Lit), Linear>,
     /// The counts that the invariant or the current step mentions.
     pub(crate) counted: Vec<(Sort, Lit, Linear)>,
-    pub(crate) compared: HashSet<(Lit, Lit)>,
+    pub(crate) compared: HashSet<(Lit, Lit, Lit)>,
     pub(crate) unknowns: HashMap<String, Value<'a>>,
     pub(crate) sizes: Vec<Linear>,
     /// How many values may be elements without names.
