@@ -238,6 +238,18 @@ impl Model {
         self.eval_with(expr, env)
     }
 
+    /// Whether a predicate holds in a state, where it has a value. The state need not be reachable.
+    pub(crate) fn holds(&self, state: &State, predicate: &str) -> Option<bool> {
+        let mut env = self.env.clone();
+        for (name, value) in self.spec.vars.iter().zip(&state.values) {
+            env.insert(name.clone(), value.clone());
+        }
+        match eval::eval(&parse(predicate), &mut env, &self.definitions) {
+            Ok(Value::Bool(holds)) => Some(holds),
+            _ => None,
+        }
+    }
+
     fn eval_with(&self, expr: &str, mut env: Env) -> Value {
         eval::eval(&parse(expr), &mut env, &self.definitions)
             .unwrap_or_else(|error| panic!("{expr}: {}", format_eval_error(&error)))

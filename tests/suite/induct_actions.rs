@@ -8,7 +8,7 @@ use tla_checker::ast::Expr;
 
 use crate::induct_formula::{FALSE, Lit, TRUE};
 use crate::induct_state::Translator;
-use crate::induct_value::{Atom, Scope, Set, Sort, Value};
+use crate::induct_value::{Atom, Scope, Set, Value};
 
 /// One way to take an action.
 #[derive(Clone)]
@@ -40,10 +40,12 @@ pub(crate) struct Action<'a> {
 }
 
 impl Action<'_> {
-    /// Its name without parameters.
-    pub(crate) fn name(&self) -> &str {
-        let call = self.label.rsplit(" : ").next().unwrap_or(self.label);
-        call.split('(').next().unwrap_or(call)
+    /// Its text in the specification. An input needs a pool that is settled.
+    pub(crate) fn text(&self) -> String {
+        match self.conditions.len() {
+            0 => self.label.to_owned(),
+            _ => format!("Settled /\\ ({})", self.label),
+        }
     }
 }
 
@@ -53,7 +55,11 @@ impl<'a> Translator<'a> {
         let source = self.source;
         let mut found = Vec::new();
         flatten(source.definition("Next"), &mut Vec::new(), &mut found);
-        assert_eq!(found.len(), source.actions.len(), "the disjuncts of Next have names");
+        assert_eq!(
+            found.len(),
+            source.actions.len(),
+            "the disjuncts of Next have names"
+        );
         let named = found.into_iter().zip(&source.actions);
         let actions = named.map(|((conditions, formula), label)| Action {
             label,
@@ -98,13 +104,21 @@ impl<'a> Translator<'a> {
         let steps = self.take_all(formula, &Scope::default(), steps);
         for step in &steps {
             for variable in self.source.variables() {
-                assert!(step.after.contains_key(variable), "{variable}' is not given by {formula:?}");
+                assert!(
+                    step.after.contains_key(variable),
+                    "{variable}' is not given by {formula:?}"
+                );
             }
         }
         steps
     }
 
-    fn take_all(&mut self, expr: &'a Expr, scope: &Scope<'a>, steps: Vec<Step<'a>>) -> Vec<Step<'a>> {
+    fn take_all(
+        &mut self,
+        expr: &'a Expr,
+        scope: &Scope<'a>,
+        steps: Vec<Step<'a>>,
+    ) -> Vec<Step<'a>> {
         let mut all = Vec::new();
         for step in steps {
             all.extend(self.take(expr, scope, step));
@@ -172,7 +186,11 @@ impl<'a> Translator<'a> {
 
     fn where_holds(&mut self, condition: Lit, mut step: Step<'a>) -> Vec<Step<'a>> {
         step.condition = self.formulas.and(step.condition, condition);
-        if step.condition == FALSE { Vec::new() } else { vec![step] }
+        if step.condition == FALSE {
+            Vec::new()
+        } else {
+            vec![step]
+        }
     }
 
     /// The steps in which a variable becomes an element of a set.
@@ -203,13 +221,18 @@ impl<'a> Translator<'a> {
     /// has.
     fn choose(&mut self, set: &Rc<Set<'a>>, step: Step<'a>) -> Vec<(Value<'a>, Step<'a>)> {
         let (candidates, complete) = self.candidates(set);
-        let sort = candidates.iter().find_map(|candidate| match candidate.rest[..] {
-            [sort] => Some(sort),
-            _ => None,
-        });
+        let sort = candidates
+            .iter()
+            .find_map(|candidate| match candidate.rest[..] {
+                [sort] => Some(sort),
+                _ => None,
+            });
         let values: Vec<Value<'a>> = match sort {
             Some(sort) => vec![Value::atom(Atom::Element(sort, step.used[sort as usize]))],
-            None if complete => candidates.into_iter().map(|candidate| candidate.value).collect(),
+            None if complete => candidates
+                .into_iter()
+                .map(|candidate| candidate.value)
+                .collect(),
             // A size.
             None => vec![candidates[0].value.clone()],
         };
@@ -221,7 +244,11 @@ impl<'a> Translator<'a> {
             }
             let is_in = self.contains(set, &value);
             step.parameters.push(value.clone());
-            chosen.extend(self.where_holds(is_in, step).into_iter().map(|step| (value.clone(), step)));
+            chosen.extend(
+                self.where_holds(is_in, step)
+                    .into_iter()
+                    .map(|step| (value.clone(), step)),
+            );
         }
         chosen
     }
@@ -247,6 +274,6 @@ fn flatten<'a>(
     }
 }
 
-pub(crate) fn has_primes(expr: &Expr) -> bool {
+fn has_primes(expr: &Expr) -> bool {
     format!("{expr:?}").contains("Prime(")
 }

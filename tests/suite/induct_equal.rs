@@ -68,6 +68,9 @@ impl<'a> Translator<'a> {
     /// `a + by <= b`, for numbers. Of two elements, it is unknown which is less.
     pub(crate) fn at_most(&mut self, a: &Value<'a>, b: &Value<'a>, by: i64) -> Lit {
         let (Value::Number(a), Value::Number(b)) = (a, b) else {
+            if let (true, Value::Atom(a), Value::Atom(b)) = (self.is_known(), a, b) {
+                return (self.ground(&a[0].0) <= self.ground(&b[0].0)).into();
+            }
             return self.memo_truth(format!("{a:?} + {by} <= {b:?}"));
         };
         self.any_case(a, |t, m| {
@@ -100,7 +103,12 @@ impl<'a> Translator<'a> {
         }
     }
 
-    fn merge<T: Clone + PartialEq>(&mut self, condition: Lit, yes: &Cases<T>, no: &Cases<T>) -> Rc<Cases<T>> {
+    fn merge<T: Clone + PartialEq>(
+        &mut self,
+        condition: Lit,
+        yes: &Cases<T>,
+        no: &Cases<T>,
+    ) -> Rc<Cases<T>> {
         let mut all: Cases<T> = Vec::new();
         for (cases, condition) in [(yes, condition), (no, !condition)] {
             for (value, is) in cases {
@@ -153,7 +161,9 @@ impl<'a> Translator<'a> {
 
     fn outside(&mut self, variable: &str, atom: &Atom) -> Value<'a> {
         let number = self.unknowns.len();
-        self.memo(format!("{variable} at {atom:?}"), |_| Value::atom(Atom::Outside(number)))
+        self.memo(format!("{variable} at {atom:?}"), |_| {
+            Value::atom(Atom::Outside(number))
+        })
     }
 
     /// The value for each case of an argument.
@@ -176,8 +186,14 @@ impl<'a> Translator<'a> {
         if same(a, b) {
             return TRUE;
         }
-        let (members, others) = (Set::Members(Rc::new(a.clone())), Set::Members(Rc::new(b.clone())));
-        let (below, above) = (self.subset(&members, &others), self.subset(&others, &members));
+        let (members, others) = (
+            Set::Members(Rc::new(a.clone())),
+            Set::Members(Rc::new(b.clone())),
+        );
+        let (below, above) = (
+            self.subset(&members, &others),
+            self.subset(&others, &members),
+        );
         let members = self.formulas.and(below, above);
         let is_empty = |queue: &Queue<'a>| matches!(queue, Queue::Empty);
         if is_empty(a) || is_empty(b) {
@@ -190,7 +206,9 @@ impl<'a> Translator<'a> {
 
     pub(crate) fn is_waiting(&mut self, queue: &Queue<'a>, client: &Atom) -> Lit {
         match client {
-            Atom::Other(Sort::Clients, _) if matches!(queue, Queue::State) => self.queue_bit(client),
+            Atom::Other(Sort::Clients, _) if matches!(queue, Queue::State) => {
+                self.queue_bit(client)
+            }
             Atom::Element(Sort::Clients, index) => match queue {
                 Queue::Empty => FALSE,
                 Queue::State => self.queue_bit(client),
@@ -242,7 +260,9 @@ impl<'a> Translator<'a> {
             Queue::Empty => Value::number(Linear::constant(0)),
             Queue::Appended(of, _) => {
                 let cases = self.length(of).as_numbers();
-                let longer = cases.iter().map(|(n, lit)| (n.plus(&Linear::constant(1), 1), *lit));
+                let longer = cases
+                    .iter()
+                    .map(|(n, lit)| (n.plus(&Linear::constant(1), 1), *lit));
                 Value::Number(Rc::new(longer.collect()))
             }
             Queue::State if self.is_known() => {
@@ -266,8 +286,13 @@ impl<'a> Translator<'a> {
     pub(crate) fn at(&mut self, queue: &Rc<Queue<'a>>, position: &Value<'a>) -> Value<'a> {
         if let (Queue::State, true) = (&**queue, self.is_known()) {
             let known = self.known_queue();
-            let at = position.as_numbers()[0].0.known().expect("a known position");
-            let client = usize::try_from(at - 1).ok().and_then(|n| known.get(n).cloned());
+            let at = position.as_numbers()[0]
+                .0
+                .known()
+                .expect("a known position");
+            let client = usize::try_from(at - 1)
+                .ok()
+                .and_then(|n| known.get(n).cloned());
             return match client.and_then(|client: Ground| self.element(Sort::Clients, &client)) {
                 Some(client) => Value::atom(client),
                 None => Value::atom(Atom::Unknown),
@@ -303,7 +328,10 @@ fn same(a: &Queue<'_>, b: &Queue<'_>) -> bool {
         (Queue::Empty, Queue::Empty) | (Queue::State, Queue::State) => true,
         (Queue::Filtered(a, keep), Queue::Filtered(b, also)) => same(a, b) && keep == also,
         (Queue::Appended(a, client), Queue::Appended(b, other)) => {
-            same(a, b) && client.atoms().is_some_and(|cases| other.atoms() == Some(cases))
+            same(a, b)
+                && client
+                    .atoms()
+                    .is_some_and(|cases| other.atoms() == Some(cases))
         }
         _ => false,
     }

@@ -156,10 +156,6 @@ impl Formulas {
         of.into_iter().fold(TRUE, |all, next| self.and(all, next))
     }
 
-    pub(crate) fn any(&mut self, of: impl IntoIterator<Item = Lit>) -> Lit {
-        of.into_iter().fold(FALSE, |any, next| self.or(any, next))
-    }
-
     /// `sum <= 0`.
     pub(crate) fn at_most_zero(&mut self, sum: Linear) -> Lit {
         if let Some(known) = sum.known() {
@@ -257,7 +253,10 @@ impl Prover {
             self.facts += 1;
             self.assume(formulas, fact);
         }
-        assumed.iter().map(|lit| self.encode(formulas, *lit)).collect()
+        assumed
+            .iter()
+            .map(|lit| self.encode(formulas, *lit))
+            .collect()
     }
 
     /// Whether the propositional part alone excludes that all of `assumed` hold.

@@ -154,7 +154,12 @@ fn induct_arithmetic_refutes_exactly_what_has_no_solution() {
     let at_most = |sum: &Linear, n| sum.plus(&Linear::constant(n), -1);
     // 3 <= x, y <= 9, x <= y, y <= 2: the second is not needed.
     let order = x.plus(&y, -1);
-    let system = [at_least(&x, 3), at_most(&y, 9), order.clone(), at_most(&y, 2)];
+    let system = [
+        at_least(&x, 3),
+        at_most(&y, 9),
+        order.clone(),
+        at_most(&y, 2),
+    ];
     let mut core = conflict(&system).expect("no solution");
     core.sort_unstable();
     assert_eq!(core, [0, 2, 3]);

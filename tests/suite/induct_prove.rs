@@ -6,11 +6,11 @@ use std::rc::Rc;
 
 use tla_checker::ast::Expr;
 
-use crate::induct_actions::{Step, has_primes};
+use crate::induct_actions::Step;
 use crate::induct_formula::{FALSE, Lit, Model, Prover, TRUE};
+use crate::induct_sets::Candidate;
 use crate::induct_source::Source;
 use crate::induct_state::Translator;
-use crate::induct_sets::Candidate;
 use crate::induct_value::{Atom, Queue, SORTS, Scope, Set, Sort, Value};
 
 type Used = [usize; 3];
@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) properties: Vec<String>,
     /// The properties of a state that must follow from the invariant.
     pub(crate) consequences: Vec<String>,
+    /// Whether one failure is enough.
+    pub(crate) stops: bool,
 }
 
 /// How a proof ended.
@@ -48,7 +50,11 @@ pub(crate) struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} breaks {}:\n{}", self.action, self.goal, self.counterexample)
+        write!(
+            f,
+            "{} breaks {}:\n{}",
+            self.action, self.goal, self.counterexample
+        )
     }
 }
 
@@ -70,13 +76,28 @@ pub(crate) fn prove(source: &Source, plan: &Plan) -> Outcome {
         outcome.prove(&mut proof, "no step", &here, name, source.definition(name));
     }
     for action in proof.translator.actions() {
+        if plan.stops && !outcome.failures.is_empty() {
+            break;
+        }
         let mut proof = Proof::new(source, &plan.assumed);
         let steps = proof.translator.steps(&action);
         for clause in &plan.clauses {
-            outcome.prove(&mut proof, action.label, &steps, clause, source.primed(clause));
+            outcome.prove(
+                &mut proof,
+                action.label,
+                &steps,
+                clause,
+                source.primed(clause),
+            );
         }
         for name in &plan.properties {
-            outcome.prove(&mut proof, action.label, &steps, name, source.step_property(name));
+            outcome.prove(
+                &mut proof,
+                action.label,
+                &steps,
+                name,
+                source.step_property(name),
+            );
         }
         outcome.actions += 1;
     }
@@ -160,7 +181,13 @@ impl<'a> Translator<'a> {
 
     /// A goal as a formula, where an element that makes it false has a name. `positive` tells
     /// whether the goal is false when this expression is. At most `free` names are used.
-    fn goal(&mut self, expr: &'a Expr, scope: &Scope<'a>, positive: bool, free: Used) -> (Lit, Used) {
+    fn goal(
+        &mut self,
+        expr: &'a Expr,
+        scope: &Scope<'a>,
+        positive: bool,
+        free: Used,
+    ) -> (Lit, Used) {
         match expr {
             Expr::Not(a) => {
                 let (a, used) = self.goal(a, scope, !positive, free);
@@ -171,9 +198,17 @@ impl<'a> Translator<'a> {
                 let flips = matches!(expr, Expr::Implies(..));
                 let (first, used) = self.goal(a, scope, positive != flips, free);
                 // When both parts must be false at once, their elements need names of their own.
-                let left = if is_and == positive { free } else { minus(free, used) };
+                let left = if is_and == positive {
+                    free
+                } else {
+                    minus(free, used)
+                };
                 let (second, more) = self.goal(b, scope, positive, left);
-                let used = if is_and == positive { most(used, more) } else { plus(used, more) };
+                let used = if is_and == positive {
+                    most(used, more)
+                } else {
+                    plus(used, more)
+                };
                 let lit = match is_and {
                     true => self.formulas.and(first, second),
                     false if flips => self.formulas.implies(first, second),
@@ -187,7 +222,11 @@ impl<'a> Translator<'a> {
                     let scope = scope.with(name, value);
                     let (lit, used) = t.goal(body, &scope, positive, free);
                     // The body itself is false, too.
-                    let exact = if t.thorough { t.truth(body, &scope) } else { lit };
+                    let exact = if t.thorough {
+                        t.truth(body, &scope)
+                    } else {
+                        lit
+                    };
                     (!t.formulas.or(lit, exact), used)
                 });
                 named.map_or_else(|| self.exactly(expr, scope), |(some, used)| (!some, used))
@@ -215,7 +254,8 @@ impl<'a> Translator<'a> {
             }
             Expr::In(a, set) if positive => {
                 let (value, set) = (self.eval(a, scope), self.eval_set(set, scope));
-                let (Set::Functions(domain, range), Value::Function(function)) = (&*set, &value) else {
+                let (Set::Functions(domain, range), Value::Function(function)) = (&*set, &value)
+                else {
                     return (self.contains(&set, &value), [0; 3]);
                 };
                 let outside = self.named(domain, free, |t, at, _| {
@@ -250,7 +290,11 @@ impl<'a> Translator<'a> {
             return self.exactly(expr, scope);
         };
         let differ = self.formulas.or(below, above);
-        let lit = if matches!(expr, Expr::Eq(..)) { !differ } else { differ };
+        let lit = if matches!(expr, Expr::Eq(..)) {
+            !differ
+        } else {
+            differ
+        };
         (lit, most(used, more))
     }
 
@@ -269,7 +313,9 @@ impl<'a> Translator<'a> {
                 needs[sort as usize] = rest.max(needs[sort as usize]);
             }
         }
-        let fits = SORTS.iter().all(|sort| needs[*sort as usize] <= free[*sort as usize]);
+        let fits = SORTS
+            .iter()
+            .all(|sort| needs[*sort as usize] <= free[*sort as usize]);
         if !complete || !fits {
             return None;
         }
@@ -319,7 +365,8 @@ impl<'a> Translator<'a> {
                 let mut named = FALSE;
                 let empty = !self.some_element(&set, &mut |_, _| TRUE);
                 for index in 0..self.names[Sort::Workers as usize] {
-                    let is_in = self.contains(&set, &Value::atom(Atom::Element(Sort::Workers, index)));
+                    let is_in =
+                        self.contains(&set, &Value::atom(Atom::Element(Sort::Workers, index)));
                     named = self.formulas.or(named, is_in);
                 }
                 conditions.push(self.formulas.or(empty, named));
@@ -334,7 +381,8 @@ impl<'a> Translator<'a> {
         let condition = self.formulas.all(conditions.iter().copied());
         for i in 0..self.counted.len() {
             for j in 0..self.counted.len() {
-                let ((sort, a, fewer), (of, b, more)) = (self.counted[i].clone(), self.counted[j].clone());
+                let ((sort, a, fewer), (of, b, more)) =
+                    (self.counted[i].clone(), self.counted[j].clone());
                 if i == j || sort != of || !self.compared.insert((condition, a, b)) {
                     continue;
                 }

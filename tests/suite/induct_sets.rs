@@ -218,20 +218,29 @@ impl<'a> Translator<'a> {
         }
         let mut conjuncts = self.properties(&rest, one);
         // "Some have a or b" is "some have a, or some have b".
-        let either = conjuncts.iter().filter_map(|lit| Some((*lit, self.formulas.disjuncts(*lit)?)));
+        let either = conjuncts
+            .iter()
+            .filter_map(|lit| Some((*lit, self.formulas.disjuncts(*lit)?)));
         let either: Vec<_> = either.collect();
         if let [(lit, (a, b))] = either[..] {
             conjuncts.remove(&lit);
             let others = self.formulas.all(conjuncts);
             let (a, b) = (self.formulas.and(others, a), self.formulas.and(others, b));
-            let (a, b) = (self.some_of_rest(rest.clone(), a), self.some_of_rest(rest, b));
+            let (a, b) = (
+                self.some_of_rest(rest.clone(), a),
+                self.some_of_rest(rest, b),
+            );
             return self.formulas.or(a, b);
         }
         // What does not concern the witness is no part of the property.
         let (mut property, mut condition) = (TRUE, TRUE);
         for conjunct in conjuncts {
             let about = self.formulas.about(conjunct);
-            let of = if rest.iter().any(|sort| about[*sort as usize]) { &mut property } else { &mut condition };
+            let of = if rest.iter().any(|sort| about[*sort as usize]) {
+                &mut property
+            } else {
+                &mut condition
+            };
             *of = self.formulas.and(*of, conjunct);
         }
         if property == FALSE {
@@ -357,7 +366,13 @@ impl<'a> Translator<'a> {
                 }
                 None => {
                     let sizes = self.sizes.clone();
-                    (sizes.into_iter().map(|size| single(Value::number(size))).collect(), false)
+                    (
+                        sizes
+                            .into_iter()
+                            .map(|size| single(Value::number(size)))
+                            .collect(),
+                        false,
+                    )
                 }
             },
             Set::State(variable) => {
@@ -374,12 +389,16 @@ impl<'a> Translator<'a> {
                 (all, complete && also)
             }
             Set::Product(a, b) => {
-                let ((firsts, complete), (seconds, also)) = (self.candidates(a), self.candidates(b));
+                let ((firsts, complete), (seconds, also)) =
+                    (self.candidates(a), self.candidates(b));
                 let mut pairs = Vec::new();
                 for first in &firsts {
                     for second in &seconds {
                         pairs.push(Candidate {
-                            value: Value::Tuple(Rc::new(vec![first.value.clone(), second.value.clone()])),
+                            value: Value::Tuple(Rc::new(vec![
+                                first.value.clone(),
+                                second.value.clone(),
+                            ])),
                             rest: [&first.rest[..], &second.rest].concat(),
                         });
                     }
@@ -387,7 +406,18 @@ impl<'a> Translator<'a> {
                 (pairs, complete && also)
             }
             Set::Members(_) => self.candidates(&Set::All(Sort::Clients)),
-            Set::Range(..) | Set::Happens | Set::Map(..) | Set::Functions(..) => (Vec::new(), false),
+            Set::Range(from, to) => {
+                let known = |value: &Value<'a>| value.as_numbers()[0].0.known();
+                match known(from).zip(known(to)) {
+                    Some((from, to)) => {
+                        let numbers =
+                            (from..=to).map(|n| single(Value::number(Linear::constant(n))));
+                        (numbers.collect(), true)
+                    }
+                    None => (Vec::new(), false),
+                }
+            }
+            Set::Happens | Set::Map(..) | Set::Functions(..) => (Vec::new(), false),
         }
     }
 

@@ -21,7 +21,10 @@ impl Source {
     /// Parses the three modules. The parser replaces each name by its definition, and primes the
     /// clauses of the invariant.
     pub(crate) fn of(table: &str, pool: &str, proof: &str) -> Result<Self, String> {
-        let mut texts = vec![("pool".to_owned(), pool.to_owned()), ("proof".to_owned(), proof.to_owned())];
+        let mut texts = vec![
+            ("pool".to_owned(), pool.to_owned()),
+            ("proof".to_owned(), proof.to_owned()),
+        ];
         let mut joined = body(pool).to_owned() + body(proof);
         for clause in conjuncts(&texts, "Inductive")? {
             joined += &format!("\n{} == {clause}'\n", after(&clause));
@@ -37,7 +40,9 @@ impl Source {
         }
         texts.push(("table".to_owned(), table.to_owned()));
         let tables = parser::parse(table).map_err(|e| e.to_string())?.definitions;
-        let values = tables.iter().filter(|(_, (parameters, _))| parameters.is_empty());
+        let values = tables
+            .iter()
+            .filter(|(_, (parameters, _))| parameters.is_empty());
         let values = values.filter_map(|(name, (_, body))| {
             let value = eval::eval(body, &mut Env::new(), &tables).ok()?;
             Some((name.clone(), value))
@@ -59,11 +64,14 @@ impl Source {
     }
 
     pub(crate) fn is_constant(&self, name: &str) -> bool {
-        self.spec.constants.iter().any(|constant| **constant == *name)
+        self.spec
+            .constants
+            .iter()
+            .any(|constant| **constant == *name)
     }
 
-    pub(crate) fn assumptions(&self) -> &[Expr] {
-        &self.spec.assumes
+    pub(crate) fn constants(&self) -> &[Arc<str>] {
+        &self.spec.constants
     }
 
     /// The definition of a name without parameters.
@@ -125,9 +133,13 @@ fn body(module: &str) -> &str {
 
 fn conjuncts(texts: &[(String, String)], name: &str) -> Result<Vec<String>, String> {
     let head = format!("\n{name} ==");
-    let text = texts.iter().find_map(|(_, text)| Some(text.split_once(&head)?.1));
+    let text = texts
+        .iter()
+        .find_map(|(_, text)| Some(text.split_once(&head)?.1));
     let text = text.ok_or_else(|| format!("{name} is not defined"))?;
-    let lines = text.lines().take_while(|line| !line.is_empty() && !line.starts_with("===="));
+    let lines = text
+        .lines()
+        .take_while(|line| !line.is_empty() && !line.starts_with("===="));
     let lines = lines.map(|line| line.split("\\*").next().unwrap_or_default());
     let text = lines.collect::<Vec<_>>().join(" ");
     let names = text.split("/\\").map(|name| name.trim().to_owned());

@@ -113,7 +113,10 @@ impl<'a> Translator<'a> {
         let typed = source.definition("TypeOK");
         new.read_types(typed);
         for variable in source.variables() {
-            assert!(new.shapes.contains_key(&**variable), "TypeOK says nothing of {variable}");
+            assert!(
+                new.shapes.contains_key(&**variable),
+                "TypeOK says nothing of {variable}"
+            );
         }
         new
     }
@@ -261,7 +264,9 @@ impl<'a> Translator<'a> {
             Shape::Function(_, range) => {
                 let map = value.as_function_map().expect("a function");
                 let value = &map[&self.ground(&at[0])];
-                let sorts = SORTS.into_iter().filter(|s| range.contains(&Atom::Other(*s, 0)));
+                let sorts = SORTS
+                    .into_iter()
+                    .filter(|s| range.contains(&Atom::Other(*s, 0)));
                 let element = sorts.filter_map(|sort| self.element(sort, value)).next();
                 Value::atom(element.unwrap_or_else(|| ground_atom(value)))
             }
@@ -284,7 +289,9 @@ impl<'a> Translator<'a> {
                 let queue = self.known_queue();
                 Value::Truth(match at {
                     // Whether no client is in it twice.
-                    [] => (1..queue.len()).all(|n| !queue[..n].contains(&queue[n])).into(),
+                    [] => (1..queue.len())
+                        .all(|n| !queue[..n].contains(&queue[n]))
+                        .into(),
                     at => queue.contains(&self.ground(&at[0])).into(),
                 })
             }
@@ -312,9 +319,9 @@ impl<'a> Translator<'a> {
         match atom {
             Atom::Text(text) => Ground::Str(text.clone()),
             Atom::Number(n) => Ground::Int(*n),
-            Atom::Element(sort, index) => {
-                self.known.as_ref().expect("the state is known").elements[*sort as usize][*index].clone()
-            }
+            Atom::Element(sort, index) => self.known.as_ref().expect("the state is known").elements
+                [*sort as usize][*index]
+                .clone(),
             other => panic!("{other} is no value"),
         }
     }
@@ -332,6 +339,14 @@ impl<'a> Translator<'a> {
             Shape::Set(_) => Value::set(Set::State(name.into())),
             Shape::Queue => Value::Queue(Rc::new(Queue::State)),
             Shape::Atom(_) | Shape::Number | Shape::Truth => self.state_value(name, &[]),
+        }
+    }
+
+    /// The domain of a variable that is a function.
+    pub(crate) fn sort_of(&self, variable: &str) -> Sort {
+        match self.shapes[variable] {
+            Shape::Function(sort, _) => sort,
+            ref other => panic!("{variable} is {other:?}"),
         }
     }
 

@@ -11,12 +11,19 @@ impl<'a> Translator<'a> {
     /// What a model says of the named elements before a step, and what the step changes.
     pub(crate) fn tell(&mut self, model: &Model, step: &Step<'a>) -> String {
         let mut out = String::new();
-        let parameters: Vec<String> =
-            step.parameters.iter().map(|value| self.text(model, value)).collect();
+        let parameters: Vec<String> = step
+            .parameters
+            .iter()
+            .map(|value| self.text(model, value))
+            .collect();
         if !parameters.is_empty() {
             writeln!(out, "  with {}", parameters.join(", ")).expect("a string can be written to");
         }
-        let mut before: Vec<_> = self.state.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        let mut before: Vec<_> = self
+            .state
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
         before.sort_by(|(a, _), (b, _)| a.cmp(b));
         for ((variable, at), value) in before {
             let exist = at.iter().all(|atom| match atom {
@@ -34,12 +41,16 @@ impl<'a> Translator<'a> {
             let after = self.after_at(&variable, &at);
             let becomes = after.map(|after| self.text(model, &after));
             let changes = becomes.filter(|becomes| *becomes != is);
-            if is == "FALSE" && changes.is_none() && at.len() == 2 {
+            // What is not so, and stays so, is left out.
+            let says_nothing = is == "FALSE" || is == "(a number)";
+            if says_nothing && changes.is_none() {
                 continue;
             }
             let at: Vec<String> = at.iter().map(ToString::to_string).collect();
             let name = match &self.shapes[&*variable] {
-                Shape::Set(_) if at.len() == 2 => format!("<< {} >> \\in {variable}", at.join(", ")),
+                Shape::Set(_) if at.len() == 2 => {
+                    format!("<< {} >> \\in {variable}", at.join(", "))
+                }
                 Shape::Set(_) | Shape::Queue => format!("{} \\in {variable}", at.join(", ")),
                 Shape::Function(..) => format!("{variable}[{}]", at.join(", ")),
                 Shape::Atom(_) | Shape::Number | Shape::Truth => variable.to_string(),
@@ -55,7 +66,13 @@ impl<'a> Translator<'a> {
         let after = self.after.get(variable)?.clone();
         let element = match at {
             [one] => Value::atom(one.clone()),
-            many => Value::Tuple(many.iter().cloned().map(Value::atom).collect::<Vec<_>>().into()),
+            many => Value::Tuple(
+                many.iter()
+                    .cloned()
+                    .map(Value::atom)
+                    .collect::<Vec<_>>()
+                    .into(),
+            ),
         };
         Some(match after {
             Value::Function(function) => self.apply(&function, &element),
@@ -75,7 +92,8 @@ impl<'a> Translator<'a> {
             }
             Value::Number(cases) => {
                 let case = cases.iter().find(|(_, lit)| holds(*lit));
-                case.and_then(|(sum, _)| sum.known()).map_or("(a number)".into(), |n| n.to_string())
+                case.and_then(|(sum, _)| sum.known())
+                    .map_or("(a number)".into(), |n| n.to_string())
             }
             _ => "(a value with parts)".into(),
         }

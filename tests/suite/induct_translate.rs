@@ -21,7 +21,8 @@ impl<'a> Translator<'a> {
     /// The value of an expression. `Settled` is translated once, so that its unknown bits are the
     /// same wherever it occurs.
     pub(crate) fn eval(&mut self, expr: &'a Expr, scope: &Scope<'a>) -> Value<'a> {
-        let is_settled = matches!(expr, Expr::And(..)) && *expr == *self.source.definition("Settled");
+        let is_settled =
+            matches!(expr, Expr::And(..)) && *expr == *self.source.definition("Settled");
         if is_settled && self.bound == [0; 3] {
             return self.memo("Settled".into(), |t| t.eval_new(expr, scope));
         }
@@ -62,12 +63,20 @@ impl<'a> Translator<'a> {
             Expr::Eq(a, b) | Expr::Neq(a, b) => {
                 let (a, b) = (self.eval(a, scope), self.eval(b, scope));
                 let equal = self.equal(&a, &b);
-                Value::Truth(if matches!(expr, Expr::Eq(..)) { equal } else { !equal })
+                Value::Truth(if matches!(expr, Expr::Eq(..)) {
+                    equal
+                } else {
+                    !equal
+                })
             }
             Expr::In(a, set) | Expr::NotIn(a, set) => {
                 let (a, set) = (self.eval(a, scope), self.eval_set(set, scope));
                 let is_in = self.contains(&set, &a);
-                Value::Truth(if matches!(expr, Expr::In(..)) { is_in } else { !is_in })
+                Value::Truth(if matches!(expr, Expr::In(..)) {
+                    is_in
+                } else {
+                    !is_in
+                })
             }
             Expr::Subset(a, b) => {
                 let (a, b) = (self.eval_set(a, scope), self.eval_set(b, scope));
@@ -148,9 +157,9 @@ impl<'a> Translator<'a> {
                 }
                 value
             }
-            Expr::TupleLit(parts) => {
-                Value::Tuple(Rc::new(parts.iter().map(|part| self.eval(part, scope)).collect()))
-            }
+            Expr::TupleLit(parts) => Value::Tuple(Rc::new(
+                parts.iter().map(|part| self.eval(part, scope)).collect(),
+            )),
             Expr::TupleAccess(tuple, index) => match self.eval(tuple, scope) {
                 Value::Tuple(parts) => parts[*index].clone(),
                 other => panic!("{other:?} has no parts"),
@@ -203,10 +212,16 @@ impl<'a> Translator<'a> {
                 Value::Queue(Rc::new(Queue::Filtered(queue.as_queue(), keep)))
             }
             Expr::Lambda(..) => Value::Lambda(expr, scope.clone()),
-            Expr::Choose(name, set, body) => match maximum(set, name, body) {
-                true => self.maximum(set, scope),
-                false => self.unknown_number(expr, scope),
-            },
+            Expr::Choose(name, set, body) if maximum(set, name, body) => self.maximum(set, scope),
+            Expr::Choose(name, set, body) if self.is_known() => {
+                let set = self.eval_set(set, scope);
+                let (candidates, _) = self.candidates(&set);
+                let mut values = candidates.into_iter().map(|candidate| candidate.value);
+                let chosen =
+                    values.find(|value| self.truth(body, &scope.with(name, value.clone())) == TRUE);
+                chosen.unwrap_or(Value::atom(Atom::Unknown))
+            }
+            Expr::Choose(..) => self.unknown_number(expr, scope),
             other => panic!("the translator does not know {other:?}"),
         }
     }
@@ -250,11 +265,17 @@ impl<'a> Translator<'a> {
         if let Some(value) = self.known_constant(name) {
             return constant(value);
         }
-        self.memo(name.to_owned(), |t| Value::number(t.formulas.number([false; 3])))
+        self.memo(name.to_owned(), |t| {
+            Value::number(t.formulas.number([false; 3]))
+        })
     }
 
     /// A value that is made once for each key.
-    pub(crate) fn memo(&mut self, key: String, make: impl FnOnce(&mut Self) -> Value<'a>) -> Value<'a> {
+    pub(crate) fn memo(
+        &mut self,
+        key: String,
+        make: impl FnOnce(&mut Self) -> Value<'a>,
+    ) -> Value<'a> {
         if let Some(found) = self.unknowns.get(&key) {
             return found.clone();
         }
@@ -303,7 +324,10 @@ impl<'a> Translator<'a> {
     }
 
     fn sum(&mut self, a: &'a Expr, b: &'a Expr, scope: &Scope<'a>, factor: i64) -> Value<'a> {
-        let (a, b) = (self.eval(a, scope).as_numbers(), self.eval(b, scope).as_numbers());
+        let (a, b) = (
+            self.eval(a, scope).as_numbers(),
+            self.eval(b, scope).as_numbers(),
+        );
         let mut cases = Vec::new();
         for (m, is_m) in a.iter() {
             for (n, is_n) in b.iter() {
@@ -319,6 +343,9 @@ impl<'a> Translator<'a> {
             panic!("{test:?} is not a LAMBDA")
         };
         let is_witness = usize::from(index == self.names[Sort::Clients as usize]);
+        if self.exists[Sort::Clients as usize][index] == FALSE {
+            return FALSE;
+        }
         self.bound[Sort::Clients as usize] += is_witness;
         let client = Value::atom(Atom::Element(Sort::Clients, index));
         let passes = self.truth(body, &scope.with(&parameters[0], client));
@@ -336,7 +363,9 @@ pub(crate) fn constant<'a>(value: &Ground) -> Value<'a> {
         function => {
             let map = function.as_function_map();
             let map = map.unwrap_or_else(|| panic!("{value:?} is no value of the translator"));
-            let map = map.iter().map(|(key, value)| (ground_atom(key), constant(value)));
+            let map = map
+                .iter()
+                .map(|(key, value)| (ground_atom(key), constant(value)));
             Value::function(Function::Table(map.collect()))
         }
     }
@@ -368,11 +397,18 @@ fn distinct<'e>(set: &'e Expr, name: &str, body: &Expr) -> Option<&'e Expr> {
     let Expr::Implies(same, equal) = &**body else {
         return None;
     };
-    let (m, n) = (Box::new(Expr::Var(name.into())), Box::new(Expr::Var(other.clone())));
-    let at = |index: &Expr| Box::new(Expr::FnApp(Box::new(queue.clone()), Box::new(index.clone())));
-    let expected = (**also == *set)
-        && **same == Expr::Eq(at(&m), at(&n))
-        && **equal == Expr::Eq(m, n);
+    let (m, n) = (
+        Box::new(Expr::Var(name.into())),
+        Box::new(Expr::Var(other.clone())),
+    );
+    let at = |index: &Expr| {
+        Box::new(Expr::FnApp(
+            Box::new(queue.clone()),
+            Box::new(index.clone()),
+        ))
+    };
+    let expected =
+        (**also == *set) && **same == Expr::Eq(at(&m), at(&n)) && **equal == Expr::Eq(m, n);
     expected.then_some(queue)
 }
 

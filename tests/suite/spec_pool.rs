@@ -322,7 +322,7 @@ fn holds(model: &Model, state: &State, predicate: &str) -> bool {
 }
 
 /// Every reachable state.
-fn reachable(model: &Model) -> Vec<State> {
+pub(crate) fn reachable(model: &Model) -> Vec<State> {
     let mut states = model.initial();
     let mut seen: HashSet<State> = states.iter().cloned().collect();
     let mut unexplored: VecDeque<State> = states.iter().cloned().collect();
