@@ -240,6 +240,11 @@ impl<'a> Translator<'a> {
         for value in values {
             let mut step = step.clone();
             if let Some(sort) = sort {
+                // Two parameters may be the same element, and two names are not.
+                assert_eq!(
+                    step.used[sort as usize], 0,
+                    "an action has one parameter of a sort"
+                );
                 step.used[sort as usize] += 1;
             }
             let is_in = self.contains(set, &value);

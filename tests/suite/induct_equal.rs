@@ -18,7 +18,7 @@ impl<'a> Translator<'a> {
                 self.formulas.and(below, above)
             }
             (Value::Function(a), Value::Function(b)) => {
-                let domain = domain(a);
+                let domain = self.domain(a);
                 !self.some_element(&domain, &mut |t, element| {
                     let (a, b) = (t.apply(a, element), t.apply(b, element));
                     !t.equal(&a, &b)
@@ -182,6 +182,15 @@ impl<'a> Translator<'a> {
         value
     }
 
+    pub(crate) fn domain(&self, function: &Function<'a>) -> Rc<Set<'a>> {
+        match function {
+            Function::State(_, sort) => Rc::new(Set::All(*sort)),
+            Function::Each(_, domain, ..) => domain.clone(),
+            Function::Except(of, ..) | Function::Choice(_, of, _) => self.domain(of),
+            Function::Table(_) | Function::Unknown => panic!("no variable is a table"),
+        }
+    }
+
     fn same_queue(&mut self, a: &Queue<'a>, b: &Queue<'a>) -> Lit {
         if same(a, b) {
             return TRUE;
@@ -310,15 +319,6 @@ impl<'a> Translator<'a> {
             t.formulas.fact(fact);
             client
         })
-    }
-}
-
-fn domain<'a>(function: &Function<'a>) -> Rc<Set<'a>> {
-    match function {
-        Function::State(_, sort) => Rc::new(Set::All(*sort)),
-        Function::Each(_, domain, ..) => domain.clone(),
-        Function::Except(of, ..) | Function::Choice(_, of, _) => domain(of),
-        Function::Table(_) | Function::Unknown => panic!("tables are not compared"),
     }
 }
 
