@@ -1,4 +1,5 @@
-//! The specification as a value that tests can query. Only this file uses the model checker's API.
+//! The specification as a value that tests can query. Only this file runs the model checker. The
+//! inductive proof (`tests/suite/induct_source.rs`) also uses its parser.
 //!
 //! The checker is more lenient than the reference checker, and each leniency could let a test pass
 //! that checks nothing. [`Model::load`] rejects what the checker lets pass.

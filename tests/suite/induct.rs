@@ -8,7 +8,7 @@
 //!
 //! Why a formula about a few elements speaks of pools of any size. Take any pool, and any step that
 //! breaks a clause. Give names to the parameters of the action and to elements that make the clause
-//! false. There are few of these, so there are names enough (`induct_prove`). Everything else is the
+//! false. There are few of these, so there are names enough (`induct_goal`). Everything else is the
 //! *rest*. Each bit of the formula now has a value: what this state says of a named element, or, for
 //! a quantifier, whether some element of the rest has a property (`induct_sets`). With these values,
 //! each translated expression has the truth value of the expression itself. So the step is a model

@@ -1,9 +1,12 @@
 //! Membership, quantifiers and counts, over the named elements and the rest.
 //!
-//! The rest of a sort is every element without a name. One of the rest is the *witness*: any one
-//! of them. A property of the witness that names nothing else holds of each of the rest for which
-//! it was chosen, so "some of the rest has the property" is one unknown bit, and "how many of the
-//! rest have it" is one unknown number. Equal properties have equal bits and numbers.
+//! The rest of a sort is every element without a name. One of the rest, no matter which, is the
+//! *witness*. What a formula says of the witness, it says of each of the rest. So "some of the rest
+//! has this property" is one bit, and "how many of the rest have it" is one number. Properties that
+//! are the same formula of the witness share the bit and the number.
+//!
+//! A quantifier inside another one of the same sort finds the witness taken. Then the witness is
+//! one element, and whether one of the others has the property is an unknown bit of its own.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
