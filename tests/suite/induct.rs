@@ -2,17 +2,17 @@
 //!
 //! The invariant is `Inductive` in `spec/WorkerPoolProof.tla`. It must hold at first, and every
 //! action must keep it. For each action and each clause, one obligation: no step of the action
-//! leads from a state where the invariant holds to one where the clause is false. Each is translated
-//! from the parsed text of the specification to a propositional formula, and a SAT solver shows that
-//! the formula has no model.
+//! leads from a state where the invariant holds to one where the clause is false. Each is
+//! translated from the parsed text of the specification to a propositional formula, and a SAT
+//! solver shows that the formula has no model.
 //!
 //! Why a formula about a few elements speaks of pools of any size. Take any pool, and any step that
 //! breaks a clause. Give names to the parameters of the action and to elements that make the clause
 //! false. There are few of these, so there are names enough (`induct_goal`). Everything else is the
-//! *rest*. Each bit of the formula now has a value: what this state says of a named element, or, for
-//! a quantifier, whether some element of the rest has a property (`induct_sets`). With these values,
-//! each translated expression has the truth value of the expression itself. So the step is a model
-//! of the formula. If the formula has no model, there is no such step, in no pool.
+//! *rest*. Each bit of the formula now has a value: what this state says of a named element, or,
+//! for a quantifier, whether some element of the rest has a property (`induct_sets`). With these
+//! values, each translated expression has the truth value of the expression itself. So the step is
+//! a model of the formula. If the formula has no model, no pool has such a step.
 //!
 //! What the translation does not know, such as the order of the queue, is a bit without a
 //! constraint: it can only make a proof fail. A model is thus a counterexample to induction, or
@@ -118,8 +118,8 @@ fn induct_every_property_is_proved_or_listed() {
     assert_same(&names, &properties_of("WorkerPool"), "properties");
 }
 
-/// The invariant allows something: a busy worker, a waiting client and a bound session in one state,
-/// and every action.
+/// The invariant allows something: a busy worker, a waiting client and a bound session in one
+/// state, and every action.
 #[test]
 fn induct_invariant_allows_every_action() {
     let source = source();

@@ -267,7 +267,8 @@ impl Prover {
 
     /// A model in which all of `assumed` hold, if there is one.
     ///
-    /// The solver proposes which comparisons hold. If no numbers fit, the conflict becomes a clause.
+    /// The solver proposes which comparisons hold. If no numbers fit, the conflict becomes a
+    /// clause.
     pub(crate) fn model(&mut self, formulas: &Formulas, assumed: &[Lit]) -> Option<Model> {
         let assumed = self.prepare(formulas, assumed);
         loop {

@@ -17,7 +17,8 @@ use crate::spec_support::{Model, elements};
 /// How many states of each slice are compared.
 const SAMPLE: usize = 20;
 
-/// In small pools, where everything is known, the proof reads the specification as the checker does:
+/// In small pools, where everything is known, the proof reads the specification as the checker
+/// does:
 ///
 /// - The invariant holds in every reachable state of every slice.
 /// - From some of them, each translated action leads to the same states as the action itself. Only
