@@ -791,7 +791,7 @@ NoClientWaitsInCrashLoop ==
 \* only for open sessions.
 SessionsHaveAWorker ==
     Settled => /\ \A s \in Sessions : session[s] = "bound" => phase[home[s]] \in Serving \cup Draining
-               /\ \A c \in Waiting : asked[c] \in Sessions => session[asked[c]] \in {"unbound", "bound"}
+               /\ \A c \in Waiting, s \in Sessions : asked[c] = s => session[s] \in {"unbound", "bound"}
 
 \* Once the pool has settled, a drain is under way only while a client waits or its call is under
 \* way.

@@ -30,6 +30,12 @@ ASSUME Natural == \A n \in Sizes \cup {Size, Surge, MaxStarting, MaxWaiting, Max
 \* although no slot is free.
 PortsComeWithWorkers == \A w \in Workers : phase[w] = "absent" <=> port[w] = "none"
 
+\* A worker that has not begun to stop has a port that says so. Otherwise a port could open twice, or a
+\* worker that nothing is wrong with could be stopped as if something were.
+LivePortsFit == \A w \in Workers :
+    /\ phase[w] = "Initializing" => port[w] = "opening"
+    /\ phase[w] \in Serving \cup Draining => port[w] = "open"
+
 \* A worker that was never opened has no lease. Otherwise it would start with one.
 AbsentHaveNoLease == \A w \in Workers : phase[w] = "absent" => ~IsHeld(w)
 
@@ -40,6 +46,15 @@ WaitersHaveOpenSessions ==
         \/ session[asked[c]] \in {"unbound", "bound"}
         \/ session[asked[c]] = "closed" /\ stage # "Open"
 
+\* The worker of a bound session has served. Otherwise a session could wait for a worker that was
+\* never opened.
+HomesHaveServed == \A s \in Sessions : session[s] = "bound" => phase[home[s]] \notin {"absent", "Initializing"}
+
+\* An unbound session has no lease. Otherwise its first grant could bind it to another worker than
+\* that of the lease.
+UnboundHaveNoLease ==
+    \A l \in leases : l[1] \in Clients /\ asked[l[1]] \in Sessions => session[asked[l[1]]] # "unbound"
+
 \* When a failed start stops a rolling restart, a chosen worker is left to be kept, and none retires
 \* before it is kept.
 StoppedRollingHasChosen == restart = "failed" => rolling # {} /\ Count(In(Serving)) <= size
@@ -48,18 +63,9 @@ StoppedRollingHasChosen == restart = "failed" => rolling # {} /\ Count(In(Servin
 (* Properties that the slices do not list.                                    *)
 (******************************************************************************)
 
-\* At most MaxStarting workers start at the same time.
-StartsAreBounded == Count(In({"Initializing"})) <= MaxStarting
-
 \* Only a worker whose process has exited is reaped, and each such worker is.
 ReapedHaveExited == \A w \in Workers : rung[w] = "Reap" => port[w] = "exited"
 ExitedAreReaped  == \A w \in Workers : port[w] = "exited" => phase[w] = "Terminated" \/ rung[w] = "Reap"
-
-\* A shutdown ends unbound sessions.
-ClosingHasNoUnbound == stage # "Open" => \A s \in Sessions : session[s] # "unbound"
-
-\* No client that has asked is forgotten: it waits or holds a lease.
-AskedArePending == \A c \in Clients : asked[c] # "nothing" => c \in Waiting \/ Holds(c)
 
 --------------------------------------------------------------------------------
 Inductive == /\ TypeOK
@@ -74,14 +80,19 @@ Inductive == /\ TypeOK
              /\ ClosedIsEmpty
              /\ ShutdownDrainsBeforeStopping
              /\ PortsComeWithWorkers
+             /\ LivePortsFit
              /\ AbsentHaveNoLease
              /\ WaitersHaveOpenSessions
+             /\ HomesHaveServed
+             /\ UnboundHaveNoLease
              /\ StoppedRollingHasChosen
              /\ StartsAreBounded
              /\ ReapedHaveExited
              /\ ExitedAreReaped
-             /\ ClosingHasNoUnbound
-             /\ AskedArePending
+             /\ ClosingPlansNothing
+             /\ AskedIsPending
+             /\ SessionLeasesAreAtHome
+             /\ DrainedServesOnlySessions
 
 \* The invariant must allow such a state. Otherwise the proof would say nothing.
 ProofIsNotVacuous == /\ \E w \in Workers : phase[w] = "Busy"

@@ -1,5 +1,4 @@
-//! The specification as a value that tests can query. Only this file runs the model checker. The
-//! inductive proof (`tests/suite/induct_source.rs`) also uses its parser.
+//! The specification as a value that tests can query. Only this file runs the model checker.
 //!
 //! The checker is more lenient than the reference checker, and each leniency could let a test pass
 //! that checks nothing. [`Model::load`] rejects what the checker lets pass.
@@ -232,20 +231,24 @@ impl Model {
 
     /// The value of an expression in a state.
     pub(crate) fn eval_in(&self, state: &State, expr: &str) -> Value {
+        self.eval_with(expr, self.env_in(state))
+    }
+
+    fn env_in(&self, state: &State) -> Env {
         let mut env = self.env.clone();
         for (name, value) in self.spec.vars.iter().zip(&state.values) {
             env.insert(name.clone(), value.clone());
         }
-        self.eval_with(expr, env)
+        env
     }
 
     /// Whether a predicate holds in a state, where it has a value. The state need not be reachable.
     pub(crate) fn holds(&self, state: &State, predicate: &str) -> Option<bool> {
-        let mut env = self.env.clone();
-        for (name, value) in self.spec.vars.iter().zip(&state.values) {
-            env.insert(name.clone(), value.clone());
-        }
-        match eval::eval(&parse(predicate), &mut env, &self.definitions) {
+        match eval::eval(
+            &parse(predicate),
+            &mut self.env_in(state),
+            &self.definitions,
+        ) {
             Ok(Value::Bool(holds)) => Some(holds),
             _ => None,
         }
@@ -271,10 +274,8 @@ impl Model {
         let primed = make_primed_names(vars);
         let found = eval::next_states(action, state, vars, &primed, &mut env, &self.definitions);
         let found = found.map_err(|error| format_eval_error(&error))?;
-        Ok(found
-            .into_iter()
-            .map(|transition| transition.state)
-            .collect())
+        let states = found.into_iter().map(|transition| transition.state);
+        Ok(states.collect())
     }
 
     /// The state with these values of the variables. It need not be reachable.
@@ -415,19 +416,4 @@ pub(crate) fn text(value: &Value) -> String {
         Value::Str(text) => text.to_string(),
         other => panic!("{} is not a string", format_value(other)),
     }
-}
-
-/// Panics with the elements that are in only one of two sets.
-pub(crate) fn assert_same<T: Ord + Debug>(found: &BTreeSet<T>, expected: &BTreeSet<T>, of: &str) {
-    let missing: Vec<&T> = expected.difference(found).collect();
-    let extra: Vec<&T> = found.difference(expected).collect();
-    assert!(
-        missing.is_empty() && extra.is_empty(),
-        "{of}: missing {missing:?}, unexpected {extra:?}"
-    );
-}
-
-/// The strings of a sequence that the specification defines.
-pub(crate) fn names(model: &Model, sequence: &str) -> Vec<String> {
-    elements(&model.eval(sequence)).iter().map(text).collect()
 }

@@ -207,6 +207,8 @@ impl Supervisor {
         }
         for session in over {
             self.session_over(session, SessionEnd::Expired);
+            // To the specification, each is an input of its own.
+            self.settle();
         }
         self.schedule_idle_sweep();
     }

@@ -20,7 +20,7 @@ pub(crate) enum Reason {
     /// A limit that the pool could notice while it settles. The code notices one only in the input
     /// that reaches it.
     Limit,
-    /// The code takes the same decision for another worker or client.
+    /// The code takes the same decision for another worker, client or session.
     Which,
     /// The code takes another decision first.
     Order,
@@ -117,6 +117,10 @@ fn reason(driven: &Driven<'_>, at: usize, edge: usize) -> Option<Reason> {
     } else if slice.settled[at] {
         match kind(name) {
             "Exited" | "Broke" if takes(&|other| other == action) => Some(Reason::Backoff),
+            // One sweep ends all sessions that have been idle for as long, in their order.
+            "Expire" if takes(&|other| kind(&slice.actions[other]) == "Expire") => {
+                Some(Reason::Which)
+            }
             "GraceElapsed" if !slice.holds(at, "\\E s \\in Sessions : session[s] = \"bound\"") => {
                 Some(Reason::Deadline)
             }

@@ -18,8 +18,9 @@ use tla_checker::checker::format_value;
 use crate::edges_graph::decisions;
 use crate::graph_explore::{Graph, World};
 use crate::graph_step::Happening;
+use crate::spec_checks::assert_same;
 use crate::spec_model;
-use crate::spec_support::{Model, assert_same};
+use crate::spec_support::Model;
 
 /// The small pools to explore, each for what may go wrong in it.
 fn worlds() -> [(&'static str, World); 6] {

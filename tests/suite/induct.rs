@@ -24,20 +24,32 @@ use std::fs;
 use crate::induct_prove::{Plan, Proof, prove};
 use crate::induct_source::Source;
 use crate::induct_value::Scope;
-use crate::spec_checks::properties_of;
-use crate::spec_support::{assert_same, spec_dir};
+use crate::spec_checks::{assert_same, properties_of};
+use crate::spec_support::spec_dir;
 
 /// The properties of a state that follow from the invariant in that state.
-pub(crate) const CONSEQUENCES: [&str; 4] = [
+pub(crate) const CONSEQUENCES: [&str; 10] = [
     "QueueIsBounded",
     "NoClientWaitsBesideIdle",
     "NoClientWaitsInCrashLoop",
     "DrainsEndWithSessions",
+    "ClosingRefusesWaiters",
+    "QuietIsDrained",
+    "SessionsHaveAWorker",
+    "ShutdownWaitsForDraining",
+    "SparedHaveRetired",
+    "VacanciesAreFilled",
 ];
 
 /// The properties of `WorkerPool` that are not proved for any number, and why.
-const NOT_PROVED: [(&str, &str); 15] = [
+const NOT_PROVED: [(&str, &str); 18] = [
     ("FirstComeFirstServed", "order of the queue"),
+    ("ClientsJoinAtTheEnd", "order of the queue"),
+    ("OnlyTheHopelessAreRefused", "order of the queue"),
+    (
+        "LastRungsAreRepeatedAtTheBound",
+        "says what is not possible, not what holds",
+    ),
     (
         "NoSurplus",
         "a surplus worker to retire is chosen by an order of phases",
@@ -61,21 +73,18 @@ const NOT_PROVED: [(&str, &str); 15] = [
 ];
 
 /// What the properties rely on, each with a goal that fails without it.
-const STRENGTHENING: [(&str, &str); 4] = [
+const STRENGTHENING: [(&str, &str); 7] = [
     ("PortsComeWithWorkers", "NeverTooManyPorts"),
+    ("LivePortsFit", "PortsFollow"),
     ("AbsentHaveNoLease", "NeverRefused"),
     ("WaitersHaveOpenSessions", "SessionsNeverMove"),
+    ("HomesHaveServed", "SessionsHaveAWorker"),
+    ("UnboundHaveNoLease", "SessionLeasesAreAtHome"),
     ("StoppedRollingHasChosen", "StoppedRollingKeeps"),
 ];
 
 /// Properties that only the proof states.
-const OWN: [&str; 5] = [
-    "StartsAreBounded",
-    "ReapedHaveExited",
-    "ExitedAreReaped",
-    "ClosingHasNoUnbound",
-    "AskedArePending",
-];
+const OWN: [&str; 2] = ["ReapedHaveExited", "ExitedAreReaped"];
 
 /// Every step keeps the invariant and has the properties, for any number of workers, clients and
 /// sessions.

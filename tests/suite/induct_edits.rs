@@ -101,8 +101,16 @@ const POOL: [Edit; 36] = [
         "ToSpare == Count(In(Serving)) >= size",
         "ReplacingKeepsTheSize",
     ),
-    Edit(r#" /\ Count(Abandoned) < size"#, "", "AbandonedAreBounded"),
-    Edit(r#"/\ rung[w] \in LastRungs "#, "", "TerminatedIsReleased"),
+    Edit(
+        r#"MayAbandon(w) == "Stuck" \in Happens /\ rung[w] \in LastRungs /\ Count(Abandoned) < size"#,
+        r#"MayAbandon(w) == "Stuck" \in Happens /\ rung[w] \in LastRungs"#,
+        "AbandonedAreBounded",
+    ),
+    Edit(
+        r#"MayAbandon(w) == "Stuck" \in Happens /\ rung[w] \in LastRungs"#,
+        r#"MayAbandon(w) == "Stuck" \in Happens"#,
+        "TerminatedIsReleased",
+    ),
     Edit(
         r#"session[t] # "closed" }) < MaxSessions"#,
         r#"session[t] # "closed" }) <= MaxSessions"#,
@@ -219,7 +227,7 @@ const POOL: [Edit; 36] = [
     Edit(
         r#"Refuses(c) == Leave(c) /\ asked' = [asked EXCEPT ![c] = "nothing"]"#,
         r#"Refuses(c) == Leave(c) /\ asked' = asked"#,
-        "AskedArePending",
+        "AskedIsPending",
     ),
     Edit(
         "Leave(c) == queue' = SelectSeq(queue, LAMBDA d : d # c)",

@@ -267,14 +267,19 @@ impl Model {
     }
 
     fn sweep_sessions(&mut self) {
+        let mut over = Vec::new();
         for s in 0..self.sessions.len() {
             let (id, home) = (self.sessions[s].id, self.sessions[s].home);
             let is_used = self.is_used(s);
             let idle = &mut self.sessions[s].idle;
             *idle = if is_used { 0 } else { *idle + 1 };
             if *idle == SWEEPS && home != Home::Over {
-                self.end_session_of(id, SessionEnd::Expired);
+                over.push(id);
             }
+        }
+        for id in over {
+            self.end_session_of(id, SessionEnd::Expired);
+            self.settle();
         }
         self.start_sweeping();
     }

@@ -1,11 +1,12 @@
 //! Does the specification have its properties, and would the checker notice if it did not?
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::fs;
 use std::path::PathBuf;
 
 use crate::spec_files::MODULES;
-use crate::spec_support::{Checked, Model, assert_same, beside_the_spec, spec_dir};
+use crate::spec_support::{Checked, Model, beside_the_spec, elements, spec_dir, text};
 
 /// Distinct states of a worker and its environment. The reference checker finds as many.
 ///
@@ -128,7 +129,7 @@ fn the_readme_explains_a_counterexample() {
 }
 
 /// The properties that a module defines: its definitions below their headings.
-fn properties_of(module: &str) -> BTreeSet<String> {
+pub(crate) fn properties_of(module: &str) -> BTreeSet<String> {
     properties_by_kind(module).into_iter().flatten().collect()
 }
 
@@ -174,4 +175,19 @@ fn the_trace_checker_contains_the_specification() {
     let modules: BTreeSet<String> = names.filter(|name| name.ends_with(".tla")).collect();
     let contained = MODULES.map(|(name, _)| name.to_owned());
     assert_eq!(modules, contained.into());
+}
+
+/// Panics with the elements that are in only one of two sets.
+pub(crate) fn assert_same<T: Ord + Debug>(found: &BTreeSet<T>, expected: &BTreeSet<T>, of: &str) {
+    let missing: Vec<&T> = expected.difference(found).collect();
+    let extra: Vec<&T> = found.difference(expected).collect();
+    assert!(
+        missing.is_empty() && extra.is_empty(),
+        "{of}: missing {missing:?}, unexpected {extra:?}"
+    );
+}
+
+/// The strings of a sequence that the specification defines.
+pub(crate) fn names(model: &Model, sequence: &str) -> Vec<String> {
+    elements(&model.eval(sequence)).iter().map(text).collect()
 }

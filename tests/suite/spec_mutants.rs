@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::spec_support::{Checked, Model, assert_same, beside_the_spec, names, spec_dir, text};
+use crate::spec_checks::{assert_same, names};
+use crate::spec_support::{Checked, Model, beside_the_spec, spec_dir, text};
 
 /// The modules that have mutants, each with a configuration that lists its properties.
 const CHECKED: [(&str, &str); 3] = [

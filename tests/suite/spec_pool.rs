@@ -8,8 +8,8 @@ use std::fs;
 
 use tla_checker::ast::{State, Value};
 
-use crate::spec_checks::properties_by_kind;
-use crate::spec_support::{Checked, Model, assert_same, spec_dir};
+use crate::spec_checks::{assert_same, properties_by_kind};
+use crate::spec_support::{Checked, Model, spec_dir};
 
 /// The slices and their numbers of distinct states. A change of the specification changes these
 /// numbers, or nothing.

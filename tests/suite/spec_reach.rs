@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tla_checker::ast::State;
 
-use crate::spec_checks::STATES;
-use crate::spec_support::{Model, assert_same, elements, names, text};
+use crate::spec_checks::{STATES, assert_same, names};
+use crate::spec_support::{Model, elements, text};
 
 /// The test's own search finds as many states as the checker.
 #[test]

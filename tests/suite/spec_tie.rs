@@ -10,7 +10,8 @@ use ostler::worker::{Effect, Input, Phase, Rung};
 use tla_checker::ast::{State, Value};
 
 use crate::derived_table::{Cell, Table, Verdict};
-use crate::spec_support::{Model, elements, names, text};
+use crate::spec_checks::names;
+use crate::spec_support::{Model, elements, text};
 
 /// Questions and answers, in the order asked.
 type Answers = Vec<(String, String)>;

@@ -17,7 +17,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::random::Random;
 use crate::regression::of_trace;
-use crate::spec_support::{Model, assert_same};
+use crate::spec_checks::assert_same;
+use crate::spec_support::Model;
 use crate::trace_check::{Follower, check, parse};
 use crate::trace_pool::{Scratch, pool};
 use crate::trace_tampered::{TAMPERINGS, lasting_move};
