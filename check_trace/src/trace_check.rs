@@ -98,8 +98,9 @@ fn world(policy: &Policy, steps: &[Step]) -> World {
         // The specification lets nothing go wrong with a worker that could not be replaced, and a
         // real pool has no such bound.
         workers: workers + largest + 1,
-        clients,
-        sessions,
+        // A trace that lacks a step can need one more than its mirror has seen.
+        clients: clients + 1,
+        sessions: sessions + 1,
         sizes,
     }
 }

@@ -166,13 +166,14 @@ fn write_module(dir: &str, name: &str, extends: &str, body: &str, cfg: &str) -> 
     path
 }
 
-/// The program that checks traces contains every module of the specification.
+/// The program that checks traces contains every module of the specification but the proof.
 #[test]
 fn the_trace_checker_contains_the_specification() {
     let files = fs::read_dir(spec_dir()).expect("spec/ can be read");
     let names = files.map(|file| file.expect("spec/ can be read").file_name());
     let names = names.map(|name| name.into_string().expect("a name is text"));
-    let modules: BTreeSet<String> = names.filter(|name| name.ends_with(".tla")).collect();
+    let mut modules: BTreeSet<String> = names.filter(|name| name.ends_with(".tla")).collect();
+    assert!(modules.remove("WorkerPoolProof.tla"));
     let contained = MODULES.map(|(name, _)| name.to_owned());
     assert_eq!(modules, contained.into());
 }
