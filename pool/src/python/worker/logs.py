@@ -39,12 +39,21 @@ def log(level, logger, message, fields):
     end = extra + END_OF_RECORD.encode()
     text, room = escaped(message), PIPE_BUFFER - len(head) - len(end)
     while len(text) > room:
-        # At the end of a line, if there is one.
-        line = text.rfind(b"\\n", 0, room)
-        piece = text[:line] if line > 0 else cut(text, room - 1)
-        text = text[len(piece) :].removeprefix(b"\\n") if line > 0 else text[len(piece) :]
+        piece = beginning(text, room)
+        text = text[len(piece) :].removeprefix(b"\\n")
         say(head + piece + end)
     say(head + text + end)
+
+
+def beginning(text, most):
+    """The first bytes of an escaped text, `most` at most: up to the end of a line, if there is one."""
+    piece = cut(text, most)
+    # Without the pairs, a backslash begins the end of a line, or is half of an escape that was cut.
+    single = piece.replace(b"\\\\", b"  ")
+    line = single.rfind(b"\\n")
+    if line > 0:
+        return piece[:line]
+    return piece[:-1] if single.endswith(b"\\") else piece
 
 
 def escaped(text):

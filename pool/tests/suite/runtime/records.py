@@ -134,6 +134,8 @@ import ostler
 def f(request):
     ostler.log("info", "\\n".join("line %d " % i + "x" * 100 for i in range(100)), a="b")
     ostler.log("info", "\\u00e9" * 5000)
+    ostler.log("info", "\\\\" * 9000)
+    ostler.log("info", "\\\\n" * 3000)
     ostler.log("info", "m", long="v" * 2000)
     return b""
 """
@@ -143,6 +145,10 @@ def f(request):
     assert "\\n".join(record[2] for record in lines).split("\\n") == [f"line {i} " + "x" * 100 for i in range(100)]
     signs = [record[2] for record in found if record[2].startswith("\u00e9")]
     assert len(signs) == 3 and "".join(signs) == "\u00e9" * 5000
+    # An escape is in one record: those of 9,000 backslashes, and of 3,000 backslashes before an n.
+    slashes = [record[2] for record in found if not set(record[2]) - {"\\", "n"}]
+    assert all(len(text.replace("n", "")) % 2 == 0 for text in slashes), [len(text) for text in slashes]
+    assert "".join(slashes) == "\\\\" * 9000 + "\\\\n" * 3000
     # Fields that do not fit are in the message.
     assert found[-1] == ("info", "ostler", "m long=" + "v" * 2000)
 
