@@ -25,6 +25,8 @@ class Current:
         self.cancellation = None
         # What is called when a session ends, with its name.
         self.session_ends = []
+        # The numbers of the sessions that have called and have not ended, by their names.
+        self.numbers = {}
         # How long the host waits for an answer, in seconds, and how long if nothing else is said.
         self.timeout = self.usual_timeout = None
         # When the host began to wait. None between two calls.
@@ -32,13 +34,20 @@ class Current:
         self.function = self.session = self.traceparent = self.body = None
 
     def tell(self, body):
-        """Takes the body of the details of the next request."""
+        """Takes the body of the details of the next request.
+
+        If its session has the name of an earlier one, that one is over, whenever the host says so.
+        """
         # Most calls have the same details as the last one.
         if body != self.body:
             self.body, self.found = body, entries(body)
         found = self.found
         self.function = as_str(found.get(FUNCTION))
-        self.session = as_str(found.get(SESSION))
+        session, number = as_str(found.get(SESSION)), found.get(SESSION_NUMBER)
+        if session is not None and self.numbers.setdefault(session, number) != number:
+            self.call_session_ends(session)
+            self.numbers[session] = number
+        self.session = session
         self.traceparent = as_str(found.get(TRACEPARENT))
         if TIMEOUT in found:
             self.timeout = int.from_bytes(found[TIMEOUT], "big") / 1000
@@ -56,8 +65,16 @@ class Current:
         return self.cancellation is not None and self.cancellation.cancelled is not None
 
     def end_session(self, body):
+        """Takes the body of what the host says of a session that has ended."""
+        number, name = body[:8], str(body[8:], "utf-8")
+        # A later session of the same name is another one.
+        if self.numbers.get(name, number) == number:
+            self.numbers.pop(name, None)
+            self.call_session_ends(name)
+
+    def call_session_ends(self, name):
         """Calls what the module has for the end of a session. Only an exit of the worker gets out."""
-        self.session = name = str(body[8:], "utf-8")
+        self.session = name
         for function in self.session_ends:
             try:
                 settled(function(name))

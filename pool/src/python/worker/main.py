@@ -127,7 +127,8 @@ def serve(channel, watcher, shared, call, stream, batch, health):
                 # For a request that was answered already.
                 continue
             if kind == DETAILS:
-                current.tell(body)
+                with watcher:
+                    current.tell(body)
                 told = True
                 continue
             if kind == SESSION_ENDED:

@@ -177,6 +177,26 @@ def check_the_module_learns_that_a_session_has_ended():
     assert worker.process.wait() == 3
 
 
+def check_a_later_session_of_the_same_name_is_another_one():
+    worker = Worker(SESSIONS)
+
+    def seen(session, number):
+        return worker.named("seen", b"", (SESSION, session), (NUMBER, struct.pack(">Q", number)))[1].decode()
+
+    def ended(name):
+        return [f"{name} later", (name, name)]
+
+    assert seen(b"a", 1) == seen(b"b", 2) == seen(b"a", 1) == "[]"
+    # The host can be late with the news that the first one has ended.
+    assert seen(b"a", 3) == repr(ended("a"))
+    worker.end_session("a", 1)
+    worker.end_session("b", 2)
+    assert seen(b"a", 3) == repr(ended("b"))
+    worker.end_session("a", 3)
+    assert seen(b"b", 4) == repr(ended("a"))
+    worker.end()
+
+
 def check_a_module_without_such_a_function_goes_on():
     worker = Worker("def f(request): return request", "app:f")
     worker.end_session("any")
