@@ -207,12 +207,15 @@ where
 
     fn call(&mut self, request: T) -> Self::Future {
         use crate::error::JsonPart;
-        let request = serde_json::to_vec(&request).map_err(CallError::json(JsonPart::Request));
-        // The worker of a request that cannot be sent goes back to the pool.
-        let call = self.bytes.take_lease();
         let pool = self.bytes.pool.clone();
+        let request = pool.takes_json().and_then(|()| {
+            serde_json::to_vec(&request).map_err(CallError::json(JsonPart::Request))
+        });
+        // The worker of a request that cannot be sent goes back to the pool.
+        let lease = self.bytes.take_lease();
         Box::pin(async move {
-            let reply = call.await?.call(request?).await;
+            let request = request?;
+            let reply = lease.await?.call(request).await;
             drop(pool);
             serde_json::from_slice(&reply?).map_err(CallError::json(JsonPart::Reply))
         })

@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use ostler_pool::port::{BoxFuture, OpenError, Opener, Port, Start};
 use ostler_pool::testing::{Script, Sim};
 use ostler_pool::{CallError, CheckoutError, JsonService, Pool, PoolService};
 use serde_json::json;
@@ -213,6 +214,40 @@ async fn json_goes_both_ways() {
         other => panic!("{other:?}"),
     }
     until(&pool, |status| status.occupancy().ready == 1).await;
+    end(&pool, &sim).await;
+}
+
+/// Simulated workers that take bytes.
+#[derive(Debug)]
+struct TakesBytes(Sim);
+
+impl Opener for TakesBytes {
+    fn takes_json(&self) -> bool {
+        false
+    }
+
+    fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+        Opener::open(&self.0, start)
+    }
+}
+
+/// A service with JSON of a pool whose workers take bytes sends nothing, and says what is missing.
+/// What cannot be sent waits for no worker.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_cannot_be_sent_uses_no_worker() {
+    let sim = Sim::default();
+    let pool = Pool::builder(TakesBytes(sim.clone()))
+        .size(1)
+        .build()
+        .unwrap();
+    until(&pool, |status| status.serving() == 1).await;
+    let held = pool.checkout().await.unwrap();
+    match pool.json_service::<_, u32>().call(7).await {
+        Err(CallError::NotJson) => {}
+        other => panic!("{other:?}"),
+    }
+    drop(held);
+    assert_eq!(sim.stats().requests, 0);
     end(&pool, &sim).await;
 }
 
