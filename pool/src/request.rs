@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use ostler::policy::MAX_TIMEOUT;
+
 use crate::error::CallError;
 #[cfg(feature = "json")]
 use crate::error::JsonPart;
@@ -141,7 +143,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// As [`stream`](Self::stream), and [`CallError::Json`].
+    /// As [`stream`](Self::stream), and [`CallError::Json`] and [`NotJson`](CallError::NotJson).
     #[cfg(feature = "json")]
     pub async fn stream_json<T, R>(&self, request: &T) -> Result<JsonStream<'static, R>, CallError>
     where
@@ -167,16 +169,17 @@ impl<B: AsRef<[u8]>> Request<B> {
 
     /// Sets how long to wait for a worker, instead of
     /// [`checkout_timeout`](crate::Config::checkout_timeout). This time runs also before the pool
-    /// has first served.
+    /// has first served. A longer one than 7 days counts as 7 days.
     pub fn checkout_timeout(mut self, timeout: Duration) -> Self {
-        self.checkout_timeout = Some(timeout);
+        self.checkout_timeout = Some(timeout.min(MAX_TIMEOUT));
         self
     }
 
     /// Sets how long the worker may take to answer, or to send the next part of a stream, instead
-    /// of [`call_timeout`](crate::Config::call_timeout). A Python worker is told.
+    /// of [`call_timeout`](crate::Config::call_timeout). A Python worker is told. A longer one than
+    /// 7 days counts as 7 days.
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
-        self.options.call_timeout = Some(timeout);
+        self.options.call_timeout = Some(timeout.min(MAX_TIMEOUT));
         self
     }
 

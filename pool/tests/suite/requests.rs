@@ -67,6 +67,33 @@ async fn a_request_has_its_own_timeouts() {
     end(&pool, &sim).await;
 }
 
+/// A timeout beyond 7 days, the longest that a pool can have, is that long.
+#[tokio::test(start_paused = true)]
+async fn a_timeout_has_a_longest() {
+    let longest = Duration::from_secs(7 * 24 * 60 * 60);
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).max_worker_age(None).build().unwrap();
+    let held = pool.checkout().await.unwrap();
+    let request = pool.request("hello").checkout_timeout(Duration::MAX);
+    match request.send().await {
+        Err(CallError::Checkout(CheckoutError::TimedOut { after, .. })) => {
+            assert_eq!(after, longest);
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(held);
+    match pool
+        .request("hang")
+        .call_timeout(Duration::MAX)
+        .send()
+        .await
+    {
+        Err(CallError::TimedOut { after, .. }) => assert_eq!(after, longest),
+        other => panic!("{other:?}"),
+    }
+    end(&pool, &sim).await;
+}
+
 /// A request whose worker failed is repeated as often as it says, if the worker cannot have seen
 /// it or it is idempotent. The error is that of the last attempt.
 #[tokio::test(start_paused = true)]
