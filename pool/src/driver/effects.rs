@@ -145,8 +145,8 @@ impl Driver {
                     });
                 }
                 Effect::Grant { waiter, lease } => {
-                    let place = state.place_of(waiter, self.limits.lease_warning, actions);
-                    let grant = state.grant(self, lease, place);
+                    let taken = state.taken_by(waiter, self.limits.lease_warning, actions);
+                    let grant = state.grant(self, lease, taken);
                     state.answer(waiter, Ok(grant), actions);
                 }
                 Effect::Refuse { waiter, refusal } => {
@@ -329,7 +329,7 @@ impl State {
             (actions.pending).moved(transition, Some(opened), drains);
             entry.since = actions.now();
             if !matches!(to, Phase::Busy | Phase::Finishing) {
-                entry.place = None;
+                entry.taken = None;
             }
             if to.summary() == PhaseSummary::Draining && to != Phase::Stopping {
                 entry.drains.get_or_insert(actions.now());

@@ -1,7 +1,7 @@
 //! Leases that are held for long: logged once, with the place where each was taken.
 //!
-//! A lease costs one more store, of a static reference. While any is held, the clock looks at all
-//! of them once per `lease_warning`.
+//! A lease costs one more store, of a static reference and a time. While any is held, the clock
+//! looks at all of them once per `lease_warning`.
 
 use std::panic::Location;
 use std::time::Duration;
@@ -31,10 +31,14 @@ impl Driver {
             let mut held = Vec::new();
             let mut next = None::<Instant>;
             for entry in state.entries() {
-                let due = entry.since + limit;
-                if let Some(place) = entry.place.take_if(|_| due <= now) {
-                    held.push((entry.worker, now.duration_since(entry.since), place));
-                } else if entry.place.is_some() {
+                let Some((place, since)) = entry.taken else {
+                    continue;
+                };
+                let due = since + limit;
+                if due <= now {
+                    entry.taken = None;
+                    held.push((entry.worker, now.duration_since(since), place));
+                } else {
                     next = Some(next.map_or(due, |next| next.min(due)));
                 }
             }
@@ -48,27 +52,29 @@ impl Driver {
 }
 
 impl State {
-    /// Where the client asked that gets a lease now. Looks after that lease from now on.
-    pub(super) fn place_of(
+    /// Where the client asked that gets a lease now, and the time. Looks after that lease from now
+    /// on.
+    pub(super) fn taken_by(
         &mut self,
         waiter: WaiterId,
         limit: Option<Duration>,
         actions: &mut Actions,
-    ) -> Option<Place> {
+    ) -> Option<(Place, Instant)> {
         let limit = limit?;
         let waiting = self.clients.get_mut(waiter);
         let place = waiting.map_or(actions.place, |client| client.place)?;
+        let now = actions.now();
         if self.lease_alarm.is_none() {
-            self.lease_alarm = Some(actions.now() + limit);
+            self.lease_alarm = Some(now + limit);
             actions.push(Deferred::Rearm);
         }
-        Some(place)
+        Some((place, now))
     }
 
     /// The client of this lease holds it no longer.
     pub(super) fn forget_place(&mut self, lease: LeaseId) {
         if let Some(entry) = self.worker(lease.worker) {
-            entry.place = None;
+            entry.taken = None;
         }
     }
 }

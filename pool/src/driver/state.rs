@@ -83,8 +83,8 @@ pub(super) struct WorkerEntry {
     pub(super) left: Option<(Phase, Reason)>,
     /// What is known about the reason for which it leaves, if it leaves for that one.
     pub(super) detail: Option<(Reason, String)>,
-    /// Where its lease was taken, as long as a client holds it and that was not logged.
-    pub(super) place: Option<Place>,
+    /// Where and when its lease was taken, as long as a client holds it and that was not logged.
+    pub(super) taken: Option<(Place, Instant)>,
     /// When it began to drain, if it did.
     pub(super) drains: Option<Instant>,
     /// The calls that it had answered when it left.
@@ -209,7 +209,7 @@ impl State {
             survivors: Vec::new(),
             left: None,
             detail: None,
-            place: None,
+            taken: None,
             drains: None,
             calls: 0,
         });
@@ -220,17 +220,17 @@ impl State {
         }
     }
 
-    /// The lease of a client that asked for it at this place.
+    /// The lease of a client that asked for it at a place, and takes it now.
     pub(super) fn grant(
         &mut self,
         driver: &Arc<Driver>,
         lease: LeaseId,
-        place: Option<Place>,
+        taken: Option<(Place, Instant)>,
     ) -> Grant {
         let entry = self
             .worker(lease.worker)
             .expect("a granted worker has a task");
-        entry.place = place;
+        entry.taken = taken;
         Grant::new(Arc::clone(driver), Arc::clone(&entry.transport), lease)
     }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use ostler_pool::testing::{Script, Sim};
-use ostler_pool::{AbandonedCalls, Pool};
+use ostler_pool::{AbandonedCalls, Phase, Pool};
 use tokio::time::{sleep, timeout};
 use tracing::Instrument as _;
 
@@ -132,6 +132,29 @@ async fn a_lease_that_is_held_for_long_is_logged() {
     assert_held(&log, &expected);
     drop(lease);
     session.end();
+    end(&pool, &sim).await;
+}
+
+/// A lease is held from its grant on, also if its worker is to leave meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_drain_does_not_shorten_a_lease() {
+    let log = Log::default();
+    let _kept = listen(log.clone());
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).lease_warning(ms(200)).build().unwrap();
+    until(&pool, |status| status.serving() == 1).await;
+    let (lease, line) = (pool.checkout().await.unwrap(), line!());
+    sleep(ms(150)).await;
+    pool.recycle(lease.worker());
+    sleep(ms(100)).await;
+    let worker = pool
+        .status()
+        .workers
+        .into_iter()
+        .find(|it| it.worker == lease.worker());
+    assert_eq!(worker.unwrap().phase, Phase::Finishing);
+    assert_held(&log, &[("0.1", line)]);
+    drop(lease);
     end(&pool, &sim).await;
 }
 
