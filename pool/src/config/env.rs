@@ -52,8 +52,10 @@ impl Config {
             let Some(name) = NAMES.iter().find(named) else {
                 return Err(EnvError::Unknown { variable });
             };
-            let setting = Setting::from_text(value.to_string_lossy().into_owned());
-            let set = self.set(name, &setting);
+            let value = value.to_string_lossy().into_owned();
+            // A name may look like a number.
+            let set = self.set(name, &Setting::Text(value.clone()));
+            let set = set.or_else(|_| self.set(name, &Setting::from_text(value)));
             set.map_err(|source| EnvError::Invalid { variable, source })?;
         }
         Ok(self)
@@ -122,6 +124,7 @@ mod tests {
             ("APP_POOL_MAX_FRAME", "4096"),
             ("APP_POOL_ENABLE_HEALTH_MONITORING", "false"),
             ("APP_POOL_ABANDONED_CALLS", "cancel=5s"),
+            ("APP_POOL_NAME", "007"),
             ("SIZE", "5"),
             ("app_pool_surge", "6"),
         ]);
@@ -134,6 +137,7 @@ mod tests {
             max_frame: 4096,
             enable_health_monitoring: false,
             abandoned_calls: AbandonedCalls::Cancel(Duration::from_secs(5)),
+            name: Some("007".to_owned()),
             ..Config::default()
         };
         assert_eq!(config, Ok(expected));
