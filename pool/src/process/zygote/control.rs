@@ -32,6 +32,7 @@ use tokio::time::timeout;
 
 use crate::process::system::NO_SIGNAL;
 use crate::process::tree::EnvTag;
+use crate::text;
 
 /// How long a zygote may take to answer. A fork takes milliseconds, so a zygote that takes longer
 /// is stopped or broken.
@@ -81,7 +82,12 @@ impl Control {
         let late = || {
             io::Error::new(
                 io::ErrorKind::TimedOut,
-                format!("the zygote did not answer `{line}` within {ANSWER_TIMEOUT:?}"),
+                // Without what follows: the environment may be long, and secret.
+                format!(
+                    "the zygote did not answer `{}` within {}",
+                    line.split(' ').next().unwrap_or_default(),
+                    text::duration(ANSWER_TIMEOUT)
+                ),
             )
         };
         let answer = async {
@@ -192,6 +198,20 @@ mod tests {
         });
         sending.await.unwrap();
         assert!(read.join().unwrap().unwrap() == sent);
+    }
+
+    /// P26: a zygote that does not answer is an error, which shows no environment.
+    #[tokio::test(start_paused = true)]
+    async fn a_late_answer_is_an_error() {
+        let (mut control, _zygote) = pair();
+        let error = control
+            .ask("fork tag 5345435245540a", &[])
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the zygote did not answer `fork` within 5 s"
+        );
     }
 
     /// P26: an error of the socket ends what waits for the zygote.
