@@ -177,7 +177,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// As [`call`](Self::call), and [`CallError::Json`].
+    /// As [`call`](Self::call), and [`CallError::Json`] and [`NotJson`](CallError::NotJson).
     #[cfg(feature = "json")]
     pub async fn call_json<T, R>(&self, request: &T) -> Result<R, CallError>
     where

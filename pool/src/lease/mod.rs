@@ -37,8 +37,9 @@ use crate::transport::frame::kind;
 /// Made by [`Pool::checkout`](crate::Pool::checkout). On drop, the worker returns to the pool, and
 /// the longest-waiting client gets it. If a call on the lease ended early (its future was dropped,
 /// it timed out, the worker broke the protocol), the worker serves no other client: it is stopped
-/// and replaced, and the lease is over. With a [`abandoned_calls`](crate::AbandonedCalls), a
-/// worker that ends a dropped or timed-out call in that time is kept, but not for this lease.
+/// and replaced, and the lease is over. In a pool that [lets abandoned calls
+/// end](crate::AbandonedCalls), a worker that ends a dropped call in time is kept, but not for this
+/// lease.
 ///
 /// Dropping a lease never blocks and needs no runtime.
 ///
@@ -122,14 +123,15 @@ impl Lease {
     /// # Cancel safety
     ///
     /// Not cancel safe: if it is dropped before it resolves, the call is abandoned and the reply is
-    /// lost. The worker is stopped and replaced, unless it ends the call within the pool's
-    /// [`abandoned_calls`](crate::AbandonedCalls). Either way the lease is over, and no other
-    /// client ever sees the late reply.
+    /// lost. The worker is stopped and replaced, unless the pool [lets abandoned calls
+    /// end](crate::AbandonedCalls) and it does so in time. Either way the lease is over, and no
+    /// other client ever sees the late reply.
     ///
     /// # Errors
     ///
-    /// See [`CallError`]. After [`Raised`](CallError::Raised) and
-    /// [`RequestTooLarge`](CallError::RequestTooLarge) the lease remains usable; after every other
+    /// See [`CallError`]. After [`Raised`](CallError::Raised),
+    /// [`RequestTooLarge`](CallError::RequestTooLarge) and
+    /// [`NoSuchFunction`](CallError::NoSuchFunction) the lease remains usable; after every other
     /// error it is over.
     pub async fn call(&mut self, request: impl AsRef<[u8]>) -> Result<Vec<u8>, CallError> {
         let grant = Held::Borrowed(&mut self.grant);
@@ -171,8 +173,9 @@ impl Lease {
     /// # Errors
     ///
     /// [`CallError::LeaseOver`], [`Protocol`](CallError::Protocol) if the worker has sent something
-    /// since the last call, and [`RequestTooLarge`](CallError::RequestTooLarge), after which the
-    /// lease remains usable. [`ReplyStream::next`] returns later errors.
+    /// since the last call, and [`RequestTooLarge`](CallError::RequestTooLarge) and
+    /// [`NoSuchFunction`](CallError::NoSuchFunction), after which the lease remains usable.
+    /// [`ReplyStream::next`] returns later errors.
     pub fn stream(&mut self, request: impl AsRef<[u8]>) -> Result<ReplyStream<'_>, CallError> {
         let body = request.as_ref();
         let grant = Held::Borrowed(&mut self.grant);
@@ -283,7 +286,8 @@ impl Lease {
     ///
     /// # Errors
     ///
-    /// As `call`, and [`CallError::Json`], after which the lease remains usable.
+    /// As `call`, and [`CallError::Json`] and [`NotJson`](CallError::NotJson), after which the lease
+    /// remains usable.
     #[cfg(feature = "json")]
     pub async fn call_json<T, R>(&mut self, request: &T) -> Result<R, CallError>
     where

@@ -111,8 +111,8 @@ impl Session {
     /// # Cancel safety
     ///
     /// As [`checkout`](Self::checkout) while it waits, then as [`Lease::call`]: an abandoned call
-    /// costs the worker and all of its sessions, unless the worker ends it within the pool's
-    /// [`abandoned_calls`](crate::AbandonedCalls).
+    /// costs the worker and all of its sessions, unless the pool [lets abandoned calls
+    /// end](crate::AbandonedCalls) and the worker does so in time.
     ///
     /// # Errors
     ///
@@ -137,7 +137,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`call`](Self::call), and [`CallError::Json`].
+    /// As [`call`](Self::call), and [`CallError::Json`] and [`NotJson`](CallError::NotJson).
     #[cfg(feature = "json")]
     pub async fn call_json<T, R>(&self, request: &T) -> Result<R, CallError>
     where

@@ -21,8 +21,8 @@ use crate::error::JsonPart;
 /// host's buffer (64 KiB, or one larger part) fill up, and the worker blocks.
 ///
 /// Taken to its end, a stream is one call. Dropped before, it is an abandoned call: the worker is
-/// stopped and replaced, unless it ends the stream within the pool's
-/// [`abandoned_calls`](crate::AbandonedCalls). Parts that it sends meanwhile are discarded.
+/// stopped and replaced, unless the pool [lets abandoned calls end](crate::AbandonedCalls) and it
+/// does so in time. Parts that it sends meanwhile are discarded.
 ///
 /// It is a [`Stream`], so the combinators of `futures` and `tokio-stream` apply:
 ///
