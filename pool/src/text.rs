@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-/// A duration in one unit, such as `200 ms`, `1.5 s`, `12 s` or `3 min`. Rounded down.
+/// A duration in one unit, such as `5 us`, `200 ms`, `1.5 s`, `12 s` or `3 min`. Rounded down.
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let tenths = duration.subsec_millis() / 100;
     match seconds {
+        0 if (1..1000).contains(&duration.as_micros()) => format!("{} us", duration.as_micros()),
         0 => format!("{} ms", duration.as_millis()),
         1..10 if tenths > 0 => format!("{seconds}.{tenths} s"),
         1..120 => format!("{seconds} s"),
@@ -46,6 +47,8 @@ mod tests {
     /// A duration has the unit in which it reads best.
     #[test]
     fn durations_have_units() {
+        assert_eq!(duration(Duration::from_nanos(999)), "0 ms");
+        assert_eq!(duration(Duration::from_nanos(5_900)), "5 us");
         for (millis, said) in [
             (0, "0 ms"),
             (999, "999 ms"),

@@ -7,6 +7,7 @@ use ostler::supervisor::Reason;
 
 use super::{CheckoutError, ProtocolError, Report, SessionError};
 use crate::port::Exit;
+use crate::text;
 
 /// Why a call returned no reply.
 ///
@@ -43,12 +44,13 @@ pub enum CallError {
     /// The worker did not answer within `call_timeout`. It is stopped and replaced, unless it ends
     /// the call within the grace of [`AbandonedCalls::Cancel`](crate::AbandonedCalls::Cancel).
     #[error(
-        "worker {worker} did not answer within {after:?}: raise `call_timeout` if the call may take longer"
+        "worker {worker} did not answer within {}: raise `call_timeout` if the call may take longer",
+        text::duration(*.after)
     )]
     TimedOut {
         /// The worker.
         worker: WorkerId,
-        /// The pool's `call_timeout`.
+        /// The pool's `call_timeout`, or that of the request.
         after: Duration,
         /// Whether the worker may have seen the whole request.
         request_written: bool,

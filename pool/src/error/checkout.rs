@@ -13,9 +13,12 @@ use crate::text;
 #[non_exhaustive]
 pub enum CheckoutError {
     /// No worker became free in time.
-    #[error("no worker became free within {after:?} ({pool}): raise `checkout_timeout` or `size`")]
+    #[error(
+        "no worker became free within {} ({pool}): raise `checkout_timeout` or `size`",
+        text::duration(*.after)
+    )]
     TimedOut {
-        /// How long the client waited: the pool's `checkout_timeout`.
+        /// How long the client waited: the pool's `checkout_timeout`, or that of the request.
         after: Duration,
         /// The pool at that moment.
         pool: Occupancy,
@@ -76,11 +79,14 @@ pub enum SessionError {
     },
     /// The session's worker did not become free in time; or, before the session's first call, no
     /// worker did.
-    #[error("{} did not become free for the session within {after:?} ({pool}): raise `checkout_timeout`", named(*.worker))]
+    #[error(
+        "{} did not become free for the session within {} ({pool}): raise `checkout_timeout`",
+        named(*.worker), text::duration(*.after)
+    )]
     TimedOut {
         /// The session's worker. `None` before its first call.
         worker: Option<WorkerId>,
-        /// How long the client waited: the pool's `checkout_timeout`.
+        /// How long the client waited: the pool's `checkout_timeout`, or that of the request.
         after: Duration,
         /// The pool at that moment.
         pool: Occupancy,

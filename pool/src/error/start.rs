@@ -7,6 +7,7 @@ use ostler::policy::InvalidOption;
 
 use super::{ProtocolError, RemoteError, Report};
 use crate::port::{Exit, OpenError};
+use crate::text;
 
 /// Why a pool could not be built. No worker was started.
 #[derive(thiserror::Error)]
@@ -64,7 +65,8 @@ pub enum StartError {
     },
     /// It did not answer the handshake within `start_timeout`.
     #[error(
-        "worker {worker} was not ready within {after:?}: raise `start_timeout`, or look at its setup"
+        "worker {worker} was not ready within {}: raise `start_timeout`, or look at its setup",
+        text::duration(*.after)
     )]
     TimedOut {
         /// The worker.

@@ -130,7 +130,7 @@ async fn a_timed_out_call_fails_at_once() {
     );
     assert_eq!(
         error.to_string(),
-        "worker 0.1 did not answer within 7s: raise `call_timeout` if the call may take longer"
+        "worker 0.1 did not answer within 7 s: raise `call_timeout` if the call may take longer"
     );
     assert_eq!(since.elapsed(), limit);
     assert_eq!(pool.status().workers[0].phase, Phase::Busy);

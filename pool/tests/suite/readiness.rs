@@ -207,7 +207,7 @@ async fn the_first_start_does_not_count_against_checkout_timeout() {
     for late in [early, later] {
         let text = late.unwrap_err().to_string();
         assert!(
-            text.starts_with("no worker became free within 5s "),
+            text.starts_with("no worker became free within 5 s "),
             "{text}"
         );
     }

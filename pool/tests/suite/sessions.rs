@@ -74,7 +74,7 @@ async fn a_session_waits_for_its_own_worker() {
     assert_eq!(
         late.to_string(),
         format!(
-            "worker {home} did not become free for the session within 3s (workers: 0 initializing, \
+            "worker {home} did not become free for the session within 3 s (workers: 0 initializing, \
              1 ready, 1 busy, 0 draining; 0 clients waiting): raise `checkout_timeout`"
         )
     );

@@ -87,7 +87,7 @@ async fn the_queue_has_a_bound_and_a_deadline() {
     assert_eq!(since.elapsed(), Duration::from_secs(3));
     assert_eq!(
         late.to_string(),
-        "no worker became free within 3s (workers: 0 initializing, 0 ready, 1 busy, 0 draining; \
+        "no worker became free within 3 s (workers: 0 initializing, 0 ready, 1 busy, 0 draining; \
          0 clients waiting): raise `checkout_timeout` or `size`"
     );
     drop(held);
