@@ -66,7 +66,7 @@ impl SignalShutdown {
                 () = driver.closed() => return,
             };
             tracing::info!(
-                target: "ostler::pool",
+                target: "ostler::pool", pool = driver.name(),
                 "{first}: the pool shuts down; another signal kills its workers"
             );
             driver.shutdown();
@@ -75,7 +75,10 @@ impl SignalShutdown {
                 name = signals.next() => name,
                 () = driver.closed() => return,
             };
-            tracing::warn!(target: "ostler::pool", "{second}: the pool kills its workers");
+            tracing::warn!(
+                target: "ostler::pool", pool = driver.name(),
+                "{second}: the pool kills its workers"
+            );
             driver.shutdown_now();
         });
         Ok(Self { driver, begun })

@@ -97,7 +97,7 @@ impl Grant {
     }
 
     pub(crate) fn pool_name(&self) -> Option<&str> {
-        self.driver.log.pool()
+        self.driver.name()
     }
 
     /// Records a call for the metrics.

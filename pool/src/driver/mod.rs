@@ -135,6 +135,11 @@ impl Driver {
         self.runtime.spawn(task);
     }
 
+    /// The pool's name.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.log.pool()
+    }
+
     /// How many workers the pool keeps.
     pub(crate) fn size(&self) -> usize {
         self.lock().supervisor.policy().size

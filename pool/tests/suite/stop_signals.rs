@@ -6,8 +6,10 @@ use std::{env, time::Duration};
 
 use ostler_pool::{CallError, CheckoutError, Pool, Reason, Rung};
 use rustix::process::{Pid, Signal, kill_process};
+use tracing::subscriber::set_global_default;
 
 use crate::rig::hostile;
+use crate::tracing::Log;
 
 /// Set in the process that gets the signals.
 const HOST: &str = "OSTLER_TEST_GETS_SIGNALS";
@@ -81,7 +83,8 @@ fn sigterm_begins_a_shutdown() {
     });
 }
 
-/// O7: a second signal kills the workers, whose grace would have been an hour.
+/// O7: a second signal kills the workers, whose grace would have been an hour. Each signal is a line
+/// of the log that names the pool.
 #[test]
 fn a_second_signal_kills_the_workers() {
     if env::var_os(HOST).is_none() {
@@ -94,7 +97,10 @@ fn a_second_signal_kills_the_workers() {
     }
     in_the_host(async {
         let hour = Duration::from_secs(3600);
+        let log = Log::default();
+        set_global_default(log.clone()).unwrap();
         let pool = hostile()
+            .name("jobs")
             .size(1)
             .call_timeout(hour)
             .shutdown_timeout(hour)
@@ -116,6 +122,20 @@ fn a_second_signal_kills_the_workers() {
             }) => {}
             other => panic!("{other:?}"),
         }
+        let mut lines = log.lines();
+        lines.retain(|(line, _)| line.starts_with("ostler::pool SIG"));
+        let [(first, of_first), (second, of_second)] = &lines[..] else {
+            panic!("{lines:?}")
+        };
+        assert_eq!(
+            first,
+            "ostler::pool SIGINT: the pool shuts down; another signal kills its workers"
+        );
+        assert_eq!(second, "ostler::pool SIGTERM: the pool kills its workers");
+        assert_eq!(
+            [of_first, of_second].map(|of| &of["pool"][..]),
+            ["\"jobs\""; 2]
+        );
     });
 }
 
