@@ -53,6 +53,44 @@ impl Details {
     }
 }
 
+/// What a worker reads of them.
+#[cfg(feature = "testing")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) function: Option<String>,
+    pub(crate) session: Option<String>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) traceparent: Option<String>,
+}
+
+#[cfg(feature = "testing")]
+impl Known {
+    /// The entries of the body of a `DETAILS` frame. `None`: it has something else.
+    pub(crate) fn read(mut body: &[u8]) -> Option<Self> {
+        let mut known = Self::default();
+        while let Some((&tag, rest)) = body.split_first() {
+            body = rest;
+            let value = super::frame::piece(&mut body)?;
+            let text = || Some(String::from_utf8_lossy(value).into_owned());
+            match tag {
+                tag::FUNCTION => known.function = text(),
+                tag::SESSION => known.session = text(),
+                tag::TIMEOUT => known.timeout = Some(read_milliseconds(value)?),
+                tag::TRACEPARENT => known.traceparent = text(),
+                _ => {}
+            }
+        }
+        Some(known)
+    }
+}
+
+/// The time that [`milliseconds`] has written.
+#[cfg(feature = "testing")]
+pub(crate) fn read_milliseconds(bytes: &[u8]) -> Option<Duration> {
+    let milliseconds = u64::from_be_bytes(bytes.try_into().ok()?);
+    Some(Duration::from_millis(milliseconds))
+}
+
 /// A time in milliseconds, at least 1.
 pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)

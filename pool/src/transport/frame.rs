@@ -183,11 +183,16 @@ fn word(body: &mut &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(*word))
 }
 
-fn string(body: &mut &[u8]) -> Option<String> {
+/// The bytes that follow their length.
+pub(super) fn piece<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = word(body)?;
-    let (text, rest) = body.split_at_checked(length as usize)?;
+    let (piece, rest) = body.split_at_checked(length as usize)?;
     *body = rest;
-    Some(String::from_utf8_lossy(text).into_owned())
+    Some(piece)
+}
+
+fn string(body: &mut &[u8]) -> Option<String> {
+    piece(body).map(|text| String::from_utf8_lossy(text).into_owned())
 }
 
 #[cfg(test)]

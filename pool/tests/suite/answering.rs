@@ -46,6 +46,39 @@ async fn every_kind_of_call_is_answered() {
     end(&pool, &sim).await;
 }
 
+/// The closure learns what a Python function could: the session, the function, the timeout and the
+/// trace of each request, also in a batch. It concerns that request only.
+#[tokio::test(start_paused = true)]
+async fn the_closure_learns_of_its_call() {
+    let sim = Sim::answering(|_, request| {
+        let function = request.function().unwrap();
+        let (session, trace) = (request.session(), request.traceparent());
+        let told = format!(
+            "{function} {session:?} {trace:?} {:?}",
+            request.call_timeout()
+        );
+        Answer::json(&told)
+    });
+    let sim = sim.functions(["one", "other"]);
+    let pool = pool(&sim, 1).call_timeout(7 * SECOND).build().unwrap();
+    let one = pool.function_json::<(), String>("one");
+    assert_eq!(one.call(&()).await.unwrap(), "one None None 7s");
+    let session = pool.session("Ada").unwrap();
+    let request = one.request(&()).unwrap().session(&session);
+    let request = request.call_timeout(2 * SECOND).traceparent("00-1");
+    let told: String = request.send_json().await.unwrap();
+    assert_eq!(told, r#"one Some("Ada") Some("00-1") 2s"#);
+    session.end();
+    let other = pool.function_json::<(), String>("other");
+    let told: Vec<String> = other.map([(), ()]).map(Result::unwrap).collect().await;
+    assert_eq!(told, ["other None None 7s"; 2]);
+    match pool.function_json::<(), ()>("third").call(&()).await {
+        Err(CallError::NoSuchFunction { known, .. }) => assert_eq!(known, ["one", "other"]),
+        other => panic!("{other:?}"),
+    }
+    end(&pool, &sim).await;
+}
+
 /// The closure knows which worker it plays, and its state is that of all workers: a first call that
 /// crashes its worker, and a second one that succeeds on the replacement.
 #[tokio::test(start_paused = true)]

@@ -3,19 +3,25 @@
 use std::time::Duration;
 
 use crate::port::ExitStatus;
+use crate::transport::details::Known;
 
 /// A request that reached a worker of [`Sim::answering`](super::Sim::answering).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     body: Vec<u8>,
     is_stream: bool,
+    known: Known,
+    call_timeout: Duration,
 }
 
 impl Request {
-    pub(super) fn new(body: &[u8], is_stream: bool) -> Self {
+    /// A request of which this is known. `timeout`: that of requests of which nothing else is said.
+    pub(super) fn new(body: &[u8], is_stream: bool, known: Known, timeout: Duration) -> Self {
         Self {
             body: body.to_vec(),
             is_stream,
+            call_timeout: known.timeout.unwrap_or(timeout),
+            known,
         }
     }
 
@@ -29,6 +35,31 @@ impl Request {
     #[must_use]
     pub fn is_stream(&self) -> bool {
         self.is_stream
+    }
+
+    /// The function that the request names, one of [`Sim::functions`](super::Sim::functions).
+    #[must_use]
+    pub fn function(&self) -> Option<&str> {
+        self.known.function.as_deref()
+    }
+
+    /// The name of the session that the request belongs to.
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        self.known.session.as_deref()
+    }
+
+    /// How long the client waits for the answer, in whole milliseconds: the pool's `call_timeout`,
+    /// or that of the request.
+    #[must_use]
+    pub fn call_timeout(&self) -> Duration {
+        self.call_timeout
+    }
+
+    /// The trace that the request belongs to, as W3C Trace Context writes it.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<&str> {
+        self.known.traceparent.as_deref()
     }
 
     /// The request as a value, as a Python function of a pool with

@@ -34,6 +34,11 @@ impl Answers {
         }
     }
 
+    /// Whether requests are answered by a closure, and are no commands.
+    pub(super) fn has_closure(&self) -> bool {
+        self.closure.is_some()
+    }
+
     pub(super) fn set_faults(&self, faults: VecDeque<Option<Fault>>) {
         *lock(&self.faults) = faults;
     }

@@ -144,6 +144,7 @@ pub struct Sim {
     answers: Answers,
     stats: Arc<Mutex<SimStats>>,
     let_go: Arc<watch::Sender<bool>>,
+    functions: Arc<[String]>,
     seed: Option<u64>,
 }
 
@@ -159,7 +160,8 @@ impl Sim {
     /// It gets the worker and the request of each call, stream and session call, and each request
     /// of a batch, in the order in which they reach the workers. What it captures is the state of
     /// all workers: count there to let a worker crash once and then succeed. It runs on the pool's
-    /// runtime, one request at a time, and must not block.
+    /// runtime, one request at a time, and must not block. It does not learn that a session has
+    /// ended.
     ///
     /// If it panics, the panic is printed, and the worker crashes with `SIGABRT` (6) and the
     /// message on stderr.
@@ -190,6 +192,31 @@ impl Sim {
             answers: Answers::of(answer),
             ..Self::default().seed(0)
         }
+    }
+
+    /// Names the functions that the workers run, as those of [`Python::module`](crate::Python::module)
+    /// do. Each request names one of them: see [`Request::function`].
+    ///
+    /// ```
+    /// use ostler_pool::Pool;
+    /// use ostler_pool::testing::{Answer, Sim};
+    ///
+    /// # let mut paused = tokio::runtime::Builder::new_current_thread();
+    /// # paused.enable_all().start_paused(true).build()?.block_on(async {
+    /// let sim = Sim::answering(|_, request| match request.function() {
+    ///     Some("double") => Answer::json(&(2 * request.json::<u64>())),
+    ///     other => panic!("{other:?}"),
+    /// });
+    /// let pool = Pool::builder(sim.functions(["double"])).build()?;
+    /// assert_eq!(pool.function_json::<u64, u64>("double").call(&21).await?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn functions(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.functions = names.into_iter().map(Into::into).collect();
+        self
     }
 
     /// Lets the workers take these scripts in the order in which they are opened. Workers opened
@@ -306,6 +333,7 @@ impl Sim {
             pipe,
             script,
             answers: self.answers.clone(),
+            functions: Arc::clone(&self.functions),
             stats: Arc::clone(&self.stats),
         };
         tokio::spawn(own.run(Arc::clone(&exit_sender)));

@@ -13,6 +13,7 @@ use super::answering::{Answers, Played, play};
 use super::port::{ExitSender, exit, report};
 use super::{Script, SimStats, lock};
 use crate::port::{Exit, ExitStatus};
+use crate::transport::details::{Known, read_milliseconds};
 use crate::transport::frame::{self, kind};
 
 /// A simulated worker.
@@ -21,6 +22,7 @@ pub(super) struct Worker {
     pub(super) pipe: DuplexStream,
     pub(super) script: Script,
     pub(super) answers: Answers,
+    pub(super) functions: Arc<[String]>,
     pub(super) stats: Arc<Mutex<SimStats>>,
 }
 
@@ -51,6 +53,7 @@ async fn serve(worker: Worker) -> Option<Exit> {
         mut pipe,
         script,
         answers,
+        functions,
         stats,
     } = worker;
     let exits = |code| Some(Exit::new(ExitStatus::Code(code), ""));
@@ -62,6 +65,9 @@ async fn serve(worker: Worker) -> Option<Exit> {
     // The other requests of its batch, which wait while it has no reply.
     let mut batch = VecDeque::new();
     let mut hangs = false;
+    // What is known of the request with this id.
+    let mut told = (Vec::new(), Known::default());
+    let mut call_timeout = Duration::ZERO;
     loop {
         let frame = match batch.pop_front() {
             Some(request) if !hangs => request,
@@ -90,10 +96,25 @@ async fn serve(worker: Worker) -> Option<Exit> {
             cancel_rest(&mut pipe, id, &mut batch).await;
             continue;
         }
+        match head[0] {
+            kind::DETAILS => {
+                told = (
+                    id.to_vec(),
+                    Known::read(body).expect("the details are whole"),
+                );
+                continue;
+            }
+            kind::SESSION_ENDED => continue,
+            _ => {}
+        }
         hangs = false;
         if matches!(head[0], kind::CALL | kind::STREAM) {
             lock(&stats).requests += 1;
-            let request = Request::new(body, head[0] == kind::STREAM);
+            let known = match told.0 == id {
+                true => told.1.clone(),
+                false => Known::default(),
+            };
+            let request = Request::new(body, head[0] == kind::STREAM, known, call_timeout);
             if let Some(answer) = answers.next(worker, &request) {
                 // Without its body, so that a late cancel finds no command.
                 last_request = head.to_vec();
@@ -151,13 +172,19 @@ async fn serve(worker: Worker) -> Option<Exit> {
                 .await
             }
             (kind::HELLO, _, _) => {
-                let ready = [frame::VERSION, frame::BATCHES].map(u32::to_be_bytes);
-                // After the version and the frame limit come the flags.
-                let words = match body.get(8..12) {
-                    Some([.., flags]) if u32::from(*flags) & frame::BATCHES != 0 => 2,
-                    _ => 1,
-                };
-                send(&mut pipe, kind::READY, id, ready[..words].as_flattened()).await
+                // After the version and the frame limit come the flags, and the call timeout last.
+                let flags = body.get(8..12).and_then(|flags| flags.try_into().ok());
+                let flags = flags.map_or(0, u32::from_be_bytes);
+                let mut accepted = flags & frame::BATCHES;
+                if answers.has_closure() || !functions.is_empty() {
+                    accepted |= flags & frame::DETAILS;
+                }
+                if accepted & frame::DETAILS != 0 {
+                    let timeout = body.last_chunk::<8>();
+                    let timeout = timeout.and_then(|bytes| read_milliseconds(bytes));
+                    call_timeout = timeout.expect("the host says how long it waits");
+                }
+                send(&mut pipe, kind::READY, id, &ready(accepted, &functions)).await
             }
             (kind::CALL, _, b"raise") => {
                 send(&mut pipe, kind::ERROR, id, &error("ValueError", "no")).await
@@ -187,6 +214,19 @@ async fn serve(worker: Worker) -> Option<Exit> {
         }
     }
     None
+}
+
+/// The body of `READY` with these flags.
+fn ready(flags: u32, functions: &[String]) -> Vec<u8> {
+    let mut body = frame::VERSION.to_be_bytes().to_vec();
+    if flags != 0 {
+        body.extend(flags.to_be_bytes());
+    }
+    if flags & frame::DETAILS != 0 {
+        body.extend((functions.len() as u32).to_be_bytes());
+        body.extend(functions.iter().flat_map(|name| string(name)));
+    }
+    body
 }
 
 /// Confirms the cancel of the other requests of a batch.
@@ -303,6 +343,9 @@ fn frame_of(kind: u8, id: &[u8], body: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn error(kind: &str, message: &str) -> Vec<u8> {
-    let string = |text: &str| [&(text.len() as u32).to_be_bytes(), text.as_bytes()].concat();
     [string(kind), string(message), string("Traceback")].concat()
+}
+
+fn string(text: &str) -> Vec<u8> {
+    [&(text.len() as u32).to_be_bytes(), text.as_bytes()].concat()
 }
