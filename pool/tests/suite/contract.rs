@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use ostler_pool::port::{BoxFuture, Opener, Pipe, Port, Release, Start, SurvivalReason, Survivor};
-use ostler_pool::testing::{ContractViolation, Script, Sim, check_port};
+use ostler_pool::testing::{ContractViolation, PortCheck, Script, Sim, check_port};
 use ostler_pool::{Exit, ExitStatus, OpenError, Program, Python};
 use tokio::runtime;
 
@@ -43,12 +43,13 @@ fn the_process_port_keeps_its_contract() {
 fn check(opener: impl Opener) -> Result<Vec<&'static str>, ContractViolation> {
     let mut builder = runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().start_paused(true).build().unwrap();
-    let checked = runtime.block_on(check_port(opener))?;
-    Ok(checked
-        .unchecked
-        .iter()
-        .map(|one| one.requirement)
-        .collect())
+    Ok(requirements(runtime.block_on(check_port(opener))?))
+}
+
+/// The requirements that were not checked.
+pub(crate) fn requirements(checked: PortCheck) -> Vec<&'static str> {
+    let unchecked = checked.unchecked.iter();
+    unchecked.map(|one| one.requirement).collect()
 }
 
 /// The simulated port keeps the contract, and what it does with processes is reported as unchecked.

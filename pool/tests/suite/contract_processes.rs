@@ -18,6 +18,7 @@ use tokio::net::unix::pipe;
 use tokio::runtime::Runtime;
 use tokio::time::sleep;
 
+use crate::contract::requirements;
 use crate::resources::isolated;
 use crate::rig::interpreter;
 
@@ -180,12 +181,9 @@ impl Drop for ProcessPort {
 fn check(flaw: Flaw) -> Result<Vec<&'static str>, String> {
     let opener = Processes(flaw, Arc::default());
     let checked = Runtime::new().unwrap().block_on(check_port(opener));
-    let checked = checked.map_err(|violation| violation.requirement.to_owned())?;
-    Ok(checked
-        .unchecked
-        .iter()
-        .map(|one| one.requirement)
-        .collect())
+    checked
+        .map(requirements)
+        .map_err(|violation| violation.requirement.to_owned())
 }
 
 /// A port of processes that keeps the contract passes, and everything is checked. One that leaves

@@ -1,19 +1,17 @@
 //! Does a module of several functions work: by name, with what they learn of their calls?
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use ostler_pool::{AbandonedCalls, Builder, CallError, CheckoutError, Pool, Python, StartError};
 use serde_json::{Value, json};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::set_global_default;
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Event, Level};
 
 use crate::resources::{isolated, leaks_nothing, modules, scratch, until};
+use crate::tracing::{Fields, OnStderr};
 
 fn module() -> Python {
     Python::module("functions").json().path(modules())
@@ -159,47 +157,6 @@ async fn a_cancel_ends_a_coroutine() {
     pool.shutdown().await;
 }
 
-/// Keeps each event of a worker's stderr: level, message and fields.
-#[derive(Clone, Debug, Default)]
-struct Log(Arc<Mutex<Vec<Line>>>);
-
-type Line = (Level, BTreeMap<&'static str, String>);
-
-struct Fields(BTreeMap<&'static str, String>);
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if ["message", "logger", "fields"].contains(&field.name()) {
-            self.0.insert(field.name(), format!("{value:?}"));
-        }
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "ostler::stderr"
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut fields = Fields(BTreeMap::new());
-        event.record(&mut fields);
-        let line = (*event.metadata().level(), fields.0);
-        self.0.lock().unwrap().push(line);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
 /// Y16: the records of `logging` and `ostler.log` reach the log with their level, and other lines
 /// at `info`.
 #[test]
@@ -207,13 +164,21 @@ fn log_records_keep_their_level() {
     if !isolated("functions::log_records_keep_their_level") {
         return;
     }
-    let log = Log::default();
-    set_global_default(log.clone()).unwrap();
+    let lines = Arc::<Mutex<Vec<_>>>::default();
+    let kept = Arc::clone(&lines);
+    set_global_default(OnStderr(move |event: &Event<'_>| {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        (fields.0).retain(|name, _| ["message", "logger", "fields"].contains(name));
+        let line = (*event.metadata().level(), fields.0);
+        kept.lock().unwrap().push(line);
+    }))
+    .unwrap();
     leaks_nothing(async || {
         let pool = of(module()).build().unwrap();
         let logs = pool.function_json::<(), ()>("logs");
         logs.call(&()).await.unwrap();
-        until("four lines", || log.0.lock().unwrap().len() == 4);
+        until("four lines", || lines.lock().unwrap().len() == 4);
         pool.shutdown().await;
     });
     let line = |level, fields: &[(&'static str, &str)]| {
@@ -221,7 +186,7 @@ fn log_records_keep_their_level() {
         (level, fields.collect::<BTreeMap<_, _>>())
     };
     assert_eq!(
-        *log.0.lock().unwrap(),
+        *lines.lock().unwrap(),
         [
             line(
                 Level::WARN,

@@ -28,7 +28,7 @@ pub(crate) struct Log(Arc<Mutex<Vec<Line>>>);
 pub(crate) type Line = (String, BTreeMap<&'static str, String>);
 
 #[derive(Default)]
-struct Fields(BTreeMap<&'static str, String>);
+pub(crate) struct Fields(pub(crate) BTreeMap<&'static str, String>);
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
@@ -60,6 +60,31 @@ impl Subscriber for Log {
         let message = fields.0.remove("message").unwrap_or_default();
         let name = format!("{} {message}", event.metadata().target());
         self.0.lock().unwrap().push((name, fields.0));
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// Hands each event of a worker's stderr to a function.
+pub(crate) struct OnStderr<F>(pub(crate) F);
+
+impl<F: Fn(&Event<'_>) + 'static> Subscriber for OnStderr<F> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "ostler::stderr"
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        (self.0)(event);
     }
 
     fn enter(&self, _: &Id) {}

@@ -6,12 +6,12 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use ostler_pool::{Builder, CallError, ExitStatus, Program, Rung, StartError};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::Event;
 
 use super::{HostilePool, with_program};
 use crate::resources::{compiled, is_alive, isolated};
 use crate::rig::signal;
+use crate::tracing::OnStderr;
 
 /// As [`with_hostile_worker`](super::with_hostile_worker), with `hostile.c`. Skipped without a
 /// compiler.
@@ -110,7 +110,9 @@ fn ends_its_first_thread() {
 fn floods_stderr_faster_than_the_log() {
     let name = "native::floods_stderr_faster_than_the_log";
     with_native_worker(name, "good", async |pool| {
-        tracing::subscriber::set_global_default(SlowLog).unwrap();
+        // Like a log on a busy disk.
+        let slow = OnStderr(|_: &Event<'_>| thread::sleep(Duration::from_micros(200)));
+        tracing::subscriber::set_global_default(slow).unwrap();
         let mut lease = pool.lease().await;
         let mut other = pool.lease().await;
         let pid = lease.pid().unwrap();
@@ -130,29 +132,4 @@ fn floods_stderr_faster_than_the_log() {
         assert!(matches!(call, Err(CallError::TimedOut { .. })), "{call:?}");
         pool.wait_until_gone(pid).await;
     });
-}
-
-/// A log that takes 200 us for each line, like one on a busy disk.
-struct SlowLog;
-
-impl Subscriber for SlowLog {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "ostler::stderr"
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, _: &Event<'_>) {
-        thread::sleep(Duration::from_micros(200));
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
 }
