@@ -21,6 +21,8 @@ pub(super) struct History {
     pub(super) kept_from: u64,
     /// The current size of the pool.
     pub(super) size: usize,
+    /// Whether a shutdown has begun.
+    pub(super) is_closing: bool,
     /// Whether the pool has ended.
     pub(super) has_closed: bool,
     /// The workers that have not ended, by slot.
@@ -200,6 +202,7 @@ impl History {
             now: 0,
             kept_from: 0,
             size: 0,
+            is_closing: false,
             has_closed: false,
             alive: HashMap::new(),
             ended: VecDeque::new(),

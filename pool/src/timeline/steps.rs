@@ -66,7 +66,13 @@ impl History {
                 self.mark(at, format!("resized from {} to {size}", self.size));
                 self.size = size;
             }
-            Input::Shutdown => self.mark(at, "the shutdown begins".to_owned()),
+            Input::Shutdown if !std::mem::replace(&mut self.is_closing, true) => {
+                self.mark(at, "the shutdown begins".to_owned());
+            }
+            Input::ShutdownNow => {
+                self.is_closing = true;
+                self.mark(at, "every worker is killed".to_owned());
+            }
             _ => {}
         }
     }

@@ -223,6 +223,37 @@ async fn the_oldest_is_forgotten() {
     pool.shutdown().await;
 }
 
+/// A shutdown begins once, however often it is asked for, and may be cut short.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_is_told() {
+    let sim = Sim::default();
+    let timeline = Timeline::new();
+    let pool = pool(&sim, 1).timeline(&timeline).build().unwrap();
+    let lease = pool.checkout().await.unwrap();
+    drop((pool.shutdown(), pool.shutdown()));
+    drop(pool.shutdown_now());
+    until(&pool, |status| status.workers.is_empty()).await;
+    drop(lease);
+    pool.shutdown().await;
+    while !told(&timeline).contains("the pool has ended") {
+        std::thread::yield_now();
+    }
+    let told = told(&timeline);
+    let lines = told
+        .lines()
+        .filter(|line| line.starts_with("0 ") && line.contains('!'));
+    let lines: Vec<&str> = lines
+        .filter_map(|line| Some(line.split_once("! ")?.1))
+        .collect();
+    let expected = [
+        "the shutdown begins",
+        "every worker is killed",
+        "every worker that is left is stopped",
+        "the pool has ended",
+    ];
+    assert_eq!(lines, expected);
+}
+
 /// The scene on a timeline, and as a trace. The recorder has its own thread, for which the paused
 /// clock does not wait.
 pub(crate) async fn recorded() -> (Timeline, String) {
