@@ -48,8 +48,8 @@ const MAX_WAIT: Duration = Duration::from_millis(1);
 /// **Deadlines.** Each request has `call_timeout` from the reply to the one before it on.
 ///
 /// Dropped before its end, it abandons what its workers are doing, like dropped calls: workers are
-/// stopped and replaced, unless they end within the pool's
-/// [`abandoned_calls`](crate::AbandonedCalls).
+/// stopped and replaced, unless the pool [lets abandoned calls end](crate::AbandonedCalls) and they
+/// do so in time.
 ///
 /// [`Pool::map`]: crate::Pool::map
 /// [`Pool::call`]: crate::Pool::call
