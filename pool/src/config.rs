@@ -325,8 +325,9 @@ impl Config {
     ///
     /// [`InvalidOption`]: the name, the value and the range of the first option that is out of it.
     pub fn validate(&self) -> Result<(), InvalidOption> {
-        self.policy().validate()?;
-        self.frame_limit().map(drop)
+        // First, because the core has other names for some of these.
+        self.frame_limit()?;
+        self.policy().validate()
     }
 
     /// Checks the options that the core does not know, and returns `max_frame` as the protocol has

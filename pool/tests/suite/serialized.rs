@@ -114,6 +114,8 @@ fn an_error_names_option_value_and_range() {
     config = toml::from_str("size = 0").unwrap();
     let text = config.validate().unwrap_err().to_string();
     assert_eq!(text, "option `size` is 0; it must be 1 to 16384");
+    config = toml::from_str("abandoned_calls = { cancel = 0 }").unwrap();
+    assert_eq!(config.validate().unwrap_err().option, "abandoned_calls");
 }
 
 /// Whether a comment is an option with its value.
