@@ -18,8 +18,8 @@ pub enum Stderr {
     /// [`Host`](Self::Host).
     #[default]
     Auto,
-    /// To `tracing`: an `info` event of the target `ostler::stderr` for each line. A record of Python's
-    /// `logging` has its own level.
+    /// To `tracing`: an `info` event of the target `ostler::stderr` for each line. A record of
+    /// Python's `logging` has its own level.
     Log,
     /// To the stderr of this process, after the name of the worker: `[worker 0.1] line`, or
     /// `[thumbnails worker 0.1] line` in a pool with a name.

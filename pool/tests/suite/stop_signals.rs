@@ -83,8 +83,8 @@ fn sigterm_begins_a_shutdown() {
     });
 }
 
-/// O7: a second signal kills the workers, whose grace would have been an hour. Each signal is a line
-/// of the log that names the pool.
+/// O7: a second signal kills the workers, whose grace would have been an hour. Each signal is a
+/// line of the log that names the pool.
 #[test]
 fn a_second_signal_kills_the_workers() {
     if env::var_os(HOST).is_none() {

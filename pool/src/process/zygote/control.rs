@@ -32,7 +32,6 @@ use tokio::time::timeout;
 
 use crate::process::system::NO_SIGNAL;
 use crate::process::tree::EnvTag;
-use crate::text;
 
 /// How long a zygote may take to answer. A fork takes milliseconds, so a zygote that takes longer
 /// is stopped or broken.
@@ -84,9 +83,9 @@ impl Control {
                 io::ErrorKind::TimedOut,
                 // Without what follows: the environment may be long, and secret.
                 format!(
-                    "the zygote did not answer `{}` within {}",
+                    "the zygote did not answer `{}` within {} s",
                     line.split(' ').next().unwrap_or_default(),
-                    text::duration(ANSWER_TIMEOUT)
+                    ANSWER_TIMEOUT.as_secs()
                 ),
             )
         };
