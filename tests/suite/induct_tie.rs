@@ -32,9 +32,9 @@ fn induct_translation_agrees_with_the_checker() {
     let mut compared = BTreeMap::from([(true, 0), (false, 0)]);
     for (slice, count) in SLICES {
         let model = Model::with("WorkerPoolProof", slice);
-        let reachable = reachable(&model);
+        let reachable = reachable(slice);
         assert_eq!(reachable.len(), count, "{slice}");
-        for state in &reachable {
+        for state in reachable.iter() {
             let holds = model.holds(state, "Inductive");
             assert_eq!(
                 holds,

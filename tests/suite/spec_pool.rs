@@ -3,8 +3,9 @@
 //! It is checked in slices: each configuration includes some kinds of events, and as few workers,
 //! clients and sessions as they need. `PoolLarge` combines all kinds, on request.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::fs;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tla_checker::ast::{State, Value};
 
@@ -263,7 +264,7 @@ fn every_action_is_taken() {
         ),
     ] {
         let model = Model::with("WorkerPool", slice);
-        let states = reachable(&model);
+        let states = reachable(slice);
         for predicate in expected {
             let reached = states.iter().any(|state| holds(&model, state, predicate));
             assert!(reached, "{slice}: no state with {predicate}");
@@ -290,9 +291,9 @@ fn settled_means_nothing_to_settle() {
         "PoolResized",
     ] {
         let model = Model::with("WorkerPool", slice);
-        for state in reachable(&model) {
-            let settled = holds(&model, &state, "Settled");
-            let idle = model.next(&state, "Settle").is_empty();
+        for state in reachable(slice).iter() {
+            let settled = holds(&model, state, "Settled");
+            let idle = model.next(state, "Settle").is_empty();
             assert_eq!(settled, idle, "{slice}: {state:?}");
         }
     }
@@ -321,8 +322,19 @@ fn holds(model: &Model, state: &State, predicate: &str) -> bool {
     }
 }
 
-/// Every reachable state.
-pub(crate) fn reachable(model: &Model) -> Vec<State> {
+/// Every reachable state of a slice. A run of the tests looks for them once.
+pub(crate) fn reachable(slice: &str) -> Arc<Vec<State>> {
+    static KNOWN: Mutex<BTreeMap<String, Arc<OnceLock<Arc<Vec<State>>>>>> =
+        Mutex::new(BTreeMap::new());
+    let known = {
+        let mut known = KNOWN.lock().expect("nothing panics under the lock");
+        Arc::clone(known.entry(slice.to_owned()).or_default())
+    };
+    let states = known.get_or_init(|| Arc::new(explore(&Model::with("WorkerPool", slice))));
+    Arc::clone(states)
+}
+
+fn explore(model: &Model) -> Vec<State> {
     let mut states = model.initial();
     let mut seen: HashSet<State> = states.iter().cloned().collect();
     let mut unexplored: VecDeque<State> = states.iter().cloned().collect();

@@ -1,24 +1,23 @@
 //! Runs one hot path a number of times, for `.ci/instructions`, which counts its instructions.
 //!
 //! ```text
-//! cargo bench -p ostler-pool --bench hot_paths -- pairs 1000
+//! cargo run --release -p ostler-hot-paths -- pairs 1000
 //! ```
 
-#[path = "parts/clients.rs"]
+#[path = "../parts/clients.rs"]
 #[allow(dead_code)]
 mod clients;
-#[path = "parts/rounds.rs"]
+#[path = "../parts/rounds.rs"]
 #[allow(dead_code)]
 mod rounds;
-#[path = "parts/simulated.rs"]
+#[path = "../parts/simulated.rs"]
 #[allow(dead_code)]
 mod simulated;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // cargo also runs benchmarks as tests, without arguments.
-    let [path, count, ..] = arguments.as_slice() else {
-        return;
+    let [path, count] = arguments.as_slice() else {
+        panic!("a path and a number of repetitions");
     };
     let count = count.parse().expect("a number");
     let pool = simulated::Simulated::open(4);
