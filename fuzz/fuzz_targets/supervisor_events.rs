@@ -13,6 +13,7 @@ mod derived_table;
 #[allow(dead_code)]
 #[path = "../../tests/suite/model.rs"]
 mod model;
+#[allow(dead_code)]
 #[path = "../../tests/suite/model_actions.rs"]
 mod model_actions;
 #[path = "../../tests/suite/model_effects.rs"]
@@ -21,6 +22,8 @@ mod model_effects;
 mod model_inputs;
 #[path = "../../tests/suite/model_leases.rs"]
 mod model_leases;
+#[path = "../../tests/suite/model_positions.rs"]
+mod model_positions;
 #[path = "../../tests/suite/model_settle.rs"]
 mod model_settle;
 #[allow(dead_code)]
