@@ -324,8 +324,8 @@ fn holds(model: &Model, state: &State, predicate: &str) -> bool {
 
 /// Every reachable state of a slice. A run of the tests looks for them once.
 pub(crate) fn reachable(slice: &str) -> Arc<Vec<State>> {
-    static KNOWN: Mutex<BTreeMap<String, Arc<OnceLock<Arc<Vec<State>>>>>> =
-        Mutex::new(BTreeMap::new());
+    type States = Arc<OnceLock<Arc<Vec<State>>>>;
+    static KNOWN: Mutex<BTreeMap<String, States>> = Mutex::new(BTreeMap::new());
     let known = {
         let mut known = KNOWN.lock().expect("nothing panics under the lock");
         Arc::clone(known.entry(slice.to_owned()).or_default())
