@@ -297,8 +297,8 @@ LateTimersAreHarmless ==
 \* An exit is answered with the last rung, unless the port is abandoned already.
 ExitsAreReaped == [][Feed("Exited") => rung' = "Reap" \/ phase = "Terminated"]_vars
 
-\* A stop begins with the shutdown frame, with SIGTERM for a worker that failed, and with the last
-\* rung for one that has exited.
+\* A stop begins with the shutdown frame; with SIGTERM if the worker failed; and on the last rung if
+\* it has exited.
 StopsBeginAtTheirRung ==
     [][(phase # "Stopping" /\ phase' = "Stopping") =>
         rung' = IF Feed("Exited") THEN "Reap"

@@ -857,8 +857,8 @@ PortsFollow == [][\A w \in Workers : port'[w] # port[w] => << port[w], port'[w] 
     { << "none", "opening" >>, << "opening", "open" >>, << "opening", "broken" >>, << "open", "broken" >>,
       << "opening", "exited" >>, << "open", "exited" >>, << "broken", "exited" >>, << "exited", "released" >> }]_vars
 
-\* A stop begins with the shutdown frame, with SIGTERM for a worker that failed, and with the last
-\* rung for one that has exited. A lease that ends with a stop has ended with a fault.
+\* A stop begins with the shutdown frame; with SIGTERM if the worker failed; and on the last rung if
+\* it has exited. If the same step ends the worker's lease, that lease ended with a fault.
 StopsBeginAtTheirRung ==
     [][\A w \in Workers : BeginsToStop(w) =>
         rung'[w] = IF port'[w] = "exited" THEN "Reap"

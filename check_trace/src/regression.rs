@@ -36,8 +36,8 @@ pub(crate) struct Test {
 ///
 /// # Errors
 ///
-/// This version of the code does something else before that step, or the difference to the record
-/// is one that the test would not see.
+/// This version of the code does something else before that step, or the test could not see how it
+/// differs from the record.
 pub(crate) fn of_trace(
     head: &Head,
     steps: &[Step],

@@ -16,6 +16,7 @@ use tla_checker::ast::{State, Value};
 use crate::spec_model::{World, model};
 use crate::spec_support::Model;
 use crate::trace_mirror::{Extent, Mirror, Told};
+use crate::trace_names::kind;
 
 /// The result of a trace that the specification allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -150,7 +151,7 @@ impl Follower {
         self.here = there;
         self.allowed.steps += 1;
         for action in actions {
-            let name = action.split('(').next().unwrap_or_default();
+            let name = kind(&action);
             *self.allowed.actions.entry(name.to_owned()).or_default() += 1;
             self.allowed.closed |= name == "Close";
         }
@@ -162,7 +163,7 @@ impl Follower {
         self.look(&self.here, self.allowed.steps, step).map(drop)
     }
 
-    /// Whether these could be the next steps, after one that is left out.
+    /// Whether these steps could come next if the step before them is left out.
     pub(crate) fn allows_without(&self, steps: &[Step]) -> Result<(), Box<Refused>> {
         let mut here = self.here.clone();
         for (n, step) in steps.iter().enumerate() {

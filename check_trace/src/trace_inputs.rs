@@ -152,7 +152,7 @@ impl Mirror {
         }
     }
 
-    /// The elapsed deadline of a worker, if it is this one that runs.
+    /// A deadline of a worker that passes, if it runs.
     fn deadline(&self, number: usize, of: worker::Timer) -> Ways {
         let timer = self
             .workers
@@ -163,8 +163,8 @@ impl Mirror {
         running.into_iter().collect()
     }
 
-    /// A failure of a worker, also one that counts as its first because the worker has served for
-    /// long.
+    /// A failure of a worker, at once or after it has served for so long that earlier failures no
+    /// longer count.
     fn after_stability(&self, number: usize, failure: Input) -> Ways {
         let Some(worker) = self.known(number) else {
             return vec![vec![failure]];

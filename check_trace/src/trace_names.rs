@@ -111,6 +111,11 @@ fn forget(leases: &mut Vec<LeaseId>, worker: WorkerId) -> bool {
     leases.len() < before
 }
 
+/// The name of an action without its parameters.
+pub(crate) fn kind(action: &str) -> &str {
+    action.split('(').next().unwrap_or_default()
+}
+
 /// The names of clients and sessions in the specification.
 pub(crate) fn client_name(client: usize) -> String {
     format!("\"c{}\"", client + 1)

@@ -1,4 +1,4 @@
-\* Rejected by StartsResetTheCount: failed starts are counted beyond one that succeeds.
+\* Rejected by StartsResetTheCount: a start that succeeds does not reset the count of failed starts.
 -------------------------- MODULE PoolStartKeepsCount --------------------------
 EXTENDS WorkerPool
 

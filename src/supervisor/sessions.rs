@@ -207,7 +207,7 @@ impl Supervisor {
         }
         for session in over {
             self.session_over(session, SessionEnd::Expired);
-            // To the specification, each is an input of its own.
+            // The specification takes each as an input, and settles before the next.
             self.settle();
         }
         self.schedule_idle_sweep();

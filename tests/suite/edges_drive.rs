@@ -9,8 +9,9 @@ use std::fmt::Write as _;
 use ostler::supervisor::{Input, PortFact};
 use ostler::worker::Phase;
 
-use crate::edges_graph::{Slice, kind};
+use crate::edges_graph::Slice;
 use crate::graph_node::Node;
+use crate::trace_names::kind;
 
 /// What the code did on a slice.
 pub(crate) struct Driven<'a> {
@@ -77,8 +78,7 @@ impl<'a> Driven<'a> {
         Node::new(slice.policy.clone(), clients, sessions, 0)
     }
 
-    /// A pool that had a past before the slice begins: each of its workers has replaced one that
-    /// crashed, so that it backs off if it crashes, too.
+    /// A pool with a past: each worker has replaced a crashed worker, so its own crash backs off.
     fn with_a_past(&self) -> Node {
         let mut node = self.fresh();
         node.follow(None);

@@ -2,14 +2,15 @@
 //! action.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs;
 
 use ostler::Policy;
 use tla_checker::ast::{State, Value};
 
 use crate::counterexample::policy;
-use crate::spec_files::{disjuncts, module_texts, read, scratch};
+use crate::spec_checks::write_module;
+use crate::spec_files::{disjuncts, module_texts, read};
 use crate::spec_support::{Model, beside_the_spec, elements, spec_dir};
+use crate::trace_names::kind;
 
 /// An action with its parameters, and the state that it leads to. Both by number.
 pub(crate) type Edge = (usize, usize);
@@ -115,11 +116,6 @@ impl Slice {
     }
 }
 
-/// The name of an action without its parameters.
-pub(crate) fn kind(action: &str) -> &str {
-    action.split('(').next().unwrap_or_default()
-}
-
 /// The kinds of actions that are decisions of the pool.
 pub(crate) fn decisions() -> BTreeSet<String> {
     let texts = module_texts(&spec_dir().join("WorkerPool.tla")).expect("the module can be read");
@@ -142,11 +138,7 @@ fn model(slice: &str) -> (Model, Policy) {
         None => cfg,
     };
     let policy = policy(&cfg).expect("the slice has every constant");
-    let name = format!("Edges{slice}");
-    let path = scratch().join(&name).with_extension("tla");
-    let text = format!("---- MODULE {name} ----\nEXTENDS WorkerPool\n====\n");
-    fs::write(&path, text).expect("the module can be written");
-    fs::write(path.with_extension("cfg"), cfg).expect("the configuration can be written");
+    let path = write_module("edges", &format!("Edges{slice}"), "WorkerPool", "", &cfg);
     let model = Model::load(&beside_the_spec(&path));
     (
         model.unwrap_or_else(|problem| panic!("{slice}: {problem}")),

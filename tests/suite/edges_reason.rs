@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::edges_drive::Driven;
-use crate::edges_graph::{Slice, kind};
+use crate::edges_graph::Slice;
+use crate::trace_names::kind;
 
 /// What became of an edge. Each reason is an abstraction of `spec/README.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -21,6 +21,7 @@ use crate::graph_step::Happening;
 use crate::spec_checks::assert_same;
 use crate::spec_model;
 use crate::spec_support::Model;
+use crate::trace_names::kind;
 
 /// The small pools to explore, each for what may go wrong in it.
 fn worlds() -> [(&'static str, World); 6] {
@@ -140,7 +141,12 @@ fn the_code_takes_the_steps_of_the_specification() {
         let graph = world.explore();
         let model = model(name, &world, &graph);
         taken.append(&mut check(name, &graph, &model));
-        actions.extend(model.action_names().into_iter().map(base));
+        actions.extend(
+            model
+                .action_names()
+                .into_iter()
+                .map(|name| kind(name).to_owned()),
+        );
         println!(
             "{name}: {} states and {} steps of the code, which are {} and {} to the specification, in {:.1} s",
             graph.nodes,
@@ -202,9 +208,9 @@ fn check(name: &str, graph: &Graph, model: &Model) -> BTreeSet<String> {
         };
         let mut reached = vec![states[*from].clone()];
         for (n, action) in actions.iter().enumerate() {
-            taken.insert(base(action));
+            taken.insert(kind(action).to_owned());
             // The state before the first one is settled.
-            if n > 0 && !decisions.contains(&base(action)) {
+            if n > 0 && !decisions.contains(kind(action)) {
                 reached.retain(|s| model.eval_in(s, "Settled") == Value::Bool(true));
                 if reached.is_empty() {
                     refuse(&format!("{action} comes before the pool has settled"));
@@ -258,12 +264,6 @@ fn difference(graph: &Graph, model: &Model, to: usize, reached: &State) -> Strin
         }
     }
     out
-}
-
-/// The name of an action without its parameters.
-fn base(action: impl AsRef<str>) -> String {
-    let name = action.as_ref().split('(').next();
-    name.unwrap_or_default().to_owned()
 }
 
 /// The specification, configured as the explored pool.

@@ -48,7 +48,7 @@ const NOT_PROVED: [(&str, &str); 18] = [
     ("OnlyTheHopelessAreRefused", "order of the queue"),
     (
         "LastRungsAreRepeatedAtTheBound",
-        "says what is not possible, not what holds",
+        "`ENABLED` is not translated",
     ),
     (
         "NoSurplus",

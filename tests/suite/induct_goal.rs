@@ -109,10 +109,7 @@ impl<'a> Translator<'a> {
                 outside.map_or_else(|| self.exactly(expr, scope), |(some, used)| (!some, used))
             }
             Expr::Eq(a, b) if positive => self.equal_sets(expr, a, b, scope, free),
-            Expr::Neq(a, b) if !positive => {
-                let (lit, used) = self.equal_sets(expr, a, b, scope, free);
-                (lit, used)
-            }
+            Expr::Neq(a, b) if !positive => self.equal_sets(expr, a, b, scope, free),
             Expr::In(a, set) if positive => {
                 let (value, set) = (self.eval(a, scope), self.eval_set(set, scope));
                 let (Set::Functions(domain, range), Value::Function(function)) = (&*set, &value)

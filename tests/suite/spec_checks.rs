@@ -156,7 +156,7 @@ fn try_out(name: &str, body: &str, cfg: &str) -> Result<Checked, String> {
     Model::load(&write_module(name, name, "Naturals", body, cfg))?.check()
 }
 
-fn write_module(dir: &str, name: &str, extends: &str, body: &str, cfg: &str) -> PathBuf {
+pub(crate) fn write_module(dir: &str, name: &str, extends: &str, body: &str, cfg: &str) -> PathBuf {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(dir);
     fs::create_dir_all(&dir).expect("a directory for the module can be made");
     let path = dir.join(name).with_extension("tla");

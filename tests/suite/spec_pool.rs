@@ -11,6 +11,7 @@ use tla_checker::ast::{State, Value};
 
 use crate::spec_checks::{assert_same, properties_by_kind};
 use crate::spec_support::{Checked, Model, spec_dir};
+use crate::trace_names::kind;
 
 /// The slices and their numbers of distinct states. A change of the specification changes these
 /// numbers, or nothing.
@@ -270,7 +271,7 @@ fn every_action_is_taken() {
             assert!(reached, "{slice}: no state with {predicate}");
         }
         for name in model.action_names() {
-            let kind = name.split('(').next().unwrap_or(name).to_owned();
+            let kind = kind(name).to_owned();
             actions.insert(kind.clone());
             if !taken.contains(&kind) && states.iter().any(|s| !model.next(s, name).is_empty()) {
                 taken.insert(kind);

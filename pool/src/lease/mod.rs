@@ -286,8 +286,8 @@ impl Lease {
     ///
     /// # Errors
     ///
-    /// As `call`, and [`CallError::Json`] and [`NotJson`](CallError::NotJson), after which the lease
-    /// remains usable.
+    /// As `call`, and [`CallError::Json`] and [`NotJson`](CallError::NotJson), after which the
+    /// lease remains usable.
     #[cfg(feature = "json")]
     pub async fn call_json<T, R>(&mut self, request: &T) -> Result<R, CallError>
     where

@@ -194,8 +194,9 @@ impl Sim {
         }
     }
 
-    /// Names the functions that the workers run, as those of [`Python::module`](crate::Python::module)
-    /// do. Each request names one of them: see [`Request::function`].
+    /// Names the functions that the workers run, as workers of
+    /// [`Python::module`](crate::Python::module) do. Each request names one of them: see
+    /// [`Request::function`].
     ///
     /// ```
     /// use ostler_pool::Pool;
