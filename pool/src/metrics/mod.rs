@@ -4,7 +4,8 @@
 //! program installs. **Install it before the pool is built.** Each metric has the label `pool`, the
 //! pool's [`name`](crate::Config::name), or `default` if it has none. Durations are in seconds.
 //!
-//! ```
+#![cfg_attr(feature = "metrics", doc = "```")]
+#![cfg_attr(not(feature = "metrics"), doc = "```ignore")]
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 //! use ostler_pool::{Pool, Python, metrics};
