@@ -208,8 +208,9 @@ impl Python {
     /// whole list has `call_timeout`. A caller that gives up does not affect the others; when the
     /// last one gives up, the call is abandoned, as for [`Lease::call`](crate::Lease::call).
     ///
-    /// A call on a lease or a session is a list of one, and a [`map`](crate::Pool::map) makes its
-    /// own lists of up to `max`.
+    /// A call on a lease or a session is a list of one, and so is a
+    /// [`request`](crate::Pool::request), which has options of its own. A
+    /// [`map`](crate::Pool::map) makes its own lists of up to `max`.
     ///
     /// The build of the pool fails unless `max` is 1 to 4096 and `wait` at most 60 s.
     ///

@@ -43,7 +43,7 @@ class Zygote:
         fcntl.fcntl(self.control, fcntl.F_SETOWN, os.getpid())
         flags = fcntl.fcntl(self.control, fcntl.F_GETFL)
         fcntl.fcntl(self.control, fcntl.F_SETFL, flags | os.O_ASYNC)
-        loaded = load_and_log(target)
+        loaded = load(target)()
         # A fork must not share its descriptors.
         close_loop()
         # A collection in a worker would write to every object, and so copy what the workers share.

@@ -8,8 +8,9 @@ import sys
 HOOKS = "setup", "health", "end_session"
 # So many names are shown of what a module has.
 SHOWN = 10
-# What no other attempt mends.
-FINAL = ImportError, AttributeError, SyntaxError, NameError
+# What no other attempt mends. In setup(), an attribute may be one of a value that is there next time.
+FINAL_IN_SETUP = ImportError, SyntaxError, NameError
+FINAL = *FINAL_IN_SETUP, AttributeError
 
 
 class Loaded:
@@ -25,7 +26,10 @@ class Loaded:
 
 
 def load(target):
-    """Imports `module:function` or `module`, and runs the module's setup()."""
+    """Imports `module:function` or `module`.
+
+    Returns a function that runs the module's setup(), and returns what a worker runs.
+    """
     name, _, path = target.partition(":")
     module = importlib.import_module(name)
     if path:
@@ -34,14 +38,19 @@ def load(target):
             function = attribute(function, part, module)
     else:
         function, functions = None, functions_of(module)
-    setup = hook(module, "setup", function)
-    if setup:
-        settled(setup())
-    end_session = hook(module, "end_session", function)
-    if end_session and end_session not in current.session_ends:
-        current.session_ends.append(end_session)
-    health = hook(module, "health", function)
-    return Loaded(function, functions, (lambda: settled(health())) if health else healthy)
+
+    def set_up():
+        setup = hook(module, "setup", function)
+        if setup:
+            settled(setup())
+        end_session = hook(module, "end_session", function)
+        if end_session and end_session not in current.session_ends:
+            current.session_ends.append(end_session)
+        health = hook(module, "health", function)
+        module_is_loaded()
+        return Loaded(function, functions, (lambda: settled(health())) if health else healthy)
+
+    return set_up
 
 
 def hook(module, name, function):

@@ -57,9 +57,13 @@ def work(target, form, longest, host, loaded):
     if flags & SHARED_MEMORY:
         shared = open_shared_memory(body)
         accepted |= SHARED_MEMORY if shared else 0
+    final = FINAL
     try:
         with watcher:
-            loaded = loaded or load_and_log(target)
+            if loaded is None:
+                set_up = load(target)
+                final = FINAL_IN_SETUP
+                loaded = set_up()
             read, write = codec(form)
         write_call = write
         if flags & SHARED_MEMORY:
@@ -81,7 +85,7 @@ def work(target, form, longest, host, loaded):
         message = functools.partial(explained, error, target)
         # A host that stops a worker which is starting does not read why it failed.
         with contextlib.suppress(BrokenPipeError):
-            channel.send(channel.error_frame(0, error, message, isinstance(error, FINAL)))
+            channel.send(channel.error_frame(0, error, message, isinstance(error, final)))
         return 1
     try:
         channel.write(READY, 0, ready)
@@ -91,13 +95,6 @@ def work(target, form, longest, host, loaded):
         pass
     close_loop()
     return 0
-
-
-def load_and_log(target):
-    """As `load`, with the records of `logging` on their way to the host."""
-    loaded = load(target)
-    module_is_loaded()
-    return loaded
 
 
 def ready_body(accepted, functions, most):

@@ -188,15 +188,15 @@ def check_what_a_target_names():
     module.setup = lambda: ran.append("setup")
     module.health = lambda: ran.append("health")
     sys.modules["of_test"] = module
-    loaded = worker.load("of_test:Class.method")
+    loaded = worker.load("of_test:Class.method")()
     assert (loaded.function, loaded.functions) == (bytes, {})
     assert ran == ["setup"]
     loaded.health()
     assert ran == ["setup", "health"]
-    loaded = worker.load("of_test:health")
+    loaded = worker.load("of_test:health")()
     assert (loaded.function, loaded.health) == (module.health, worker.healthy)
     module.setup, module.health = "no function", "no function"
-    loaded = worker.load("of_test:Class")
+    loaded = worker.load("of_test:Class")()
     assert (loaded.function, loaded.health) == (module.Class, worker.healthy)
     assert worker.healthy() is None
 

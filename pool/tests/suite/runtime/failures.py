@@ -105,6 +105,7 @@ def check_which_failures_are_final():
         ("1 / 0", "ZeroDivisionError", "app.py:1, in <module>", False),
         ("def f(): pass\ndef setup():\n    open('/no/such')", "FileNotFoundError", "app.py:3, in setup", False),
         ("def f(): pass\ndef setup():\n    import nothing", "ModuleNotFoundError", "app.py:3, in setup", True),
+        ("def f(): pass\ndef setup():\n    None.value", "AttributeError", "app.py:3, in setup", False),
     ):
         found, message, entries = refused("app:f", source)
         assert (found, entries.get(PLACE), IS_FINAL in entries) == (kind, place, is_final), (source, entries)
