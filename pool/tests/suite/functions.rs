@@ -75,6 +75,9 @@ async fn a_function_learns_of_its_session() {
         assert_eq!(edit(&session, "one").await, ["one"]);
         assert_eq!(edit(&session, "two").await, ["one", "two"]);
         session.end();
+        let request = pool.request_json(&()).unwrap().function("told");
+        let answer: Value = request.send_json().await.unwrap();
+        assert_eq!(answer["ended"], json!(["report"]));
         let session = pool.session("report").unwrap();
         assert_eq!(edit(&session, "three").await, ["three"]);
         let request = pool.request_json(&()).unwrap().function("told");
