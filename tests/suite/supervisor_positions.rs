@@ -45,6 +45,27 @@ fn a_replacement_has_the_position_of_its_predecessor() {
     assert_eq!(staff(&world), all);
 }
 
+/// R30: when more workers are missing than may start at once, the position that was left first gets
+/// the next worker, whichever position is lower.
+#[test]
+fn the_oldest_vacancy_is_filled_first() {
+    let mut world = World::new(Policy {
+        max_starting: 1,
+        surge: 3,
+        ..Policy::new(3)
+    });
+    world.start_all();
+    for position in [2, 1, 0] {
+        world.port(at(&world, position, Phase::Ready), PortFact::Exited);
+    }
+    for position in [2, 1, 0] {
+        assert_eq!(staff(&world)[0], (position, Phase::Initializing, false));
+        world.port(at(&world, position, Phase::Initializing), PortFact::Started);
+    }
+    let all = [0, 1, 2].map(|position| (position, Phase::Ready, false));
+    assert_eq!(staff(&world), all);
+}
+
 /// R30: a pool that shrinks while a low position is still starting keeps serving with the worker
 /// that has no position any more, until that start has ended.
 #[test]
