@@ -258,3 +258,17 @@ async fn completed_calls_count_without_their_worker() {
     assert_eq!(pool.status().counters.calls, 2);
     end(&pool, &sim).await;
 }
+
+/// L10: a call that fails ends its lease once: the drop of the lease reports nothing more.
+#[tokio::test(start_paused = true)]
+async fn a_failed_call_ends_its_lease_once() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1).build().unwrap();
+    let mut lease = pool.checkout().await.unwrap();
+    lease.call(b"hang").await.unwrap_err();
+    drop(lease);
+    until(&pool, |status| status.counters.released == 1).await;
+    let counters = pool.status().counters;
+    assert_eq!((counters.faulted, counters.stale), (1, 0));
+    end(&pool, &sim).await;
+}

@@ -186,6 +186,24 @@ async fn sessions_are_bounded_and_expire() {
     end(&pool, &sim).await;
 }
 
+/// L19: a session that no call uses expires on time, although nothing else happens in the pool.
+#[tokio::test(start_paused = true)]
+async fn a_session_expires_in_a_quiet_pool() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1)
+        .health_check_interval(Duration::from_secs(86_400))
+        .session_idle_timeout(Duration::from_secs(100))
+        .build()
+        .unwrap();
+    until(&pool, |status| status.serving() == 1).await;
+    // The clock sleeps until the next health check.
+    sleep(Duration::from_secs(10)).await;
+    let _unused = pool.session("a").unwrap();
+    sleep(Duration::from_secs(126)).await;
+    assert_eq!(pool.status().sessions, 0);
+    end(&pool, &sim).await;
+}
+
 /// L13, L19: a session that has no worker yet is refused as any client is: by a full queue, and in
 /// a crash loop with the last failure.
 #[tokio::test(start_paused = true)]

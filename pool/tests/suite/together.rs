@@ -88,6 +88,19 @@ async fn a_lease_waits_for_others_as_long_as_it_may() {
     end(&pool, &sim).await;
 }
 
+/// C20: the end of a full lease leaves the next one to its callers, which began to wait meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_full_lease_leaves_the_next_one_open() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 2, 10 * MS).size(2).build().unwrap();
+    until(&pool, |status| status.serving() == 2).await;
+    let since = Instant::now();
+    assert_eq!(call_all(&pool, &["a", "b", "c"]).await, ["a", "b", "c"]);
+    assert_eq!(since.elapsed(), 10 * MS);
+    assert_eq!(pool.status().counters.granted, 2);
+    end(&pool, &sim).await;
+}
+
 /// C20: with no time to wait, those that waited for the same worker go together.
 #[tokio::test(start_paused = true)]
 async fn callers_meet_while_the_worker_is_busy() {
@@ -317,7 +330,7 @@ async fn a_failed_list_is_one_error() {
     let sim = Sim::default();
     let pool = pool(&sim, 8, 10 * MS)
         .max_frame(1024)
-        .error_threshold(3)
+        .error_threshold(4)
         .min_worker_life(Duration::ZERO)
         .build()
         .unwrap();
@@ -332,14 +345,15 @@ async fn a_failed_list_is_one_error() {
     assert_eq!(errors(), 0);
     let mut lease = pool.checkout().await.unwrap();
     assert_eq!(lease.call_many(&["raise"; 9]).await.len(), 9);
+    assert_eq!(lease.call_many(&["raise"; 3]).await.len(), 3);
     assert!(lease.call("raise").await.is_err());
     // It is never sent, so it is no error of the worker.
     let too_long = "x".repeat(1020);
     assert!(lease.call_many(&[too_long]).await[0].is_err());
     drop(lease);
-    assert_eq!(errors(), 2);
+    assert_eq!(errors(), 3);
     let calls = pool.status().counters.calls;
-    assert_eq!((calls, sim.stats().opened), (26, 1));
+    assert_eq!((calls, sim.stats().opened), (29, 1));
     call_all(&pool, &["raise"; 8]).await;
     until(&pool, |status| status.counters.recycled == 1).await;
     end(&pool, &sim).await;

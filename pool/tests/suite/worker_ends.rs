@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use ostler_pool::testing::{Script, Sim};
-use ostler_pool::{AbandonedCalls, Builder, Pool, Reason};
+use ostler_pool::{AbandonedCalls, Builder, Pool, Program, Reason};
 use tokio::time::timeout;
 
 use crate::rig::{end, hostile, pool, until};
@@ -237,6 +237,27 @@ async fn the_life_of_a_pool_is_a_few_lines() {
     assert_eq!(
         logged,
         expected.map(|line| format!("\"thumbnails\" {line}"))
+    );
+}
+
+/// O9: the line of a worker that exits before it is ready ends with its last line of stderr.
+#[tokio::test]
+async fn a_start_that_ends_has_its_last_line() {
+    let log = Log::default();
+    let _kept = listen(log.clone());
+    let program = Program::new("sh").args(["-c", "echo reads >&2; echo no license >&2; exit 3"]);
+    let pool = Pool::builder(program).size(1).restart_backoff(ms(30_000));
+    let pool = pool.build().unwrap();
+    until(&pool, |status| status.counters.released == 1).await;
+    pool.shutdown().await;
+    let mut lines = lines(&log);
+    lines.retain(|line| line.contains("start failed: worker"));
+    assert_eq!(
+        lines,
+        [
+            "ostler::worker start failed: worker 0.1 exited while it was starting: exit code 3; \
+          last stderr: no license"
+        ]
     );
 }
 
