@@ -14,7 +14,7 @@ fn refused(option: &'static str, problem: String) -> OpenError {
 
 /// Checks the form of a target: `module:function`, or `module` if it has `several` functions.
 pub(super) fn target(target: &str, several: bool) -> Result<(), OpenError> {
-    let named = |name: &str| !name.is_empty() && name.split('.').all(is_identifier);
+    let named = |name: &str| name.split('.').all(is_identifier);
     if several {
         return match target.split_once(':') {
             None if named(target) => Ok(()),

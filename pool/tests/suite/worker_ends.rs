@@ -166,6 +166,10 @@ async fn the_end_of_an_idle_worker_has_its_line() {
         serves(pool).await;
         pool.shutdown();
     };
+    let served_and_closed = async |pool: &Pool| {
+        served(pool).await;
+        pool.shutdown();
+    };
     let same = |builder| builder;
     let ends = [
         end_of(Script::IgnoresPings, same, served).await,
@@ -183,7 +187,8 @@ async fn the_end_of_an_idle_worker_has_its_line() {
         end_of(Script::Good, |b| b.error_threshold(1), call(b"raise")).await,
         end_of(Script::Good, same, recycled).await,
         end_of(Script::IgnoresStop, same, closed).await,
-        end_of(Script::NeverReleased, same, closed).await,
+        // Its port is abandoned first.
+        end_of(Script::NeverReleased, same, served_and_closed).await,
     ];
     let expected = [
         "failed its health checks; SIGTERM; 1 call",
@@ -197,7 +202,7 @@ async fn the_end_of_an_idle_worker_has_its_line() {
         "reached `error_threshold`; asked to exit, exit code 0; 2 calls",
         "recycled; asked to exit, exit code 0; 0 calls",
         "pool shut down; SIGKILL; 0 calls",
-        "pool shut down; asked to exit, exit code 0; 0 calls",
+        "pool shut down; asked to exit, exit code 0; 1 call",
     ];
     assert_eq!(
         ends,
