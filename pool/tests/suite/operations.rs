@@ -29,22 +29,6 @@ async fn operations_begin_without_being_awaited() {
     end(&pool, &sim).await;
 }
 
-/// A drain ends when the last client gives up, without a worker that could have served it.
-#[tokio::test(start_paused = true)]
-async fn a_drain_ends_with_the_last_client() {
-    let sim = Sim::new([Script::NoHandshake]);
-    let pool = pool(&sim, 1).build().unwrap();
-    let since = Instant::now();
-    let drained = {
-        let mut waits = pin!(pool.checkout());
-        begin(&mut waits).await;
-        pool.drain()
-    };
-    assert_eq!(drained.await, DrainEnd::Drained);
-    assert_eq!(since.elapsed(), Duration::ZERO);
-    end(&pool, &sim).await;
-}
-
 /// A rolling restart resolves on a pool that serves nothing yet, and on one that has shut down.
 #[tokio::test(start_paused = true)]
 async fn a_rolling_restart_of_nothing_resolves() {
