@@ -36,10 +36,10 @@ def write_table():
     readme.write_text(before + BEGIN + table() + END + after)
 
 
-def run(command):
+def run(command, timeout=None):
     # A test that hangs has noticed the mutation, too.
     limit = {"OSTLER_TEST_LIMIT": "120"}
-    return subprocess.run(command, cwd=ROOT, env=os.environ | limit, capture_output=True, text=True)
+    return subprocess.run(command, cwd=ROOT, env=os.environ | limit, capture_output=True, text=True, timeout=timeout)
 
 
 def is_red(mutation):
@@ -54,7 +54,9 @@ def is_red(mutation):
         built = run([*command, "--no-run"])
         if built.returncode != 0:
             return "the mutation does not compile:\n" + built.stderr[-2000:]
-        ran = run([*command, mutation["test"]])
+        ran = run([*command, mutation["test"]], timeout=600)
+    except subprocess.TimeoutExpired:
+        return "the test did not end within 600 s"
     finally:
         path.write_text(whole)
     if "\nrunning 0 tests" in ran.stdout and ran.returncode == 0:

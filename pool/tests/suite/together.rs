@@ -88,7 +88,7 @@ async fn a_lease_waits_for_others_as_long_as_it_may() {
     end(&pool, &sim).await;
 }
 
-/// C20: the end of a full lease leaves the next one to its callers, which began to wait meanwhile.
+/// C20: the end of a full lease does not close the lease that later callers share.
 #[tokio::test(start_paused = true)]
 async fn a_full_lease_leaves_the_next_one_open() {
     let sim = Sim::default();

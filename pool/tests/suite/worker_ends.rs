@@ -257,13 +257,9 @@ async fn a_start_that_ends_has_its_last_line() {
     pool.shutdown().await;
     let mut lines = lines(&log);
     lines.retain(|line| line.contains("start failed: worker"));
-    assert_eq!(
-        lines,
-        [
-            "ostler::worker start failed: worker 0.1 exited while it was starting: exit code 3; \
-          last stderr: no license"
-        ]
-    );
+    let expected = "ostler::worker start failed: worker 0.1 exited while it was starting: \
+                    exit code 3; last stderr: no license";
+    assert_eq!(lines, [expected]);
 }
 
 /// O9: a rolling restart that a failed start ends is a line that says so.

@@ -8,7 +8,8 @@ import sys
 HOOKS = "setup", "health", "end_session"
 # So many names are shown of what a module has.
 SHOWN = 10
-# What no other attempt mends. In setup(), an attribute may be one of a value that is there next time.
+# What no retry mends. In setup(), a missing attribute may be temporary: it may belong to a value that
+# is None while a service is down.
 FINAL_IN_SETUP = ImportError, SyntaxError, NameError
 FINAL = *FINAL_IN_SETUP, AttributeError
 

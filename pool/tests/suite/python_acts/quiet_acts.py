@@ -249,7 +249,7 @@ def coroutine_is_forgotten():
 def fork(how):
     """Forks, and waits for the child, which may do what a function does by mistake."""
     sys.stdout and sys.stdout.flush()
-    # A copy of a process with a watchdog waits at its exit, forever, for the thread it does not have.
+    # If the watchdog is armed, a forked copy hangs at exit: it waits for a thread that it does not have.
     faulthandler.cancel_dump_traceback_later()
     child = os.fork()
     if child == 0:
