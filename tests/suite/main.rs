@@ -4,6 +4,9 @@
 #[macro_use(test)]
 extern crate ostler_time_limit as tokio;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod beside;
 #[path = "../../check_trace/src/counterexample.rs"]
 mod counterexample;
