@@ -40,14 +40,15 @@ async fn each_worker_has_its_position_in_its_environment() {
             .checkout_timeout(Duration::from_secs(60))
             .build()
             .unwrap();
-        let mut seen = BTreeMap::new();
-        for round in 0..2 {
+        // Checks all workers, and returns them and their process ids by position.
+        let check_all = async || {
             until(&pool, |status| status.serving() == 3).await;
             let mut leases = Vec::new();
             for _ in 0..3 {
                 leases.push(pool.checkout().await.unwrap());
             }
             let shown = pool.status();
+            let mut workers = BTreeMap::new();
             for lease in &mut leases {
                 let mut said = Vec::new();
                 for name in ["OSTLER_POSITION", "GPU", "CUDA", "LATER"] {
@@ -59,18 +60,19 @@ async fn each_worker_has_its_position_in_its_environment() {
                 let later = if position > 0 { "yes" } else { "" };
                 let number = position.to_string();
                 assert_eq!(said, [&number, &format!("gpu\n{number}"), &number, later]);
-                let before = seen.insert(position, lease.worker());
-                assert_eq!(before.is_some(), round == 1, "position {position}");
+                workers.insert(position, (lease.worker(), lease.pid().unwrap()));
             }
-            let pid = leases[1].pid().unwrap();
-            let worker = leases[1].worker();
-            drop(leases);
-            if round == 0 {
-                rig::signal(pid, Signal::KILL);
-                rig::is_released(&pool, worker).await;
-            }
+            assert_eq!(workers.keys().copied().collect::<Vec<_>>(), [0, 1, 2]);
+            workers
+        };
+        let before = check_all().await;
+        let (killed, pid) = before[&1];
+        rig::signal(pid, Signal::KILL);
+        rig::is_released(&pool, killed).await;
+        for (position, (worker, _)) in check_all().await {
+            let is_another = worker != before[&position].0;
+            assert_eq!(is_another, position == 1, "position {position}");
         }
-        assert_eq!(seen.keys().copied().collect::<Vec<_>>(), [0, 1, 2]);
         pool.shutdown().await;
     }
 }
@@ -112,8 +114,8 @@ async fn a_replacement_starts_at_the_position_of_the_worker() {
     end(&pool, &sim).await;
 }
 
-/// R30: a pool that shrinks keeps the workers with the lowest positions, idle or not, and one that
-/// grows takes the lowest free ones.
+/// R30: a shrinking pool keeps the workers with the lowest positions, idle or busy; a growing pool
+/// fills the lowest free positions.
 #[tokio::test(start_paused = true)]
 async fn a_pool_that_shrinks_keeps_the_lowest_positions() {
     let sim = Sim::default();

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
 use crate::resources::{Resources, is_alive, isolated, leaks_nothing, scratch, until};
-use crate::rig::{hostile, signal};
+use crate::rig::{hostile, is_released, signal};
 use crate::zygote::{built, zygote};
 
 fn number(reply: &[u8]) -> u32 {
@@ -151,15 +151,19 @@ async fn a_grandchild_dies_with_its_group() {
     let file = scratch("grandchild");
     let request = format!("exit_with_grandchild {}", file.display());
     match pool.call(request.as_bytes()).await {
-        Err(CallError::WorkerExited { exit, .. }) => assert_eq!(exit.status, ExitStatus::Code(4)),
+        Err(CallError::WorkerExited { worker, exit, .. }) => {
+            assert_eq!(exit.status, ExitStatus::Code(4));
+            is_released(&pool, worker).await;
+        }
         other => panic!("{other:?}"),
     }
     let orphan = number(&fs::read(&file).unwrap());
     fs::remove_file(&file).unwrap();
+    assert!(!is_alive(orphan));
     let kept = number(&pool.call(b"grandchild").await.unwrap());
     assert!(is_alive(kept));
     pool.shutdown().await;
-    assert!(!is_alive(orphan) && !is_alive(kept));
+    assert!(!is_alive(kept));
 }
 
 /// P2, C1: a worker that spins past its call's timeout is stopped, although it never reads its

@@ -19,6 +19,9 @@ use crate::resources::modules;
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/PROTOCOL.md");
 
+/// What a conversation may need.
+const ABILITIES: [&str; 5] = ["errors", "lines", "batches", "shared", "details"];
+
 /// One frame of a conversation.
 #[derive(Debug, Default)]
 struct Line {
@@ -43,12 +46,22 @@ fn conversations() -> Vec<Conversation> {
     let blocks = document.split("```frames").skip(1).map(|block| {
         let (needs, rest) = block.split_once('\n').unwrap();
         let (body, _) = rest.split_once("```").unwrap();
+        let needs = needs.trim().to_owned();
+        assert!(needs.is_empty() || ABILITIES.contains(&&*needs), "{needs}");
         Conversation {
-            needs: needs.trim().to_owned(),
+            needs,
             lines: lines(body),
         }
     });
     blocks.collect()
+}
+
+/// The conversations of a worker with these abilities. There must be as many as `expected`.
+fn conversations_with(abilities: &[&str], expected: usize) -> Vec<Conversation> {
+    let mut conversations = conversations();
+    conversations.retain(|it| it.needs.is_empty() || abilities.contains(&&*it.needs));
+    assert_eq!(conversations.len(), expected);
+    conversations
 }
 
 fn lines(block: &str) -> Vec<Line> {
@@ -177,12 +190,8 @@ fn every_example_is_a_frame() {
 
 /// Plays the conversations that a worker has the abilities for, and checks every byte that it sends
 /// and that it exits with 0.
-fn play(command: impl Fn() -> Command, abilities: &[&str]) {
-    let mut played = 0;
-    for conversation in conversations() {
-        if !conversation.needs.is_empty() && !abilities.contains(&conversation.needs.as_str()) {
-            continue;
-        }
+fn play(command: impl Fn() -> Command, abilities: &[&str], expected: usize) {
+    for conversation in conversations_with(abilities, expected) {
         let mut worker = command()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -205,9 +214,7 @@ fn play(command: impl Fn() -> Command, abilities: &[&str]) {
         assert!(rest.is_empty(), "{rest:?}");
         assert_eq!(worker.wait().unwrap().code(), Some(0));
         drop(stdin);
-        played += 1;
     }
-    assert!(played >= 4, "{played}");
 }
 
 /// `echo.py`, the smallest worker, speaks the protocol.
@@ -221,6 +228,7 @@ fn the_smallest_worker_speaks_the_protocol() {
             command
         },
         &[],
+        4,
     );
 }
 
@@ -228,7 +236,8 @@ fn the_smallest_worker_speaks_the_protocol() {
 #[test]
 fn the_worker_in_c_speaks_the_protocol() {
     if let Some(program) = native() {
-        play(|| Command::new(program), &["lines", "errors", "batches"]);
+        let abilities = ["lines", "errors", "batches"];
+        play(|| Command::new(program), &abilities, 7);
     }
 }
 
@@ -244,6 +253,7 @@ fn the_worker_in_javascript_speaks_the_protocol() {
                 command
             },
             &["lines", "batches"],
+            6,
         );
     }
 }
@@ -251,10 +261,7 @@ fn the_worker_in_javascript_speaks_the_protocol() {
 /// The runtime for Python functions speaks the protocol.
 #[tokio::test]
 async fn the_python_runtime_speaks_the_protocol() {
-    for conversation in conversations() {
-        if !["", "batches", "shared", "details"].contains(&conversation.needs.as_str()) {
-            continue;
-        }
+    for conversation in conversations_with(&["batches", "shared", "details"], 7) {
         let memory = Memory::create();
         let mut python = Python::function("shared:copy_any").path(modules());
         python.prepare().unwrap();

@@ -5,10 +5,11 @@
 use std::time::Duration;
 
 use ostler_pool::testing::{Script, Sim};
-use ostler_pool::{Builder, CallError, Event, Limit, Reason, RollingError};
-use tokio::time::{Instant, sleep};
+use ostler_pool::{Builder, CallError, Event, Limit, Pool, Reason, RollingError};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::count::ServingCount;
+use crate::puppets::Puppets;
 use crate::rig::{end, pool, until};
 
 /// A pool without limits, to which a test adds its own.
@@ -152,7 +153,7 @@ async fn errors_add_up_within_and_across_leases() {
     end(&pool, &sim).await;
 }
 
-/// Memory is measured at the start of a worker and at each health check, and is a limit.
+/// Memory is measured when a worker becomes ready, and is a limit.
 #[tokio::test(start_paused = true)]
 async fn memory_is_a_limit() {
     let sim = Sim::new([Script::LargeMemory]);
@@ -171,6 +172,25 @@ async fn memory_is_a_limit() {
     assert_eq!(worker.memory, Some(1 << 20));
     assert_eq!(worker.replaces, Some(Reason::Limit(Limit::Memory)));
     end(&pool, &sim).await;
+}
+
+/// Memory is measured again at each health check.
+#[tokio::test(start_paused = true)]
+async fn a_health_check_measures_memory() {
+    const INTERVAL: Duration = Duration::from_secs(10);
+    let puppets = Puppets::default();
+    let pool = Pool::builder(puppets.clone())
+        .size(1)
+        .max_worker_memory(100 << 20)
+        .min_worker_life(Duration::ZERO)
+        .health_check_interval(INTERVAL)
+        .build()
+        .unwrap();
+    let mut count = ServingCount::of(&pool, 1).await;
+    puppets.uses(0, 1 << 30);
+    let ended = timeout(2 * INTERVAL, count.until_ended(1)).await;
+    assert_eq!(ended.unwrap(), (vec![Reason::Limit(Limit::Memory)], 1));
+    assert!(pool.shutdown().await.is_clean());
 }
 
 /// L15: a limit that is reached at once does not make the pool restart workers in a loop: each

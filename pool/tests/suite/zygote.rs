@@ -19,6 +19,8 @@ pub(crate) fn built(python: Python) -> Builder {
         .size(2)
         .restart_backoff(moment)
         .restart_backoff_max(moment)
+        // On a busy machine, a release may take longer than the default.
+        .release_timeout(Duration::from_secs(60))
         .checkout_timeout(Duration::from_secs(60))
         .call_timeout(Duration::from_secs(60))
 }
