@@ -1,4 +1,4 @@
-"""A module that takes the exits of its children from whatever waits for them. As `hostile.py`."""
+"""A module that reaps its children before other code can. Otherwise as `hostile.py`."""
 
 import os
 import signal
@@ -23,5 +23,5 @@ def setup():
 def run(body):
     if body == b"disposition":
         handler = signal.getsignal(signal.SIGCHLD)
-        return getattr(handler, "name", None or getattr(handler, "__name__", "")).encode()
+        return getattr(handler, "name", getattr(handler, "__name__", "")).encode()
     return hostile.run(body)

@@ -3,8 +3,6 @@
 Each function whose name begins with `check_` is one question. Prints `ok` to stderr at the end.
 """
 
-import time
-
 from rig import (
     CALL,
     ERROR,
@@ -14,12 +12,10 @@ from rig import (
     batch,
     frame,
     instead,
-    raised,
     replies,
     run_checks,
     served,
     texts,
-    unread,
     worker,
 )
 

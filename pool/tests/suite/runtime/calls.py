@@ -11,9 +11,9 @@ import struct
 import sys
 import types
 
-from rig import Failed, Instead, Pipes, fail, frame, instead, raised, run_checks, texts, unread, worker
+from rig import CALL, STREAM, Failed, Instead, Pipes, fail, frame, instead, raised, run_checks, texts, unread, worker
 
-HELLO, CALL, SHUTDOWN, PING, STREAM, CANCEL, BATCH = 1, 2, 3, 4, 5, 6, 7
+HELLO, SHUTDOWN, PING, CANCEL = 1, 3, 4, 6
 
 
 def hello(*fields):
@@ -222,7 +222,7 @@ def check_results_are_bytes():
     assert call(b'{"a": 1}') == '[{"a":1},"é'.encode() + b"\xed\xb2\x80" + b'"]'
     # As read from a descriptor: the function gets bytes.
     call, *_ = answers(lambda body: str(type(body)).encode(), most=100)
-    assert call(b"") == b"<class 'bytes'>"
+    assert call(bytearray()) == b"<class 'bytes'>"
 
 
 def check_parts_are_sent():

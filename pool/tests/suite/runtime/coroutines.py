@@ -5,7 +5,7 @@ Each function whose name begins with `check_` is one question. Prints `ok` to st
 
 import struct
 
-from host import BATCH, CALL, ERROR, FUNCTION, PART, PING, PONG, REPLY, SESSION, STREAM, Worker, error
+from host import BATCH, CALL, FUNCTION, PART, PING, PONG, REPLY, STREAM, Worker, error
 from rig import run_checks, until
 
 SOURCE = """

@@ -9,11 +9,6 @@ import subprocess
 import sys
 import tempfile
 
-import rig
-
-# On a busy machine, each of many workers takes long to start.
-rig.faulthandler.dump_traceback_later(200, exit=True)
-
 CANCELS, WITH_DETAILS = 1, 8
 CALL, SHUTDOWN, PING, STREAM, CANCEL, BATCH, DETAILS, SESSION_ENDED = 2, 3, 4, 5, 6, 7, 9, 10
 READY, REPLY, ERROR, PONG, PART = 128, 129, 130, 131, 132
@@ -107,7 +102,7 @@ class Worker:
 
 
 def error(answer):
-    """Type, message and place of an error, and the tags of its entries."""
+    """The type, message, entries (text by tag) and traceback of an error."""
     kind, body = answer
     assert kind == ERROR, answer
     texts = []

@@ -14,12 +14,10 @@ from rig import (
     batch,
     frame,
     instead,
-    raised,
     replies,
     run_checks,
     served,
     texts,
-    unread,
     worker,
 )
 
@@ -59,8 +57,8 @@ def check_an_exception_is_the_error_of_its_list():
     # Each traceback is that of the function.
     traces = [texts(body)[2] for kind, _, body in answers if kind == ERROR]
     assert traces[0] == traces[1] and traces[0].count("  File ") == 1
-    (_, answers), _ = served(function, batch(b"bad"), frame(CALL, 10, b"bad"), longest=2)[0]
-    assert errors(answers) == [["KeyError", "1"]]
+    (_, answers), (_, called) = served(function, batch(b"bad"), frame(CALL, 10, b"bad"), longest=2)[0]
+    assert errors(answers) == errors(called) == [["KeyError", "1"]]
 
 
 def check_a_result_may_be_an_error_of_one_request():

@@ -1,7 +1,8 @@
 //! Does each part of the Python runtime do what it says?
 //!
 //! The scripts load the runtime from its files and call its parts, so that they reach what no host
-//! does at will: a frame in pieces, a signal at a certain moment, a host that is gone.
+//! does at will: a frame in pieces, a signal at a certain moment, a host that is gone. Those that
+//! import `host.py` start whole workers and speak frames with them.
 
 use std::process::Command;
 
@@ -55,7 +56,8 @@ fn functions_of_lists_work() {
 }
 
 /// Y11, Y15: JSON values are read and written alike, whether orjson is installed or not. NaN is
-/// refused, and an error says where a value is that is not JSON.
+/// refused, and an error says where a value is that is not JSON. Where orjson or numpy is not
+/// installed, only a stand-in for it is tested.
 #[test]
 fn json_is_the_same_with_orjson() {
     check("json_forms.py");

@@ -240,18 +240,21 @@ def check_a_host_is_told_from_others():
     child = os.fork()
     if child == 0:
         time.sleep(1000)
-    # The time of its start, and nothing else.
-    host.pid = child
-    assert before - 2 <= float(host.start_time()) <= uptime() + 2
-    # The parent was a zygote, and is gone.
-    host.parent, host.pid = 0, child
-    host.started = host.start_time()
-    assert host.started and host.is_alive()
-    host.started = "another"
-    assert not host.is_alive()
-    host.started = host.start_time()
-    os.kill(child, signal.SIGKILL)
-    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        os._exit(0)
+    try:
+        # The time of its start, and nothing else.
+        host.pid = child
+        assert before - 2 <= float(host.start_time()) <= uptime() + 2
+        # The parent was a zygote, and is gone.
+        host.parent, host.pid = 0, child
+        host.started = host.start_time()
+        assert host.started and host.is_alive()
+        host.started = "another"
+        assert not host.is_alive()
+        host.started = host.start_time()
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
     # A zombie.
     assert host.start_time() is None and not host.is_alive()
     os.waitpid(child, 0)

@@ -12,8 +12,8 @@ import sys
 import termios
 import time
 
-# Nothing here takes long, unless it hangs.
-faulthandler.dump_traceback_later(20, exit=True)
+# No script takes that long, unless it hangs.
+faulthandler.dump_traceback_later(600, exit=True)
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 from runtime_files import loaded
 
