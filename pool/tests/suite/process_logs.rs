@@ -17,14 +17,14 @@ use crate::tracing::{Line, Log};
 use crate::zygote::{ask, built, zygote, zygote_of};
 
 /// Records what this process logs from here on. Only for a process of one test.
-fn listen() -> Log {
+pub(crate) fn listen() -> Log {
     let log = Log::default();
     set_global_default(log.clone()).unwrap();
     log
 }
 
 /// The lines of this target, each with its message. Not those about descriptors of the test itself.
-fn of(log: &Log, target: &str) -> Vec<Line> {
+pub(crate) fn of(log: &Log, target: &str) -> Vec<Line> {
     let mut lines = log.lines();
     lines.retain(|(name, _)| name.starts_with(target) && !name.contains("close-on-exec"));
     for (name, _) in &mut lines {
@@ -109,7 +109,7 @@ fn each_line_of_stderr_is_logged() {
     });
 }
 
-/// P26: the end of a zygote, and why one cannot start, are logged.
+/// P26: a zygote's exit, and the reason for a failed zygote start, are logged.
 #[test]
 fn the_troubles_of_a_zygote_are_logged() {
     if !isolated("process_logs::the_troubles_of_a_zygote_are_logged") {
@@ -144,7 +144,7 @@ fn the_troubles_of_a_zygote_are_logged() {
             error.starts_with("it exited with exit code 2; its stderr ends: "),
             "{error}"
         );
-        // Nor is one used that says anything but that it is ready.
+        // A zygote whose first message is not that it is ready is not used either.
         let script = "[ -S /dev/stdin ] && echo no >&0; exec python3 \"$@\"";
         let interpreter = Program::new("sh").args(["-c", script, "sh"]);
         let python = zygote("hostile:run").interpreter(interpreter);
@@ -176,7 +176,7 @@ fn a_zygote_that_is_not_released_is_logged() {
     leaks_nothing(async || {
         let pool = built(zygote("hostile:run")).size(1).build().unwrap();
         let first = zygote_of(&pool).await;
-        let mut tracer = trace(&program, first);
+        let tracer = trace(&program, first);
         signal(first, Signal::KILL);
         let message = "zygote survives SIGKILL";
         let survives = || {
@@ -190,8 +190,7 @@ fn a_zygote_that_is_not_released_is_logged() {
             fields["survivors"].contains(&first.to_string()),
             "{fields:?}"
         );
-        tracer.kill().unwrap();
-        tracer.wait().unwrap();
+        drop(tracer);
         pool.shutdown().await;
     });
     fs::remove_file(program).unwrap();

@@ -2,20 +2,20 @@
 //! container may?
 
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::{env, fs};
 
 use ostler_pool::{CallError, ExitStatus, Pool};
 use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 use tokio::runtime;
 
-use crate::resources::{Resources, is_alive, isolated, leaks_nothing};
+use crate::resources::{KillOnDrop, Resources, is_alive, isolated, leaks_nothing};
 use crate::rig::{hostile, is_released, signal, until};
 
 /// A file in which a privileged process can set the process id that the kernel assigned last.
 const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
 
-/// How many workers are killed at most until the id of one could be reused.
+/// The most workers that are killed before the test gives up on reusing a process id.
 const ATTEMPTS: u32 = 50;
 
 /// Runs a test isolated and on one thread, so that no task of the pool runs between two awaits of
@@ -44,16 +44,11 @@ fn kill_and_reap(pid: u32) {
 
 /// Starts a process with this id, in a group of its own. `None` if another process took the id
 /// first.
-fn reuse(pid: u32) -> Option<Child> {
+fn reuse(pid: u32) -> Option<KillOnDrop> {
     fs::write(LAST_PID, (pid - 1).to_string()).unwrap();
     let mut command = Command::new("sleep");
-    let mut child = command.arg("1000").process_group(0).spawn().unwrap();
-    if child.id() == pid {
-        return Some(child);
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    None
+    let child = command.arg("1000").process_group(0).spawn().unwrap();
+    Some(KillOnDrop(child)).filter(|child| child.0.id() == pid)
 }
 
 /// P4: after other code has reaped a worker, its process id may be reused: the pool does not signal
@@ -73,9 +68,7 @@ fn a_reused_process_id_is_not_signalled() {
             drop(lease);
             is_released(pool, worker).await;
             if let Some(mut reused) = reused {
-                assert_eq!(reused.try_wait().unwrap(), None);
-                reused.kill().unwrap();
-                reused.wait().unwrap();
+                assert_eq!(reused.0.try_wait().unwrap(), None);
                 return;
             }
         }
@@ -118,8 +111,12 @@ fn the_kernel_may_reap_the_workers() {
         host.args([
             "reaped_elsewhere::the_kernel_may_reap_the_workers",
             "--exact",
+            "--nocapture",
         ]);
-        assert!(host.env(ROLE, "yes").status().unwrap().success());
+        let host = host.env(ROLE, "yes").output().unwrap();
+        let text = String::from_utf8_lossy(&host.stdout);
+        let error = String::from_utf8_lossy(&host.stderr);
+        assert!(text.contains("1 passed"), "{}{text}{error}", host.status);
         return;
     }
     leaks_nothing(async || {

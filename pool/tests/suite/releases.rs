@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 use std::{env, fs, iter, thread};
@@ -18,7 +18,8 @@ use tokio::time::timeout;
 use crate::leftovers::{
     DEADLINE, KILL, OTHER_USER, Worker, as_other_user, leftovers, on_one_thread, run,
 };
-use crate::resources::{is_alive, isolated, until};
+use crate::process_logs::{listen, of};
+use crate::resources::{KillOnDrop, is_alive, isolated, until};
 use crate::rig::signal;
 use crate::zygote::zygote;
 
@@ -73,7 +74,8 @@ fn a_foreign_tracer_holds_up_the_release_of_a_forked_worker() {
     });
 }
 
-/// Waits until a process holds up the release for this reason, and returns its id. There is one.
+/// Waits until a process holds up the release for this reason, and returns its id. Panics if there
+/// are several.
 async fn held_up(worker: &mut Worker, reason: SurvivalReason) -> u32 {
     let mut survivors = Vec::new();
     while survivors.is_empty() {
@@ -86,9 +88,9 @@ async fn held_up(worker: &mut Worker, reason: SurvivalReason) -> u32 {
     survivors[0].pid
 }
 
-/// A process of this program that traces the process `pid` by now.
-pub(crate) fn trace(program: &Path, pid: u32) -> Child {
-    let mut tracer = Command::new(program)
+/// Starts `program`, and returns once it traces the process `pid`.
+pub(crate) fn trace(program: &Path, pid: u32) -> KillOnDrop {
+    let tracer = Command::new(program)
         .args(["trace", &pid.to_string()])
         .stdout(Stdio::piped())
         // Not that of this test, which it would hold open if the test fails.
@@ -96,8 +98,9 @@ pub(crate) fn trace(program: &Path, pid: u32) -> Child {
         .process_group(0)
         .spawn()
         .unwrap();
+    let mut tracer = KillOnDrop(tracer);
     let mut traces = [0];
-    (tracer.stdout.take().unwrap())
+    (tracer.0.stdout.take().unwrap())
         .read_exact(&mut traces)
         .unwrap();
     tracer
@@ -106,14 +109,13 @@ pub(crate) fn trace(program: &Path, pid: u32) -> Child {
 /// Kills a worker that a process of this program traces, and ends the tracer once the release is
 /// held up.
 async fn is_held_up_by_a_tracer(program: &Path, worker: &mut Worker) {
-    let mut tracer = trace(program, worker.pid);
+    let tracer = trace(program, worker.pid);
     worker.kill().await;
     assert_eq!(held_up(worker, SurvivalReason::Traced).await, worker.pid);
     // Also when a zygote has told that it cannot reap it.
     let released = timeout(Duration::from_millis(500), worker.port.released()).await;
     assert!(released.is_err(), "{released:?}");
-    tracer.kill().unwrap();
-    tracer.wait().unwrap();
+    drop(tracer);
 }
 
 /// P15: a process that joins the group again after it was killed is killed with it, although
@@ -257,6 +259,7 @@ fn a_search_that_fails_is_repeated() {
     on_one_thread(
         "releases::a_search_that_fails_is_repeated",
         async |program| {
+            let log = listen();
             let mut worker = Worker::start(&program).await;
             let left = worker.leave("daemon").await;
             worker.kill().await;
@@ -267,7 +270,13 @@ fn a_search_that_fails_is_repeated() {
             };
             // Not even the descriptors that are kept for the search can be replaced.
             setrlimit(Resource::Nofile, none).unwrap();
-            let released = timeout(Duration::from_millis(100), worker.port.released()).await;
+            // A search has failed once the log says so.
+            while of(&log, "ostler::pool").is_empty() {
+                let released = timeout(Duration::from_millis(1), worker.port.released()).await;
+                assert!(released.is_err(), "{released:?}");
+            }
+            // It is repeated after pauses that begin with a millisecond.
+            let released = timeout(Duration::from_millis(50), worker.port.released()).await;
             setrlimit(Resource::Nofile, before).unwrap();
             assert!(released.is_err(), "{released:?}");
             assert!(is_alive(left));
@@ -288,9 +297,10 @@ fn a_process_that_hides_is_reported() {
         let mut worker = Worker::start(&program).await;
         let left = worker.leave("hidden").await;
         let release = worker.release().await;
-        assert_eq!((release.escaped, release.confirmed), (0, None));
         assert!(is_alive(left));
+        // Before a check that may fail.
         signal(left, Signal::KILL);
+        assert_eq!((release.escaped, release.confirmed), (0, None));
         assert_eq!(release.unchecked, 1);
     });
 }
@@ -367,15 +377,12 @@ fn a_foreign_process_with_the_tag_is_spared() {
             let carrying = |user| {
                 let mut command = Command::new("sleep");
                 command.arg("1000").env("OSTLER_TAG", &tag).uid(user);
-                command.spawn().unwrap()
+                KillOnDrop(command.spawn().unwrap())
             };
-            let (mut foreign, mut own) = (carrying(OTHER_USER), carrying(0));
+            let (mut foreign, _own) = (carrying(OTHER_USER), carrying(0));
             assert_eq!(worker.release().await, Release::new(2, None));
             assert!(!is_alive(left));
-            assert!(foreign.try_wait().unwrap().is_none());
-            foreign.kill().unwrap();
-            foreign.wait().unwrap();
-            let _ = own.wait();
+            assert!(foreign.0.try_wait().unwrap().is_none());
         },
     );
 }

@@ -1,7 +1,7 @@
 //! Snapshots of the host's resources, and other helpers for tests of real processes.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
@@ -15,6 +15,16 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// Whether the process exists and is not a zombie.
 pub(crate) fn is_alive(pid: u32) -> bool {
     Process::read(pid).is_some_and(|process| process.is_alive())
+}
+
+/// A child of this process that is killed and reaped when this is dropped, also by a failed test.
+pub(crate) struct KillOnDrop(pub(crate) Child);
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        // An error means that other code, such as a release, has reaped it.
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
 }
 
 /// Polls until `is` holds, for facts that have no notification.
