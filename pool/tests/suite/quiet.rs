@@ -22,8 +22,8 @@ fn reads_and_writes() -> (u64, u64) {
     (count("syscr:"), count("syscw:"))
 }
 
-/// C6: that the pipe is watched between two calls costs no system call, neither on one lease nor
-/// with a checkout for each call.
+/// C6: watching the pipe between calls costs no system call, on one lease or with a checkout for
+/// each call.
 #[test]
 fn a_call_reads_once_and_writes_once() {
     if !isolated("quiet::a_call_reads_once_and_writes_once") {

@@ -88,8 +88,8 @@ async fn a_pool_is_ready_when_a_worker_serves() {
     end(&pool, &sim).await;
 }
 
-/// R32: a start that fails for good is not repeated four times before callers learn of it: they
-/// fail at once, and so does `ready`. The pool goes on trying, and is ready once that helps.
+/// R32: a final start failure fails waiting callers and `ready` at once, not after `crash_loop`
+/// starts. The pool keeps retrying, and is ready once a start succeeds.
 #[tokio::test(start_paused = true)]
 async fn a_final_failure_fails_callers_at_once() {
     let sim = Sim::default();
@@ -149,8 +149,8 @@ async fn ready_fails_in_a_crash_loop() {
     end(&pool, &sim).await;
 }
 
-/// R31: a pool that shuts down is not ready, also for a caller that waits already. One that drains
-/// is.
+/// R31: a pool that shuts down is not ready, and callers that already wait in `ready` fail. A
+/// draining pool is ready.
 #[tokio::test(start_paused = true)]
 async fn a_closed_pool_is_not_ready() {
     let sim = Sim::new([Script::Good, Script::NoHandshake]);
@@ -217,8 +217,8 @@ async fn the_first_start_does_not_count_against_checkout_timeout() {
     end(&pool, &sim).await;
 }
 
-/// R33: what ends the wait for a first start that never ends is `start_timeout`, as often as
-/// `crash_loop` says.
+/// R33: if the first start never finishes, callers fail after `crash_loop` starts of
+/// `start_timeout` each.
 #[tokio::test(start_paused = true)]
 async fn the_wait_for_the_first_start_has_an_end() {
     let sim = Sim::new([Script::NoHandshake; 2]);

@@ -184,7 +184,7 @@ async fn a_fault_has_its_reason() {
     }
 }
 
-/// R24: the same for a worker that the pool stopped before the call.
+/// R24: a stop before the call is not reported as a stop during it.
 #[tokio::test(start_paused = true)]
 async fn a_stop_before_the_call_is_no_stop_during_it() {
     let sim = Sim::default();
@@ -327,7 +327,7 @@ async fn an_idle_session_holds_a_shutdown_only_for_its_grace() {
         Reason::Shutdown
     );
     // Long after the grace, a call is under way.
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    sleep(Duration::from_secs(10)).await;
     assert_eq!(held.call(b"think").await.unwrap(), b"think");
     let mut waits = pin!(used.call(b"the last word"));
     begin(&mut waits).await;
@@ -374,7 +374,7 @@ impl Opener for NeverClosed {
 }
 
 /// The report of a shutdown comes 100 ms after `shutdown_timeout` at the latest, and names an
-/// opener that is not closed by then. The report of a closed one says nothing of it.
+/// opener that is not closed by then. If the opener was closed, the report does not mention it.
 #[tokio::test(start_paused = true)]
 async fn an_opener_that_is_not_closed_is_reported() {
     let limit = Duration::from_secs(5);
