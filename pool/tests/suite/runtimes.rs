@@ -87,7 +87,7 @@ fn a_pool_that_backs_off_ends_with_its_runtime() {
     has_ended(&pool, events);
 }
 
-/// O5: so it does if a panic unwinds the runtime.
+/// O5: a pool also ends if a panic unwinds its runtime.
 #[test]
 fn a_pool_ends_with_a_runtime_that_unwinds() {
     for backs_off in [true, false] {

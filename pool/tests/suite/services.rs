@@ -62,7 +62,7 @@ async fn readiness_is_a_leased_worker() {
 }
 
 /// O8: readiness that is dropped, before or after a worker was leased, leaks no lease and no place
-/// in the queue. A clone has none of its own.
+/// in the queue. A clone starts without a lease and without a place in the queue.
 #[tokio::test(start_paused = true)]
 async fn dropped_readiness_leaks_nothing() {
     let sim = Sim::default();
@@ -127,7 +127,8 @@ async fn concurrent_calls_share_the_workers() {
     end(&pool, &sim).await;
 }
 
-/// An error of waiting is the next call's, and the service goes on; a closed pool is the end of it.
+/// If the wait for a worker fails, the next call returns the error and the service stays usable. A
+/// closed pool ends the service.
 #[tokio::test(start_paused = true)]
 async fn only_a_closed_pool_ends_a_service() {
     let sim = Sim::default();

@@ -107,7 +107,7 @@ async fn an_exception_lets_go_of_its_request() {
     pool.shutdown().await;
 }
 
-/// R28: streams, batches and JSON work as without shared memory.
+/// R28: streams, batches and JSON work the same with shared memory.
 #[tokio::test]
 async fn other_requests_work_as_ever() {
     let (large, reply) = (

@@ -19,7 +19,7 @@ async fn pool() -> (Puppets, Pool) {
     (puppets, pool)
 }
 
-/// A status of two workers, one of them leased, as they are after no time.
+/// A status of two workers, one of them leased, each in its phase for 7.9 s.
 async fn status() -> PoolStatus {
     let (_puppets, pool) = pool().await;
     let lease = pool.checkout().await.unwrap();

@@ -118,7 +118,7 @@ async fn a_shutdown_without_grace_kills_at_once() {
     end(&pool, &sim).await;
 }
 
-/// O7: it needs no shutdown before it, and refuses clients as one.
+/// O7: `shutdown_now` needs no `shutdown` before it, and rejects clients as `shutdown` does.
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_without_grace_is_a_shutdown() {
     let sim = Sim::new([Script::IgnoresStop]);

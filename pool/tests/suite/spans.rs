@@ -158,8 +158,8 @@ async fn a_drain_does_not_shorten_a_lease() {
     end(&pool, &sim).await;
 }
 
-/// Nothing else is logged: a lease that is returned in time, a long call, a call that is being
-/// cancelled, nor anything without a limit.
+/// No warning is logged for a lease that is returned in time, for a long call, for a call that is
+/// being cancelled, or in a pool without `lease_warning`.
 #[tokio::test(start_paused = true)]
 async fn no_other_lease_is_logged() {
     let log = Log::default();

@@ -23,7 +23,7 @@ fn a_large_host_spawns_as_fast() {
     compare("a_large_host_spawns_as_fast", 256);
 }
 
-/// P10: so does a host of 1 GiB.
+/// P10: the same holds for a host of 1 GiB.
 #[test]
 #[ignore = "takes a gibibyte of memory: part of the endurance tests"]
 fn endurance_of_a_host_of_1_gib() {

@@ -139,7 +139,7 @@ fn a_second_signal_kills_the_workers() {
     });
 }
 
-/// O7: a pool that ends without a signal resolves both waits, also one that is only dropped.
+/// O7: both waits resolve when the pool ends without a signal, by a shutdown or by a drop.
 #[tokio::test]
 async fn a_pool_may_end_without_a_signal() {
     let ended = |end: fn(Pool)| async move {

@@ -101,7 +101,7 @@ async fn a_full_lease_leaves_the_next_one_open() {
     end(&pool, &sim).await;
 }
 
-/// C20: with no time to wait, those that waited for the same worker go together.
+/// C20: with a wait of zero, callers that queued for the same worker share its lease.
 #[tokio::test(start_paused = true)]
 async fn callers_meet_while_the_worker_is_busy() {
     let sim = Sim::default();
@@ -114,7 +114,8 @@ async fn callers_meet_while_the_worker_is_busy() {
     let (first, others) = join(first, others).await;
     assert_eq!(first.unwrap(), b"think");
     assert_eq!(others, ["a", "b", "raised ValueError: no", "c"]);
-    // One more may have been granted to a caller whose request had gone by then.
+    // Two leases: that of `think`, and one that the four others share. Three of those leave the
+    // queue.
     assert_eq!(pool.status().counters.granted, 2);
     assert_eq!(pool.status().counters.gave_up, 3);
     end(&pool, &sim).await;

@@ -100,8 +100,8 @@ impl Log {
 
 /// Sends this thread's spans and events to the subscriber.
 ///
-/// What another test's thread logs for the first time at this very moment would be off for good,
-/// so the choice is made again for all that was logged before.
+/// A callsite that another test's thread registers at this moment could be cached as disabled for
+/// good, so this rebuilds the cache.
 pub(crate) fn listen(to: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
     let kept = set_default(to);
     rebuild_interest_cache();

@@ -112,8 +112,7 @@ async fn many_cancellations_lose_no_worker() {
         let mut answered = 0;
         for call in 0..CALLS {
             let request = (client << 32 | call).to_be_bytes();
-            // 0 to 127 us: some calls are cancelled before they are queued, some in the queue, some
-            // while they run, and some complete.
+            // Tokio rounds these up to its next millisecond, so calls are cancelled at any stage.
             let patience = Duration::from_micros((client * 31 + call * 17) % 128);
             let outcome = tokio::time::timeout(patience, pool.call(&request)).await;
             if let Ok(reply) = outcome {

@@ -82,8 +82,8 @@ fn the_tag_is_not_the_users() {
     });
 }
 
-/// P20: a host that is a sub-reaper ends a process that has become another user, although it
-/// carries the tag.
+/// P20: a sub-reaper host also kills a process that has become another user. Other hosts spare it,
+/// whatever tag it carries.
 #[test]
 fn a_subreaper_ends_a_process_of_another_user() {
     let name = "whose::a_subreaper_ends_a_process_of_another_user";
@@ -105,8 +105,8 @@ fn a_subreaper_ends_a_process_of_another_user() {
     });
 }
 
-/// P33: what a worker has left that has become another user itself is found, and what it has left
-/// before, too.
+/// P33: if a worker becomes another user, the processes that it started before and after are both
+/// killed.
 #[test]
 fn a_worker_that_becomes_another_user_leaves_nothing() {
     let name = "whose::a_worker_that_becomes_another_user_leaves_nothing";

@@ -1,6 +1,6 @@
 //! Does one line say why a worker ended, and do the log, the status and the report say the same?
 //!
-//! The real driver on simulated ports: see `ostler_pool::testing::Sim`.
+//! The real driver on simulated ports (see `ostler_pool::testing::Sim`), and real processes.
 
 use std::time::Duration;
 
@@ -313,7 +313,8 @@ async fn a_status_keeps_recent_ends() {
     pool.shutdown().await;
 }
 
-/// O9: a worker that was killed has its exit status and its last line of stderr in its end.
+/// O9: the end of a worker that exits by itself has its exit status and the last line of its
+/// stderr.
 #[tokio::test]
 async fn a_worker_that_exits_has_its_last_line() {
     let pool = hostile().size(1).build().unwrap();

@@ -14,8 +14,8 @@ use crate::resources::{Resources, is_alive, isolated, leaks_nothing, scratch, un
 use crate::rig::{self, signal};
 use crate::zygote::{ask, built, zygote, zygote_of};
 
-/// A dead zygote costs no worker and no call. Its workers serve on, new ones are spawned until the
-/// next zygote forks them, and the orphaned workers end with their groups.
+/// A dead zygote costs no worker and no call. Its workers serve on, the next zygote forks new ones,
+/// and the orphaned workers end with their groups.
 #[test]
 fn a_dead_zygote_is_replaced() {
     if !isolated("zygote_dies::a_dead_zygote_is_replaced") {
@@ -231,7 +231,7 @@ fn a_zygote_ends_with_its_host() {
 }
 
 /// P26: a forked worker runs its exit handlers at a shutdown although its zygote has died, even if
-/// they take longer than a worker has that has lost its host.
+/// they take longer than the time that a worker gets after its host has died.
 #[tokio::test]
 async fn an_orphaned_worker_runs_its_exit_handlers() {
     // On a busy machine, an exit may take longer than the default.

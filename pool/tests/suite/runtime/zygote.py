@@ -192,7 +192,7 @@ def check_a_running_worker_is_killed_and_reaped():
 def check_a_module_may_close_the_standard_streams():
     zygote = Zygote(CLOSES="yes")
     zygote.lines.readline()
-    # It is sent descriptors, and gets the numbers 0 to 2.
+    # The descriptors that it receives get the numbers 0 to 2, which are free.
     worker = Worker(zygote)
     worker.call("os.write(1, b'words')")
     assert os.read(worker.stderr, 100) == b"words"
