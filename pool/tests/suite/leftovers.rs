@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime;
 use tokio::time::timeout;
 
-use crate::resources::{Resources, compiled_as, is_alive, isolated, scratch};
+use crate::resources::{Resources, compiled_as, is_alive, isolated, scratch, tag_of};
 use crate::rig::signal;
 
 /// A user with few rights.
@@ -81,11 +81,7 @@ impl Worker {
 
     /// The value of its `OSTLER_TAG`.
     pub(crate) fn tag(&self) -> String {
-        let environ = fs::read(format!("/proc/{}/environ", self.pid)).unwrap();
-        let environ = String::from_utf8(environ).unwrap();
-        let mut lines = environ.split('\0');
-        let tag = lines.find_map(|line| line.strip_prefix("OSTLER_TAG="));
-        tag.unwrap().to_owned()
+        tag_of(self.pid)
     }
 
     /// Has it exit by itself.

@@ -36,6 +36,21 @@ pub(crate) fn until(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
+/// The `OSTLER_TAG` in the initial environment of a process: the tags of its pools, a colon, and
+/// its own.
+pub(crate) fn tag_of(pid: u32) -> String {
+    let mut tag = None;
+    // It appears only once `execve` is done.
+    until("a tag", || {
+        let environ = fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
+        let mut variables = environ.split('\0');
+        let value = variables.find_map(|variable| variable.strip_prefix("OSTLER_TAG="));
+        tag = value.map(str::to_owned);
+        tag.is_some()
+    });
+    tag.unwrap()
+}
+
 /// Runs `test` on a runtime, and checks that this process leaked no process and no descriptor.
 pub(crate) fn leaks_nothing(test: impl AsyncFnOnce()) {
     let runtime = Runtime::new().expect("a runtime");

@@ -15,7 +15,7 @@ use ostler_pool::{Program, WorkerId};
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use tokio::runtime::{self, Runtime};
 
-use crate::resources::{Resources, is_alive, isolated, scratch, until};
+use crate::resources::{Resources, is_alive, isolated, scratch, tag_of, until};
 use crate::rig::signal;
 
 /// Tells a process that it is a host.
@@ -193,20 +193,6 @@ impl Drop for Tools {
         let removed = fs::remove_dir_all(&self.0);
         assert!(thread::panicking() || removed.is_ok());
     }
-}
-
-/// The tag in the environment of a worker. The tag of its pool is the part up to the colon.
-fn tag_of(worker: u32) -> String {
-    let read = || {
-        let environment = fs::read(format!("/proc/{worker}/environ")).unwrap();
-        let environment = String::from_utf8(environment).unwrap();
-        let mut variables = environment.split('\0');
-        let tag = variables.find_map(|variable| variable.strip_prefix("OSTLER_TAG="));
-        tag.map(str::to_owned)
-    };
-    // It appears only once `execve` is done.
-    until("a tag", || read().is_some());
-    read().unwrap()
 }
 
 /// P14: a program that is dropped when its runtime is gone ends its sentinel, which first kills

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ostler_pool::{Builder, CallError, ExitStatus, Pool, Python, Rung};
 use rustix::process::Signal;
 
-use crate::resources::{is_alive, isolated, leaks_nothing, modules, scratch, until};
+use crate::resources::{is_alive, isolated, leaks_nothing, modules, scratch, tag_of, until};
 use crate::rig::{self, signal};
 
 pub(crate) fn zygote(target: &str) -> Python {
@@ -242,15 +242,8 @@ async fn clones_share_no_zygote() {
     let other = other.build().unwrap();
     let zygotes = [zygote_of(&one).await, zygote_of(&other).await];
     assert_ne!(zygotes[0], zygotes[1]);
-    let tag = |pid: u32| {
-        let environ = fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
-        let mut tags = environ.split('\0');
-        let tag = tags
-            .find_map(|tag| tag.strip_prefix("OSTLER_TAG="))
-            .unwrap();
-        tag.rsplit_once(':').unwrap().0.to_owned()
-    };
-    assert_ne!(tag(zygotes[0]), tag(zygotes[1]));
+    let pools = zygotes.map(|zygote| tag_of(zygote).rsplit_once(':').unwrap().0.to_owned());
+    assert_ne!(pools[0], pools[1]);
     let mut lease = other.checkout().await.unwrap();
     let mut sleeps = Box::pin(lease.call(b"sleep 1000"));
     rig::begin(&mut sleeps.as_mut()).await;

@@ -3,13 +3,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, id};
+use std::process::id;
 
 use ostler_pool::{CallError, ExitStatus, Program};
 use rustix::process::Signal;
 
-use crate::resources::{Resources, is_alive, isolated, leaks_nothing, modules, scratch, until};
+use crate::resources::{Resources, is_alive, isolated, leaks_nothing, scratch, until};
 use crate::rig::{self, interpreter, signal};
+use crate::runtime::check;
 use crate::zygote::{ask, built, zygote, zygote_of};
 
 /// An interpreter that appends its stderr to a file, and that file.
@@ -63,14 +64,7 @@ fn a_module_that_reaps_costs_no_zygote() {
 /// P24: a zygote signals only its own children, and does not wait for a child that cannot end yet.
 #[test]
 fn a_zygote_signals_only_its_children() {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/python");
-    let output = Command::new(interpreter())
-        .arg(modules().join("zygote_reaps.py"))
-        .args([sources.join("worker"), sources.join("zygote.py")])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), said.trim()), (Some(0), "ok"));
+    check("zygote_reaps.py");
 }
 
 /// P25: a module that has started a thread cannot be forked, whatever the thread runs. The zygote

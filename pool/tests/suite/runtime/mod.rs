@@ -10,7 +10,7 @@ use crate::resources::modules;
 use crate::rig::interpreter;
 
 /// Runs a script on the files of the runtime.
-fn check(script: &str) {
+pub(crate) fn check(script: &str) {
     let runtime = concat!(env!("CARGO_MANIFEST_DIR"), "/src/python");
     let output = Command::new(interpreter())
         .arg(modules().join("runtime").join(script))

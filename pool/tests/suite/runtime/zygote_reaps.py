@@ -1,4 +1,4 @@
-"""Does a zygote signal a process that is not its child? The arguments are the runtime's files.
+"""Does a zygote signal a process that is not its child? See `rig.py`.
 
 Prints `ok` to stderr at the end.
 """
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from runtime_files import loaded
+from rig import loaded, until
 
 Zygote = loaded(*sys.argv[1:]).Zygote
 
@@ -43,8 +43,8 @@ finally:
 # An exited child, then a running child.
 for script, status in (("exit 3", "code 3"), ("sleep 1000", "unknown")):
     child = subprocess.Popen(["sh", "-c", script], start_new_session=True)
-    while status != "unknown" and Zygote._status(None, child.pid) == "unknown":
-        time.sleep(0.001)
+    if status != "unknown":
+        until(lambda: Zygote._status(None, child.pid) != "unknown")
     assert Zygote._status(None, child.pid) == status
     assert reap_at_last(child.pid) == "reaped"
     assert Zygote._reap(None, child.pid) == "unknown"
@@ -68,10 +68,15 @@ if tracer == 0:
     seize = 0x4206
     os.write(writer, b"0" if ctypes.CDLL(None).ptrace(seize, child.pid, None, None) == 0 else b"1")
     time.sleep(1000)
-assert os.read(reader, 1) == b"0"
-assert Zygote._reap(None, child.pid) == "alive"
-os.kill(tracer, 9)
-os.waitpid(tracer, 0)
+    os._exit(0)
+try:
+    assert os.read(reader, 1) == b"0"
+    assert Zygote._reap(None, child.pid) == "alive"
+finally:
+    os.kill(tracer, 9)
+    os.waitpid(tracer, 0)
+    # If an assertion failed, it may not have been signalled.
+    os.kill(child.pid, 9)
 assert reap_at_last(child.pid) == "reaped"
 child.returncode = 0
 print("ok", file=sys.stderr)
