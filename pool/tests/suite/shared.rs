@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use ostler_pool::{Builder, CallError, ExitStatus, Pool, Program, Python, Resource};
+use ostler_pool::{BuildError, Builder, CallError, ExitStatus, Pool, Program, Python, Resource};
 use rustix::process::{Resource as Limited, Rlimit, setrlimit};
 
 use crate::resources::{is_alive, isolated, leaks_nothing, modules, until};
@@ -109,12 +109,10 @@ async fn an_exception_lets_go_of_its_request() {
 
 /// R28: streams, batches and JSON work the same with shared memory.
 #[tokio::test]
-async fn other_requests_work_as_ever() {
-    let (large, reply) = (
-        request("parts", AREA),
-        pool(python("shared:run")).build().unwrap(),
-    );
-    let mut lease = reply.checkout().await.unwrap();
+async fn streams_batches_and_json_work_with_shared_memory() {
+    let large = request("parts", AREA);
+    let bytes = pool(python("shared:run")).build().unwrap();
+    let mut lease = bytes.checkout().await.unwrap();
     let mut stream = lease.stream(&large).unwrap();
     assert_eq!(stream.next().await.unwrap().unwrap(), b"bytes");
     assert!(stream.next().await.unwrap().unwrap() == large);
@@ -125,7 +123,7 @@ async fn other_requests_work_as_ever() {
     let replies: Vec<_> = replies.into_iter().map(Result::unwrap).collect();
     assert!(replies == [&small[..], &small, &large, &small]);
     drop(lease);
-    reply.shutdown().await;
+    bytes.shutdown().await;
     let json = pool(python("builtins:sorted").json()).build().unwrap();
     let numbers: Vec<u32> = (0..100_000).rev().collect();
     let sorted: Vec<u32> = json.call_json(&numbers).await.unwrap();
@@ -138,13 +136,10 @@ async fn other_requests_work_as_ever() {
 #[tokio::test]
 async fn a_call_may_end_early() {
     let pool = pool(python("shared:run")).abandoned_calls(crate::cancel(Duration::from_secs(30)));
-    let pool = pool
-        .call_timeout(Duration::from_millis(300))
-        .build()
-        .unwrap();
-    let mut lease = pool.checkout().await.unwrap();
-    let pid = lease.pid();
-    let spins = lease.call(request("spin", AREA)).await;
+    let pool = pool.build().unwrap();
+    let pid = pool.checkout().await.unwrap().pid();
+    let spins = pool.request(request("spin", AREA));
+    let spins = spins.call_timeout(Duration::from_millis(300)).send().await;
     assert!(
         matches!(
             spins,
@@ -155,7 +150,6 @@ async fn a_call_may_end_early() {
         ),
         "{spins:?}"
     );
-    drop(lease);
     let mut lease = pool.checkout().await.unwrap();
     assert_eq!(lease.pid(), pid);
     assert_eq!(lease.call(request("where", AREA)).await.unwrap(), b"mmap");
@@ -275,9 +269,16 @@ async fn a_limit_is_checked() {
         ((1 << 32) + 1, false),
     ] {
         let built = pool(python("shared:run").shared_memory(limit)).build();
-        assert_eq!(built.is_ok(), is_allowed, "{limit}");
-        if let Ok(pool) = built {
-            pool.shutdown().await;
+        match (built, is_allowed) {
+            (Ok(pool), true) => drop(pool.shutdown().await),
+            (Err(error @ BuildError::Program(_)), false) => assert_eq!(
+                error.to_string(),
+                format!(
+                    "option `shared_memory` of the program is {limit} bytes: it must be 65536 to \
+                     4294967296 bytes"
+                )
+            ),
+            (other, _) => panic!("{limit}: {other:?}"),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
-use std::{env, io, thread};
+use std::{env, io};
 
 use ostler_pool::Stderr;
 use tokio::runtime::Runtime;
@@ -117,23 +117,21 @@ fn a_stderr_that_is_not_read_holds_up_no_worker() {
         line.clear();
         assert!(out.read_line(&mut line).unwrap() > 0, "the host has ended");
     }
-    let mut err = host.stderr.take().unwrap();
-    let read = thread::spawn(move || {
-        let mut text = String::new();
-        err.read_to_string(&mut text).unwrap();
-        text
-    });
+    let err = BufReader::new(host.stderr.take().unwrap());
+    let mut lines = err.lines().map(Result::unwrap);
+    let mut written = 0;
+    // The shutdown of the host waits 1 s at most for its lines, so they are read before it begins.
+    let dropped: usize = loop {
+        let line = lines.next().expect("the host says how many it has dropped");
+        if let Some(notice) = line.strip_prefix("[ostler] dropped ") {
+            break notice.split(' ').next().unwrap().parse().unwrap();
+        }
+        written += usize::from(line.starts_with("[worker 0.1] xxx"));
+        assert!(written < PIECES, "none was dropped");
+    };
     drop(host.stdin.take());
-    let text = read.join().unwrap();
+    lines.for_each(|line| assert!(!line.starts_with('['), "{line}"));
     assert!(host.wait().unwrap().success());
-    let written = text
-        .lines()
-        .filter(|line| line.starts_with("[worker 0.1] xxx"))
-        .count();
-    let notice = text
-        .lines()
-        .find_map(|line| line.strip_prefix("[ostler] dropped "));
-    let dropped: usize = notice.unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(written >= 1024, "{written} written");
     assert_eq!(written + dropped, PIECES);
 }
