@@ -1,9 +1,12 @@
 //! Does a pool work on when its zygote dies or is stopped, and does the zygote end with its host?
 
-use std::os::fd::OwnedFd;
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use ostler_pool::{CallError, ExitStatus, Program, Rung};
 use rustix::io::ioctl_fionread;
@@ -81,6 +84,7 @@ fn kills_of_zygote_and_workers_leak_nothing() {
             .build()
             .unwrap();
         let me = std::process::id();
+        let killed_zygotes = Cell::new(0);
         let client = async |client: u64| {
             for number in 1..=CALLS {
                 let mut lease = pool.checkout().await.unwrap();
@@ -106,6 +110,7 @@ fn kills_of_zygote_and_workers_leak_nothing() {
                         let children = Resources::snapshot().children;
                         if parent != me && children.iter().any(|child| child.pid == parent) {
                             signal(parent, Signal::KILL);
+                            killed_zygotes.set(killed_zygotes.get() + 1);
                         }
                     }
                     _ => {}
@@ -115,6 +120,7 @@ fn kills_of_zygote_and_workers_leak_nothing() {
             }
         };
         futures_util::future::join_all((0..CLIENTS).map(client)).await;
+        assert!(killed_zygotes.get() > 0);
         let counters = pool.shutdown().await.counters;
         let kills = CLIENTS * CALLS / 10;
         assert_eq!(
@@ -126,7 +132,7 @@ fn kills_of_zygote_and_workers_leak_nothing() {
 }
 
 /// Whether the process has bytes to read in one of its sockets.
-fn has_input(pid: u32) -> bool {
+pub(crate) fn has_input(pid: u32) -> bool {
     copies_of(pid)
         .iter()
         .filter(|copy| rustix::net::sockopt::socket_type(copy).is_ok())
@@ -201,20 +207,57 @@ fn serve_as_host(path: &Path) {
     });
 }
 
-/// Starts this test as a host. Returns it, and the process ids of its zygote and worker.
-fn start_host(test: &str, role: &str) -> (std::process::Child, Vec<u32>) {
-    let path = scratch(role);
-    let host = std::process::Command::new(env::current_exe().unwrap())
-        .args([test, "--exact"])
-        .env(role, &path)
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    until("the host's worker", || path.exists());
-    let pids = fs::read_to_string(&path).unwrap();
-    fs::remove_file(&path).unwrap();
-    let pids = pids.split(' ').map(|pid| pid.parse().unwrap()).collect();
-    (host, pids)
+/// The process of a test that runs once more, as the host of a zygote.
+struct Host {
+    process: Child,
+    /// The process ids of its zygote and its worker.
+    pids: Vec<u32>,
+}
+
+impl Host {
+    fn start(test: &str, role: &str) -> Self {
+        let path = scratch(role);
+        let process = Command::new(env::current_exe().unwrap())
+            .args([test, "--exact"])
+            .env(role, &path)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut host = Self {
+            process,
+            pids: Vec::new(),
+        };
+        until("the host's worker", || path.exists());
+        let pids = fs::read_to_string(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        host.pids = pids.split(' ').map(|pid| pid.parse().unwrap()).collect();
+        host
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Kills the host, and waits until its zygote and its worker have ended.
+    fn ends_cleanly(mut self) {
+        self.kill();
+        until("the end of both", || {
+            !self.pids.iter().any(|&pid| is_alive(pid))
+        });
+    }
+}
+
+/// Leaves nothing behind when a test fails.
+impl Drop for Host {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.kill();
+            for &pid in self.pids.iter().filter(|&&pid| is_alive(pid)) {
+                signal(pid, Signal::KILL);
+            }
+        }
+    }
 }
 
 /// P14: a zygote and its workers end with their host.
@@ -224,10 +267,7 @@ fn a_zygote_ends_with_its_host() {
     if let Some(path) = env::var_os(ROLE) {
         return serve_as_host(Path::new(&path));
     }
-    let (mut host, pids) = start_host("zygote_dies::a_zygote_ends_with_its_host", ROLE);
-    host.kill().unwrap();
-    host.wait().unwrap();
-    until("the end of both", || !pids.iter().any(|&pid| is_alive(pid)));
+    Host::start("zygote_dies::a_zygote_ends_with_its_host", ROLE).ends_cleanly();
 }
 
 /// P26: a forked worker runs its exit handlers at a shutdown although its zygote has died, even if
@@ -265,6 +305,12 @@ async fn a_zygote_runs_its_exit_handlers() {
     fs::remove_file(file).expect("the exit handler has created it");
 }
 
+/// What a descriptor is, such as `pipe:[1]`.
+fn opened(descriptor: impl AsRef<Path>) -> String {
+    let link = fs::read_link(descriptor).unwrap();
+    link.to_str().unwrap().to_owned()
+}
+
 /// P14, P26: a zygote and its workers notice that their host was killed although another process
 /// holds the other ends of their sockets and pipes, as a fork of the host does.
 #[test]
@@ -273,13 +319,22 @@ fn a_copy_of_the_host_does_not_replace_it() {
     if let Some(path) = env::var_os(ROLE) {
         return serve_as_host(Path::new(&path));
     }
-    let (mut host, pids) = start_host("zygote_dies::a_copy_of_the_host_does_not_replace_it", ROLE);
-    let copies = copies_of(host.id());
-    host.kill().unwrap();
-    host.wait().unwrap();
-    until("the end of both", || !pids.iter().any(|&pid| is_alive(pid)));
-    // The control socket, and three pipes of the worker, at least.
-    assert!(copies.len() > 4);
+    let host = Host::start("zygote_dies::a_copy_of_the_host_does_not_replace_it", ROLE);
+    let copies = copies_of(host.process.id());
+    // The control socket of the zygote, and the three pipes of the worker, are among them.
+    let copied = copies.iter().map(AsRawFd::as_raw_fd);
+    let copied: BTreeSet<_> = copied
+        .map(|fd| opened(format!("/proc/self/fd/{fd}")))
+        .collect();
+    let of_worker = fs::read_dir(format!("/proc/{}/fd", host.pids[1])).unwrap();
+    let of_worker = of_worker.map(|entry| opened(entry.unwrap().path()));
+    let pipes: BTreeSet<_> = of_worker.filter(|name| name.starts_with("pipe:")).collect();
+    assert_eq!(pipes.len(), 3);
+    assert!(pipes.is_subset(&copied), "{pipes:?} of {copied:?}");
+    let mut others = copied.difference(&pipes);
+    assert!(others.any(|name| name.starts_with("socket:")), "{copied:?}");
+    host.ends_cleanly();
+    drop(copies);
 }
 
 /// P5: a pool that is dropped with its runtime leaves neither its zygote nor a worker.
