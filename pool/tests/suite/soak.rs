@@ -27,7 +27,7 @@ const CLIENTS: u64 = 6;
 /// Operations of each client in a round.
 const CALLS: u64 = 120;
 
-/// Counts since the last printed line.
+/// Counts since the beginning.
 #[derive(Debug, Default)]
 struct Figures {
     rounds: u64,
@@ -36,13 +36,14 @@ struct Figures {
     streamed: u64,
     raised: u64,
     cancelled: u64,
-    /// Calls that failed because their pool or session was draining, closed, lost or ended.
+    /// Calls and sessions that failed because the pool or the session was draining, closed, lost or
+    /// ended.
     lost: u64,
     opened: u64,
     recycled: u64,
     /// Rolling restarts that completed.
     rolled: u64,
-    /// The duration of each completed call.
+    /// The duration of each call that was completed since the last printed line.
     took: Vec<Duration>,
 }
 
@@ -90,10 +91,20 @@ fn soak(name: &str, duration: Duration) {
         }
         if line.elapsed() > Duration::from_secs(60) {
             println!("{:5.0} s  {figures}", begin.elapsed().as_secs_f64());
-            (figures, line) = (Figures::default(), Instant::now());
+            figures.took.clear();
+            line = Instant::now();
         }
     }
     println!("{:5.0} s  {figures}", begin.elapsed().as_secs_f64());
+    for (what, count) in [
+        ("answered", figures.answered),
+        ("streamed", figures.streamed),
+        ("raised", figures.raised),
+        ("cancelled", figures.cancelled),
+        ("recycled", figures.recycled),
+    ] {
+        assert!(count > 0, "none was {what}");
+    }
 }
 
 impl Figures {
@@ -119,13 +130,17 @@ impl Figures {
             let clients = (0..CLIENTS).map(async |number| {
                 let leaves = early && number == 0;
                 let calls = if leaves { CALLS / 2 } else { CALLS };
-                let seen = client(&pool, seed ^ number, calls).await;
+                let seen = client(&pool, seed ^ (number << 32), calls).await;
                 if leaves {
                     drop(pool.shutdown());
                 }
                 seen
             });
             let seen = join_all(clients).await;
+            if !early {
+                // Each drain was resumed.
+                assert_eq!(pool.call("many 3").await.unwrap(), b"mmm");
+            }
             let report = pool.shutdown().await;
             assert_eq!(report.unreleased, []);
             (seen, report.counters)
@@ -227,7 +242,7 @@ async fn client(pool: &Pool, seed: u64, rounds: u64) -> Figures {
     for number in 0..rounds {
         let (since, which) = (Instant::now(), random.below(3));
         match random.below(40) {
-            0 => drop(pool.resize(2 + usize::try_from(which).unwrap())),
+            0 => pool.resize(2 + usize::try_from(which).unwrap()).unwrap(),
             1 => match pool.recycle_all().await {
                 Ok(_) => seen.rolled += 1,
                 Err(RollingError::Closed { .. }) => {}
@@ -247,8 +262,8 @@ async fn client(pool: &Pool, seed: u64, rounds: u64) -> Figures {
                 }
             }
             8..11 => seen.count(since, pool.call(b"fail on purpose").await, None),
-            11..15 => {
-                if let Ok(session) = pool.session(&which.to_string()) {
+            11..15 => match pool.session(&which.to_string()) {
+                Ok(session) => {
                     let request = format!("think {number}");
                     let outcome = session.call(request.as_bytes()).await;
                     seen.count(since, outcome, Some(number.to_string().as_bytes()));
@@ -256,7 +271,9 @@ async fn client(pool: &Pool, seed: u64, rounds: u64) -> Figures {
                         session.end();
                     }
                 }
-            }
+                Err(SessionError::Draining { .. } | SessionError::Closed) => seen.lost += 1,
+                Err(other) => panic!("{other:?}"),
+            },
             15..20 => seen.stream(pool, random.below(10)).await,
             _ => {
                 let size = usize::try_from(random.below(3000)).unwrap();
