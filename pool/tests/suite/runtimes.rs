@@ -47,7 +47,10 @@ fn a_pool_needs_timers_and_io() {
         "the pool's runtime has no I/O: build the runtime with `enable_all`"
     );
     let mut threads = runtime::Builder::new_multi_thread();
-    refused(threads.enable_io().build());
+    assert_eq!(
+        refused(threads.enable_io().build()),
+        "the pool's runtime has no timers: build the runtime with `enable_all`"
+    );
 }
 
 /// Checks, from another runtime, that the pool has ended: events end and clients are refused.

@@ -178,13 +178,21 @@ impl Operation {
             Self::Stream(words) => Box::pin(async move {
                 let lease = lease.as_mut().expect("its own");
                 let mut parts = lease.stream(words.as_bytes()).expect("a short request");
-                loop {
+                let mut letters = Vec::new();
+                let ended = loop {
                     match parts.next().await {
-                        Some(Ok(part)) => assert!("abc".contains(str::from_utf8(&part).unwrap())),
-                        Some(Err(error)) => return outcome(Err::<(), _>(error)),
-                        None => return "ok",
+                        Some(Ok(part)) => letters.push(part),
+                        Some(Err(error)) => break Err(error),
+                        None => break Ok(()),
                     }
-                }
+                };
+                // Each part is one letter of the second word.
+                let (_, expected) = words.split_once(' ').expect("two words");
+                assert!(
+                    letters.iter().eq(expected.as_bytes().chunks(1)),
+                    "{letters:?}"
+                );
+                outcome(ended)
             }),
             Self::SessionCheckout => Box::pin(async move {
                 match session(pool) {

@@ -29,13 +29,17 @@ async fn a_session_stays_on_its_worker() {
     assert_eq!(homes.iter().collect::<BTreeSet<_>>().len(), 3);
     assert!(pool.status().workers.iter().all(|w| w.sessions == 2));
     for round in 0..5 {
-        // Other clients lease different workers in each round.
-        let others = [
-            pool.checkout().await.unwrap(),
-            pool.checkout().await.unwrap(),
-        ];
-        drop(others);
+        // Another client holds a different worker in each round.
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            held.push(pool.checkout().await.unwrap());
+        }
+        held.retain(|lease| lease.worker().slot == round % 3);
         for ((name, session), home) in names.iter().zip(&sessions).zip(homes) {
+            if home == held[0].worker() {
+                begin(&mut pin!(session.checkout())).await;
+                continue;
+            }
             let lease = session.checkout().await.unwrap();
             assert_eq!(lease.worker(), home, "round {round}");
             drop(lease);

@@ -171,15 +171,17 @@ fn isolated_as_user(name: &str) -> bool {
     let output = test
         .args([name, "--exact", "--nocapture"])
         .env(ROLE, "yes")
+        // The time limit of the test finds its processes by this variable.
+        .env("OSTLER_TEST_ISOLATED", format!("{name} {}", process::id()))
         .uid(user)
         .gid(user)
         .output();
     let output = output.unwrap();
+    let [said, complained] =
+        [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
     assert!(
-        output.status.success(),
-        "{}\n{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
+        output.status.success() && said.contains("1 passed"),
+        "{said}\n{complained}"
     );
     false
 }

@@ -6,6 +6,7 @@ use std::{env, time::Duration};
 
 use ostler_pool::{CallError, CheckoutError, Pool, Reason, Rung};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::timeout;
 use tracing::subscriber::set_global_default;
 
 use crate::rig::hostile;
@@ -13,6 +14,9 @@ use crate::tracing::Log;
 
 /// Set in the process that gets the signals.
 const HOST: &str = "OSTLER_TEST_GETS_SIGNALS";
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// A test of this module that runs once more, as a host that is signalled.
 struct Host {
@@ -64,14 +68,15 @@ fn sigterm_begins_a_shutdown() {
         return host.ends();
     }
     in_the_host(async {
-        let pool = hostile().size(2).build().unwrap();
+        let pool = hostile().size(2).shutdown_timeout(HOUR);
+        let pool = pool.build().unwrap();
         let signals = pool.shutdown_on_signals().unwrap();
         let session = pool.session("idle").unwrap();
         session.call("pid").await.unwrap();
         println!("\nserves");
         signals.begun().await;
         assert!(matches!(pool.checkout().await, Err(CheckoutError::Closed)));
-        let report = signals.await;
+        let report = timeout(MINUTE, signals).await.expect("the grace is over");
         assert!(report.is_clean(), "{report}");
         assert!(
             report
@@ -96,14 +101,13 @@ fn a_second_signal_kills_the_workers() {
         return host.ends();
     }
     in_the_host(async {
-        let hour = Duration::from_secs(3600);
         let log = Log::default();
         set_global_default(log.clone()).unwrap();
         let pool = hostile()
             .name("jobs")
             .size(1)
-            .call_timeout(hour)
-            .shutdown_timeout(hour)
+            .call_timeout(HOUR)
+            .shutdown_timeout(HOUR)
             .build()
             .unwrap();
         let signals = pool.shutdown_on_signals().unwrap();

@@ -138,6 +138,11 @@ async fn many_cancellations_lose_no_worker() {
     assert!(sim.stats().peak_open <= 6, "{:?}", sim.stats());
     let counters = pool.status().counters;
     assert_eq!(counters.calls, answered + 1);
+    assert!(answered > 0, "no call completed: {counters:?}");
+    assert!(
+        counters.gave_up > 0,
+        "no client left the queue: {counters:?}"
+    );
     assert!(counters.faulted > 0, "no call was abandoned: {counters:?}");
     end(&pool, &sim).await;
 }
