@@ -6,7 +6,7 @@ use std::{env, io};
 
 use ostler_pool::port::Opener as _;
 
-use crate::resources::{is_alive, until};
+use crate::resources::until_ended;
 use crate::sentinels::{immortal, open, runtime};
 
 /// P38: a dropped worker is killed before the drop returns, and not only when the pool's thread
@@ -43,7 +43,5 @@ fn a_host_that_exits_leaves_no_worker() {
         .map(|pid| pid.parse().unwrap())
         .collect();
     assert_eq!(workers.len(), 20);
-    until("the end of all workers", || {
-        !workers.iter().any(|&worker| is_alive(worker))
-    });
+    until_ended(&workers);
 }

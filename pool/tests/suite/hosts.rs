@@ -5,10 +5,11 @@ use std::process::{Command, Stdio};
 use std::{env, thread};
 
 use ostler_pool::testing::Process;
+use ostler_pool::{Pool, Program, Python};
 use tokio::runtime::Runtime;
 
-use crate::resources::{is_alive, until};
-use crate::rig::hostile;
+use crate::resources::{modules, until, until_ended};
+use crate::rig::{hostile, interpreter};
 
 /// P1: a worker outlives the thread that spawned it.
 #[test]
@@ -38,7 +39,13 @@ fn workers_end_with_their_host() {
     const ROLE: &str = "OSTLER_TEST_HOST";
     if env::var_os(ROLE).is_some() {
         Runtime::new().unwrap().block_on(async {
-            let pool = hostile().size(2).build().unwrap();
+            // Without a sentinel, which would kill workers that do not exit.
+            let interpreter = Program::new(interpreter()).sentinel(false);
+            let python = Python::function("hostile:run").interpreter(interpreter);
+            let pool = Pool::builder(python.path(modules()))
+                .size(2)
+                .build()
+                .unwrap();
             let mut spins = pool.checkout().await.unwrap();
             let idles = pool.checkout().await.unwrap();
             println!("pids {} {}", spins.pid().unwrap(), idles.pid().unwrap());
@@ -70,7 +77,5 @@ fn workers_end_with_their_host() {
     });
     host.kill().unwrap();
     host.wait().unwrap();
-    until("the end of both", || {
-        !is_alive(pids[0]) && !is_alive(pids[1])
-    });
+    until_ended(&pids);
 }

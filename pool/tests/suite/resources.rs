@@ -7,7 +7,10 @@ use std::{env, fs};
 
 use ostler_pool::testing::Process;
 pub(crate) use ostler_pool::testing::{Resources, isolated};
+use rustix::process::Signal;
 use tokio::runtime::Runtime;
+
+use crate::rig::signal;
 
 /// A limit for waits that take milliseconds. No passing test reaches it.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -28,12 +31,34 @@ impl Drop for KillOnDrop {
 }
 
 /// Polls until `is` holds, for facts that have no notification.
-pub(crate) fn until(what: &str, mut is: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, is: impl FnMut() -> bool) {
+    assert!(comes(is), "never came: {what}");
+}
+
+/// Polls until these processes have ended. Kills those that do not end, and panics.
+pub(crate) fn until_ended(pids: &[u32]) {
+    let alive = || pids.iter().copied().filter(|&pid| is_alive(pid));
+    if comes(|| alive().next().is_none()) {
+        return;
+    }
+    // Nothing else ends them, and they would disturb other tests.
+    let alive: Vec<u32> = alive().collect();
+    for &pid in &alive {
+        signal(pid, Signal::KILL);
+    }
+    panic!("these processes did not end: {alive:?}");
+}
+
+/// Whether `is` holds before the deadline.
+fn comes(mut is: impl FnMut() -> bool) -> bool {
     let since = Instant::now();
     while !is() {
-        assert!(since.elapsed() < DEADLINE, "never came: {what}");
+        if since.elapsed() >= DEADLINE {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(5));
     }
+    true
 }
 
 /// The `OSTLER_TAG` in the initial environment of a process: the tags of its pools, a colon, and
