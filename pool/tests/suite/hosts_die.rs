@@ -1,14 +1,14 @@
 //! Does any process of a pool survive its host, whenever the host is killed?
 //!
 //! The host is this test's program, started again in the role of a host. It is killed at random
-//! moments. The seed is printed.
+//! moments. The seed is printed, and repeats the delays.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use std::{env, thread};
+use std::{env, fs, thread};
 
 use futures_util::future::join_all;
 use ostler_pool::testing::Process;
@@ -16,7 +16,7 @@ use ostler_pool::{Pool, Python};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 
-use crate::resources::modules;
+use crate::resources::{modules, until};
 use crate::rig::{Random, interpreter};
 
 /// Tells a host what its workers do.
@@ -43,9 +43,10 @@ enum Activity {
     Busy,
     /// The workers are starting.
     Starting,
-    /// Each worker waits for a subprocess.
+    /// One worker waits for a subprocess; the other is idle.
     Subprocess,
-    /// A loop in C that holds the GIL, so that no other Python thread runs.
+    /// One worker runs a loop in C that holds the GIL, so that no other Python thread of it runs;
+    /// the other is idle.
     HoldsTheGil,
 }
 
@@ -104,21 +105,26 @@ fn kill_hosts(name: &str, kills: usize, activities: &[Activity]) {
         );
     }
     let seed = Random::fresh_seed();
-    println!("seed {seed}");
-    let longest = Mutex::new(BTreeMap::new());
-    let (todo, random) = (Mutex::new(0..kills), Mutex::new(Random::new(seed)));
-    let kill_some = || {
-        loop {
-            let Some(number) = todo.lock().unwrap().next() else {
-                return;
-            };
-            let activity = activities[number % activities.len()];
+    println!("OSTLER_TEST_SEED={seed}");
+    let mut random = Random::new(seed);
+    // Drawn here, because the threads below take turns in any order.
+    let plan: Vec<(Activity, Duration)> = (activities.iter().cycle().take(kills))
+        .map(|&activity| {
             let most = if activity == Activity::Starting {
                 150_000
             } else {
                 30_000
             };
-            let delay = Duration::from_micros(random.lock().unwrap().below(most));
+            (activity, Duration::from_micros(random.below(most)))
+        })
+        .collect();
+    let longest = Mutex::new(BTreeMap::new());
+    let todo = Mutex::new(plan.into_iter().enumerate());
+    let kill_some = || {
+        loop {
+            let Some((number, (activity, delay))) = todo.lock().unwrap().next() else {
+                return;
+            };
             let took = kill_one(name, number, activity, delay);
             let mut longest = longest.lock().unwrap();
             let known = longest.entry(activity).or_insert(took);
@@ -154,7 +160,7 @@ fn kill_one(name: &str, number: usize, activity: Activity, delay: Duration) -> D
         .spawn()
         .unwrap();
     if activity != Activity::Starting {
-        wait_until_ready(&mut host);
+        wait_until_ready(&mut host, activity);
     }
     // This sleep waits for nothing: it chooses the random moment.
     thread::sleep(delay);
@@ -188,10 +194,27 @@ fn kill_one(name: &str, number: usize, activity: Activity, delay: Duration) -> D
     }
 }
 
-fn wait_until_ready(host: &mut Child) {
+/// Waits until the host is ready, and its subprocess or its loop in C runs.
+fn wait_until_ready(host: &mut Child, activity: Activity) {
     let mut lines = BufReader::new(host.stdout.take().unwrap()).lines();
     let ready = lines.any(|line| line.unwrap().contains("the host is ready"));
     assert!(ready, "the host ended before it was ready");
+    let workers = || Process::descendants(host.id());
+    match activity {
+        Activity::Subprocess => until("the subprocess", || workers().iter().any(is_subprocess)),
+        Activity::HoldsTheGil => {
+            // Both workers have answered a call, so only the loop uses the CPU from now on.
+            let ticks = || -> u64 { workers().iter().map(|worker| worker.cpu_ticks).sum() };
+            let before = ticks();
+            until("the loop", || ticks() > before + 10);
+        }
+        Activity::Idle | Activity::Busy | Activity::Starting => {}
+    }
+}
+
+fn is_subprocess(process: &Process) -> bool {
+    let name = fs::read_to_string(format!("/proc/{}/comm", process.pid));
+    name.is_ok_and(|name| name == "sleep\n")
 }
 
 fn run_host(activity: Activity) {
