@@ -4,28 +4,22 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use ostler_pool::{Builder, CallError, ExitStatus};
+use ostler_pool::{CallError, ExitStatus};
 
-use super::{HostilePool, with_hostile_worker};
+use super::{HostilePool, unchanged, with_hostile_worker};
 use crate::rig::until;
 
 const MIB: usize = 1 << 20;
 
-fn unchanged(builder: Builder) -> Builder {
-    builder
-}
-
-/// Long enough for a good worker to answer on a busy machine.
-fn short_timeout(builder: Builder) -> Builder {
-    builder.call_timeout(Duration::from_secs(1))
-}
-
 /// Makes one call, checks its outcome, and checks that the pool counted one exited or one faulted
 /// worker.
-fn outcome(name: &str, options: fn(Builder) -> Builder, request: &str, expected: Expected<'_>) {
-    with_hostile_worker(name, "good", options, async |pool| {
-        let result = pool.call(request).await;
-        expected.check(result);
+fn outcome(name: &str, request: &str, expected: Expected<'_>) {
+    with_hostile_worker(name, "good", unchanged, async |pool| {
+        let mut call = pool.inner.request(request);
+        if matches!(expected, Expected::TimesOut) {
+            call = call.call_timeout(Duration::from_secs(1));
+        }
+        expected.check(call.send().await);
         if matches!(expected, Expected::LastReply(_)) {
             // The reply comes before the exit, and the worker may be leased again in between.
             until(&pool.inner, |status| status.counters.exited == 1).await;
@@ -106,7 +100,7 @@ impl Expected<'_> {
 #[test]
 fn exits() {
     let gone = Expected::Exits(ExitStatus::Code(3), "the last words\n");
-    outcome("calls::exits", unchanged, "exit 3", gone);
+    outcome("calls::exits", "exit 3", gone);
 }
 
 /// C4: a partial reply fails the call.
@@ -114,7 +108,7 @@ fn exits() {
 fn exits_in_the_middle_of_a_reply() {
     let name = "calls::exits_in_the_middle_of_a_reply";
     let gone = Expected::Exits(ExitStatus::Code(5), "in the middle\n");
-    outcome(name, unchanged, "exit_partial 5", gone);
+    outcome(name, "exit_partial 5", gone);
 }
 
 /// C4: a complete reply before the exit counts, and the exit fails no call.
@@ -122,7 +116,6 @@ fn exits_in_the_middle_of_a_reply() {
 fn exits_after_its_reply() {
     outcome(
         "calls::exits_after_its_reply",
-        unchanged,
         "exit_after",
         Expected::LastReply(b"and gone"),
     );
@@ -133,7 +126,7 @@ fn exits_after_its_reply() {
 fn leaves_grandchildren_that_hold_its_output() {
     let name = "calls::leaves_grandchildren_that_hold_its_output";
     let gone = Expected::Exits(ExitStatus::Code(4), "orphaned\n");
-    outcome(name, unchanged, "grandchildren", gone);
+    outcome(name, "grandchildren", gone);
 }
 
 /// C4: the error of a worker that was killed, as the kernel does when memory runs out, names the
@@ -141,7 +134,7 @@ fn leaves_grandchildren_that_hold_its_output() {
 #[test]
 fn is_killed_while_huge() {
     let gone = Expected::Exits(ExitStatus::Signal(9), "");
-    outcome("calls::is_killed_while_huge", unchanged, "huge 128", gone);
+    outcome("calls::is_killed_while_huge", "huge 128", gone);
 }
 
 /// C1: a call to a worker that was stopped by `SIGSTOP` times out, and the worker is killed.
@@ -149,7 +142,6 @@ fn is_killed_while_huge() {
 fn hangs_under_a_stop_signal() {
     outcome(
         "calls::hangs_under_a_stop_signal",
-        short_timeout,
         "hang",
         Expected::TimesOut,
     );
@@ -158,14 +150,14 @@ fn hangs_under_a_stop_signal() {
 /// P2: a call to a worker that spins times out.
 #[test]
 fn spins() {
-    outcome("calls::spins", short_timeout, "spin", Expected::TimesOut);
+    outcome("calls::spins", "spin", Expected::TimesOut);
 }
 
 /// P8: a call to a worker that writes to stderr without end times out, and the worker is stopped.
 #[test]
 fn floods_stderr_for_ever() {
     let name = "calls::floods_stderr_for_ever";
-    outcome(name, short_timeout, "flood_for_ever", Expected::TimesOut);
+    outcome(name, "flood_for_ever", Expected::TimesOut);
 }
 
 /// P3: a worker that closes its output and keeps running fails its call at once.
@@ -174,7 +166,6 @@ fn closes_its_output() {
     let says = "it closed its output and kept running";
     outcome(
         "calls::closes_its_output",
-        unchanged,
         "close_stdout",
         Expected::Breaks(says, true),
     );
@@ -186,7 +177,6 @@ fn writes_garbage() {
     let says = "it sent a frame of 4294504938 bytes, and `max_frame` is 67108864";
     outcome(
         "calls::writes_garbage",
-        unchanged,
         "garbage",
         Expected::Breaks(says, true),
     );
@@ -197,12 +187,7 @@ fn writes_garbage() {
 fn claims_a_frame_of_4_gib() {
     let says = "it sent a frame of 4294967295 bytes, and `max_frame` is 67108864";
     let name = "calls::claims_a_frame_of_4_gib";
-    outcome(
-        name,
-        unchanged,
-        "claim 4294967295",
-        Expected::Breaks(says, true),
-    );
+    outcome(name, "claim 4294967295", Expected::Breaks(says, true));
 }
 
 /// P13: a frame that is shorter than its header breaks the protocol.
@@ -210,25 +195,20 @@ fn claims_a_frame_of_4_gib() {
 fn claims_a_frame_of_3_bytes() {
     let says = "it sent a frame of 3 bytes, too short for a kind and an id";
     let name = "calls::claims_a_frame_of_3_bytes";
-    outcome(name, unchanged, "claim 3", Expected::Breaks(says, true));
+    outcome(name, "claim 3", Expected::Breaks(says, true));
 }
 
 /// P13: a call whose reply has an allowed length and never arrives times out.
 #[test]
 fn claims_a_frame_that_never_comes() {
     let name = "calls::claims_a_frame_that_never_comes";
-    outcome(name, short_timeout, "claim 67108864", Expected::TimesOut);
+    outcome(name, "claim 67108864", Expected::TimesOut);
 }
 
 /// C1: the first of two replies completes the call, and the worker is not leased again.
 #[test]
 fn answers_twice() {
-    outcome(
-        "calls::answers_twice",
-        unchanged,
-        "twice",
-        Expected::Reply(b"once"),
-    );
+    outcome("calls::answers_twice", "twice", Expected::Reply(b"once"));
 }
 
 /// C1: a reply with the id of an earlier request breaks the protocol.
@@ -236,7 +216,6 @@ fn answers_twice() {
 fn answers_with_an_old_id() {
     outcome(
         "calls::answers_with_an_old_id",
-        unchanged,
         "old_id",
         Expected::AnswersAnother,
     );
@@ -249,7 +228,6 @@ fn prints_before_its_reply() {
     let says = "its output begins with \"50% ...\", which is no frame: print to stderr, and see PROTOCOL.md for frames";
     outcome(
         "calls::prints_before_its_reply",
-        unchanged,
         "print",
         Expected::Breaks(says, true),
     );
@@ -260,12 +238,7 @@ fn prints_before_its_reply() {
 fn answers_with_an_unreadable_error() {
     let says = "it sent an error that cannot be decoded";
     let name = "calls::answers_with_an_unreadable_error";
-    outcome(
-        name,
-        unchanged,
-        "malformed_error",
-        Expected::Breaks(says, true),
-    );
+    outcome(name, "malformed_error", Expected::Breaks(says, true));
 }
 
 /// C1: a reply of the wrong kind breaks the protocol.
@@ -273,7 +246,7 @@ fn answers_with_an_unreadable_error() {
 fn answers_with_another_kind() {
     let says = "it answered with a frame of kind 128, which does not answer the request";
     let name = "calls::answers_with_another_kind";
-    outcome(name, unchanged, "other_kind", Expected::Breaks(says, true));
+    outcome(name, "other_kind", Expected::Breaks(says, true));
 }
 
 /// C5: a reply to a request that the worker has not read breaks the protocol.
@@ -282,7 +255,7 @@ fn answers_before_it_has_read_the_request() {
     let says = "it answered before it had read the request";
     let name = "calls::answers_before_it_has_read_the_request";
     let request = format!("early_reply {}", "x".repeat(MIB));
-    outcome(name, unchanged, &request, Expected::Breaks(says, false));
+    outcome(name, &request, Expected::Breaks(says, false));
 }
 
 /// A reply that arrives one byte at a time is complete, and the worker serves on.

@@ -11,7 +11,7 @@ mod starts;
 mod unsolicited;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +23,8 @@ use tokio::runtime;
 
 use crate::resources::{Resources, is_alive, isolated, modules, scratch};
 use crate::rig::{interpreter, until};
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Workers in a pool.
 const SIZE: usize = 2;
@@ -38,7 +40,19 @@ struct HostilePool {
     /// A file that the first worker creates and writes its process id to. Later workers find it and
     /// behave.
     marker: PathBuf,
+    /// How many clients the pool must refuse.
+    refused: Cell<u64>,
     ended: Cell<bool>,
+}
+
+fn unchanged(builder: Builder) -> Builder {
+    builder
+}
+
+/// No rung of the stop ladder ends before the worker does.
+fn patient(builder: Builder) -> Builder {
+    let builder = builder.ask_grace(MINUTE).term_grace(MINUTE);
+    builder.shutdown_timeout(10 * MINUTE)
 }
 
 /// Runs a test on a pool of `hostile.py` workers, the first of which starts as `start` says. Then
@@ -89,12 +103,13 @@ fn with_program(
             .term_grace(moment)
             .restart_backoff(Duration::from_millis(1))
             .restart_backoff_max(Duration::from_millis(20))
-            .checkout_timeout(Duration::from_secs(60))
-            .call_timeout(Duration::from_secs(60));
+            .checkout_timeout(MINUTE)
+            .call_timeout(MINUTE);
         let pool = HostilePool {
             inner: options(builder).build().unwrap(),
             leaders: RefCell::default(),
             marker,
+            refused: Cell::new(0),
             ended: Cell::new(false),
         };
         test(&pool).await;
@@ -122,14 +137,25 @@ impl HostilePool {
         self.lease().await.call(request.as_bytes()).await
     }
 
-    /// The error of the failed start. One must have failed.
+    /// The error of the first worker's start, which must fail.
     async fn failed_start(&self) -> StartError {
-        until(&self.inner, |status| status.last_failure.is_some()).await;
-        // On a busy machine, another start may have timed out first.
-        let first = || fs::read_to_string(&self.marker).ok()?.parse::<u32>().ok();
-        until(&self.inner, |_| first().is_some()).await;
-        self.leaders.borrow_mut().extend(first());
-        self.inner.status().last_failure.unwrap()
+        // On a busy machine, the starts of other workers may time out as well.
+        let failures = RefCell::new(BTreeMap::new());
+        let first = Cell::new(None);
+        until(&self.inner, |status| {
+            let mut failures = failures.borrow_mut();
+            let last = status.last_failure.clone();
+            failures.extend(last.and_then(|failure| Some((failure.worker()?, failure))));
+            let pid = fs::read_to_string(&self.marker).ok();
+            let pid: Option<u32> = pid.and_then(|pid| pid.parse().ok());
+            let end = (status.recent_ends.iter()).find(|end| pid.is_some() && end.pid == pid);
+            first.set(end.map(|end| end.worker));
+            first
+                .get()
+                .is_some_and(|first| failures.contains_key(&first))
+        })
+        .await;
+        failures.take().remove(&first.get().unwrap()).unwrap()
     }
 
     /// Waits until a worker's process has ended.
@@ -160,14 +186,15 @@ impl HostilePool {
         if !self.ended.replace(true) {
             self.assert_at_size().await;
         }
-        let workers = self.inner.status().workers;
-        self.leaders
-            .borrow_mut()
-            .extend(workers.iter().filter_map(|worker| worker.pid));
+        let status = self.inner.status();
+        let workers = status.workers.iter().filter_map(|worker| worker.pid);
+        let ended = status.recent_ends.iter().filter_map(|end| end.pid);
+        self.leaders.borrow_mut().extend(workers.chain(ended));
         let report = self.inner.shutdown().await;
         assert_eq!(report.unreleased, []);
         assert_eq!(report.counters.opened, report.counters.released);
-        assert_eq!((report.counters.refused, report.counters.gave_up), (0, 0));
+        let expected = (self.refused.get(), 0);
+        assert_eq!((report.counters.refused, report.counters.gave_up), expected);
         report
     }
 }

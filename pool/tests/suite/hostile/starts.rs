@@ -5,17 +5,13 @@ use std::time::Duration;
 
 use ostler_pool::{Builder, ExitStatus, StartError};
 
-use super::{HostilePool, with_hostile_worker};
+use super::{HostilePool, unchanged, with_hostile_worker};
 
-/// Long enough for a good worker to start on a busy machine. If it is not, the next start succeeds.
-const START: Duration = Duration::from_secs(1);
+/// Long enough for a good worker to start on a busy machine. If it is not, a later start succeeds.
+const START: Duration = Duration::from_secs(2);
 
-fn short_timeout(builder: Builder) -> Builder {
+pub(super) fn short_timeout(builder: Builder) -> Builder {
     builder.start_timeout(START)
-}
-
-fn unchanged(builder: Builder) -> Builder {
-    builder
 }
 
 /// The first worker exits during its start, with this status and this stderr.
