@@ -241,13 +241,14 @@ def dawdle(words):
     return number.encode()
 
 
-def absorb(words):
-    """Returns the words although it is cancelled."""
+def absorb(path):
+    """Creates the file, sleeps, and returns the path although it is cancelled."""
     try:
+        open(path, "x").close()
         time.sleep(1000)
     except BaseException as error:
         kept.append(repr(error))
-    return words.encode()
+    return path.encode()
 
 
 def drip(_):
@@ -259,15 +260,16 @@ def drip(_):
         kept.append("closed")
 
 
-def deaf(_):
-    """Ignores the signal that cancels."""
+def deaf(path):
+    """Ignores the signal that cancels, creates the file, and sleeps."""
     signal.signal(signal.SIGURG, signal.SIG_IGN)
+    open(path, "x").close()
     time.sleep(1000)
 
 
-def compute(_):
-    """Loops in C and never returns to the interpreter."""
-    collections.deque(itertools.repeat(0), maxlen=0)
+def compute(path):
+    """Loops in C, which creates the file first, and never returns to the interpreter."""
+    collections.deque(itertools.chain(map(os.mknod, [path]), itertools.repeat(0)), maxlen=0)
 
 
 def fail_later(words):

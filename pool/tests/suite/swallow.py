@@ -8,21 +8,33 @@ import weakref
 
 # What the last request did, in order.
 kept = []
+# The file that tells the test that the function blocks.
+blocks = ""
 # Longer than the pause after which a lost cancel is raised again, in seconds.
 LONG = 0.6
 
 
 def run(body):
-    verb = body.decode()
+    global blocks
+    verb, _, blocks = body.decode().partition(" ")
     if verb == "recall":
         return " ".join(kept).encode()
     kept.clear()
     return globals()[verb]()
 
 
+def tell():
+    """Creates the file that the request names, the first time."""
+    global blocks
+    path, blocks = blocks, ""
+    if path:
+        open(path, "x").close()
+
+
 def block(name):
     """Blocks until a cancel is raised here."""
     try:
+        tell()
         time.sleep(1000)
     finally:
         kept.append(name)
@@ -171,6 +183,7 @@ def in_the_loop():
     async def main():
         try:
             kept.append("blocked")
+            tell()
             await asyncio.sleep(1000)
         finally:
             await asyncio.sleep(LONG)
