@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime;
 use tokio::time::timeout;
 
+use crate::puppets::kind;
 use crate::resources::{Resources, compiled_as, is_alive, isolated, scratch, tag_of};
 use crate::rig::signal;
 
@@ -48,7 +49,7 @@ impl Worker {
         let (pid, pipe) = (port.pid().unwrap(), port.take_pipe());
         let mut worker = Self { port, pid, pipe };
         // Version 1, and frames of up to 64 MiB.
-        worker.ask(1, &[0, 0, 0, 1, 4, 0, 0, 0]).await;
+        worker.ask(kind::HELLO, &[0, 0, 0, 1, 4, 0, 0, 0]).await;
         worker
     }
 
@@ -73,7 +74,7 @@ impl Worker {
 
     /// Has the worker leave a process behind, and returns its id.
     pub(crate) async fn leave(&mut self, verb: &str) -> u32 {
-        let pid = self.ask(2, verb.as_bytes()).await;
+        let pid = self.ask(kind::CALL, verb.as_bytes()).await;
         let pid = String::from_utf8(pid).unwrap().parse().unwrap();
         assert!(is_alive(pid), "{verb}");
         pid
@@ -86,7 +87,7 @@ impl Worker {
 
     /// Has it exit by itself.
     pub(crate) async fn exit(&mut self) {
-        self.send(3, b"").await;
+        self.send(kind::SHUTDOWN, b"").await;
         let exit = self.port.exited().await;
         assert_eq!(exit.status, ExitStatus::Code(0));
     }
@@ -152,8 +153,8 @@ pub(crate) fn as_other_user(name: &str) -> Option<Program> {
     fs::set_permissions(&root, fs::Permissions::from_mode(0o4755)).unwrap();
     let suite = scratch(&format!("{name}-suite"));
     fs::copy(env::current_exe().unwrap(), &suite).unwrap();
-    // A user of its own, also beside another run of the suite: a release counts what other
-    // processes of its user hide.
+    // Most likely a user of its own, also beside another run of the suite: a release counts what
+    // other processes of its user hide.
     let own = name.bytes().map(u32::from).sum::<u32>() + std::process::id();
     let user = 60_000 + own % 5_000;
     let mut host = Command::new("setpriv")

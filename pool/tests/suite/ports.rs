@@ -7,14 +7,8 @@ use ostler_pool::port::{Opener, Pipe, Port, Start};
 use ostler_pool::{ExitStatus, Program, Python, WorkerId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::puppets::kind::{CALL, ERROR, HELLO, PING, PONG, READY, REPLY};
 use crate::resources::{is_alive, modules, until};
-
-const CALL: u8 = 2;
-const PING: u8 = 4;
-const READY: u8 = 128;
-const REPLY: u8 = 129;
-const ERROR: u8 = 130;
-const PONG: u8 = 131;
 
 const MIB: u64 = 1 << 20;
 
@@ -37,7 +31,7 @@ impl Worker {
         pipe.writer.write_all(&preamble).await.unwrap();
         let mut worker = Self { port, pipe };
         let hello = [0, 0, 0, 1, 0, 1, 0, 0];
-        worker.send(1, 0, &hello).await;
+        worker.send(HELLO, 0, &hello).await;
         assert_eq!(worker.receive().await, (READY, 0, vec![0, 0, 0, 1]));
         worker
     }
