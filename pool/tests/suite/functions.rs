@@ -24,7 +24,8 @@ fn of(python: Python) -> Builder {
         .call_timeout(Duration::from_secs(60))
 }
 
-/// Calls name a function of the module, spawned or forked. One that there is not uses no worker.
+/// Calls name a function of the module, in spawned and forked workers. A call of an unknown
+/// function fails without a worker.
 #[tokio::test]
 async fn a_module_has_several_functions() {
     for python in [module(), module().zygote()] {
@@ -60,8 +61,8 @@ async fn a_module_has_several_functions() {
     }
 }
 
-/// Y14: a function learns its session, deadline and trace, and the module that a session has ended:
-/// a later one of the same name finds nothing of it.
+/// Y14: a function can read its session, deadline and trace. The module is told when a session
+/// ends, so a later session of the same name starts empty.
 #[tokio::test]
 async fn a_function_learns_of_its_session() {
     for python in [module(), module().zygote()] {
@@ -112,10 +113,10 @@ async fn an_exception_says_where_it_was_raised() {
     pool.shutdown().await;
 }
 
-/// Y18: a start that fails in the import says that it is final, and one that fails in `setup()`
-/// does not.
+/// Y18: a failed start is final if its module does not exist, and not if the import or `setup()`
+/// raises an error that may be temporary.
 #[tokio::test]
-async fn a_failed_import_is_final() {
+async fn a_missing_module_is_final() {
     for (target, is_final) in [
         ("no_such_module", true),
         ("broken_import", false),

@@ -5,9 +5,8 @@ use ostler_pool::{CheckoutError, Fault, Pool, Reason, SessionError};
 use crate::puppets::Puppets;
 use crate::rig::until;
 
-/// A pool of two idle workers, and what the first has written that answers no request. The worker's
-/// task has had no chance to see it.
-async fn with_a_broken_worker() -> (Pool, Puppets) {
+/// A pool of two idle workers. A test then writes as the first one, whose task has not run yet.
+async fn with_two_idle_workers() -> (Pool, Puppets) {
     let puppets = Puppets::default();
     let pool = Pool::builder(puppets.clone()).size(2).build().unwrap();
     until(&pool, |status| status.serving() == 2).await;
@@ -28,7 +27,7 @@ async fn is_replaced(pool: &Pool, puppets: &Puppets) {
 /// C6: a client that comes before the worker's task has seen the bytes gets another worker.
 #[tokio::test(start_paused = true)]
 async fn a_checkout_gets_another_worker() {
-    let (pool, puppets) = with_a_broken_worker().await;
+    let (pool, puppets) = with_two_idle_workers().await;
     puppets.write(0, b"?");
     assert_eq!(pool.call(b"next").await.unwrap(), b"next");
     is_replaced(&pool, &puppets).await;
@@ -37,7 +36,7 @@ async fn a_checkout_gets_another_worker() {
 /// C6: so does a client that does not wait.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_wait_gets_another_worker() {
-    let (pool, puppets) = with_a_broken_worker().await;
+    let (pool, puppets) = with_two_idle_workers().await;
     puppets.write(0, b"?");
     let mut lease = pool.try_checkout().unwrap();
     assert_eq!(lease.worker().slot, 1);
@@ -46,10 +45,10 @@ async fn a_client_that_does_not_wait_gets_another_worker() {
     is_replaced(&pool, &puppets).await;
 }
 
-/// C6: with no other worker, it is told that none is idle.
+/// C6: with no other worker, `try_checkout` returns `NoneIdle`.
 #[tokio::test(start_paused = true)]
 async fn a_broken_worker_is_not_idle() {
-    let (pool, puppets) = with_a_broken_worker().await;
+    let (pool, puppets) = with_two_idle_workers().await;
     let good = [
         pool.checkout().await.unwrap(),
         pool.checkout().await.unwrap(),
@@ -68,7 +67,7 @@ async fn a_broken_worker_is_not_idle() {
 /// C6: the session of a worker that broke the protocol is lost. It does not move.
 #[tokio::test(start_paused = true)]
 async fn a_session_is_lost() {
-    let (pool, puppets) = with_a_broken_worker().await;
+    let (pool, puppets) = with_two_idle_workers().await;
     let session = pool.session("kept").unwrap();
     session.call(b"first").await.unwrap();
     let home = session.worker().unwrap().slot;

@@ -66,7 +66,7 @@ async fn the_packages_of_an_environment_are_used() {
     let set = Program::new("python3").current_dir(&project);
     let used = answers(python().interpreter(set).venv(&venv)).await;
     assert_eq!(used, twice(&venv, "installed"));
-    // So does its interpreter, given by its path.
+    // The environment's own interpreter, given by its path, uses them too.
     let set = Program::new(venv.join("bin/python")).current_dir(&project);
     assert_eq!(
         answers(python().interpreter(set)).await,

@@ -1,4 +1,4 @@
-"""Leaves a file when the process exits that has loaded this module, as a zygote does."""
+"""Creates a file when the process that imported this module exits: the zygote, not its forks."""
 
 import atexit
 import os

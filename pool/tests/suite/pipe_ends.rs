@@ -54,8 +54,8 @@ async fn is_replaced(pool: &Pool) {
     .await;
 }
 
-/// An idle worker whose exit follows the end of its output within a second has exited. One that
-/// runs on has broken the protocol, a second later and not before.
+/// An idle worker whose exit follows the end of its output within a second has exited. A worker
+/// that runs on breaks the protocol exactly one second later.
 #[tokio::test(start_paused = true)]
 async fn the_exit_of_an_idle_worker_follows_its_output() {
     for exits in [true, false] {
@@ -175,8 +175,7 @@ async fn has_read(pool: &Pool, puppets: &Puppets, kind: u8) {
     .await;
 }
 
-/// L11: a worker that ends during a health check has exited: neither did it break the protocol, nor
-/// did it miss the check.
+/// L11: an exit during a health check counts as an exit, not as a breach or a missed check.
 #[tokio::test(start_paused = true)]
 async fn an_exit_during_a_health_check_is_an_exit() {
     let puppets = Puppets::default();
@@ -376,9 +375,10 @@ async fn a_broken_worker_does_not_extend_the_wait() {
     pool.shutdown().await;
 }
 
-/// P11: an idle worker is asked to exit by a frame. One that broke the protocol is not asked.
+/// P11: an idle worker is asked to exit by a shutdown frame; a worker that broke the protocol is
+/// not.
 #[tokio::test(start_paused = true)]
-async fn only_a_worker_in_order_is_asked_to_exit() {
+async fn only_a_healthy_worker_is_asked_to_exit() {
     let (puppets, pool) = serving().await;
     puppets.write(0, b"?");
     is_replaced(&pool).await;

@@ -29,8 +29,8 @@ fn the_end_of_a_pool_closes_its_descriptors() {
     });
 }
 
-/// P5: a released port holds no descriptor, although its pipe was never taken, and tells its end
-/// again.
+/// P5: a released port holds no descriptor, even if its pipe was never taken. `exited` and
+/// `released` return the same result again.
 #[test]
 fn a_released_port_holds_no_descriptor() {
     let name = "port_ends::a_released_port_holds_no_descriptor";
