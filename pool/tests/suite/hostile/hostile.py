@@ -63,6 +63,13 @@ def add_reply(request):
     write(frame(REPLY, (request + 1) % 2**32, b"stolen"))
 
 
+def add_reply_later(request):
+    """As `add_reply`, once the test has created the file MARKER.go."""
+    while not os.path.exists(sys.argv[2] + ".go"):
+        time.sleep(0.001)
+    add_reply(request)
+
+
 NOISE = bytes((255 - 7 * number) % 256 for number in range(100_000))
 
 
@@ -107,7 +114,7 @@ def start_ready_twice():
 
 def start_ready_and_more():
     write(frame(READY, 0, b"\0\0\0\1"))
-    add_reply(0)
+    add_reply_later(0)
 
 
 def start_other_version():
@@ -282,7 +289,7 @@ def do_extra_after_parts(request, _):
 def do_extra_after_cancel(request, _):
     read(9)
     write(frame(REPLY, request, b"cancelled"))
-    add_reply(request)
+    add_reply_later(request)
 
 
 def do_extra_after_pong(request, _):

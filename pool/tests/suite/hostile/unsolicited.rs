@@ -1,6 +1,7 @@
 //! Workers that send something without a request: they are replaced before the next client sees it,
 //! and no reply reaches a call that it does not answer.
 
+use std::fs;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -8,7 +9,7 @@ use ostler_pool::{
     Builder, CallError, Event, Events, Fault, Pool, ProtocolError, Reason, TryRecvError,
 };
 
-use super::{HostilePool, with_hostile_worker};
+use super::{HostilePool, SIZE, with_hostile_worker};
 use crate::rig::{lost, until};
 
 /// Without health checks, which would find what the pool does not see by itself.
@@ -39,6 +40,14 @@ async fn is_stopped(pool: &Pool, events: &mut Events) {
         !reasons.is_empty() && reasons.iter().all(|reason| *reason == broken),
         "{reasons:?}"
     );
+}
+
+/// Has the worker send the reply that it holds back.
+async fn let_reply(pool: &HostilePool) {
+    let file = pool.marker.with_extension("go");
+    fs::write(&file, "").unwrap();
+    is_noticed(&pool.inner).await;
+    fs::remove_file(&file).unwrap();
 }
 
 /// A worker breaks the protocol between two calls, and no client is affected.
@@ -77,7 +86,11 @@ fn replies_once_too_often() {
 #[test]
 fn replies_after_the_handshake() {
     let name = "replies_after_the_handshake";
-    is_replaced(name, "ready_and_more", unchecked, async |_| {});
+    is_replaced(name, "ready_and_more", unchecked, async |pool| {
+        // A reply that comes with the answer to the handshake fails the start.
+        until(&pool.inner, |status| status.serving() == SIZE).await;
+        let_reply(pool).await;
+    });
 }
 
 /// C6: so is a worker that goes on after the end of a stream.
@@ -102,6 +115,9 @@ fn replies_after_a_cancel() {
         let cancelled = request.call_timeout(Duration::from_secs(1)).send().await;
         let error = cancelled.unwrap_err();
         assert!(error.is_timeout() && error.request_written(), "{error:?}");
+        // A reply that comes with the end of the call counts as a call that does not end.
+        until(&pool.inner, |status| status.occupancy().busy == 0).await;
+        let_reply(pool).await;
     });
 }
 
