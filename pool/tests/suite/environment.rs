@@ -1,23 +1,15 @@
 //! Does a worker get the environment that was set for it, and nothing else from its host?
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::time::Duration;
 
-use ostler_pool::{
-    CallError, CheckoutError, OpenError, Pool, Program, Python, Resource, StartError,
-};
+use ostler_pool::{CallError, CheckoutError, OpenError, Pool, Python, Resource, StartError};
 use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::getrlimit;
 
 use crate::resources::{isolated, modules};
-
-fn hostile() -> Python {
-    Python::function("hostile:run").path(modules())
-}
-
-fn python3() -> Program {
-    Program::new("python3")
-}
+use crate::rig::{hostile_python, python3};
 
 fn built(python: Python) -> Pool {
     let moment = Duration::from_millis(1);
@@ -43,10 +35,14 @@ async fn ask(python: Python, verb: &str) -> String {
 /// build.
 #[tokio::test]
 async fn nice_is_set_for_the_worker() {
-    let here: i32 = ask(hostile(), "niceness").await.parse().unwrap();
+    let here: i32 = ask(hostile_python(), "niceness").await.parse().unwrap();
     let nice = (here + 3).min(19);
     assert_eq!(
-        ask(hostile().interpreter(python3().nice(nice)), "niceness").await,
+        ask(
+            hostile_python().interpreter(python3().nice(nice)),
+            "niceness"
+        )
+        .await,
         nice.to_string()
     );
     let error = Pool::builder(python3().nice(20)).build().unwrap_err();
@@ -60,15 +56,18 @@ async fn nice_is_set_for_the_worker() {
 /// workers.
 #[tokio::test]
 async fn resource_limits_are_set_for_the_worker() {
+    // `RLIMIT_NPROC` counts all threads of the user: with a low one, the zygote could not fork.
+    let processes = getrlimit(rustix::process::Resource::Nproc).maximum;
+    let processes = processes.map_or(1 << 20, |most| most - 1);
     let limits = [
         (Resource::AddressSpace, "RLIMIT_AS", 4 << 30),
         (Resource::Core, "RLIMIT_CORE", 0),
         (Resource::CpuTime, "RLIMIT_CPU", 1234),
         (Resource::FileSize, "RLIMIT_FSIZE", 56 << 20),
         (Resource::OpenFiles, "RLIMIT_NOFILE", 78),
-        (Resource::Processes, "RLIMIT_NPROC", 900),
+        (Resource::Processes, "RLIMIT_NPROC", processes),
     ];
-    for python in [hostile(), hostile().zygote()] {
+    for python in [hostile_python(), hostile_python().zygote()] {
         let limited = limits
             .iter()
             .fold(python3(), |python3, &(resource, _, most)| {
@@ -87,7 +86,8 @@ async fn resource_limits_are_set_for_the_worker() {
 /// An allocation above the memory limit raises `MemoryError`, and the worker serves on.
 #[tokio::test]
 async fn an_allocation_above_the_limit_raises_memory_error() {
-    let pool = built(hostile().interpreter(python3().limit(Resource::AddressSpace, 1 << 30)));
+    let pool =
+        built(hostile_python().interpreter(python3().limit(Resource::AddressSpace, 1 << 30)));
     match pool.call(b"hoard 2048").await {
         Err(CallError::Raised { source, .. }) => assert_eq!(source.kind, "MemoryError"),
         other => panic!("{other:?}"),
@@ -105,7 +105,8 @@ fn a_refused_limit_fails_the_start() {
     }
     crate::resources::leaks_nothing(async || {
         // The kernel allows no process this many descriptors.
-        let pool = built(hostile().interpreter(python3().limit(Resource::OpenFiles, u64::MAX - 1)));
+        let pool =
+            built(hostile_python().interpreter(python3().limit(Resource::OpenFiles, u64::MAX - 1)));
         match pool.checkout().await {
             Err(CheckoutError::CrashLoop { last }) => match &last {
                 StartError::Open {
@@ -127,8 +128,8 @@ fn a_refused_limit_fails_the_start() {
     });
 }
 
-/// P7: a worker holds the three pipes to its host and no other descriptor: no pipe of a sibling,
-/// and no descriptor of the host, even one without close-on-exec.
+/// P7: a worker holds the three pipes to its host and `/dev/null`, and nothing else: no pipe of a
+/// sibling, and no descriptor of the host, even one without close-on-exec.
 #[test]
 fn a_worker_holds_only_its_own_descriptors() {
     if !isolated("environment::a_worker_holds_only_its_own_descriptors") {
@@ -137,20 +138,23 @@ fn a_worker_holds_only_its_own_descriptors() {
     let inheritable = File::open(modules()).unwrap();
     fcntl_setfd(&inheritable, FdFlags::empty()).unwrap();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let pool = Pool::builder(hostile()).size(4).build().unwrap();
+        let pool = Pool::builder(hostile_python()).size(4).build().unwrap();
         let mut leases = Vec::new();
         for _ in 0..4 {
             leases.push(pool.checkout().await.unwrap());
         }
-        let mut pipes = HashSet::new();
+        let mut pipes = BTreeSet::new();
         for lease in &mut leases {
             let listing = lease.call(b"descriptors").await.unwrap();
             let listing = String::from_utf8(listing).unwrap();
-            let own: HashSet<_> = listing.lines().map(str::to_owned).collect();
-            let (own, others): (Vec<_>, Vec<_>) =
-                own.into_iter().partition(|t| t.starts_with("pipe:"));
+            let mut held: Vec<_> = listing.lines().map(str::to_owned).collect();
+            held.sort();
+            let kinds: Vec<_> = held.iter().map(|held| held.split('[').next()).collect();
+            // Standard output is the pipe of stderr once more.
+            let expected = ["/dev/null", "pipe:", "pipe:", "pipe:", "pipe:"];
+            assert_eq!(kinds, expected.map(Some), "{listing}");
+            let own = BTreeSet::from_iter(held.split_off(1));
             assert_eq!(own.len(), 3, "{listing}");
-            assert_eq!(others, ["/dev/null"], "{listing}");
             pipes.extend(own);
         }
         assert_eq!(pipes.len(), 12, "three each, and none shared");

@@ -7,20 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, process, thread};
 
-use ostler_pool::{Builder, Pool, Program, Python};
+use ostler_pool::{Builder, Pool, Python};
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
-use crate::resources::{Resources, is_alive, isolated, leaks_nothing, modules, scratch, until};
-use crate::rig::{is_released, signal};
-
-fn hostile() -> Python {
-    Python::function("hostile:run").path(modules())
-}
-
-fn python3() -> Program {
-    Program::new("python3")
-}
+use crate::resources::{Resources, is_alive, isolated, leaks_nothing, scratch, until};
+use crate::rig::{hostile_python, is_released, python3, signal};
 
 fn pool(python: Python) -> Builder {
     Pool::builder(python)
@@ -38,7 +30,7 @@ async fn daemon(pool: &Pool, verb: &str) -> u32 {
 /// them, whether they run another program or were only forked.
 #[tokio::test]
 async fn a_daemon_ends_with_its_worker() {
-    let pool = pool(hostile()).build().unwrap();
+    let pool = pool(hostile_python()).build().unwrap();
     let daemons = [
         daemon(&pool, "daemon").await,
         daemon(&pool, "forked_daemon").await,
@@ -57,8 +49,8 @@ async fn a_daemon_ends_with_its_worker() {
 #[tokio::test]
 async fn a_daemon_survives_the_end_of_other_workers() {
     let (mine, other) = (
-        pool(hostile()).size(2).build().unwrap(),
-        pool(hostile()).build().unwrap(),
+        pool(hostile_python()).size(2).build().unwrap(),
+        pool(hostile_python()).build().unwrap(),
     );
     let mut lease = mine.checkout().await.unwrap();
     let pid = String::from_utf8(lease.call(b"daemon").await.unwrap()).unwrap();
@@ -80,7 +72,7 @@ async fn a_daemon_survives_the_end_of_other_workers() {
 fn a_daemon_ends_with_a_dropped_pool() {
     let runtime = Runtime::new().unwrap();
     let daemon = runtime.block_on(async {
-        let pool = pool(hostile()).build().unwrap();
+        let pool = pool(hostile_python()).build().unwrap();
         daemon(&pool, "daemon").await
     });
     drop(runtime);
@@ -142,7 +134,7 @@ async fn no_process_escapes_a_control_group() {
         return;
     };
     // A zygote has a control group of its own beside those of its workers.
-    for (python, count) in [(hostile(), 1), (hostile().zygote(), 2)] {
+    for (python, count) in [(hostile_python(), 1), (hostile_python().zygote(), 2)] {
         let pool = pool(python.interpreter(python3().cgroup(&parent.0)))
             .build()
             .unwrap();
@@ -163,7 +155,7 @@ async fn a_process_outside_the_control_group_is_found() {
     let Some(parent) = DelegatedCgroup::new("found") else {
         return;
     };
-    let pool = pool(hostile().interpreter(python3().cgroup(&parent.0)))
+    let pool = pool(hostile_python().interpreter(python3().cgroup(&parent.0)))
         .build()
         .unwrap();
     let daemon = daemon(&pool, "daemon").await;
@@ -186,7 +178,7 @@ fn a_worker_outside_its_control_group_does_not_start() {
     };
     leaks_nothing(async || {
         let python3 = python3().cgroup(&parent.0).sentinel(false);
-        let pool = pool(hostile().interpreter(python3)).crash_loop(1);
+        let pool = pool(hostile_python().interpreter(python3)).crash_loop(1);
         // Processes cannot enter a control group below one for threads.
         fs::write(parent.0.join("cgroup.type"), "threaded").unwrap();
         let pool = pool.build().unwrap();
@@ -203,7 +195,7 @@ fn a_worker_outside_its_control_group_does_not_start() {
 async fn a_directory_that_is_no_control_group_fails_the_build() {
     let directory = scratch("no-control-group");
     fs::create_dir(&directory).unwrap();
-    let python = hostile().interpreter(python3().cgroup(&directory));
+    let python = hostile_python().interpreter(python3().cgroup(&directory));
     let error = pool(python).build().unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -224,26 +216,58 @@ async fn a_directory_that_is_no_control_group_fails_the_build() {
 /// Tells a child process of the test to be a host.
 const ROLE: &str = "OSTLER_TEST_ESCAPES_HOST";
 
-/// Starts a host whose worker ends only when it is killed. Returns the host, and the process ids of
-/// the worker and of its daemon.
-fn start_host(test: &str, sentinel: bool, cgroup: Option<&Path>) -> (Child, [u32; 2]) {
-    let pids = scratch(&format!("escapes-{sentinel}-{}", cgroup.is_some()));
-    let host = Command::new(env::current_exe().unwrap())
-        .args([test, "--exact", "--nocapture"])
-        .env(ROLE, &pids)
-        .env("SENTINEL", sentinel.to_string())
-        .envs(cgroup.map(|parent| ("CGROUP", parent)))
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    until("the host's worker", || pids.exists());
-    let text = fs::read_to_string(&pids).unwrap();
-    fs::remove_file(&pids).unwrap();
-    let (worker, daemon) = text.split_once(' ').unwrap();
-    (host, [worker.parse().unwrap(), daemon.parse().unwrap()])
+/// A host whose worker ends only when it is killed.
+struct Host {
+    process: Child,
+    /// The process ids of the worker and of its daemon.
+    pids: Vec<u32>,
 }
 
-/// Runs the host if this process was started by [`start_host`].
+impl Host {
+    fn start(test: &str, sentinel: bool, cgroup: Option<&Path>) -> Self {
+        let file = scratch(&format!("escapes-{sentinel}-{}", cgroup.is_some()));
+        let process = Command::new(env::current_exe().unwrap())
+            .args([test, "--exact", "--nocapture"])
+            .env(ROLE, &file)
+            .env("SENTINEL", sentinel.to_string())
+            .envs(cgroup.map(|parent| ("CGROUP", parent)))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pids = Vec::new();
+        let mut host = Self { process, pids };
+        until("the host's worker", || file.exists());
+        let text = fs::read_to_string(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        host.pids = text.split(' ').map(|pid| pid.parse().unwrap()).collect();
+        assert_eq!(host.alive(), 2);
+        host
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// How many of worker and daemon are alive.
+    fn alive(&self) -> usize {
+        self.pids.iter().filter(|&&pid| is_alive(pid)).count()
+    }
+}
+
+/// Ends what is left, also of a test that fails.
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.kill();
+        for &pid in &self.pids {
+            if is_alive(pid) {
+                signal(pid, Signal::KILL);
+            }
+        }
+    }
+}
+
+/// Runs the host if this process was started by [`Host::start`].
 fn ran_as_host() -> bool {
     let Some(path) = env::var_os(ROLE) else {
         return false;
@@ -255,7 +279,7 @@ fn ran_as_host() -> bool {
         None => (python3, "daemon"),
     };
     Runtime::new().unwrap().block_on(async {
-        let pool = pool(hostile().interpreter(python3)).build().unwrap();
+        let pool = pool(hostile_python().interpreter(python3)).build().unwrap();
         let mut lease = pool.checkout().await.unwrap();
         let daemon = lease.call(daemon.as_bytes()).await.unwrap();
         let daemon = String::from_utf8(daemon).unwrap();
@@ -277,20 +301,13 @@ fn the_sentinel_kills_what_a_killed_host_leaves() {
         return;
     }
     let test = "escapes::the_sentinel_kills_what_a_killed_host_leaves";
-    let (mut without, left) = start_host(test, false, None);
-    let (mut with, ended) = start_host(test, true, None);
-    for host in [&mut without, &mut with] {
-        host.kill().unwrap();
-        host.wait().unwrap();
-    }
-    until("the end of both", || {
-        !ended.iter().any(|&pid| is_alive(pid))
-    });
+    let mut without = Host::start(test, false, None);
+    let mut with = Host::start(test, true, None);
+    without.kill();
+    with.kill();
+    until("the end of both", || with.alive() == 0);
     // This host was killed at the same time as the other, whose sentinel has finished.
-    assert_eq!(left.map(is_alive), [true, true]);
-    for pid in left {
-        signal(pid, Signal::KILL);
-    }
+    assert_eq!(without.alive(), 2);
 }
 
 /// P14: the sentinel kills all processes in the control groups of a killed host, even those without
@@ -304,13 +321,10 @@ fn the_sentinel_kills_the_control_groups_of_a_killed_host() {
         return;
     };
     let test = "escapes::the_sentinel_kills_the_control_groups_of_a_killed_host";
-    let (mut host, ended) = start_host(test, true, Some(&parent.0));
-    assert_eq!((ended.map(is_alive), parent.groups()), ([true, true], 1));
-    host.kill().unwrap();
-    host.wait().unwrap();
-    until("the end of both", || {
-        !ended.iter().any(|&pid| is_alive(pid))
-    });
+    let mut host = Host::start(test, true, Some(&parent.0));
+    assert_eq!(parent.groups(), 1);
+    host.kill();
+    until("the end of both", || host.alive() == 0);
     until("the end of their control group", || parent.groups() == 0);
 }
 
@@ -328,7 +342,7 @@ fn a_killed_sentinel_is_replaced() {
     }
     leaks_nothing(async || {
         let moment = Duration::from_millis(1);
-        let pool = pool(hostile())
+        let pool = pool(hostile_python())
             .restart_backoff(moment)
             .restart_backoff_max(moment)
             .build()
@@ -363,7 +377,7 @@ fn a_pool_can_run_without_a_sentinel() {
         return;
     }
     leaks_nothing(async || {
-        let pool = pool(hostile().interpreter(python3().sentinel(false)))
+        let pool = pool(hostile_python().interpreter(python3().sentinel(false)))
             .build()
             .unwrap();
         let lease = pool.checkout().await.unwrap();

@@ -3,17 +3,20 @@
 //!
 //! On a paused clock, deadlines pass without waiting and in their order.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::pin::Pin;
 use std::process::Command;
 use std::sync::OnceLock;
+use std::task::Poll;
 use std::time::Duration;
 
 use ostler_pool::testing::Sim;
-use ostler_pool::{Builder, CallError, Pool, PoolStatus, Python, Reason, SessionError, WorkerId};
+use ostler_pool::{
+    Builder, CallError, Pool, PoolStatus, Program, Python, Reason, SessionError, WorkerId,
+};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::resources::modules;
 
@@ -43,8 +46,8 @@ pub(crate) async fn is_released(pool: &Pool, worker: WorkerId) {
 
 /// Polls a future once, to run what it does before its first wait.
 pub(crate) async fn begin<F: Future>(future: &mut Pin<&mut F>) {
-    let begun = timeout(Duration::ZERO, future.as_mut()).await;
-    assert!(begun.is_err(), "the future did not wait");
+    let begun = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
+    assert!(begun.is_pending(), "the future did not wait");
 }
 
 /// Shuts down and checks that no port, worker or client is left.
@@ -62,10 +65,20 @@ pub(crate) async fn end(pool: &Pool, sim: &Sim) {
     );
 }
 
+/// Each request is a verb of `hostile.py`.
+pub(crate) fn hostile_python() -> Python {
+    Python::function("hostile:run").path(modules())
+}
+
+/// An interpreter for tests that set its options.
+pub(crate) fn python3() -> Program {
+    Program::new("python3")
+}
+
 /// Real workers, each request a verb of `hostile.py`. Tests make them crash repeatedly, so the
 /// backoff is short.
 pub(crate) fn hostile() -> Builder {
-    Pool::builder(Python::function("hostile:run").path(modules()))
+    Pool::builder(hostile_python())
         .restart_backoff(Duration::from_millis(1))
         .restart_backoff_max(Duration::from_millis(20))
         // On a busy machine, a release may take longer than the default.
