@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use ostler_pool::testing::{Answer, Fault, Script, Sim};
-use ostler_pool::{CallError, Event, ExitStatus, Pool};
+use ostler_pool::{CallError, Event, ExitStatus, Pool, Rung};
 use tokio::time::Instant;
 
 use crate::rig::{end, pool};
@@ -209,14 +209,20 @@ async fn a_wait_is_cancelled_and_a_hang_is_not() {
 async fn a_busy_worker_notices_the_end_of_its_input() {
     for answer in [Answer::Hang, Answer::reply("late").after(100 * SECOND)] {
         let sim = Sim::answering(move |_, _| answer.clone());
-        let pool = pool(&sim, 1)
-            .call_timeout(SECOND)
-            .term_grace(SECOND)
-            .build()
-            .unwrap();
-        assert!(pool.call("").await.unwrap_err().is_timeout());
-        end(&pool, &sim).await;
-        assert_eq!(sim.stats().killed, 0);
+        let pool = pool(&sim, 1).call_timeout(100 * SECOND).build().unwrap();
+        let mut lease = pool.checkout().await.unwrap();
+        // At the drain deadline, the pool closes the worker's input.
+        let (called, report) = tokio::join!(lease.call(""), pool.shutdown());
+        assert!(
+            matches!(called, Err(CallError::Stopped { .. })),
+            "{called:?}"
+        );
+        let [worker] = &report.workers[..] else {
+            panic!("{report}");
+        };
+        let ended = (worker.rung, worker.status);
+        assert_eq!(ended, (Some(Rung::Ask), Some(ExitStatus::Code(0))));
+        assert_eq!((sim.stats().terminated, sim.stats().killed), (0, 0));
     }
 }
 
@@ -237,8 +243,8 @@ async fn a_closure_that_panics_crashes_its_worker() {
     end(&pool, &sim).await;
 }
 
-/// Each fault meets one request and does what its description says. Only the closure's own answers
-/// count as seen.
+/// Each fault meets one request and does what its description says. The closure does not see a
+/// request whose fault is `Crash`, `Raise` or `Hang`.
 #[tokio::test(start_paused = true)]
 async fn each_fault_meets_one_request() {
     let seen = Arc::new(Mutex::new(String::new()));

@@ -9,7 +9,7 @@ use ostler_pool::{CallError, Pool, ProtocolError};
 use tokio::time::sleep;
 
 use crate::callbacks::resolves;
-use crate::puppets::Puppets;
+use crate::puppets::{Puppets, kind};
 use crate::rig::{end, pool, until};
 
 /// C6: a worker that has answered a health check is watched as before. What it sends then is found
@@ -69,5 +69,8 @@ async fn a_call_on_a_broken_worker_ends_its_lease() {
         let over = lease.call(request).await;
         assert!(matches!(over, Err(CallError::LeaseOver { .. })), "{over:?}");
     }
+    until(&pool, |status| status.counters.released == 1).await;
+    assert_eq!(puppets.kinds(0), [kind::HELLO]);
+    drop(lease);
     pool.shutdown().await;
 }

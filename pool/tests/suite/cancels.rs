@@ -38,9 +38,17 @@ fn counts(pool: &Pool) -> (u64, u64, u64) {
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_ends_a_cancelled_call_is_kept() {
     let sim = Sim::default();
-    let pool = with_grace(&sim).error_threshold(1).build().unwrap();
+    let pool = with_grace(&sim)
+        .error_threshold(1)
+        .min_worker_life(Duration::ZERO)
+        .build()
+        .unwrap();
     for (round, request) in (1..).zip([b"heed".as_slice(), b"finish", b"late"]) {
         abandon(&pool, request).await;
+        until(&pool, |status| status.counters.calls == 2 * round - 1).await;
+        // Longer than a replacement takes. The next call would reset the count of errors.
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(counts(&pool), (2 * round - 1, 0, 1));
         assert_eq!(pool.call(b"next").await.unwrap(), b"next");
         assert_eq!(counts(&pool), (2 * round, 0, 1));
     }
@@ -102,7 +110,7 @@ async fn a_worker_that_breaks_the_protocol_is_replaced_at_once() {
         let since = Instant::now();
         abandon(&pool, request).await;
         assert_eq!(pool.call(b"next").await.unwrap(), b"next");
-        assert!(since.elapsed() < GRACE);
+        assert!(since.elapsed() < Duration::from_secs(1));
         assert_eq!(counts(&pool), (round, round, round + 1));
     }
     end(&pool, &sim).await;
@@ -268,8 +276,7 @@ async fn the_end_of_the_output_ends_a_cancelled_call() {
     let since = Instant::now();
     puppets.close_output(0);
     assert_eq!(pool.drain().await, DrainEnd::Drained);
-    let took = since.elapsed();
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert_eq!(since.elapsed(), Duration::from_secs(1));
     let counters = pool.status().counters;
     let counts = (counters.calls, counters.faulted, counters.released);
     assert_eq!(counts, (0, 1, 0));
@@ -280,8 +287,8 @@ async fn the_end_of_the_output_ends_a_cancelled_call() {
 /// deadline.
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_waits_for_cancelled_calls() {
-    for (request, answered, least, most) in [(b"late".as_slice(), 1, 10, 12), (b"hang", 0, 15, 30)]
-    {
+    // The drain deadline leaves 5 s of the 30 s for the stop ladder.
+    for (request, answered, seconds) in [(b"late".as_slice(), 1, 10), (b"hang", 0, 25)] {
         let sim = Sim::default();
         let pool = pool(&sim, 1)
             .abandoned_calls(crate::cancel(Duration::from_secs(3600)))
@@ -290,8 +297,7 @@ async fn a_shutdown_waits_for_cancelled_calls() {
             .unwrap();
         abandon(&pool, request).await;
         let report = pool.shutdown().await;
-        let took = report.took;
-        assert!((least..=most).contains(&took.as_secs()), "{took:?}");
+        assert_eq!(report.took, Duration::from_secs(seconds));
         assert_eq!(report.unreleased, []);
         assert_eq!(
             (report.counters.calls, report.counters.faulted),
