@@ -177,7 +177,7 @@ async fn waits_have_durations_and_outcomes() {
     };
     let granted = waits(&pool);
     let gives_up = waits(&pool);
-    let times_out = waits(&pool);
+    let granted_later = waits(&pool);
     until(&pool, |status| status.waiting == 3).await;
     let queue = r#"ostler_queue_length{pool="default"} "#;
     assert_eq!(samples(&handle, queue), [format!("{queue}3")]);
@@ -188,7 +188,7 @@ async fn waits_have_durations_and_outcomes() {
     assert_eq!(samples(&handle, queue), [format!("{queue}2")]);
     drop(lease);
     granted.await.unwrap();
-    times_out.await.unwrap();
+    granted_later.await.unwrap();
     let lease = pool.checkout().await.unwrap();
     let times_out = waits(&pool);
     times_out.await.unwrap();

@@ -100,6 +100,10 @@ def unusual():
     raise Unusual("words")
 
 
+def has_groups():
+    return sys.version_info >= (3, 11)
+
+
 def group():
     raise builtins.BaseExceptionGroup("several", [SystemExit(3), KeyboardInterrupt()])
 

@@ -17,10 +17,10 @@ use super::program::Acts;
 use crate::resources::modules;
 use crate::rig::Random;
 
-/// How long anything may take before the test takes it for endless.
+/// The limit of every wait. No passing run reaches it.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// What becomes of a worker while, or after, it runs its program. Each moment is a random one.
+/// How a worker ends, during or after its program. The delays are random.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum End {
     /// The client waits for the reply, and the worker is recycled.
@@ -33,7 +33,7 @@ pub(super) enum End {
     Recycle(Duration),
 }
 
-/// What becomes of the pool.
+/// How the pool ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum PoolEnd {
     /// It is shut down after all programs.
@@ -192,11 +192,20 @@ impl Batch {
                 drop(pool);
                 runtime.block_on(async {
                     clients.abort_all();
-                    while clients.join_next().await.is_some() {}
+                    while let Some(client) = clients.join_next().await {
+                        if client.is_err_and(|error| error.is_panic()) {
+                            shared.add_fault("a client has panicked".to_owned());
+                        }
+                    }
                 });
                 // The pool ends in the background, and takes its sentinel along.
                 let since = Instant::now();
-                while !Resources::snapshot().children.is_empty() && since.elapsed() < DEADLINE {
+                while !Resources::snapshot().children.is_empty() {
+                    if since.elapsed() > DEADLINE {
+                        let children = Resources::snapshot().children;
+                        shared.add_fault(format!("the pool has left {children:?}"));
+                        break;
+                    }
                     thread::sleep(Duration::from_millis(2));
                 }
             }
@@ -335,8 +344,8 @@ impl Shared {
         if timeout(DEADLINE, is_released).await.is_err() {
             self.fault(number, acts, &"the worker is not released");
         }
-        // Without waiting: everything has ended before the worker counts as released. Of several
-        // workers, a sub-reaper ends what may be another's later.
+        // Without waiting: everything has ended before the worker counts as released. A sub-reaper
+        // ends an orphan only once every worker that could have started it has ended.
         for fault in trial.faults(&processes(), true) {
             self.fault(number, acts, &fault);
         }
@@ -369,20 +378,22 @@ impl Shared {
     }
 
     fn fault(&self, number: u32, acts: &Acts, fault: &dyn fmt::Display) {
-        let fault = format!("{fault}\n  program{acts}\n  number {number}");
+        self.add_fault(format!("{fault}\n  program{acts}\n  number {number}"));
+    }
+
+    fn add_fault(&self, fault: String) {
         self.faults.lock().unwrap().push(fault);
     }
 
     async fn shut_down(&self, pool: &Pool) {
         let Ok(report) = timeout(DEADLINE, pool.shutdown()).await else {
-            self.faults.lock().unwrap().push("no shutdown".to_owned());
+            self.add_fault("no shutdown".to_owned());
             return;
         };
         let counters = &report.counters;
         let is_released = counters.opened == counters.released && counters.abandoned == 0;
         if !report.is_clean() || !is_released {
-            let fault = format!("not everything is released: {report:?}");
-            self.faults.lock().unwrap().push(fault);
+            self.add_fault(format!("not everything is released: {report:?}"));
         }
     }
 }

@@ -70,9 +70,11 @@ fn a_crowd_is_drawn() {
         "void (drawn = 0, context.fillRect = function (...all) {\
              drawn++; CanvasRenderingContext2D.prototype.fillRect.apply(this, all) }, changed())",
     );
-    let limit = page.value("plotWidth() * (view.height - LANES_TOP) / view.lane / 3");
-    let drawn = page.value("drawn");
-    assert!(drawn.as_f64() < limit.as_f64(), "{drawn} of {limit}");
+    let mut number = |text| page.value(text).as_f64().unwrap();
+    let lanes = number("(view.height - LANES_TOP) / view.lane");
+    let limit = lanes * number("plotWidth()") / 3.0;
+    let drawn = number("drawn");
+    assert!(drawn >= lanes && drawn < limit, "{drawn} in {lanes} lanes");
     // Lanes that do not fit are reached by scrolling.
     page.turn_wheel("[10, LANES_TOP + 50]", 5000);
     let below = page.value("Math.round(laneTop(100) - view.height)");

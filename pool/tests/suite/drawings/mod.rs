@@ -15,6 +15,7 @@ use ostler_pool::{CallError, Pool, Timeline};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
+use crate::resources;
 use crate::rig::{pool, until};
 
 /// The life of a pool of two, with an accident of each kind. Its times are exact, because the clock
@@ -197,9 +198,9 @@ async fn the_oldest_is_forgotten() {
     for _ in 0..2 {
         pool.call(b"think").await.unwrap();
     }
-    while !told(&timeline).contains("   166.0    15.0 answered") {
-        std::thread::yield_now();
-    }
+    resources::until("the last call in the timeline", || {
+        told(&timeline).contains("   166.0    15.0 answered")
+    });
     // The capacity holds for everything: the first worker is told because its last lease is.
     assert_eq!(
         told(&timeline),
@@ -235,9 +236,9 @@ async fn a_shutdown_is_told() {
     until(&pool, |status| status.workers.is_empty()).await;
     drop(lease);
     pool.shutdown().await;
-    while !told(&timeline).contains("the pool has ended") {
-        std::thread::yield_now();
-    }
+    resources::until("the end of the pool in the timeline", || {
+        told(&timeline).contains("the pool has ended")
+    });
     let told = told(&timeline);
     let lines = told
         .lines()
@@ -259,13 +260,12 @@ async fn a_shutdown_is_told() {
 pub(crate) async fn recorded() -> (Timeline, String) {
     let (timeline, trace) = (Timeline::new(), Shared::default());
     scene(&timeline, trace.clone()).await;
-    loop {
-        let text = String::from_utf8(trace.0.lock().unwrap().clone()).unwrap();
-        if text.ends_with("\"Closed\"]}\n") && told(&timeline).contains("the pool has ended") {
-            return (timeline, text);
-        }
-        std::thread::yield_now();
-    }
+    let text = || String::from_utf8(trace.0.lock().unwrap().clone()).unwrap();
+    resources::until("the end of the pool in the trace and the timeline", || {
+        text().ends_with("\"Closed\"]}\n") && told(&timeline).contains("the pool has ended")
+    });
+    let text = text();
+    (timeline, text)
 }
 
 /// A file in memory.
