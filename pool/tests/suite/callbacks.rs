@@ -186,7 +186,7 @@ fn a_reader_of_events_may_look_at_the_pool() {
     });
 }
 
-/// Does this when it is woken.
+/// Calls the closure when it is woken.
 struct OnWake<F: Fn() + Send + Sync>(F);
 
 impl<F: Fn() + Send + Sync> Wake for OnWake<F> {
@@ -195,7 +195,7 @@ impl<F: Fn() + Send + Sync> Wake for OnWake<F> {
     }
 }
 
-/// The task of a call that is dropped goes with it.
+/// Dropping a call or a stream drops the waker of the task that polled it.
 #[tokio::test(start_paused = true)]
 async fn an_abandoned_call_keeps_no_task() {
     let sim = Sim::default();

@@ -176,8 +176,7 @@ impl Drop for ProcessPort {
     }
 }
 
-/// Checks a port with this flaw, in a process of its own. Returns what it violates, and what it
-/// leaves unchecked.
+/// Checks a port with this flaw. Returns the violated requirement, or what was not checked.
 fn check(flaw: Flaw) -> Result<Vec<&'static str>, String> {
     let opener = Processes(flaw, Arc::default());
     let checked = Runtime::new().unwrap().block_on(check_port(opener));
@@ -186,10 +185,9 @@ fn check(flaw: Flaw) -> Result<Vec<&'static str>, String> {
         .map_err(|violation| violation.requirement.to_owned())
 }
 
-/// A port of processes that keeps the contract passes, and everything is checked. One that leaves
-/// the group alive after the release, that confirms a release without a control group, that names
-/// no process or that of another worker, that leaves a zombie, or whose workers inherit the pipes
-/// of the others, does not.
+/// `check_port` rejects a port that leaves the group alive after the release, confirms a release
+/// without a control group, names no process or another worker's, leaves a zombie, or lets workers
+/// inherit each other's pipes. It checks everything of a port that keeps the contract.
 #[test]
 fn a_port_of_processes_is_checked() {
     if !isolated("contract_processes::a_port_of_processes_is_checked") {
@@ -227,7 +225,7 @@ fn a_port_of_processes_is_checked() {
     }
 }
 
-/// A `terminate` that signals the first process of the group and no other is detected.
+/// A `terminate` that signals only the group leader is detected.
 #[test]
 fn terminate_must_reach_the_group() {
     if !isolated("contract_processes::terminate_must_reach_the_group") {
@@ -240,7 +238,7 @@ fn terminate_must_reach_the_group() {
     );
 }
 
-/// A `kill` that signals the first process of the group and no other is detected.
+/// A `kill` that signals only the group leader is detected.
 #[test]
 fn kill_must_reach_the_group() {
     if !isolated("contract_processes::kill_must_reach_the_group") {
@@ -250,7 +248,7 @@ fn kill_must_reach_the_group() {
     assert_eq!(check(Flaw::KillsTheLeader), Err(requirement.to_owned()));
 }
 
-/// A drop that kills the first process of the group and no other is detected.
+/// A drop that kills only the group leader is detected.
 #[test]
 fn a_drop_must_end_the_group() {
     if !isolated("contract_processes::a_drop_must_end_the_group") {

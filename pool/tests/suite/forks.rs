@@ -1,4 +1,4 @@
-//! Does a host survive that forks itself without `exec`, and do its workers?
+//! Do a host and its workers survive when the host forks itself without `exec`?
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{self, Command};

@@ -83,7 +83,7 @@ fn tag_of(value: &[u8]) -> &[u8] {
 }
 
 impl Trial {
-    /// What is left of the program that may not be left, in words.
+    /// Describes each process of the program that should have ended.
     pub(super) fn faults(&self, left: &[Left], may_survive: bool) -> Vec<String> {
         let of_this = left.iter().filter(|left| self.is_of_this(left));
         let faulty = of_this.filter(|left| !(may_survive && self.may_survive(left)));

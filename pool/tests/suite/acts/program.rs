@@ -62,7 +62,8 @@ pub(super) enum Act {
     Nap(u64),
     /// Executes itself so many times.
     Execs(u64),
-    /// Starts a process, which the parent has waited for if it is an orphan.
+    /// Starts a process. An orphan's parent is an intermediate process that exits, and that this
+    /// one waits for.
     Start {
         name: u32,
         is_orphan: bool,
@@ -258,7 +259,7 @@ impl Drawing<'_> {
         }
         // What these do lasts, so nothing follows.
         match self.random.below(12) {
-            // Nothing else may find the tracer than the tag.
+            // The tag may be the only way to find the tracer.
             0 if depth > 0 && state.has_variable && state.is_tagged && !state.is_foreign => {
                 acts.push(Act::Word("trace"));
             }

@@ -23,7 +23,8 @@ pub(crate) fn open(name: &str, timeline: &Timeline) -> Option<Page> {
 }
 
 impl Page {
-    /// What the tooltip says where this moment of a slot is drawn. `part` of the lane is above.
+    /// What the tooltip says where this moment of a slot is drawn. `part` is the fraction of the
+    /// lane above the pointer.
     pub(crate) fn told_at(&mut self, ms: u32, slot: u32, part: f64) -> String {
         let place = format!("[xOf({ms}000), laneTop({slot}) + view.lane * {part}]");
         self.told_there(&place)
