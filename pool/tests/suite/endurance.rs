@@ -168,7 +168,7 @@ fn faults_under_load(name: &str, calls: u64) {
             .size(WORKERS)
             .surge(WORKERS)
             .max_worker_requests(None)
-            .call_timeout(Duration::from_secs(10))
+            .call_timeout(Duration::from_secs(5))
             .build()
             .unwrap();
         let mut tally = call_with_faults(&pool, seed, calls / 10).await;

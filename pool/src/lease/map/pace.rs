@@ -80,7 +80,7 @@ mod tests {
 
     /// No lease serves more requests than a worker may.
     #[test]
-    fn a_worker_serves_at_most_twice_its_limit() {
+    fn a_lease_serves_at_most_the_limit_of_a_worker() {
         for (limit, most) in [(Some(3), 3), (Some(u64::MAX), 4096), (None, 4096)] {
             let mut pace = Pace::new(limit);
             for _ in 0..20 {
