@@ -284,7 +284,7 @@ async fn a_generator_is_a_stream() {
         (parts.as_str(), raised(ended).as_str()),
         (
             "a part",
-            "LookupError: badly (hostile.py:275, in fail_later)"
+            "LookupError: badly (hostile.py:277, in fail_later)"
         )
     );
     let (_, ended) = stream(&mut lease, "hold 2 2044").await;
