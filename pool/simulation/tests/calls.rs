@@ -194,9 +194,12 @@ impl Process {
         entry.answered.get_or_insert(now());
     }
 
-    /// Notes that an answer was written in full, unless the worker has closed its output.
+    /// Notes that an answer was written in full, unless the worker has closed its output or was
+    /// killed. A real process writes nothing after that. This one may, until its thread runs again.
     fn wrote_answer(&self, number: u64) {
-        self.world.ledger().entry(number).is_out = self.output.is_some();
+        let mut ledger = self.world.ledger();
+        let is_alive = ledger.worker(self.worker).exit.is_none();
+        ledger.entry(number).is_out = is_alive && self.output.is_some();
     }
 
     pub(crate) fn reply_body(&self, number: u64, request: Request, is_stream: bool) -> Vec<u8> {

@@ -13,9 +13,11 @@ use crate::random::Random;
 use crate::{shrink, spec};
 
 /// Seeds that have failed once. A failure becomes a test by one more line.
-const FAILED: [(Scale, u64); 1] = [
+const FAILED: [(Scale, u64); 2] = [
     // A second report of a shutdown said how long ago it began.
     (MEDIUM, 5),
+    // The oracle expected a reply that a simulated worker wrote after it was killed.
+    (MEDIUM, 11_885),
 ];
 
 /// One in so many histories is checked against the specification, which takes longer than the
