@@ -195,7 +195,8 @@ impl Process {
     }
 
     /// Notes that an answer was written in full, unless the worker has closed its output or was
-    /// killed. A real process writes nothing after that. This one may, until its thread runs again.
+    /// killed. A real process writes nothing after that; a simulated one may, until its task
+    /// notices.
     fn wrote_answer(&self, number: u64) {
         let mut ledger = self.world.ledger();
         let is_alive = ledger.worker(self.worker).exit.is_none();

@@ -55,7 +55,8 @@ if child == 0:
     os.set_inheritable(one.fileno(), True)
     fds = [0, 1, 2, file, private, other, again, pipe, one.fileno(), high]
     before = targets(fds)
-    # A pipe of its own, under a number that is another pipe of the parent, and a file that the parent does not have open.
+    # A pipe of its own, under a number that is another pipe of the parent, and a file that the
+    # parent does not have open.
     own_pipe, own_end = os.pipe()
     os.dup2(own_pipe, other_pipe)
     os.close(own_pipe)

@@ -31,8 +31,8 @@ async fn abandon(pool: &Pool, request: &str) {
     begin(&mut pin!(lease.call(request.as_bytes()))).await;
 }
 
-/// Makes a call and drops it once the function blocks. The function then creates the file that the
-/// request names.
+/// Makes a call, and drops it once the function has created the file that the request names. It
+/// does so just before it blocks.
 async fn abandon_blocked(pool: &Pool, verb: &str) {
     let blocks = scratch(&format!("blocks-{verb}"));
     let request = format!("{verb} {}", blocks.display());

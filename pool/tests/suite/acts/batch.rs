@@ -200,9 +200,12 @@ impl Batch {
                 });
                 // The pool ends in the background, and takes its sentinel along.
                 let since = Instant::now();
-                while !Resources::snapshot().children.is_empty() {
+                loop {
+                    let children = Resources::snapshot().children;
+                    if children.is_empty() {
+                        break;
+                    }
                     if since.elapsed() > DEADLINE {
-                        let children = Resources::snapshot().children;
                         shared.add_fault(format!("the pool has left {children:?}"));
                         break;
                     }

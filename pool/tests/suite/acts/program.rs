@@ -62,8 +62,8 @@ pub(super) enum Act {
     Nap(u64),
     /// Executes itself so many times.
     Execs(u64),
-    /// Starts a process. An orphan's parent is an intermediate process that exits, and that this
-    /// one waits for.
+    /// Starts a process. An intermediate process starts an orphan and exits, and this process waits
+    /// for it.
     Start {
         name: u32,
         is_orphan: bool,

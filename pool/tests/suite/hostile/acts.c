@@ -3,8 +3,8 @@
  *     NUMBER ACT ACT fork1{ ACT ACT } ACT
  *
  * `fork1{...}` and `orphan2{...}` start a process, which runs its own acts and then lives on: the
- * digits are its name. acts/program.rs lists the acts and says what each may leave behind. The reply is the
- * number.
+ * digits are its name. acts/program.rs lists the acts and says what each may leave behind. The
+ * reply is the number.
  *
  * A process is named "aNUMBER.NAME". When it executes a program, its variable OSTLER_TEST_ACTS says
  * the same, because the name is lost then. */
