@@ -17,6 +17,13 @@ use super::stderr::Stderr;
 use crate::port::{BoxFuture, Exit, Pipe, Port, Release, SharedMemory, Survivor};
 use crate::stderr::Source;
 
+/// The host's ends of the pipes of a process.
+pub(super) struct Ends {
+    pub(super) stderr: OwnedFd,
+    /// `None` if it speaks no frames.
+    pub(super) frames: Option<Frames>,
+}
+
 /// The host's ends of the pipes of a worker that speaks frames.
 pub(super) struct Frames {
     pub(super) stdin: OwnedFd,
@@ -24,6 +31,27 @@ pub(super) struct Frames {
     /// What the worker reads before the first frame.
     pub(super) preamble: Vec<u8>,
     pub(super) shared: Option<SharedMemory>,
+}
+
+/// Pipes from which the runtime reads.
+pub(super) struct Pipes {
+    stderr: pipe::Receiver,
+    frames: Option<Pipe>,
+    share: Option<PipeShare>,
+}
+
+impl Ends {
+    /// Registers them with the runtime.
+    pub(super) fn listen(self) -> io::Result<Pipes> {
+        let Self { stderr, frames } = self;
+        let share = (frames.as_ref())
+            .map(|frames| PipeShare::take([&frames.stdin, &frames.stdout], &stderr));
+        Ok(Pipes {
+            stderr: pipe::Receiver::from_owned_fd(stderr)?,
+            frames: frames.map(Frames::open).transpose()?,
+            share,
+        })
+    }
 }
 
 impl Frames {
@@ -53,30 +81,21 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Takes over a process by its stderr and, if it speaks frames, its stdin and stdout. On an
-    /// error the leader is dropped, which kills the process.
-    pub(super) fn new(
-        name: Source,
-        leader: Leader,
-        scope: Arc<Scope>,
-        stderr: OwnedFd,
-        frames: Option<Frames>,
-    ) -> io::Result<Self> {
+    /// The port of a process with these pipes.
+    pub(super) fn new(name: Source, leader: Leader, scope: Arc<Scope>, pipes: Pipes) -> Self {
         let pid = leader.id().as_raw_nonzero().get().cast_unsigned();
-        let share = (frames.as_ref())
-            .map(|frames| PipeShare::take([&frames.stdin, &frames.stdout], &stderr));
-        let stderr = pipe::Receiver::from_owned_fd(stderr)?;
-        Ok(Self {
-            stderr: Some(Stderr::new(name, pid, stderr, scope.stderr.clone())),
-            pipe: frames.map(Frames::open).transpose()?,
+        let stderr = Stderr::new(name, pid, pipes.stderr, scope.stderr.clone());
+        Self {
+            stderr: Some(stderr),
+            pipe: pipes.frames,
             pid,
             leader,
             exit: None,
             releasing: None,
             released: None,
-            _share: share,
+            _share: pipes.share,
             _scope: Member::new(scope),
-        })
+        }
     }
 
     async fn wait_for_exit(&mut self) -> Exit {
@@ -152,6 +171,52 @@ impl Port for Child {
         match &self.releasing {
             Some(releasing) => releasing.survivors(),
             None => release::survivor(self.leader.id()).into_iter().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt as _;
+    use std::process::{Command, Stdio};
+
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+    use tokio::runtime;
+
+    use super::*;
+    use crate::port::StderrSink;
+    use crate::process::release::Parent;
+
+    /// P8: the last words of a process are read, also when it exits before its host listens.
+    #[test]
+    fn an_early_exit_hides_no_last_words() {
+        // Another thread learns of the events, while this one runs.
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let sink = StderrSink::new(None, crate::stderr::Stderr::Log);
+        let scope = Scope::new("sh".into(), None, false, false, sink);
+        let scope = Arc::new(scope.unwrap());
+        for _ in 0..100 {
+            let mut command = Command::new("sh");
+            command.args(["-c", "printf words >&2"]).process_group(0);
+            let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
+            let ends = Ends {
+                stderr: process.stderr.take().unwrap().into(),
+                frames: None,
+            };
+            let exited = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            waitid(WaitId::Pid(Pid::from_child(&process)), exited).unwrap();
+            runtime.block_on(async {
+                let (parent, releaser) = (Parent::Host(process), scope.releaser.clone());
+                let led = Leader::new(parent, None, None, releaser, || ends.listen());
+                let (leader, pipes) = led.unwrap();
+                let mut child = Child::new(Source::Zygote, leader, Arc::clone(&scope), pipes);
+                assert_eq!(child.wait_for_exit().await.stderr, "words");
+                child.release().await;
+            });
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use super::child::{Child, Frames};
+use super::child::{Child, Ends, Frames};
 use super::find;
 use super::leader::Leader;
 use super::proc::fds;
@@ -97,7 +97,6 @@ impl Launcher {
         };
         let parent = Parent::Other(Box::new(forked?));
         let releaser = scope.releaser.clone();
-        let leader = Leader::new(parent, Some(tag.clone()), cgroup.take(), releaser)?;
         let frames = Frames {
             stdin: stdin.into(),
             stdout: stdout.into(),
@@ -105,8 +104,13 @@ impl Launcher {
             preamble: Vec::new(),
             shared,
         };
-        let scope = Arc::clone(scope);
-        Child::new(name, leader, scope, stderr.into(), Some(frames)).map(Some)
+        let ends = Ends {
+            stderr: stderr.into(),
+            frames: Some(frames),
+        };
+        let (tag, listen) = (Some(tag.clone()), || ends.listen());
+        let (leader, pipes) = Leader::new(parent, tag, cgroup.take(), releaser, listen)?;
+        Ok(Some(Child::new(name, leader, Arc::clone(scope), pipes)))
     }
 }
 

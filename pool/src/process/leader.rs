@@ -26,13 +26,19 @@ pub(super) struct Leader {
 }
 
 impl Leader {
-    /// Takes over a child that leads a process group, and moves it into its control group.
-    pub(super) fn new(
+    /// Takes over a child that leads a process group, and moves it into its control group. `listen`
+    /// registers its pipes with the runtime.
+    ///
+    /// That comes before its exit is waited for, because the runtime learns of events in their
+    /// order. In the other order it could learn of an exit first, and would take a pipe that holds
+    /// the last words for an empty one.
+    pub(super) fn new<P>(
         mut parent: Parent,
         tag: Option<EnvTag>,
         cgroup: Option<Cgroup>,
         releaser: Releaser,
-    ) -> io::Result<Self> {
+        listen: impl FnOnce() -> io::Result<P>,
+    ) -> io::Result<(Self, P)> {
         let group = parent.group()?;
         let added = cgroup.as_ref().map(|cgroup| cgroup.add(group.id()));
         let tree = ProcessTree {
@@ -48,12 +54,13 @@ impl Leader {
             host: process::id(),
         };
         // From here on, an error drops the leader, which kills the child.
-        let watched = Watched::new(group.id())?;
+        let pipes = listen()?;
+        let watched = Watched::new(leader.id)?;
         if let Some(remains) = &mut leader.remains {
             remains.watched = Some(watched);
         }
         added.transpose()?;
-        Ok(leader)
+        Ok((leader, pipes))
     }
 
     pub(super) fn id(&self) -> Pid {

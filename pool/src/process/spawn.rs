@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{self, Command, Stdio};
 use std::sync::Arc;
 
-use super::child::{Child, Frames};
+use super::child::{Child, Ends, Frames};
 use super::leader::Leader;
 use super::position;
 use super::program::Program;
@@ -52,21 +52,21 @@ impl Spawner {
         command.envs(env);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(refused)?;
-        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        // From here on, an error drops the leader, which kills the process.
-        let leader = self.lead(child, Some(tag), cgroup)?;
-        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
-            return Err(refused(io::Error::other("a pipe is missing")));
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let stderr = child.stderr.take();
+        let frames = || {
+            Some(Frames {
+                stdin: stdin?.into(),
+                stdout: stdout?.into(),
+                preamble: self.program.preamble.clone(),
+                shared,
+            })
         };
-        self.program.limits.apply(leader.id())?;
-        let frames = Frames {
-            stdin: stdin.into(),
-            stdout: stdout.into(),
-            preamble: self.program.preamble.clone(),
-            shared,
-        };
-        let scope = Arc::clone(&self.scope);
-        Child::new(name, leader, scope, stderr.into(), Some(frames)).map_err(refused)
+        self.lead(name, child, Some(tag), cgroup, || {
+            let frames = Some(frames()?);
+            let stderr = stderr?.into();
+            Some(Ends { stderr, frames })
+        })
     }
 
     /// The variables of the worker at this position.
@@ -92,23 +92,32 @@ impl Spawner {
         let mut child = command.spawn().map_err(refused)?;
         let stderr = child.stderr.take();
         // Without the tag, because its workers carry it too, and outlive it.
-        let leader = self.lead(child, None, cgroup)?;
-        let missing = || refused(io::Error::other("a pipe is missing"));
-        let stderr = stderr.ok_or_else(missing)?.into();
-        self.program.limits.apply(leader.id())?;
-        let scope = Arc::clone(&self.scope);
-        Child::new(Source::Zygote, leader, scope, stderr, None).map_err(refused)
+        self.lead(Source::Zygote, child, None, cgroup, || {
+            let (stderr, frames) = (stderr?.into(), None);
+            Some(Ends { stderr, frames })
+        })
     }
 
+    /// Takes over a process with its ends of the pipes. Without them, or on another error, it is
+    /// killed.
     fn lead(
         &self,
+        name: Source,
         child: process::Child,
         tag: Option<EnvTag>,
         cgroup: Option<Cgroup>,
-    ) -> Result<Leader, OpenError> {
-        let releaser = self.scope.releaser.clone();
-        let leader = Leader::new(Parent::Host(child), tag, cgroup, releaser);
-        leader.map_err(|error| self.scope.refused(error))
+        ends: impl FnOnce() -> Option<Ends>,
+    ) -> Result<Child, OpenError> {
+        let (parent, releaser) = (Parent::Host(child), self.scope.releaser.clone());
+        let listen = || {
+            let ends = ends().ok_or_else(|| io::Error::other("a pipe is missing"))?;
+            ends.listen()
+        };
+        let refused = |error| self.scope.refused(error);
+        let led = Leader::new(parent, tag, cgroup, releaser, listen);
+        let (leader, pipes) = led.map_err(refused)?;
+        self.program.limits.apply(leader.id())?;
+        Ok(Child::new(name, leader, Arc::clone(&self.scope), pipes))
     }
 
     pub(super) fn preamble(&self) -> &[u8] {
