@@ -126,7 +126,7 @@ Holding       == { l[1] : l \in leases } \cap Clients
 HeldBy(h)     == { w \in Workers : << h, w >> \in leases }
 Probed        == HeldBy(Monitor)
 Cancelling    == HeldBy(Canceller)
-Holds(c)      == \E l \in leases : l[1] = c
+Holds(c)      == \E w \in Workers : << c, w >> \in leases
 IsHeld(w)     == \E l \in leases : l[2] = w
 
 HasSession(w) == \E s \in Sessions : session[s] = "bound" /\ home[s] = w
@@ -196,9 +196,9 @@ RetireReplaced(w) == /\ ReplacedRetires(w)
 
 \* After a shrink, or after a rolling restart stopped. Starting workers retire first, then idle
 \* ones, then busy ones.
-GoesFirst(w) == \A v \in Staff : \/ phase[w] = "Initializing"
-                                 \/ phase[w] = "Ready" /\ phase[v] # "Initializing"
-                                 \/ phase[v] = "Busy"
+GoesFirst(w) == \/ phase[w] = "Initializing"
+                \/ phase[w] = "Ready" /\ In({"Initializing"}) = {}
+                \/ Staff \subseteq In({"Busy"})
 
 SurplusRetires(w) == w \in Staff /\ Count(Staff) > size /\ GoesFirst(w)
 

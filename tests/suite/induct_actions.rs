@@ -184,6 +184,15 @@ impl<'a> Translator<'a> {
         }
     }
 
+    /// `ENABLED` of an action.
+    pub(crate) fn is_enabled(&mut self, action: &'a Expr, scope: &Scope<'a>) -> Lit {
+        let after = std::mem::take(&mut self.after);
+        let steps = self.take(action, scope, Step::default());
+        self.after = after;
+        let conditions = steps.into_iter().map(|step| step.condition);
+        conditions.fold(FALSE, |any, condition| self.formulas.or(any, condition))
+    }
+
     fn where_holds(&mut self, condition: Lit, mut step: Step<'a>) -> Vec<Step<'a>> {
         step.condition = self.formulas.and(step.condition, condition);
         if step.condition == FALSE {

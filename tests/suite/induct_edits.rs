@@ -65,7 +65,7 @@ const TABLE: [Edit; 11] = [
     ),
 ];
 
-const POOL: [Edit; 36] = [
+const POOL: [Edit; 42] = [
     Edit(
         r#"phase[w] = "Ready"     /\ HomeOf(c) \in {0, w}"#,
         r#"phase[w] = "Ready""#,
@@ -248,6 +248,36 @@ const POOL: [Edit; 36] = [
         "BackoffElapsed == /\\ backoff > 0\n",
         "BackoffElapsed == /\\ backoff >= 0\n",
         "TypeOK",
+    ),
+    Edit(
+        r#"phase[w] = "Ready" /\ In({"Initializing"}) = {}"#,
+        r#"phase[w] = "Ready" /\ In({"Busy"}) = {}"#,
+        "NoSurplus",
+    ),
+    Edit(
+        r#"\/ (stage = "Hurrying" /\ IsUnused(s))"#,
+        "",
+        "IdleSessionsHoldNoShutdown",
+    ),
+    Edit(
+        r#"/\ asked[c] # "nothing" => c \in Waiting \/ Holds(c)"#,
+        "/\\ TRUE",
+        "IdleSessionsHoldNoShutdown",
+    ),
+    Edit(
+        "=> home[asked[l[1]]] = l[2]",
+        "=> home[asked[l[1]]] \\in Workers",
+        "IdleSessionsHoldNoShutdown",
+    ),
+    Edit(
+        r#"MayAbandon(w) == "Stuck" \in Happens /\ rung[w] \in LastRungs /\ Count(Abandoned) <"#,
+        r#"MayAbandon(w) == "Stuck" \in Happens /\ rung[w] \in LastRungs /\ Count(Abandoned) + 1 <"#,
+        "LastRungsAreRepeatedAtTheBound",
+    ),
+    Edit(
+        r#"phase[w] = "Stopping" /\ ~MayAbandon(w)"#,
+        r#"phase[w] = "Stopping""#,
+        "LastRungsAreRepeatedAtTheBound",
     ),
 ];
 

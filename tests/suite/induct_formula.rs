@@ -266,14 +266,25 @@ impl Prover {
     }
 
     /// A model in which all of `assumed` hold, if there is one.
+    pub(crate) fn model(&mut self, formulas: &Formulas, assumed: &[Lit]) -> Option<Model> {
+        self.model_or_core(formulas, assumed).ok()
+    }
+
+    /// A model in which all of `assumed` hold; if there is none, those that exclude each other.
     ///
     /// The solver proposes which comparisons hold. If no numbers fit, the conflict becomes a
     /// clause.
-    pub(crate) fn model(&mut self, formulas: &Formulas, assumed: &[Lit]) -> Option<Model> {
-        let assumed = self.prepare(formulas, assumed);
+    pub(crate) fn model_or_core(
+        &mut self,
+        formulas: &Formulas,
+        assumed: &[Lit],
+    ) -> Result<Model, Vec<Lit>> {
+        let encoded = self.prepare(formulas, assumed);
         loop {
-            if self.solver.solve_limited(&assumed) == lbool::FALSE {
-                return None;
+            if self.solver.solve_limited(&encoded) == lbool::FALSE {
+                let pairs = assumed.iter().zip(&encoded);
+                let core = pairs.filter(|(_, lit)| self.solver.unsat_core_contains_var(lit.var()));
+                return Err(core.map(|(lit, _)| *lit).collect());
             }
             let holds = |lit: &batsat::Lit| self.solver.value_lit(*lit) == lbool::TRUE;
             let mut chosen = Vec::new();
@@ -290,7 +301,7 @@ impl Prover {
                 }
                 None => {
                     let values = self.encoded.iter().map(|(n, lit)| (*n, holds(lit)));
-                    return Some(Model(RefCell::new(values.collect())));
+                    return Ok(Model(RefCell::new(values.collect())));
                 }
             }
         }

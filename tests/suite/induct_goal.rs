@@ -33,11 +33,12 @@ impl<'a> Translator<'a> {
         assumed.extend(self.reached(plus(step.used, used)));
         self.compare_counts(prover, &[step.condition]);
         let found = prover.model(&self.formulas, &assumed)?;
-        // More may follow if the goal is false.
-        if self.thorough && self.compare_counts(prover, &assumed) {
-            return prover.model(&self.formulas, &assumed);
+        if !self.thorough {
+            return Some(found);
         }
-        Some(found)
+        // More may follow if the goal is false.
+        self.compare_counts(prover, &assumed);
+        self.witnessed(prover, &assumed).ok()
     }
 
     /// A goal as a formula, where an element that makes it false has a name. `positive` tells
@@ -50,6 +51,8 @@ impl<'a> Translator<'a> {
         free: Used,
     ) -> (Lit, Used) {
         match expr {
+            // Names for what `Settled` says exists would be taken from those of the goal.
+            expr if self.is_settled(expr) => self.exactly(expr, scope),
             Expr::Not(a) => {
                 let (a, used) = self.goal(a, scope, !positive, free);
                 (!a, used)
@@ -57,14 +60,16 @@ impl<'a> Translator<'a> {
             Expr::And(a, b) | Expr::Or(a, b) | Expr::Implies(a, b) => {
                 let is_and = matches!(expr, Expr::And(..));
                 let flips = matches!(expr, Expr::Implies(..));
-                let (first, used) = self.goal(a, scope, positive != flips, free);
+                // A conclusion gets its names first: it says more of them than a condition does.
+                let (first, second) = if flips { (b, a) } else { (a, b) };
+                let (first, used) = self.goal(first, scope, positive, free);
                 // When both parts must be false at once, their elements need names of their own.
                 let left = if is_and == positive {
                     free
                 } else {
                     minus(free, used)
                 };
-                let (second, more) = self.goal(b, scope, positive, left);
+                let (second, more) = self.goal(second, scope, positive != flips, left);
                 let used = if is_and == positive {
                     most(used, more)
                 } else {
@@ -72,7 +77,7 @@ impl<'a> Translator<'a> {
                 };
                 let lit = match is_and {
                     true => self.formulas.and(first, second),
-                    false if flips => self.formulas.implies(first, second),
+                    false if flips => self.formulas.implies(second, first),
                     false => self.formulas.or(first, second),
                 };
                 (lit, used)
@@ -193,49 +198,68 @@ impl<'a> Translator<'a> {
     }
 
     /// Conditions that elements which are reached from used ones by a variable have names too, as
-    /// long as there are names for them.
+    /// long as there are names for them, and that no other element has a name.
     fn reached(&mut self, used: Used) -> Vec<Lit> {
-        let mut free = minus(self.names, used);
+        let mut next = used;
         let mut conditions = Vec::new();
-        let mut name = |t: &mut Self, sort: Sort, value: &Value<'a>| {
-            if free[sort as usize] > 0 {
-                free[sort as usize] -= 1;
-                let named = t.is_named(value);
-                conditions.push(named);
+        // `is` tells whether an element is the one that is reached. If there is one, it has a name:
+        // it had one before, or it gets the next.
+        let mut reach = |t: &mut Self,
+                         sort: Sort,
+                         has: Lit,
+                         is: &mut dyn FnMut(&mut Self, &Value<'a>) -> Lit| {
+            let slot = next[sort as usize];
+            if slot == t.names[sort as usize] {
+                return;
             }
+            next[sort as usize] += 1;
+            let mut named = FALSE;
+            for index in 0..=slot {
+                let is = is(t, &Value::atom(Atom::Element(sort, index)));
+                if index == slot {
+                    let exists = t.exists[sort as usize][slot];
+                    conditions.push(t.formulas.implies(exists, is));
+                }
+                named = t.formulas.or(named, is);
+            }
+            conditions.push(t.formulas.implies(has, named));
         };
-        for index in 0..used[Sort::Sessions as usize] {
-            let home = self.state_value("home", &[Atom::Element(Sort::Sessions, index)]);
-            name(self, Sort::Workers, &home);
-        }
-        for index in 0..used[Sort::Clients as usize] {
-            let asked = self.state_value("asked", &[Atom::Element(Sort::Clients, index)]);
-            name(self, Sort::Sessions, &asked);
+        for (from, variable, to) in [
+            (Sort::Sessions, "home", Sort::Workers),
+            (Sort::Clients, "asked", Sort::Sessions),
+        ] {
+            for index in 0..used[from as usize] {
+                let value = self.state_value(variable, &[Atom::Element(from, index)]);
+                let has = self.contains(&Set::All(to), &value);
+                reach(self, to, has, &mut |t, element| t.equal(&value, element));
+            }
         }
         let queue = Rc::new(Queue::State);
         let length = self.length(&queue);
         let last = self.at(&queue, &length);
-        name(self, Sort::Clients, &last);
+        let waiting = Rc::new(Set::Members(queue));
+        let has = self.some_element(&waiting, &mut |_, _| TRUE);
+        reach(self, Sort::Clients, has, &mut |t, client| {
+            let (is_last, waits) = (t.equal(&last, client), t.contains(&waiting, client));
+            t.formulas.and(is_last, waits)
+        });
         for variable in ["rolling", "replacing"] {
-            if free[Sort::Workers as usize] > 0 {
-                free[Sort::Workers as usize] -= 1;
-                let set = Rc::new(Set::State(variable.into()));
-                let mut named = FALSE;
-                let empty = !self.some_element(&set, &mut |_, _| TRUE);
-                for index in 0..self.names[Sort::Workers as usize] {
-                    let is_in =
-                        self.contains(&set, &Value::atom(Atom::Element(Sort::Workers, index)));
-                    named = self.formulas.or(named, is_in);
-                }
-                conditions.push(self.formulas.or(empty, named));
-            }
+            let set = Rc::new(Set::State(variable.into()));
+            let has = self.some_element(&set, &mut |_, _| TRUE);
+            reach(self, Sort::Workers, has, &mut |t, worker| {
+                t.contains(&set, worker)
+            });
+        }
+        for sort in SORTS {
+            let names = next[sort as usize]..self.names[sort as usize];
+            let exists = &self.exists[sort as usize][names];
+            conditions.extend(exists.iter().map(|exists| !*exists));
         }
         conditions
     }
 
     /// Of the rest, no more have one property than another that follows from it.
-    fn compare_counts(&mut self, prover: &mut Prover, conditions: &[Lit]) -> bool {
-        let mut found = false;
+    fn compare_counts(&mut self, prover: &mut Prover, conditions: &[Lit]) {
         let condition = self.formulas.all(conditions.iter().copied());
         for i in 0..self.counted.len() {
             for j in 0..self.counted.len() {
@@ -249,11 +273,9 @@ impl<'a> Translator<'a> {
                     let at_most = self.formulas.at_most_zero(fewer.plus(&more, -1));
                     let fact = self.formulas.implies(condition, at_most);
                     prover.assume(&self.formulas, fact);
-                    found = true;
                 }
             }
         }
-        found
     }
 }
 

@@ -101,7 +101,8 @@ impl<'a> Translator<'a> {
         let some = match self.some.get(&key) {
             Some(found) => *found,
             None => {
-                let some = self.unknown();
+                let about = self.about_others(&key.0, property);
+                let some = self.formulas.leaf(about);
                 let fact = self.formulas.implies(property, some);
                 self.formulas.fact(fact);
                 if let Some(count) = self.counts.get(&key).cloned() {
@@ -112,6 +113,16 @@ impl<'a> Translator<'a> {
             }
         };
         self.formulas.and(condition, some)
+    }
+
+    /// Of which other sorts a property may say something about the witness. Whether some of the
+    /// rest has it, and how many, depends on no choice of the witness of their own sorts.
+    fn about_others(&self, rest: &[Sort], property: Lit) -> [bool; 3] {
+        let mut about = self.formulas.about(property);
+        for sort in rest {
+            about[*sort as usize] = false;
+        }
+        about
     }
 
     /// The conjuncts of a property, in a fixed order. One is that the witness exists.
@@ -145,9 +156,7 @@ impl<'a> Translator<'a> {
             }
             return found;
         }
-        // The number depends on no choice of the witness of its own sort.
-        let mut about = self.formulas.about(one);
-        about[sort as usize] = false;
+        let about = self.about_others(&[sort], one);
         let count = self.formulas.number(about);
         let none = self.formulas.at_most_zero(count.clone());
         let fact = self.formulas.implies(one, !none);
@@ -279,17 +288,6 @@ impl<'a> Translator<'a> {
     /// The witness of each sort, for comparisons of counts.
     pub(crate) fn witness_exists(&self, sort: Sort) -> Lit {
         self.exists[sort as usize][self.names[sort as usize]]
-    }
-
-    /// Whether a value is no element without a name.
-    pub(crate) fn is_named(&mut self, value: &Value<'a>) -> Lit {
-        let cases = value.atoms().expect("an element is an atom");
-        let names = self.names;
-        self.any_case(&cases, |_, atom| match atom {
-            Atom::Element(sort, index) => (*index < names[*sort as usize]).into(),
-            Atom::Other(..) | Atom::Outside(_) | Atom::Unknown => FALSE,
-            Atom::Text(_) | Atom::Number(_) => TRUE,
-        })
     }
 }
 

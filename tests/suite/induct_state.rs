@@ -1,7 +1,7 @@
 //! The state before a step: bits and numbers for the named elements, and for the witness of the
 //! rest.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -57,6 +57,8 @@ pub(crate) struct Translator<'a> {
     /// Whether a goal is also translated as a whole.
     pub(crate) thorough: bool,
     pub(crate) state: HashMap<(Arc<str>, Vec<Atom>), Value<'a>>,
+    /// Whether each expression mentions none of some bound names.
+    pub(crate) closed: HashMap<(*const Expr, BTreeSet<&'a str>), bool>,
     known: Option<Known>,
 }
 
@@ -108,6 +110,7 @@ impl<'a> Translator<'a> {
             others: 0,
             thorough: false,
             state: HashMap::new(),
+            closed: HashMap::new(),
             known,
         };
         let typed = source.definition("TypeOK");
@@ -220,26 +223,40 @@ impl<'a> Translator<'a> {
         SORTS.map(|sort| elements.contains(&Atom::Element(sort, self.names[sort as usize])))
     }
 
+    /// Whether a value is an element without a name: the witness, or another one.
+    fn is_of_rest(&self, value: &Atom) -> bool {
+        match value {
+            Atom::Element(sort, index) => *index == self.names[*sort as usize],
+            Atom::Other(..) => true,
+            _ => false,
+        }
+    }
+
     /// A bit of which nothing is known.
     pub(crate) fn unknown(&mut self) -> Lit {
         self.formulas.leaf([true; 3])
     }
 
     /// One of some values. Exactly one of the conditions holds, whatever the bits are.
-    pub(crate) fn one_of(&mut self, values: &[Atom], mut about: [bool; 3]) -> Value<'a> {
-        for sort in SORTS {
-            let witness = Atom::Element(sort, self.names[sort as usize]);
-            about[sort as usize] |= values.contains(&witness);
-        }
+    pub(crate) fn one_of(&mut self, values: &[Atom], about: [bool; 3]) -> Value<'a> {
+        // Whether it is a named element does not depend on the choice of the witness. So it is
+        // asked first.
+        let (rest, mut values): (Vec<&Atom>, Vec<&Atom>) =
+            values.iter().partition(|value| self.is_of_rest(value));
+        values.extend(rest);
         let (last, others) = values.split_last().expect("a variable has a value");
         let mut cases: Cases<Atom> = Vec::new();
         let mut left = TRUE;
         for value in others {
+            let mut about = about;
+            if let (Atom::Element(sort, _), true) = (value, self.is_of_rest(value)) {
+                about[*sort as usize] = true;
+            }
             let is = self.formulas.leaf(about);
-            cases.push((value.clone(), self.formulas.and(left, is)));
+            cases.push(((*value).clone(), self.formulas.and(left, is)));
             left = self.formulas.and(left, !is);
         }
-        cases.push((last.clone(), left));
+        cases.push(((*last).clone(), left));
         self.others += 1;
         for (value, _) in &mut cases {
             if let Atom::Other(_, number) = value {

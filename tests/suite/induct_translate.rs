@@ -2,8 +2,10 @@
 //! the unknown bits.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tla_checker::ast::{Expr, Value as Ground};
+use tla_checker::substitution::substitute_expr;
 
 use crate::induct_formula::{FALSE, Lit, TRUE};
 use crate::induct_linear::Linear;
@@ -22,10 +24,15 @@ impl<'a> Translator<'a> {
     /// The value of an expression. `Settled` is translated once, so that its unknown bits are the
     /// same wherever it occurs.
     pub(crate) fn eval(&mut self, expr: &'a Expr, scope: &Scope<'a>) -> Value<'a> {
-        let is_settled =
-            matches!(expr, Expr::And(..)) && *expr == *self.source.definition("Settled");
-        if is_settled && self.bound == [0; 3] {
+        if self.bound == [0; 3] && self.is_settled(expr) {
             return self.memo("Settled".into(), |t| t.eval_new(expr, scope));
+        }
+        // What mentions no bound name says nothing of the witness, so its quantifiers may use it.
+        if self.bound != [0; 3] && quantifies(expr) && self.is_closed(expr, scope) {
+            let bound = std::mem::take(&mut self.bound);
+            let value = self.eval(expr, scope);
+            self.bound = bound;
+            return value;
         }
         self.eval_new(expr, scope)
     }
@@ -99,6 +106,7 @@ impl<'a> Translator<'a> {
                     !t.truth(body, &scope.with(name, element.clone()))
                 }))
             }
+            Expr::EnabledOp(action) => Value::Truth(self.is_enabled(action, scope)),
             Expr::Lt(a, b) => self.compare(a, b, scope, 1),
             Expr::Le(a, b) => self.compare(a, b, scope, 0),
             Expr::Gt(a, b) => self.compare(b, a, scope, 1),
@@ -227,6 +235,23 @@ impl<'a> Translator<'a> {
         }
     }
 
+    pub(crate) fn is_settled(&self, expr: &Expr) -> bool {
+        matches!(expr, Expr::And(..)) && *expr == *self.source.definition("Settled")
+    }
+
+    /// Whether an expression mentions no bound name.
+    fn is_closed(&mut self, expr: &'a Expr, scope: &Scope<'a>) -> bool {
+        let key = (std::ptr::from_ref(expr), scope.names());
+        if let Some(known) = self.closed.get(&key) {
+            return *known;
+        }
+        let one = |name: &&str| (Arc::from(*name), Expr::Lit(Ground::Bool(true)));
+        let values: Vec<(Arc<str>, Expr)> = key.1.iter().map(one).collect();
+        let closed = substitute_expr(expr, &values) == *expr;
+        self.closed.insert(key, closed);
+        closed
+    }
+
     pub(crate) fn eval_set(&mut self, expr: &'a Expr, scope: &Scope<'a>) -> Rc<Set<'a>> {
         self.eval(expr, scope).as_set()
     }
@@ -353,6 +378,20 @@ impl<'a> Translator<'a> {
         self.bound[Sort::Clients as usize] -= is_witness;
         passes
     }
+}
+
+/// Whether the value of an expression depends on a quantifier or on a number of elements.
+fn quantifies(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::Exists(..)
+            | Expr::Forall(..)
+            | Expr::Eq(..)
+            | Expr::Neq(..)
+            | Expr::Subset(..)
+            | Expr::Cardinality(_)
+            | Expr::Let(..)
+    )
 }
 
 pub(crate) fn constant<'a>(value: &Ground) -> Value<'a> {

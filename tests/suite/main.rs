@@ -41,6 +41,7 @@ mod induct_tell;
 mod induct_tie;
 mod induct_translate;
 mod induct_value;
+mod induct_witness;
 mod jitter;
 mod links;
 mod model;
