@@ -3,7 +3,8 @@
 //! The checker is more lenient than the reference checker, and each leniency could let a test pass
 //! that checks nothing. [`Model::load`] rejects what the checker lets pass.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt::{Debug, Write as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use tla_checker::ast::{Env, Expr, Spec, State, Value};
 use tla_checker::checker::{self, CheckResult, CheckerConfig, format_eval_error, format_value};
 use tla_checker::config::parse_cfg;
 use tla_checker::eval::{self, Definitions, make_primed_names};
+use tla_checker::substitution::substitute_expr;
 use tla_checker::{load, parser};
 
 pub(crate) use crate::spec_files::{beside_the_spec, spec_dir};
@@ -37,16 +39,14 @@ pub(crate) struct Model {
     definitions: Definitions,
     listed: Vec<Arc<str>>,
     actions: Vec<Action>,
-    /// The disjuncts of `Next`, with their quantifiers.
-    disjuncts: Vec<Expr>,
+    /// The action formulas that were asked for, by their text.
+    formulas: RefCell<HashMap<String, Expr>>,
 }
 
 /// A disjunct of `Next`, for one value of each of its quantified variables.
 struct Action {
     name: String,
     expr: Expr,
-    /// Which disjunct.
-    of: usize,
 }
 
 impl Model {
@@ -121,7 +121,7 @@ impl Model {
             definitions,
             listed,
             actions: Vec::new(),
-            disjuncts: Vec::new(),
+            formulas: RefCell::default(),
         };
         model.split_next(path)?;
         Ok(model)
@@ -261,7 +261,30 @@ impl Model {
 
     /// The states that a step of `action`, any action formula, leads to from `state`.
     pub(crate) fn next(&self, state: &State, action: &str) -> Vec<State> {
-        self.steps(&parse(action), state)
+        let mut formulas = self.formulas.borrow_mut();
+        let formula = match formulas.get(action) {
+            Some(formula) => formula,
+            None => {
+                let formula = self.unfolded(parse(action));
+                formulas.entry(action.to_owned()).or_insert(formula)
+            }
+        };
+        self.steps(formula, state)
+    }
+
+    /// A call of a definition with its arguments in the definition's body. The checker would do this
+    /// in each state.
+    fn unfolded(&self, call: Expr) -> Expr {
+        match &call {
+            Expr::FnCall(name, arguments) => match self.definitions.get(name) {
+                Some((parameters, body)) if parameters.len() == arguments.len() => {
+                    let pairs = parameters.iter().cloned().zip(arguments.iter().cloned());
+                    substitute_expr(body, &pairs.collect::<Vec<_>>())
+                }
+                _ => call,
+            },
+            _ => call,
+        }
     }
 
     fn steps(&self, action: &Expr, state: &State) -> Vec<State> {
@@ -306,16 +329,9 @@ impl Model {
                 .unwrap_or_else(|error| panic!("{expr:?}: {}", format_eval_error(&error)))
         };
         let mut steps = Vec::new();
-        // Most disjuncts have no step in a state. To ask once for each of them is faster than to
-        // ask once for each action.
-        let mut possible = vec![None; self.disjuncts.len()];
         for action in self.actions.iter().filter(|action| may(&action.name)) {
-            let is_possible = &mut possible[action.of];
-            let disjunct = &self.disjuncts[action.of];
-            if *is_possible.get_or_insert_with(|| !steps_of(disjunct).is_empty()) {
-                let found = steps_of(&action.expr).into_iter();
-                steps.extend(found.map(|transition| (&*action.name, transition.state)));
-            }
+            let found = steps_of(&action.expr).into_iter();
+            steps.extend(found.map(|transition| (&*action.name, transition.state)));
         }
         steps
     }
@@ -351,7 +367,6 @@ impl Model {
         for disjunct in disjuncts(&module_texts(path)?, "Next").ok_or("no module has a Next")? {
             let actions = self.instances(&disjunct)?;
             self.actions.extend(actions);
-            self.disjuncts.push(parse(&disjunct));
         }
         Ok(())
     }
@@ -360,9 +375,8 @@ impl Model {
     /// without a quantifier is its own.
     fn instances(&self, disjunct: &str) -> Result<Vec<Action>, String> {
         let Some(quantified) = disjunct.strip_prefix("\\E ") else {
-            let (name, expr) = (disjunct.to_owned(), parse(disjunct));
-            let of = self.disjuncts.len();
-            return Ok(vec![Action { name, expr, of }]);
+            let (name, expr) = (disjunct.to_owned(), self.unfolded(parse(disjunct)));
+            return Ok(vec![Action { name, expr }]);
         };
         let problem = || format!("`{disjunct}` is not one quantified action");
         let (bounds, call) = quantified.split_once(" : ").ok_or_else(problem)?;
@@ -389,9 +403,8 @@ impl Model {
         let names = tuples.into_iter().map(call);
         Ok(names
             .map(|name| Action {
-                expr: parse(&name),
+                expr: self.unfolded(parse(&name)),
                 name,
-                of: self.disjuncts.len(),
             })
             .collect())
     }
