@@ -262,29 +262,22 @@ impl Model {
     /// The states that a step of `action`, any action formula, leads to from `state`.
     pub(crate) fn next(&self, state: &State, action: &str) -> Vec<State> {
         let mut formulas = self.formulas.borrow_mut();
-        let formula = match formulas.get(action) {
-            Some(formula) => formula,
-            None => {
-                let formula = self.unfolded(parse(action));
-                formulas.entry(action.to_owned()).or_insert(formula)
-            }
-        };
-        self.steps(formula, state)
+        let unfolded = || self.unfolded(parse(action));
+        let formula = formulas.entry(action.to_owned());
+        self.steps(formula.or_insert_with(unfolded), state)
     }
 
-    /// A call of a definition with its arguments in the definition's body. The checker would do this
-    /// in each state.
+    /// The body of a definition with the arguments of a call. Otherwise the checker would put them
+    /// there in each state.
     fn unfolded(&self, call: Expr) -> Expr {
-        match &call {
-            Expr::FnCall(name, arguments) => match self.definitions.get(name) {
-                Some((parameters, body)) if parameters.len() == arguments.len() => {
-                    let pairs = parameters.iter().cloned().zip(arguments.iter().cloned());
-                    substitute_expr(body, &pairs.collect::<Vec<_>>())
-                }
-                _ => call,
-            },
-            _ => call,
-        }
+        let Expr::FnCall(name, arguments) = &call else {
+            return call;
+        };
+        let Some((parameters, body)) = self.definitions.get(name) else {
+            return call;
+        };
+        let pairs = parameters.iter().cloned().zip(arguments.iter().cloned());
+        substitute_expr(body, &pairs.collect::<Vec<_>>())
     }
 
     fn steps(&self, action: &Expr, state: &State) -> Vec<State> {
@@ -322,16 +315,10 @@ impl Model {
 
     /// The steps from `state` in the actions whose names `may` accepts, each with its action.
     pub(crate) fn steps_in(&self, state: &State, may: impl Fn(&str) -> bool) -> Vec<(&str, State)> {
-        let (vars, mut env) = (&self.spec.vars, self.env.clone());
-        let primed = make_primed_names(vars);
-        let mut steps_of = |expr| {
-            eval::next_states(expr, state, vars, &primed, &mut env, &self.definitions)
-                .unwrap_or_else(|error| panic!("{expr:?}: {}", format_eval_error(&error)))
-        };
         let mut steps = Vec::new();
         for action in self.actions.iter().filter(|action| may(&action.name)) {
-            let found = steps_of(&action.expr).into_iter();
-            steps.extend(found.map(|transition| (&*action.name, transition.state)));
+            let found = self.steps(&action.expr, state).into_iter();
+            steps.extend(found.map(|next| (&*action.name, next)));
         }
         steps
     }

@@ -7,13 +7,13 @@
 //!
 //! - At first all claims are denied. If that leaves no model, the solver names the claims that it
 //!   needs. These may hold.
-//! - If it leaves a model, each needed claim that holds in it is tried: let the witness be an element
-//!   that has the property. If there is no such model, the claim is false wherever the assumptions
-//!   that exclude it hold.
+//! - If it leaves a model, each needed claim that holds in it is tried: let the witness be an
+//!   element that has the property. If there is no such model, the claim is false wherever the
+//!   assumptions that exclude it hold.
 //!
 //! That is sound because no assumption says anything of a witness that is still to be chosen: what
-//! is assumed has the same truth value for each choice. So the witness of a sort is chosen once, and
-//! from then on it is *taken*.
+//! is assumed has the same truth value for each choice. So the witness of a sort is chosen once,
+//! and from then on it is *taken*.
 
 use std::collections::BTreeSet;
 

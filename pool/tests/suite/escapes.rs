@@ -3,7 +3,6 @@
 use std::error::Error as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, process, thread};
 
@@ -13,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::resources::{Resources, is_alive, isolated, leaks_nothing, scratch, until};
 use crate::rig::{hostile_python, is_released, python3, signal};
+use crate::second_run::{Host, tell};
 
 fn pool(python: Python) -> Builder {
     Pool::builder(python)
@@ -216,58 +216,15 @@ async fn a_directory_that_is_no_control_group_fails_the_build() {
 /// Tells a child process of the test to be a host.
 const ROLE: &str = "OSTLER_TEST_ESCAPES_HOST";
 
-/// A host whose worker ends only when it is killed.
-struct Host {
-    process: Child,
-    /// The process ids of the worker and of its daemon.
-    pids: Vec<u32>,
+/// Starts a host whose worker, and the worker's daemon, end only when they are killed.
+fn start(test: &str, sentinel: bool, cgroup: Option<&Path>) -> Host {
+    Host::start(test, ROLE, |command| {
+        command.env("SENTINEL", sentinel.to_string());
+        command.envs(cgroup.map(|parent| ("CGROUP", parent)));
+    })
 }
 
-impl Host {
-    fn start(test: &str, sentinel: bool, cgroup: Option<&Path>) -> Self {
-        let file = scratch(&format!("escapes-{sentinel}-{}", cgroup.is_some()));
-        let process = Command::new(env::current_exe().unwrap())
-            .args([test, "--exact", "--nocapture"])
-            .env(ROLE, &file)
-            .env("SENTINEL", sentinel.to_string())
-            .envs(cgroup.map(|parent| ("CGROUP", parent)))
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let pids = Vec::new();
-        let mut host = Self { process, pids };
-        until("the host's worker", || file.exists());
-        let text = fs::read_to_string(&file).unwrap();
-        fs::remove_file(&file).unwrap();
-        host.pids = text.split(' ').map(|pid| pid.parse().unwrap()).collect();
-        assert_eq!(host.alive(), 2);
-        host
-    }
-
-    fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    /// How many of worker and daemon are alive.
-    fn alive(&self) -> usize {
-        self.pids.iter().filter(|&&pid| is_alive(pid)).count()
-    }
-}
-
-/// Ends what is left, also of a test that fails.
-impl Drop for Host {
-    fn drop(&mut self) {
-        self.kill();
-        for &pid in &self.pids {
-            if is_alive(pid) {
-                signal(pid, Signal::KILL);
-            }
-        }
-    }
-}
-
-/// Runs the host if this process was started by [`Host::start`].
+/// Runs the host if this process was started by [`start`].
 fn ran_as_host() -> bool {
     let Some(path) = env::var_os(ROLE) else {
         return false;
@@ -282,12 +239,9 @@ fn ran_as_host() -> bool {
         let pool = pool(hostile_python().interpreter(python3)).build().unwrap();
         let mut lease = pool.checkout().await.unwrap();
         let daemon = lease.call(daemon.as_bytes()).await.unwrap();
-        let daemon = String::from_utf8(daemon).unwrap();
+        let daemon = String::from_utf8(daemon).unwrap().parse().unwrap();
         lease.call(b"immortal").await.unwrap();
-        let path = PathBuf::from(path);
-        let unfinished = path.with_extension("unfinished");
-        fs::write(&unfinished, format!("{} {daemon}", lease.pid().unwrap())).unwrap();
-        fs::rename(unfinished, path).unwrap();
+        tell(Path::new(&path), [lease.pid().unwrap(), daemon]);
         std::future::pending::<()>().await;
     });
     true
@@ -301,8 +255,8 @@ fn the_sentinel_kills_what_a_killed_host_leaves() {
         return;
     }
     let test = "escapes::the_sentinel_kills_what_a_killed_host_leaves";
-    let mut without = Host::start(test, false, None);
-    let mut with = Host::start(test, true, None);
+    let mut without = start(test, false, None);
+    let mut with = start(test, true, None);
     without.kill();
     with.kill();
     until("the end of both", || with.alive() == 0);
@@ -321,7 +275,7 @@ fn the_sentinel_kills_the_control_groups_of_a_killed_host() {
         return;
     };
     let test = "escapes::the_sentinel_kills_the_control_groups_of_a_killed_host";
-    let mut host = Host::start(test, true, Some(&parent.0));
+    let mut host = start(test, true, Some(&parent.0));
     assert_eq!(parent.groups(), 1);
     host.kill();
     until("the end of both", || host.alive() == 0);

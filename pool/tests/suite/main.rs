@@ -74,6 +74,7 @@ mod rig;
 mod runtime;
 mod runtimes;
 mod scenes;
+mod second_run;
 mod sentinels;
 mod serialized;
 mod services;

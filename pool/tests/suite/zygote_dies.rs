@@ -4,9 +4,8 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use std::{env, fs, thread};
+use std::{env, fs};
 
 use ostler_pool::{CallError, ExitStatus, Program, Rung};
 use rustix::io::ioctl_fionread;
@@ -15,6 +14,7 @@ use tokio::runtime::Runtime;
 
 use crate::resources::{Resources, is_alive, isolated, leaks_nothing, scratch, until};
 use crate::rig::{self, signal};
+use crate::second_run::{Host, tell};
 use crate::zygote::{ask, built, zygote, zygote_of};
 
 /// A dead zygote costs no worker and no call. Its workers serve on, the next zygote forks new ones,
@@ -200,64 +200,9 @@ fn serve_as_host(path: &Path) {
         let pool = built(python).size(1).build().unwrap();
         let zygote = zygote_of(&pool).await;
         let mut lease = pool.checkout().await.unwrap();
-        let unfinished = format!("{}.unfinished", path.display());
-        fs::write(&unfinished, format!("{zygote} {}", lease.pid().unwrap())).unwrap();
-        fs::rename(unfinished, path).unwrap();
+        tell(path, [zygote, lease.pid().unwrap()]);
         let _ = lease.call(b"spin").await;
     });
-}
-
-/// The process of a test that runs once more, as the host of a zygote.
-struct Host {
-    process: Child,
-    /// The process ids of its zygote and its worker.
-    pids: Vec<u32>,
-}
-
-impl Host {
-    fn start(test: &str, role: &str) -> Self {
-        let path = scratch(role);
-        let process = Command::new(env::current_exe().unwrap())
-            .args([test, "--exact"])
-            .env(role, &path)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut host = Self {
-            process,
-            pids: Vec::new(),
-        };
-        until("the host's worker", || path.exists());
-        let pids = fs::read_to_string(&path).unwrap();
-        fs::remove_file(&path).unwrap();
-        host.pids = pids.split(' ').map(|pid| pid.parse().unwrap()).collect();
-        host
-    }
-
-    fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    /// Kills the host, and waits until its zygote and its worker have ended.
-    fn ends_cleanly(mut self) {
-        self.kill();
-        until("the end of both", || {
-            !self.pids.iter().any(|&pid| is_alive(pid))
-        });
-    }
-}
-
-/// Leaves nothing behind when a test fails.
-impl Drop for Host {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.kill();
-            for &pid in self.pids.iter().filter(|&&pid| is_alive(pid)) {
-                signal(pid, Signal::KILL);
-            }
-        }
-    }
 }
 
 /// P14: a zygote and its workers end with their host.
@@ -267,7 +212,7 @@ fn a_zygote_ends_with_its_host() {
     if let Some(path) = env::var_os(ROLE) {
         return serve_as_host(Path::new(&path));
     }
-    Host::start("zygote_dies::a_zygote_ends_with_its_host", ROLE).ends_cleanly();
+    Host::start("zygote_dies::a_zygote_ends_with_its_host", ROLE, |_| {}).ends_cleanly();
 }
 
 /// P26: a forked worker runs its exit handlers at a shutdown although its zygote has died, even if
@@ -319,7 +264,8 @@ fn a_copy_of_the_host_does_not_replace_it() {
     if let Some(path) = env::var_os(ROLE) {
         return serve_as_host(Path::new(&path));
     }
-    let host = Host::start("zygote_dies::a_copy_of_the_host_does_not_replace_it", ROLE);
+    let test = "zygote_dies::a_copy_of_the_host_does_not_replace_it";
+    let host = Host::start(test, ROLE, |_| {});
     let copies = copies_of(host.process.id());
     // The control socket of the zygote, and the three pipes of the worker, are among them.
     let copied = copies.iter().map(AsRawFd::as_raw_fd);
