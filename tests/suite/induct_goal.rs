@@ -197,13 +197,13 @@ impl<'a> Translator<'a> {
         Some((any, plus(used, needs)))
     }
 
-    /// Conditions that elements which are reached from used ones by a variable have names too, as
-    /// long as there are names for them, and that no other element has a name.
+    /// Conditions on which elements have names. A variable leads from used elements to others,
+    /// which have names too, as long as there are names left. No other element has one.
     fn reached(&mut self, used: Used) -> Vec<Lit> {
         let mut next = used;
         let mut conditions = Vec::new();
-        // `is` tells whether an element is the one that is reached. If there is one, it has a name:
-        // it had one before, or it gets the next.
+        // `has` tells whether there is an element to reach, and `is` whether a given element is the
+        // one. That element has a name already, or it gets the next one.
         let mut reach = |t: &mut Self,
                          sort: Sort,
                          has: Lit,

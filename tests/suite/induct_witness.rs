@@ -8,7 +8,7 @@
 //! - At first all claims are denied. If that leaves no model, the solver names the claims that it
 //!   needs. These may hold.
 //! - If it leaves a model, each needed claim that holds in it is tried: let the witness be an
-//!   element that has the property. If there is no such model, the claim is false wherever the
+//!   element that has the property. If no model is left, the claim is false wherever the
 //!   assumptions that exclude it hold.
 //!
 //! That is sound because no assumption says anything of a witness that is still to be chosen: what
@@ -91,7 +91,7 @@ impl Translator<'_> {
         }
     }
 
-    /// Of assumptions that exclude each other, some that do so without any of them.
+    /// Of assumptions that exclude each other, some that still do, none of which can be left out.
     fn smallest(&self, prover: &mut Prover, mut core: Vec<Lit>) -> Vec<Lit> {
         let mut at = 0;
         while at < core.len() {

@@ -29,9 +29,9 @@ impl Leader {
     /// Takes over a child that leads a process group, and moves it into its control group. `listen`
     /// registers its pipes with the runtime.
     ///
-    /// That comes before its exit is waited for, because the runtime learns of events in their
-    /// order. In the other order it could learn of an exit first, and would take a pipe that holds
-    /// the last words for an empty one.
+    /// The pipes are registered before the pidfd, because the runtime receives events in the order
+    /// in which they are registered or happen. In the other order, it could see the exit first, and
+    /// take a pipe that still holds the last words for an empty one.
     pub(super) fn new<P>(
         mut parent: Parent,
         tag: Option<EnvTag>,

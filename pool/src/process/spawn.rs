@@ -52,21 +52,20 @@ impl Spawner {
         command.envs(env);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(refused)?;
-        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        let stderr = child.stderr.take();
-        let frames = || {
-            Some(Frames {
-                stdin: stdin?.into(),
-                stdout: stdout?.into(),
-                preamble: self.program.preamble.clone(),
-                shared,
-            })
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let ends = match pipes {
+            (Some(stdin), Some(stdout), Some(stderr)) => Some(Ends {
+                stderr: stderr.into(),
+                frames: Some(Frames {
+                    stdin: stdin.into(),
+                    stdout: stdout.into(),
+                    preamble: self.program.preamble.clone(),
+                    shared,
+                }),
+            }),
+            _ => None,
         };
-        self.lead(name, child, Some(tag), cgroup, || {
-            let frames = Some(frames()?);
-            let stderr = stderr?.into();
-            Some(Ends { stderr, frames })
-        })
+        self.lead(name, child, Some(tag), cgroup, ends)
     }
 
     /// The variables of the worker at this position.
@@ -90,12 +89,12 @@ impl Spawner {
         command.env_remove(position::VARIABLE);
         command.stdin(socket).stdout(Stdio::null());
         let mut child = command.spawn().map_err(refused)?;
-        let stderr = child.stderr.take();
+        let ends = child.stderr.take().map(|stderr| Ends {
+            stderr: stderr.into(),
+            frames: None,
+        });
         // Without the tag, because its workers carry it too, and outlive it.
-        self.lead(Source::Zygote, child, None, cgroup, || {
-            let (stderr, frames) = (stderr?.into(), None);
-            Some(Ends { stderr, frames })
-        })
+        self.lead(Source::Zygote, child, None, cgroup, ends)
     }
 
     /// Takes over a process with its ends of the pipes. Without them, or on another error, it is
@@ -106,11 +105,11 @@ impl Spawner {
         child: process::Child,
         tag: Option<EnvTag>,
         cgroup: Option<Cgroup>,
-        ends: impl FnOnce() -> Option<Ends>,
+        ends: Option<Ends>,
     ) -> Result<Child, OpenError> {
         let (parent, releaser) = (Parent::Host(child), self.scope.releaser.clone());
         let listen = || {
-            let ends = ends().ok_or_else(|| io::Error::other("a pipe is missing"))?;
+            let ends = ends.ok_or_else(|| io::Error::other("a pipe is missing"))?;
             ends.listen()
         };
         let refused = |error| self.scope.refused(error);

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::resources::{Resources, is_alive, isolated, leaks_nothing, scratch, until};
 use crate::rig::{hostile_python, is_released, python3, signal};
-use crate::second_run::{Host, tell};
+use crate::second_run::{Host, report};
 
 fn pool(python: Python) -> Builder {
     Pool::builder(python)
@@ -241,7 +241,7 @@ fn ran_as_host() -> bool {
         let daemon = lease.call(daemon.as_bytes()).await.unwrap();
         let daemon = String::from_utf8(daemon).unwrap().parse().unwrap();
         lease.call(b"immortal").await.unwrap();
-        tell(Path::new(&path), [lease.pid().unwrap(), daemon]);
+        report(Path::new(&path), [lease.pid().unwrap(), daemon]);
         std::future::pending::<()>().await;
     });
     true

@@ -1,4 +1,4 @@
-//! Tests that run once more, in a process of their own that is the host of a pool, to be killed.
+//! Tests that run a second time, in a child process that hosts a pool until the test kills it.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -9,16 +9,16 @@ use rustix::process::Signal;
 use crate::resources::{is_alive, scratch, until, until_ended};
 use crate::rig::signal;
 
-/// The process of a test that runs once more.
+/// The child process in which a test runs a second time.
 pub(crate) struct Host {
     pub(crate) process: Child,
-    /// The processes that it has told of.
+    /// The process ids that it has reported.
     pub(crate) pids: Vec<u32>,
 }
 
 impl Host {
-    /// Runs a test once more, and waits until it has told of its processes. It gets the path for
-    /// [`tell`] in the variable `role`.
+    /// Runs a test a second time, and waits until it has reported process ids with [`report`]. Its
+    /// variable `role` has the path for them.
     pub(crate) fn start(test: &str, role: &str, set_up: impl FnOnce(&mut Command)) -> Self {
         let path = scratch(&test.replace("::", "-"));
         let mut command = Command::new(env::current_exe().unwrap());
@@ -27,10 +27,10 @@ impl Host {
         set_up(&mut command);
         let (process, pids) = (command.spawn().unwrap(), Vec::new());
         let mut host = Self { process, pids };
-        until("what the host tells", || path.exists());
-        let told = fs::read_to_string(&path).unwrap();
+        until("the host's report", || path.exists());
+        let report = fs::read_to_string(&path).unwrap();
         fs::remove_file(&path).unwrap();
-        host.pids = told.split(' ').map(|pid| pid.parse().unwrap()).collect();
+        host.pids = report.split(' ').map(|pid| pid.parse().unwrap()).collect();
         assert_eq!(host.alive(), host.pids.len());
         host
     }
@@ -62,8 +62,8 @@ impl Drop for Host {
     }
 }
 
-/// Tells the test of two processes, at once: it never reads a part.
-pub(crate) fn tell(path: &Path, pids: [u32; 2]) {
+/// Reports two process ids to the test. The file appears when it is complete.
+pub(crate) fn report(path: &Path, pids: [u32; 2]) {
     let unfinished = path.with_extension("unfinished");
     fs::write(&unfinished, format!("{} {}", pids[0], pids[1])).unwrap();
     fs::rename(unfinished, path).unwrap();

@@ -114,8 +114,8 @@ async fn callers_meet_while_the_worker_is_busy() {
     let (first, others) = join(first, others).await;
     assert_eq!(first.unwrap(), b"think");
     assert_eq!(others, ["a", "b", "raised ValueError: no", "c"]);
-    // Two leases: one for `think`, and one that the other four callers share. Three of these
-    // callers leave the queue.
+    // Two leases: `think` has one, and the other four callers share one. So three of the four leave
+    // the queue without a lease of their own.
     assert_eq!(pool.status().counters.granted, 2);
     assert_eq!(pool.status().counters.gave_up, 3);
     end(&pool, &sim).await;

@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 
 use crate::resources::{Resources, is_alive, isolated, leaks_nothing, scratch, until};
 use crate::rig::{self, signal};
-use crate::second_run::{Host, tell};
+use crate::second_run::{Host, report};
 use crate::zygote::{ask, built, zygote, zygote_of};
 
 /// A dead zygote costs no worker and no call. Its workers serve on, the next zygote forks new ones,
@@ -200,7 +200,7 @@ fn serve_as_host(path: &Path) {
         let pool = built(python).size(1).build().unwrap();
         let zygote = zygote_of(&pool).await;
         let mut lease = pool.checkout().await.unwrap();
-        tell(path, [zygote, lease.pid().unwrap()]);
+        report(path, [zygote, lease.pid().unwrap()]);
         let _ = lease.call(b"spin").await;
     });
 }
