@@ -87,6 +87,7 @@ fn large_calls_leave_no_memory_behind() {
     runtime.block_on(async {
         let pool = Pool::builder(Program::new(interpreter()).arg(ECHO))
             .size(4)
+            .call_timeout(Duration::from_secs(600))
             .build()
             .unwrap();
         let call = async |size: usize| {

@@ -225,6 +225,18 @@ def check_results_are_bytes():
     assert call(bytearray()) == b"<class 'bytes'>"
 
 
+def check_a_result_for_shared_memory_is_not_copied():
+    async def coroutine(body):
+        return body
+
+    data = bytearray(b"0123456789")
+    for function in (lambda body: body, coroutine, lambda body: coroutine(body)):
+        codec = worker.shared_codec(*worker.codec(None))
+        call, *_ = worker.answers(function, *codec, 10, worker.unguarded, None)
+        assert call(data).obj is data
+    worker.close_loop()
+
+
 def check_parts_are_sent():
     sent, closed = [], []
 

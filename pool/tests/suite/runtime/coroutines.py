@@ -100,6 +100,12 @@ async def swallows(request):
             events.append("swallowed")
     return b"in spite of it"
 
+async def numbers(request):
+    return iter((b"0", b"1", b"2"))
+
+def wrapped_numbers(request):
+    return numbers(request)
+
 async def leaves_a_task(request):
     async def task():
         try:
@@ -168,8 +174,11 @@ def check_asynchronous_generators_are_streams():
         answers = stream(worker, name, b"x")
         assert answers[:3] == parts and error(answers[3])[:2] == ("ValueError", "no more")
         assert worker.named("seen")[1] == b'["closed", "closed"]'
-    # A coroutine is the only part, and a generator no call.
-    assert stream(worker, "echo", b"x") == [(PART, b"x"), (REPLY, b"")]
+    # What a coroutine returns is the only part, or has parts. A generator is no call.
+    for name in ("echo", "wrapped"):
+        assert stream(worker, name, b"x") == [(PART, b"x"), (REPLY, b"")]
+    for name in ("numbers", "wrapped_numbers"):
+        assert stream(worker, name) == [*parts, (REPLY, b"")]
     assert error(worker.named("parts"))[1] == "the function returned a async_generator: use a stream"
     worker.end()
 

@@ -5,7 +5,7 @@ Each function whose name begins with `check_` is one question. Prints `ok` to st
 
 import struct
 
-from host import CANCELS, FUNCTION, NUMBER, PART, READY, REPLY, SESSION, STREAM, TIMEOUT, TRACEPARENT
+from host import BATCH, CANCELS, FUNCTION, NUMBER, PART, READY, REPLY, SESSION, STREAM, TIMEOUT, TRACEPARENT
 from host import WITH_DETAILS, Worker, error
 from rig import run_checks
 
@@ -118,6 +118,12 @@ def check_a_module_lists_its_functions():
     worker.end()
     worker = Worker(MODULE + "__all__ = ['join', 'one', 'constant', 'Class', '_private', 'setup']")
     assert names(worker) == ["join", "one", "_private"]
+    worker.end()
+    # The requests of a batch are for one function.
+    worker = Worker(MODULE, flags=11)
+    worker.ask(BATCH, struct.pack(">III", 2, 0, 0), [(FUNCTION, b"two")])
+    for _ in range(2):
+        assert worker.read() == (REPLY, b"2")
     worker.end()
     # One function needs no name.
     worker = Worker(MODULE, "app:one")
