@@ -234,7 +234,14 @@ def check_a_result_for_shared_memory_is_not_copied():
         codec = worker.shared_codec(*worker.codec(None))
         call, *_ = worker.answers(function, *codec, 10, worker.unguarded, None)
         assert call(data).obj is data
-    worker.close_loop()
+        worker.close_loop()
+
+
+def check_a_call_has_its_timeout_in_milliseconds():
+    worker.current.tell(struct.pack(">BIQ", 3, 8, 9001))
+    assert worker.current.timeout == 9.001
+    worker.current.forget()
+    assert worker.current.timeout is None
 
 
 def check_parts_are_sent():

@@ -5,11 +5,11 @@ Each function whose name begins with `check_` is one question. Prints `ok` to st
 
 import struct
 
-from host import BATCH, CALL, FUNCTION, PART, PING, PONG, REPLY, STREAM, Worker, error
+from host import BATCH, CALL, FUNCTION, PART, PING, PONG, REPLY, STREAM, WITH_DETAILS, Worker, error
 from rig import run_checks, until
 
 SOURCE = """
-import asyncio, functools, json, os, threading, time
+import asyncio, functools, gc, json, os, threading, time, weakref
 
 events = []
 loops = set()
@@ -74,6 +74,7 @@ async def waits(request):
     except asyncio.CancelledError as caught:
         events.append([type(caught).__name__, isinstance(caught, Exception)])
         await asyncio.sleep(0.4)
+        time.sleep(0.4)
         events.append("handled")
         raise
 
@@ -106,6 +107,32 @@ async def numbers(request):
 def wrapped_numbers(request):
     return numbers(request)
 
+async def no_bytes(request):
+    try:
+        yield "text"
+    finally:
+        await asyncio.sleep(0)
+        events.append("closed")
+
+class Error(Exception):
+    pass
+
+async def raises(request):
+    gc.disable()
+    error = Error()
+    global raised
+    raised = weakref.ref(error)
+    try:
+        raise error
+    finally:
+        del error
+
+def is_freed(request):
+    return str(raised() is None).encode()
+
+def is_the_loop(request):
+    return str(id(asyncio.get_event_loop()) in loops).encode()
+
 async def leaves_a_task(request):
     async def task():
         try:
@@ -124,6 +151,8 @@ def check_coroutines_run():
     for name in ("echo", "returns", "wrapped"):
         for body in (b"", b"words"):
             assert worker.named(name, body) == (REPLY, body), name
+    # Code that is not asynchronous finds it, too.
+    assert worker.named("is_the_loop") == (REPLY, b"True")
     kind, message, *_ = error(worker.named("nothing"))
     assert (kind, message) == ("TypeError", "the function returned int: it must return bytes")
     kind, message, entries, trace = error(worker.named("fails"))
@@ -131,6 +160,13 @@ def check_coroutines_run():
     # The traceback begins with the function, and has no other exception as its cause.
     assert trace.count("  File ") == 1 and "During" not in trace, trace
     assert worker.named("seen")[1] == b'["finally"]'
+    # It is in no cycle of references.
+    assert error(worker.named("raises"))[0] == "app.Error"
+    assert worker.named("is_freed") == (REPLY, b"True")
+    worker.end()
+    # A host that never cancels.
+    worker = Worker(SOURCE, flags=WITH_DETAILS)
+    assert worker.named("echo", b"x") == (REPLY, b"x")
     worker.end()
 
 
@@ -174,6 +210,9 @@ def check_asynchronous_generators_are_streams():
         answers = stream(worker, name, b"x")
         assert answers[:3] == parts and error(answers[3])[:2] == ("ValueError", "no more")
         assert worker.named("seen")[1] == b'["closed", "closed"]'
+    # One that has not ended is closed at once.
+    assert error(stream(worker, "no_bytes")[0])[0] == "TypeError"
+    assert worker.named("seen")[1] == b'["closed"]'
     # What a coroutine returns is the only part, or has parts. A generator is no call.
     for name in ("echo", "wrapped"):
         assert stream(worker, name, b"x") == [(PART, b"x"), (REPLY, b"")]

@@ -54,6 +54,10 @@ def check_a_function_is_told_of_its_call():
     assert worker.call(b"", (SESSION, b"a")) == (REPLY, b"('a', None, None, False)")
     assert worker.call() == (REPLY, b"(None, None, None, False)")
     worker.end()
+    # A host that never cancels.
+    worker = Worker(KNOWN, "app:told", flags=WITH_DETAILS)
+    assert worker.call() == (REPLY, b"(None, None, None, False)")
+    worker.end()
 
 
 def check_the_deadline_is_that_of_the_call():

@@ -49,10 +49,25 @@ def check_the_place_is_the_innermost_line_of_the_user():
     # No line of the user.
     assert error(worker.named("of_the_runtime"))[2] == {}
     worker.end()
+    # It cannot be told.
+    worker = Worker("import os\ndef f(request):\n    os.path.basename = None\n    raise KeyError", "app:f")
+    assert error(worker.call())[2] == {}
+    worker.end()
     # A host that does not know of it.
     worker = Worker(SOURCE, "app:lookup", flags=0)
     assert error(worker.call())[2] == {}
     worker.end()
+
+
+def check_a_package_is_no_line_of_the_user():
+    for name in ("site-packages", "dist-packages"):
+        directory = SCRATCH / name
+        directory.mkdir()
+        (directory / "package.py").write_text("def fails(): raise KeyError")
+        source = "import package\ndef f(request): package.fails()"
+        worker = Worker(source, "app:f", PYTHONPATH=str(directory))
+        assert error(worker.call())[2] == {PLACE: "app.py:2, in f"}
+        worker.end()
 
 
 def refused(target, source="", **environment):
