@@ -5,11 +5,11 @@ Each function whose name begins with `check_` is one question. Prints `ok` to st
 
 import struct
 
-from host import BATCH, CALL, FUNCTION, PART, PING, PONG, REPLY, STREAM, WITH_DETAILS, Worker, error
+from host import BATCH, CALL, FUNCTION, PART, PING, PONG, REPLY, SHUTDOWN, STREAM, WITH_DETAILS, Worker, error
 from rig import run_checks, until
 
 SOURCE = """
-import asyncio, functools, gc, json, os, threading, time, weakref
+import asyncio, contextlib, functools, gc, json, os, threading, time, weakref
 
 events = []
 loops = set()
@@ -107,6 +107,25 @@ async def numbers(request):
 def wrapped_numbers(request):
     return numbers(request)
 
+async def fails_when_cancelled(request):
+    async def task():
+        try:
+            await waits(request)
+        except asyncio.CancelledError:
+            raise KeyError("cancelled")
+    try:
+        await asyncio.create_task(task())
+    except KeyError as caught:
+        events.append(type(caught).__name__)
+        raise
+
+async def cancels_itself(request):
+    asyncio.current_task().cancel()
+    try:
+        await asyncio.sleep(1000)
+    except asyncio.CancelledError as caught:
+        return type(caught).__name__.encode()
+
 async def no_bytes(request):
     try:
         yield "text"
@@ -138,7 +157,29 @@ async def leaves_a_task(request):
         try:
             await asyncio.sleep(1000)
         finally:
+            await asyncio.sleep(0.01)
             print("the task has ended")
+    global left
+    left = asyncio.create_task(task())
+    return b""
+
+async def leaves_a_generator(request):
+    async def generator():
+        try:
+            yield
+        finally:
+            await asyncio.sleep(0.01)
+            print("the generator has ended")
+    global kept
+    kept = generator()
+    await kept.__anext__()
+    return b""
+
+async def leaves_a_stubborn_task(request):
+    async def task():
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(1000)
     global left
     left = asyncio.create_task(task())
     return b""
@@ -258,6 +299,12 @@ def check_a_cancel_ends_a_coroutine():
     answer, noted = cancelled(worker, "waits_for_a_task")
     assert error(answer)[0] == "Cancelled", answer
     assert noted == '["waits", ["CancelledError", false], "handled"]', noted
+    # It may fail instead.
+    answer, noted = cancelled(worker, "fails_when_cancelled")
+    assert error(answer)[:2] == ("KeyError", "'cancelled'"), answer
+    assert noted.endswith(' "handled", "KeyError"]'), noted
+    # Not the host has cancelled it.
+    assert worker.named("cancels_itself") == (REPLY, b"CancelledError")
     answer, _ = cancelled(worker, "endless", STREAM)
     assert error(answer)[0] == "Cancelled"
     # The loop goes on.
@@ -285,8 +332,14 @@ def check_a_swallowed_cancel_is_raised_again():
 
 def check_tasks_end_with_the_worker():
     worker = Worker(SOURCE)
-    assert worker.named("leaves_a_task") == (REPLY, b"")
-    assert worker.end() == "the task has ended\n"
+    for name in ("leaves_a_task", "leaves_a_generator"):
+        assert worker.named(name) == (REPLY, b"")
+    assert worker.end() == "the task has ended\nthe generator has ended\n"
+    # One that goes on all the same does not hold it up.
+    worker = Worker(SOURCE)
+    assert worker.named("leaves_a_stubborn_task") == (REPLY, b"")
+    worker.send(SHUTDOWN, 0)
+    assert worker.process.wait(60) == 0
 
 
 def check_an_exit_in_a_coroutine_is_an_exit():
