@@ -81,7 +81,7 @@ def check_a_failed_import_says_where_was_looked():
     begin = f"No module named 'modle': {sys.executable} looked in '"
     assert message.startswith(begin) and message.endswith("'. Add its directory with `Python::path`"), message
     # The working directory is named, and what was added to the path.
-    assert str(SCRATCH.resolve()) in message[len(begin) :].split("'")[0] and "'/no/such'" in message, message
+    assert str(SCRATCH.resolve()) in message[len(begin) :].split("'")[0] and "', '/no/such', '" in message, message
     assert "\n" not in message
     kind, message, _ = refused("os.path.no:f")
     assert kind == "ModuleNotFoundError" and "looked in" not in message, message

@@ -4,7 +4,7 @@ Each function whose name begins with `check_` is one question. Prints `ok` to st
 """
 
 from host import REPLY, Worker
-from rig import raised, run_checks, worker as runtime
+from rig import instead, raised, run_checks, worker as runtime
 
 
 def records(said):
@@ -81,6 +81,8 @@ def check_handlers_of_the_module_stay():
     source = """
 import io, logging, sys
 logging.getLogger().addHandler(logging.StreamHandler(memory := io.StringIO()))
+# It adds a time to each record.
+logging.getLogger().handlers[0].setFormatter(logging.Formatter("%(asctime)s"))
 only = logging.StreamHandler(sys.stderr)
 only.addFilter(lambda record: "yes" in record.getMessage())
 only.setLevel(logging.ERROR)
@@ -124,8 +126,8 @@ def f(request):
         ("error", "ostler", "words"),
     ]
     assert raised(ValueError, runtime.level_name, "loud") == "'loud' is no level: use debug, info, warning or error"
-    names = [runtime.level_name(name) for name in ("Warn", "critical", "fatal", "trace")]
-    assert names == ["warn", "error", "error", "trace"]
+    names = [runtime.level_name(name) for name in ("Warn", "critical", "fatal", "exception", "trace")]
+    assert names == ["warn", "error", "error", "error", "trace"]
 
 
 def check_a_long_message_is_several_records():
@@ -153,18 +155,65 @@ def f(request):
     assert found[-1] == ("info", "ostler", "m long=" + "v" * 2000)
 
 
+def check_what_fits_exactly():
+    source = """
+import logging, ostler
+def f(request):
+    # 22 bytes are around the message, and 4096 are written at once.
+    ostler.log("info", "x" * 4074)
+    ostler.log("info", "x" * 4075)
+    ostler.log("info", "m", long="v" * 994)
+    ostler.log("info", "m", long="v" * 995)
+    logging.getLogger("n" * 201).warning("m")
+    return b""
+"""
+    assert said_by(source, b"") == [
+        ("info", "ostler", "x" * 4074),
+        ("info", "ostler", "x" * 4074),
+        ("info", "ostler", "x"),
+        ("info", "ostler", "m", {"long": "v" * 994}),
+        ("info", "ostler", "m long=" + "v" * 995),
+        ("warn", "n" * 200, "m"),
+    ]
+
+
+def check_where_a_message_is_cut():
+    def cut(text):
+        return [record[2] for record in said_by(f"import ostler\ndef f(r): return ostler.log('info', {text}) or b''", b"")]
+
+    # At the end of a line, but not before the first sign.
+    assert cut("'a\\n' + 'x' * 4074") == ["a", "x" * 4074]
+    assert cut("'\\n' + 'x' * 4074") == ["\\n" + "x" * 4072, "xx"]
+    assert "\\n".join(cut("'\\\\\\\\\\n' * 2000")) == "\\\\\\\\\\n" * 2000
+    # Not within an escape.
+    assert cut("'s' + '\\\\' * 3000") == ["s" + "\\" * 4072, "\\" * 1928]
+
+
+def check_how_an_exception_is_shown():
+    assert runtime.formatted(ValueError("\u00e9 max")) == "ValueError: \u00e9 max"
+    with instead(own_frames_left_out=None):
+        assert runtime.formatted(ValueError()) == "an exception that cannot be shown"
+
+
 def check_a_record_that_cannot_be_shown_is_no_error():
     source = """
 import logging, ostler
 class Fails:
     def __str__(self): raise KeyError
+class Exits:
+    def __str__(self): raise SystemExit
 def f(request):
     logging.warning("%s", Fails())
     ostler.log("info", "words", field=Fails())
-    return b""
+    ostler.log("info", Fails())
+    try:
+        logging.warning("%s", Exits())
+    except SystemExit:
+        return b""
 """
     found = said_by(source, b"")
-    assert found[0] == "--- Logging error ---" and found[-1] == ("info", "ostler", "words", {"field": ""}), found
+    assert found[0] == "--- Logging error ---", found
+    assert found[-2:] == [("info", "ostler", "words", {"field": ""}), ("info", "ostler", "")], found
 
 
 run_checks(globals())
