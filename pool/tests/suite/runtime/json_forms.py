@@ -3,11 +3,13 @@
 Each function whose name begins with `check_` is one question. Prints `ok` to stderr at the end.
 """
 
+import base64
 import collections
 import dataclasses
 import datetime
 import decimal
 import enum
+import fractions
 import json
 import math
 import pathlib
@@ -224,15 +226,51 @@ def check_an_error_says_where_and_what_to_do():
     ):
         found = refused(value)
         assert found[0] == kind and problem in found[1], found
+    assert refused(object())[1].endswith(": return a dict of its fields, or what else stands for it")
+    # A class has no fields.
+    assert refused([Record])[1].startswith("a value of type type at [0] is not JSON")
+    # What was looked at before does not matter.
+    assert refused([[1], {"a": [2]}, {2}])[1].startswith("a value of type set at [2] is")
+
+    class Day(datetime.date):
+        def isoformat(self):
+            raise ValueError("no day")
+
+    assert refused([Day(2020, 1, 2)]) == ("ValueError", "no day")
     # Other problems are those of `json`.
     assert refused(CIRCLE) == ("ValueError", "Circular reference detected")
     assert refused({(1, 2): 3})[1].startswith("keys must be str, int")
+
+
+class Frame:
+    def to_dict(self):
+        return {}
+
+
+class Array:
+    def tolist(self):
+        return []
+
+
+def check_what_an_error_suggests_is_json():
+    values = b"a", bytearray(b"a"), memoryview(b"a"), {1}, frozenset({1}), 1j, (n for n in [1]), Frame(), Array()
+    for value in (*values, datetime.timedelta(1), decimal.Decimal(1), fractions.Fraction(1, 2)):
+        _, _, suggested = refused(value)[1].partition(": return ")
+        suggested, _, other = suggested.partition(", or ")
+        assert other in ("", "leave out .json()", "use a stream"), other
+        for expression in suggested.split(" or "):
+            json.dumps(eval(expression, {"base64": base64, "value": value}))
 
 
 def check_a_place_is_not_sought_for_ever():
     with instead(MAX_SEARCH=10):
         assert worker.first_problem([0] * 20 + [math.nan]) is None
         assert worker.first_problem([math.nan]) is not None
+    with instead(MAX_DEPTH=2):
+        assert worker.first_problem([[math.nan]]) is not None
+        assert worker.first_problem([[[math.nan]]]) is None
+    with instead(MAX_SEARCH=0):
+        assert refused({1})[1] == "a value of type set is not JSON serializable: return sorted(value) or list(value)"
 
 
 def numpy_or_a_stand():
@@ -251,11 +289,22 @@ def numpy_or_a_stand():
         def tolist(self):
             return self.plain
 
-        def astype(self, _):
-            return type(self)(str(self.plain))
+    class ndarray:
+        def __init__(self, plain):
+            self.plain, self.dtype = plain, types.SimpleNamespace(kind="i")
 
-    class ndarray(generic):
+        def tolist(self):
+            return self.plain
+
+    class timedelta64(generic):
         pass
+
+    class datetime64(generic):
+        def tolist(self):
+            return 0
+
+        def astype(self, _):
+            return generic(self.plain)
 
     class longdouble(generic):
         def tolist(self):
@@ -266,8 +315,8 @@ def numpy_or_a_stand():
 
     numpy = types.SimpleNamespace(generic=generic, ndarray=ndarray, array=ndarray)
     numpy.float32, numpy.bool_, numpy.longdouble = generic, generic, lambda _: longdouble(1.5)
-    numpy.datetime64 = lambda text, _: generic(text, "M")
-    numpy.timedelta64 = lambda number, _: generic(number, "m")
+    numpy.datetime64 = lambda text, _: datetime64(text, "M")
+    numpy.timedelta64 = lambda number, _: timedelta64(number, "m")
     return numpy
 
 
@@ -284,9 +333,15 @@ def check_arrays_and_their_scalars_are_written():
             assert write(value).decode() == text, write(value)
         assert write(numpy.datetime64("2020-01-02T03:04:05.000000006", "ns")) == b'"2020-01-02T03:04:05.000000006"'
         assert "[0] is not JSON serializable: return" in outcome(write, [numpy.timedelta64(1, "s")])[1]
+        with instead(MAX_SEARCH=0):
+            assert "64 is not JSON serializable: return" in outcome(write, numpy.timedelta64(1, "s"))[1]
+        assert outcome(write, object())[0] == "TypeError"
         found = outcome(write, {"x": numpy.array([1.5, math.nan])})
         problem = "the result has nan at ['x'][1], which is not JSON: return None or a finite number"
         assert found == ("ValueError", problem)
+        # It is being imported.
+        sys.modules["numpy"] = types.ModuleType("numpy")
+        assert outcome(write, object())[0] == "TypeError"
     finally:
         if before is None:
             del sys.modules["numpy"]
