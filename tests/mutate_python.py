@@ -37,7 +37,26 @@ FILES = [str(path.relative_to(RUNTIME)) for path in PATHS]
 ORIGINALS = {file: (RUNTIME / file).read_text() for file in FILES}
 
 # The tests of each stage: names or parts of them, as the suite takes them. A mutant runs the next
-# stage if it has survived the last, so the quick ones come first.
+# stage if it has survived the last, so the quick ones come first: those of its own file.
+OWN = {
+    "answers": ["runtime::ba", "runtime::ca", "runtime::fu"],
+    "batches": ["runtime::ba"],
+    "bootstrap": ["runtime::the_bootstrap"],
+    "cancellation": ["runtime::ca"],
+    "channel": ["runtime::fr", "runtime::failures"],
+    "codec": ["runtime::ca", "runtime::j"],
+    "current": ["runtime::details"],
+    "descriptors": ["runtime::fr", "python::an_agent", "python::only_inherited"],
+    "event_loop": ["runtime::coroutines"],
+    "load": ["runtime::ca", "runtime::details", "runtime::failures"],
+    "logs": ["runtime::details", "runtime::log"],
+    "main": ["runtime::ca", "runtime::details", "runtime::failures"],
+    "plain": ["runtime::j"],
+    "protocol": ["runtime::ca"],
+    "provided": ["runtime::log", "runtime::the_module"],
+    "shared_memory": ["shared::"],
+    "watcher": ["runtime::fr"],
+}
 PARTS = ["python::only_inherited", "runtime::b", "runtime::ca", "runtime::fr", "runtime::fu", "runtime::j", "runtime::the_bootstrap"]
 WORKERS = ["runtime::coroutines", "runtime::details", "runtime::failures", "runtime::log", "runtime::the_module"]
 POOL = [
@@ -47,6 +66,7 @@ POOL = [
     "python::",
     "streams::a_generator",
     "streams::a_part",
+    "shared::",
     "runtime::z",
 ]
 REST = [
@@ -67,7 +87,7 @@ ZYGOTE_REST = ["zygote_dies::"]
 def stages(mutant):
     if mutant.file == "zygote.py":
         return ZYGOTE, ZYGOTE_POOL, ZYGOTE_REST
-    return PARTS, WORKERS, POOL, REST
+    return OWN[pathlib.Path(mutant.file).stem], PARTS, WORKERS, POOL, REST
 
 
 # A stage that takes this many times as long as with the original hangs. At least 10 seconds.
@@ -367,7 +387,7 @@ def judge(mutant, suite, limits):
     with tempfile.TemporaryDirectory(prefix="mutant-", ignore_cleanup_errors=True) as directory:
         prepare(pathlib.Path(directory), mutant)
         for tests in stages(mutant):
-            failed = run(suite, tests, directory, limits[tests[0]])
+            failed = run(suite, tests, directory, limits[*tests])
             if failed:
                 break
     return failed, time.monotonic() - began
@@ -378,13 +398,13 @@ def measure(suite):
     limits = {}
     with tempfile.TemporaryDirectory(prefix="mutant-", ignore_cleanup_errors=True) as directory:
         prepare(pathlib.Path(directory), None)
-        for tests in (PARTS, WORKERS, POOL, REST, ZYGOTE, ZYGOTE_POOL, ZYGOTE_REST):
+        for tests in (*OWN.values(), PARTS, WORKERS, POOL, REST, ZYGOTE, ZYGOTE_POOL, ZYGOTE_REST):
             began = time.monotonic()
             # On a busy machine, a test may need a second try.
             failed = run(suite, tests, directory, 600) and run(suite, tests, directory, 600)
             if failed:
                 sys.exit(f"without a mutant, {failed} fails")
-            limits[tests[0]] = max(10, PATIENCE * (time.monotonic() - began))
+            limits[*tests] = max(10, PATIENCE * (time.monotonic() - began))
     return limits
 
 

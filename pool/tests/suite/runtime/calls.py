@@ -3,7 +3,9 @@
 Each function whose name begins with `check_` is one question. Prints `ok` to stderr at the end.
 """
 
+import array
 import contextlib
+import ctypes
 import functools
 import os
 import signal
@@ -235,6 +237,22 @@ def check_a_result_for_shared_memory_is_not_copied():
         call, *_ = worker.answers(function, *codec, 10, worker.unguarded, None)
         assert call(data).obj is data
         worker.close_loop()
+
+
+def check_a_view_is_bytes_in_one_piece():
+    data, numbers = bytearray(b"abcdef"), array.array("I", [1, 2])
+    assert worker.as_view(kept := bytes(data)) is kept
+    assert worker.as_view(data).obj is data
+    view = worker.as_view(memoryview(numbers))
+    assert (view.obj, view.format, len(view)) == (numbers, "B", 2 * numbers.itemsize)
+    # What has gaps is copied, and what is empty cannot be cast.
+    assert worker.as_view(memoryview(data)[::2]) == b"ace"
+    assert worker.as_view(memoryview((ctypes.c_int * 3 * 0)())) == b""
+    assert raised(TypeError, worker.as_view, 5) == "the function returned int: it must return bytes"
+    # JSON is written as always, and read from bytes.
+    read, write = worker.stdlib_codec()
+    shared = worker.shared_codec(read, write)
+    assert shared[1:] == (write, write) and shared[0](memoryview(b"[1]")) == [1]
 
 
 def check_a_call_has_its_timeout_in_milliseconds():
