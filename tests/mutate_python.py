@@ -54,7 +54,7 @@ OWN = {
     "plain": ["runtime::j"],
     "protocol": ["runtime::ca"],
     "provided": ["runtime::log", "runtime::the_module"],
-    "shared_memory": ["shared::"],
+    "shared_memory": ["runtime::shared_memory", "shared::"],
     "watcher": ["runtime::fr"],
 }
 PARTS = ["python::only_inherited", "runtime::b", "runtime::ca", "runtime::fr", "runtime::fu", "runtime::j", "runtime::the_bootstrap"]

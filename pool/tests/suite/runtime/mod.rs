@@ -55,6 +55,13 @@ fn functions_of_lists_work() {
     check("lists.py");
 }
 
+/// R28, R29: what is shared with the host is the file that it offers, no other code has it, and a result
+/// is where the host looks for it.
+#[test]
+fn shared_memory_works() {
+    check("memory.py");
+}
+
 /// Y11, Y15: JSON values are read and written alike, whether orjson is installed or not. NaN is
 /// refused, and an error says where a value is that is not JSON. Where orjson or numpy is not
 /// installed, only a stand-in for it is tested.
