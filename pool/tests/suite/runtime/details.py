@@ -10,7 +10,7 @@ from host import WITH_DETAILS, Worker, error
 from rig import run_checks
 
 KNOWN = """
-import ostler, threading, time
+import ostler, sys, threading, time
 
 def told(request):
     return repr((ostler.session(), ostler.position(), ostler.traceparent(), ostler.cancelled())).encode()
@@ -24,6 +24,9 @@ def in_a_thread(request):
 
 def deadline(request):
     return repr(ostler.deadline()).encode()
+
+def timeout(request):
+    return repr(sys.modules["_ostler_worker"].timeout).encode()
 
 def deadlines(request):
     # The time of each, not the time left.
@@ -62,6 +65,7 @@ def check_a_function_is_told_of_its_call():
 
 def check_the_deadline_is_that_of_the_call():
     worker = Worker(KNOWN, timeout=600_000)
+    assert worker.named("timeout") == (REPLY, b"600.0")
     assert 300 < seconds(worker.named("deadline")) <= 600
     assert 8700 < seconds(worker.named("deadline", b"", milliseconds(9_000_000))) <= 9000
     assert seconds(worker.named("deadline", b"", milliseconds(0))) == 0
