@@ -155,14 +155,9 @@ def is_held(error):
     held = [error]
     for _ in range(MAX_HELD):
         holders = gc.get_referrers(*held)
-        if any(isinstance(holder, SUSPENDABLE) and not is_own(holder) for holder in holders):
+        if any(isinstance(holder, SUSPENDABLE) for holder in holders):
             return True
         held = [holder for holder in holders if isinstance(holder, BaseException)]
         if not held:
             break
     return False
-
-
-def is_own(suspendable):
-    """Whether it is what hands the exception to a coroutine."""
-    return getattr(suspendable, "gi_code", None) is Interruptible.__await__.__code__

@@ -101,6 +101,15 @@ async def swallows(request):
             events.append("swallowed")
     return b"in spite of it"
 
+async def swallows_and_blocks(request):
+    os.write(2, b"waits\\n")
+    try:
+        await asyncio.sleep(1000)
+    except asyncio.CancelledError:
+        events.append("swallowed")
+    while True:
+        time.sleep(0.001)
+
 async def numbers(request):
     return iter((b"0", b"1", b"2"))
 
@@ -133,6 +142,17 @@ async def no_bytes(request):
         await asyncio.sleep(0)
         events.append("closed")
 
+class Counted:
+    number = 0
+    async def __anext__(self):
+        self.number += 1
+        if self.number == 3:
+            raise StopAsyncIteration
+        return b"%d" % self.number
+
+def counted(request):
+    return Counted()
+
 class Error(Exception):
     pass
 
@@ -157,7 +177,8 @@ async def leaves_a_task(request):
         try:
             await asyncio.sleep(1000)
         finally:
-            await asyncio.sleep(0.01)
+            # Longer than the generator needs.
+            await asyncio.sleep(0.1)
             print("the task has ended")
     global left
     left = asyncio.create_task(task())
@@ -251,6 +272,8 @@ def check_asynchronous_generators_are_streams():
         answers = stream(worker, name, b"x")
         assert answers[:3] == parts and error(answers[3])[:2] == ("ValueError", "no more")
         assert worker.named("seen")[1] == b'["closed", "closed"]'
+    # What is no generator cannot be closed.
+    assert stream(worker, "counted") == [(PART, b"1"), (PART, b"2"), (REPLY, b"")]
     # One that has not ended is closed at once.
     assert error(stream(worker, "no_bytes")[0])[0] == "TypeError"
     assert worker.named("seen")[1] == b'["closed"]'
@@ -327,6 +350,8 @@ def check_a_swallowed_cancel_is_raised_again():
     worker.named("seen")
     answer, noted = cancelled(worker, "swallows")
     assert (answer, noted) == ((REPLY, b"in spite of it"), '["swallowed", "swallowed"]')
+    answer, noted = cancelled(worker, "swallows_and_blocks")
+    assert (error(answer)[0], noted) == ("Cancelled", '["swallowed"]')
     worker.end()
 
 

@@ -47,7 +47,7 @@ def seconds(answer):
 
 def check_a_function_is_told_of_its_call():
     worker = Worker(KNOWN, OSTLER_POSITION="3")
-    details = (SESSION, "ö 1".encode()), (NUMBER, bytes(8)), (TRACEPARENT, b"00-aa-bb-01"), (77, b"unknown")
+    details = (SESSION, "ö 1".encode()), (NUMBER, bytes(8)), (TRACEPARENT, b"00-aa-bb-01"), (77, b"unknown"), (78, b"")
     for function in ("told", "in_a_thread"):
         assert worker.named(function, b"", *details) == (REPLY, "('ö 1', 3, '00-aa-bb-01', False)".encode())
         # What was said concerned that call only.
@@ -190,6 +190,14 @@ def check_the_module_learns_that_a_session_has_ended():
     worker = Worker(SESSIONS)
     worker.end_session("exits")
     assert worker.process.wait() == 3
+
+
+def check_a_function_of_the_module_is_enough():
+    source = "ended = []\ndef end_session(name): ended.append(name)\ndef f(request): return repr(ended).encode()"
+    worker = Worker(source, "app:f")
+    worker.end_session("a")
+    assert worker.call() == (REPLY, b"['a']")
+    worker.end()
 
 
 def check_a_later_session_of_the_same_name_is_another_one():

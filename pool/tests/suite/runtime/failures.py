@@ -106,6 +106,10 @@ def check_a_wrong_function_says_what_there_is():
     assert message.endswith("it has f00, f01, f02, f03, f04, f05, f06, f07, f08, f09 and 2 more"), message
     _, message, _ = refused("builtins:no")
     assert message.startswith("module 'builtins' has no function 'no'; it has abs, "), message
+    _, message, _ = refused("app:five.no", "five = 5")
+    assert message.startswith("5 (") and message.endswith("has no function 'no'"), message
+    kind, message, _ = refused("app:f", "def __getattr__(name): raise OSError(name)")
+    assert (kind, message) == ("OSError", "f")
     _, message, _ = refused("app:Class.no", "class Class: pass")
     assert message.startswith("'Class' (") and message.endswith("has no function 'no'"), message
 

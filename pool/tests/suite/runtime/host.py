@@ -55,7 +55,8 @@ class Worker:
         )
         self.id = 0
         self.write(SOURCE)
-        timeout = struct.pack(">Q", timeout) if flags & WITH_DETAILS else b""
+        # A later version may say more.
+        timeout = struct.pack(">Q", timeout) + b"more" if flags & WITH_DETAILS else b""
         self.send(1, 0, struct.pack(">III", 1, max_frame, flags) + timeout)
         self.ready = self.read()
 
@@ -114,5 +115,6 @@ def error(answer):
     while body:
         tag, length = struct.unpack_from(">BI", body)
         found[tag] = body[5 : 5 + length].decode()
+        assert 5 + length <= len(body), body
         body = body[5 + length :]
     return texts[0], texts[1], found, texts[2]

@@ -191,6 +191,10 @@ def check_where_a_message_is_cut():
 
 def check_how_an_exception_is_shown():
     assert runtime.formatted(ValueError("\u00e9 max")) == "ValueError: \u00e9 max"
+    error = ValueError()
+    error.__cause__ = KeyError()
+    cause = "\n\nThe above exception was the direct cause of the following exception:\n\n"
+    assert runtime.formatted(error) == f"KeyError{cause}ValueError"
     with instead(own_frames_left_out=None):
         assert runtime.formatted(ValueError()) == "an exception that cannot be shown"
 

@@ -23,14 +23,14 @@ TAG = "one;two:12345678"
 
 # A module of a zygote. Its setup waits for the host, if it was told to.
 MODULE = """
-import gc, os, signal, sys, time, weakref
+import asyncio, gc, os, signal, sys, time, weakref
 sys.modules['of_test'] = sys.modules['__main__']
 setups = []
 garbage = []
 class Cycle:
     def __init__(self):
         self.itself = self
-def setup():
+async def setup():
     setups.append(os.getpid())
     garbage.append(weakref.ref(Cycle()))
     print('from setup')
@@ -44,6 +44,11 @@ def reap(*_):
     # In the zygote, it would take the exits of the workers.
     if os.getpid() == setups[0]:
         os.waitpid(-1, os.WNOHANG)
+def has_loop():
+    try:
+        return bool(asyncio.get_event_loop())
+    except RuntimeError:
+        return False
 def function(body):
     return repr(eval(body)).encode()
 sys.path.insert(0, sys.argv[1])
@@ -148,6 +153,8 @@ def check_workers_are_forked():
         assert worker.call("garbage[0]() is None")
         # Three standard streams, the frames, and what this call opens.
         assert worker.call("len(os.listdir('/proc/self/fd'))") == 6
+        # The loop of setup() is not that of the workers.
+        assert worker.call("has_loop()") is False
         # Its input is empty, and that of its subprocesses.
         assert worker.call("os.read(0, 1)") == b""
         assert worker.call("os.spawnlp(os.P_WAIT, 'cat', 'cat')") == 0
