@@ -16,12 +16,14 @@ def check_it_is_found_whatever_becomes_of_the_path():
     source = """
 import sys
 sys.path[:] = [entry for entry in sys.path if 'site' not in entry and 'app' not in entry]
+# A finder of the kind that Python has given up.
+sys.meta_path.append(object())
 def f(request):
     import ostler, inspect
-    return f"{ostler.session()} {ostler.__name__} {inspect.getsource(ostler.session).count('def ')}".encode()
+    return f"{ostler.session()} {ostler} {inspect.getsource(ostler.session).count('def ')}".encode()
 """
     worker = Worker(source, "app:f")
-    assert worker.call(b"", (SESSION, b"one")) == (REPLY, b"one ostler 1")
+    assert worker.call(b"", (SESSION, b"one")) == (REPLY, b"one <module 'ostler' (<ostler>)> 1")
     worker.end()
 
 

@@ -3,7 +3,7 @@
 Each function whose name begins with `check_` is one question. Prints `ok` to stderr at the end.
 """
 
-from host import REPLY, Worker
+from host import REPLY, SCRATCH, Worker
 from rig import instead, raised, run_checks, worker as runtime
 
 
@@ -110,6 +110,13 @@ def f(request):
     assert said_by(source, b"") == [("warn", "a", "late")]
 
 
+def check_an_agent_may_have_imported_logging():
+    (SCRATCH / "sitecustomize.py").write_text("import logging")
+    source = "import logging\nlogging.getLogger('a').warning('at import')\ndef f(request): return b''"
+    worker = Worker(source, "app:f", PYTHONPATH=str(SCRATCH))
+    assert records(worker.end()) == [("warn", "a", "at import")]
+
+
 def check_the_function_logs_without_logging():
     source = """
 import ostler, sys
@@ -179,7 +186,8 @@ def f(request):
 
 def check_where_a_message_is_cut():
     def cut(text):
-        return [record[2] for record in said_by(f"import ostler\ndef f(r): return ostler.log('info', {text}) or b''", b"")]
+        source = f"import ostler\ndef f(request): return ostler.log('info', {text}) or b''"
+        return [message for _, _, message in said_by(source, b"")]
 
     # At the end of a line, but not before the first sign.
     assert cut("'a\\n' + 'x' * 4074") == ["a", "x" * 4074]
