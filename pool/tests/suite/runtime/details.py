@@ -192,6 +192,20 @@ def check_the_module_learns_that_a_session_has_ended():
     assert worker.process.wait() == 3
 
 
+def check_a_copy_of_the_worker_does_not_go_on():
+    source = """
+import os
+def end_session(name):
+    global child
+    child = os.fork()
+def f(request): return b"%d" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+"""
+    worker = Worker(source, "app:f")
+    worker.end_session("a")
+    assert worker.call() == (REPLY, b"2")
+    assert "a process that the function had forked left the function" in worker.end()
+
+
 def check_a_function_of_the_module_is_enough():
     source = "ended = []\ndef end_session(name): ended.append(name)\ndef f(request): return repr(ended).encode()"
     worker = Worker(source, "app:f")

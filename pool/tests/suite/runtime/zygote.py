@@ -179,6 +179,17 @@ def check_workers_are_forked():
     assert zygote.end() == (0, "from setup\n")
 
 
+def check_a_worker_gets_its_own_variables():
+    zygote = Zygote()
+    zygote.lines.readline()
+    # The line is longer than what is read at once.
+    variables = b"NAME=a=b\0LONG=" + b"v" * 100_000
+    worker = Worker(zygote, f"one;two:abcdefgh {variables.hex()}")
+    assert worker.call("os.environ['NAME'], len(os.environ['LONG'])") == ("a=b", 100_000)
+    worker.close()
+    assert zygote.end() == (0, "from setup\n")
+
+
 def check_a_running_worker_is_killed_and_reaped():
     zygote = Zygote()
     zygote.lines.readline()
@@ -191,6 +202,8 @@ def check_a_running_worker_is_killed_and_reaped():
             pass
         assert answer == "reaped" and not os.path.exists(f"/proc/{worker.pid}")
         worker.close()
+    with open(f"/proc/{zygote.process.pid}/status") as file:
+        assert "\nSigBlk:\t0000000000000000\n" in file.read()
     # It was killed with the group.
     until(lambda: not os.path.exists(f"/proc/{child}"))
     assert zygote.end() == (0, "from setup\n")
@@ -324,6 +337,24 @@ def check_a_tag_that_cannot_be_replaced_is_told():
     assert said.startswith("ostler worker: cannot replace the zygote's OSTLER_TAG: it is not in /proc/self/environ.")
     assert said.count("\n") == 1 and tag.places == []
     assert os.environ["OSTLER_TAG"] == "one;two:new"
+
+    def fails(*_):
+        raise PermissionError
+
+    # It cannot be replaced any more.
+    tag.places = [0]
+    with replaced(os=Instead(os, open=fails)):
+        tag.replace("one;two:newer")
+    assert os.environ["OSTLER_TAG"] == "one;two:newer"
+
+
+def check_a_worker_that_may_not_be_killed_is_alive():
+    def fails(*_):
+        raise PermissionError
+
+    system = Instead(os, killpg=fails, kill=fails, waitpid=lambda *_: (0, 0))
+    with replaced(os=system, exit_of=lambda _: None, POLL=0, SIGNALS=[]):
+        assert runtime["Zygote"]._reap(None, 4711) == "alive"
 
 
 run_checks(globals())
