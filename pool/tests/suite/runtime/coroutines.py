@@ -326,7 +326,7 @@ def check_a_cancel_ends_a_coroutine():
     answer, noted = cancelled(worker, "fails_when_cancelled")
     assert error(answer)[:2] == ("KeyError", "'cancelled'"), answer
     assert noted.endswith(' "handled", "KeyError"]'), noted
-    # Not the host has cancelled it.
+    # The host has not cancelled this one.
     assert worker.named("cancels_itself") == (REPLY, b"CancelledError")
     answer, _ = cancelled(worker, "endless", STREAM)
     assert error(answer)[0] == "Cancelled"
