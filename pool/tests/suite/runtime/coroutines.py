@@ -178,7 +178,7 @@ async def leaves_a_task(request):
             await asyncio.sleep(1000)
         finally:
             # Longer than the generator needs.
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.02)
             print("the task has ended")
     global left
     left = asyncio.create_task(task())
@@ -189,7 +189,7 @@ async def leaves_a_generator(request):
         try:
             yield
         finally:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
             print("the generator has ended")
     global kept
     kept = generator()
