@@ -45,7 +45,7 @@ async fn a_module_has_several_functions() {
         let edit = pool.function_json::<u8, Vec<u8>>("edit");
         let edited: Vec<_> = edit.map([1, 2]).try_collect().await.unwrap();
         assert_eq!(edited, [vec![1], vec![1, 2]]);
-        // So many travel in batches.
+        // Enough requests for batches.
         let edited: Vec<_> = edit.map([3; 100]).try_collect().await.unwrap();
         let lengths = edited.iter().map(Vec::len);
         assert_eq!(lengths.collect::<Vec<_>>(), Vec::from_iter(3..103));

@@ -245,7 +245,7 @@ def check_a_view_is_bytes_in_one_piece():
     assert worker.as_view(data).obj is data
     view = worker.as_view(memoryview(numbers))
     assert (view.obj, view.format, len(view)) == (numbers, "B", 2 * numbers.itemsize)
-    # What has gaps is copied, and what is empty cannot be cast.
+    # A view with gaps is copied, and so is an empty one, which cannot be cast.
     assert worker.as_view(memoryview(data)[::2]) == b"ace"
     assert worker.as_view(memoryview((ctypes.c_int * 3 * 0)())) == b""
     assert raised(TypeError, worker.as_view, 5) == "the function returned int: it must return bytes"

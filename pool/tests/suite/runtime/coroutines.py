@@ -213,7 +213,7 @@ def check_coroutines_run():
     for name in ("echo", "returns", "wrapped"):
         for body in (b"", b"words"):
             assert worker.named(name, body) == (REPLY, body), name
-    # Code that is not asynchronous finds it, too.
+    # Synchronous code finds the event loop, too.
     assert worker.named("is_the_loop") == (REPLY, b"True")
     kind, message, *_ = error(worker.named("nothing"))
     assert (kind, message) == ("TypeError", "the function returned int: it must return bytes")
@@ -222,7 +222,7 @@ def check_coroutines_run():
     # The traceback begins with the function, and has no other exception as its cause.
     assert trace.count("  File ") == 1 and "During" not in trace, trace
     assert worker.named("seen")[1] == b'["finally"]'
-    # It is in no cycle of references.
+    # The exception is freed without a garbage collection.
     assert error(worker.named("raises"))[0] == "app.Error"
     assert worker.named("is_freed") == (REPLY, b"True")
     worker.end()
@@ -272,12 +272,12 @@ def check_asynchronous_generators_are_streams():
         answers = stream(worker, name, b"x")
         assert answers[:3] == parts and error(answers[3])[:2] == ("ValueError", "no more")
         assert worker.named("seen")[1] == b'["closed", "closed"]'
-    # What is no generator cannot be closed.
+    # An iterator need not have `aclose`.
     assert stream(worker, "counted") == [(PART, b"1"), (PART, b"2"), (REPLY, b"")]
-    # One that has not ended is closed at once.
+    # A generator whose part cannot be sent is closed at once.
     assert error(stream(worker, "no_bytes")[0])[0] == "TypeError"
     assert worker.named("seen")[1] == b'["closed"]'
-    # What a coroutine returns is the only part, or has parts. A generator is no call.
+    # The result of a coroutine is the only part, or an iterator of parts. A call takes no generator.
     for name in ("echo", "wrapped"):
         assert stream(worker, name, b"x") == [(PART, b"x"), (REPLY, b"")]
     for name in ("numbers", "wrapped_numbers"):
@@ -322,11 +322,11 @@ def check_a_cancel_ends_a_coroutine():
     answer, noted = cancelled(worker, "waits_for_a_task")
     assert error(answer)[0] == "Cancelled", answer
     assert noted == '["waits", ["CancelledError", false], "handled"]', noted
-    # It may fail instead.
+    # The task may fail instead.
     answer, noted = cancelled(worker, "fails_when_cancelled")
     assert error(answer)[:2] == ("KeyError", "'cancelled'"), answer
     assert noted.endswith(' "handled", "KeyError"]'), noted
-    # The host has not cancelled this one.
+    # The host did not cancel this call.
     assert worker.named("cancels_itself") == (REPLY, b"CancelledError")
     answer, _ = cancelled(worker, "endless", STREAM)
     assert error(answer)[0] == "Cancelled"
@@ -360,7 +360,7 @@ def check_tasks_end_with_the_worker():
     for name in ("leaves_a_task", "leaves_a_generator"):
         assert worker.named(name) == (REPLY, b"")
     assert worker.end() == "the task has ended\nthe generator has ended\n"
-    # One that goes on all the same does not hold it up.
+    # A task that ignores its cancellation does not keep the worker from exiting.
     worker = Worker(SOURCE)
     assert worker.named("leaves_a_stubborn_task") == (REPLY, b"")
     worker.send(SHUTDOWN, 0)

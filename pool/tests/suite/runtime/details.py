@@ -127,7 +127,7 @@ def check_a_module_lists_its_functions():
     worker = Worker(MODULE + "__all__ = ['join', 'one', 'constant', 'Class', '_private', 'setup']")
     assert names(worker) == ["join", "one", "_private"]
     worker.end()
-    # The requests of a batch are for one function.
+    # The details of a batch name the function for all its requests.
     worker = Worker(MODULE, flags=11)
     worker.ask(BATCH, struct.pack(">III", 2, 0, 0), [(FUNCTION, b"two")])
     for _ in range(2):

@@ -49,7 +49,7 @@ def check_the_place_is_the_innermost_line_of_the_user():
     # No line of the user.
     assert error(worker.named("of_the_runtime"))[2] == {}
     worker.end()
-    # It cannot be told.
+    # The place cannot be determined.
     worker = Worker("import os\ndef f(request):\n    os.path.basename = None\n    raise KeyError", "app:f")
     assert error(worker.call())[2] == {}
     worker.end()

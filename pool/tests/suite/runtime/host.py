@@ -55,7 +55,7 @@ class Worker:
         )
         self.id = 0
         self.write(SOURCE)
-        # A later version may say more.
+        # A later version may append fields.
         timeout = struct.pack(">Q", timeout) + b"more" if flags & WITH_DETAILS else b""
         self.send(1, 0, struct.pack(">III", 1, max_frame, flags) + timeout)
         self.ready = self.read()

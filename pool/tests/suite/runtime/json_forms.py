@@ -227,9 +227,9 @@ def check_an_error_says_where_and_what_to_do():
         found = refused(value)
         assert found[0] == kind and problem in found[1], found
     assert refused(object())[1].endswith(": return a dict of its fields, or what else stands for it")
-    # A class has no fields.
+    # A dataclass is not its own instance.
     assert refused([Record])[1].startswith("a value of type type at [0] is not JSON")
-    # What was looked at before does not matter.
+    # The search goes on after nested values.
     assert refused([[1], {"a": [2]}, {2}])[1].startswith("a value of type set at [2] is")
 
     class Day(datetime.date):
@@ -254,11 +254,12 @@ class Array:
 
 def check_what_an_error_suggests_is_json():
     values = b"a", bytearray(b"a"), memoryview(b"a"), {1}, frozenset({1}), 1j, (n for n in [1]), Frame(), Array()
+    others = dict.fromkeys((bytes, bytearray, memoryview), "leave out .json()")
+    others[types.GeneratorType] = "use a stream"
     for value in (*values, range(1), datetime.timedelta(1), decimal.Decimal(1), fractions.Fraction(1, 2)):
         _, _, suggested = refused(value)[1].partition(": return ")
         suggested, _, other = suggested.partition(", or ")
-        others = {bytes: "leave out .json()", bytearray: "leave out .json()", memoryview: "leave out .json()"}
-        assert other == {**others, types.GeneratorType: "use a stream"}.get(type(value), "")
+        assert other == others.get(type(value), "")
         assert suggested.startswith("sorted(") == isinstance(value, (set, frozenset))
         for expression in suggested.split(" or "):
             json.dumps(eval(expression, {"base64": base64, "value": value}))
@@ -342,7 +343,7 @@ def check_arrays_and_their_scalars_are_written():
         found = outcome(write, {"x": numpy.array([1.5, math.nan])})
         problem = "the result has nan at ['x'][1], which is not JSON: return None or a finite number"
         assert found == ("ValueError", problem)
-        # It is being imported.
+        # numpy is still being imported.
         sys.modules["numpy"] = types.ModuleType("numpy")
         assert outcome(write, object())[0] == "TypeError"
     finally:

@@ -1,4 +1,4 @@
-"""Is memory shared with the host as the runtime says? See `rig.py`.
+"""Does a worker share memory with the host correctly? See `rig.py`.
 
 Each function whose name begins with `check_` is one question. Prints `ok` to stderr at the end.
 """
@@ -40,7 +40,7 @@ def check_other_code_has_no_descriptor_of_it():
     opened(file)
     assert os.path.samestat(os.fstat(file), os.stat(os.devnull)) and not os.get_inheritable(file)
     for name in os.listdir("/proc/self/fd"):
-        # The descriptor of this list is closed.
+        # `listdir` has closed its own descriptor.
         with contextlib.suppress(FileNotFoundError):
             assert not os.path.samestat(os.stat(f"/proc/self/fd/{name}"), offered)
 
@@ -72,11 +72,13 @@ def check_where_results_are():
         assert memory.place(result, body) == (SHARED_REPLY, struct.pack(">QQ", AREA, len(result)))
         assert host[AREA : 2 * AREA] == bytes(result).ljust(AREA, b"\0")
 
-    # A part of it, what is as long, and one that is kept while another request is answered.
+    # Part of the request.
     is_copied(request[1:], body)
+    # Another buffer of the same length.
     is_copied(memoryview(bytearray(b"o" * (AREA // 2))), body)
+    # An earlier request, as the reply to one that came through the pipe.
     is_copied(request, None)
-    # By its length, a result is in the memory or in the frame.
+    # The length decides whether a result is in the memory or in the frame.
     for length in (worker.LEAST_SHARED - 1, AREA + 1):
         assert memory.place(bytearray(length), None) == (REPLY, bytes(length))
     for length in (worker.LEAST_SHARED, AREA):

@@ -55,8 +55,8 @@ fn functions_of_lists_work() {
     check("lists.py");
 }
 
-/// R28, R29: what is shared with the host is the file that it offers, no other code has it, and a
-/// result is where the host looks for it.
+/// R28, R29: the worker opens only the file that the host offers, hides it from other code, and
+/// puts each result where the host looks for it.
 #[test]
 fn shared_memory_works() {
     check("memory.py");

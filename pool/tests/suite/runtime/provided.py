@@ -16,7 +16,7 @@ def check_it_is_found_whatever_becomes_of_the_path():
     source = """
 import sys
 sys.path[:] = [entry for entry in sys.path if 'site' not in entry and 'app' not in entry]
-# A finder of the kind that Python has given up.
+# A finder without `find_spec`, as Python allowed before 3.12.
 sys.meta_path.append(object())
 def f(request):
     import ostler, inspect

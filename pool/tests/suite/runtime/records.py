@@ -81,7 +81,7 @@ def check_handlers_of_the_module_stay():
     source = """
 import io, logging, sys
 logging.getLogger().addHandler(logging.StreamHandler(memory := io.StringIO()))
-# It adds a time to each record.
+# Formatting adds `asctime` to each record.
 logging.getLogger().handlers[0].setFormatter(logging.Formatter("%(asctime)s"))
 only = logging.StreamHandler(sys.stderr)
 only.addFilter(lambda record: "yes" in record.getMessage())
@@ -189,11 +189,11 @@ def check_where_a_message_is_cut():
         source = f"import ostler\ndef f(request): return ostler.log('info', {text}) or b''"
         return [message for _, _, message in said_by(source, b"")]
 
-    # At the end of a line, but not before the first sign.
+    # At the end of a line, unless the first piece would be empty.
     assert cut("'a\\n' + 'x' * 4074") == ["a", "x" * 4074]
     assert cut("'\\n' + 'x' * 4074") == ["\\n" + "x" * 4072, "xx"]
     assert "\\n".join(cut("'\\\\\\\\\\n' * 2000")) == "\\\\\\\\\\n" * 2000
-    # Not within an escape.
+    # Never within an escape.
     assert cut("'s' + '\\\\' * 3000") == ["s" + "\\" * 4072, "\\" * 1928]
 
 

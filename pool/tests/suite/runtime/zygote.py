@@ -153,7 +153,7 @@ def check_workers_are_forked():
         assert worker.call("garbage[0]() is None")
         # Three standard streams, the frames, and what this call opens.
         assert worker.call("len(os.listdir('/proc/self/fd'))") == 6
-        # The loop of setup() is not that of the workers.
+        # The event loop of setup() was closed before the fork.
         assert worker.call("has_loop()") is False
         # Its input is empty, and that of its subprocesses.
         assert worker.call("os.read(0, 1)") == b""
@@ -182,7 +182,7 @@ def check_workers_are_forked():
 def check_a_worker_gets_its_own_variables():
     zygote = Zygote()
     zygote.lines.readline()
-    # The line is longer than what is read at once.
+    # The zygote needs several reads for this line.
     variables = b"NAME=a=b\0LONG=" + b"v" * 100_000
     worker = Worker(zygote, f"one;two:abcdefgh {variables.hex()}")
     assert worker.call("os.environ['NAME'], len(os.environ['LONG'])") == ("a=b", 100_000)
@@ -253,6 +253,10 @@ def replaced(**values):
 
 def fail(problem):
     raise Exited(problem)
+
+
+def not_permitted(*_):
+    raise PermissionError
 
 
 def check_threads_are_counted():
@@ -338,21 +342,15 @@ def check_a_tag_that_cannot_be_replaced_is_told():
     assert said.count("\n") == 1 and tag.places == []
     assert os.environ["OSTLER_TAG"] == "one;two:new"
 
-    def fails(*_):
-        raise PermissionError
-
-    # It cannot be replaced any more.
+    # The process can no longer write to its memory.
     tag.places = [0]
-    with replaced(os=Instead(os, open=fails)):
+    with replaced(os=Instead(os, open=not_permitted)):
         tag.replace("one;two:newer")
     assert os.environ["OSTLER_TAG"] == "one;two:newer"
 
 
 def check_a_worker_that_may_not_be_killed_is_alive():
-    def fails(*_):
-        raise PermissionError
-
-    system = Instead(os, killpg=fails, kill=fails, waitpid=lambda *_: (0, 0))
+    system = Instead(os, killpg=not_permitted, kill=not_permitted, waitpid=lambda *_: (0, 0))
     with replaced(os=system, exit_of=lambda _: None, POLL=0, SIGNALS=[]):
         assert runtime["Zygote"]._reap(None, 4711) == "alive"
 
