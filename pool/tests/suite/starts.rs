@@ -141,7 +141,12 @@ async fn a_crash_loop_fails_waiting_clients() {
 #[tokio::test(start_paused = true)]
 async fn ports_never_exceed_size_and_surge() {
     let sim = Sim::default();
-    let pool = pool(&sim, 4).surge(2).build().unwrap();
+    // `until` looks every millisecond, and 50 long backoffs have a million of them.
+    let pool = pool(&sim, 4)
+        .surge(2)
+        .restart_backoff_max(Duration::from_secs(1))
+        .build()
+        .unwrap();
     for _ in 0..50 {
         let fatal = || pool.call(b"exit");
         let (a, b, c, d) = tokio::join!(fatal(), fatal(), fatal(), fatal());
