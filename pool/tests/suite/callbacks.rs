@@ -20,7 +20,7 @@ use tokio::time::sleep;
 
 use crate::intake::SlowClose;
 use crate::puppets::{Puppets, kind};
-use crate::rig::{pool, until};
+use crate::rig::{end, pool, until};
 
 /// Runs a test on a paused clock of its own thread. Fails, instead of hanging, if the pool waits
 /// for itself.
@@ -193,6 +193,35 @@ impl<F: Fn() + Send + Sync> Wake for OnWake<F> {
     fn wake(self: Arc<Self>) {
         self.0();
     }
+}
+
+/// A map wakes its client without its own lock, so the client may look into the map at once.
+#[test]
+fn a_client_of_a_map_may_look_into_it() {
+    resolves(async || {
+        let sim = Sim::default();
+        let pool = pool(&sim, 1).build().unwrap();
+        let map = Arc::new(Mutex::new(pool.map(["hello"])));
+        let (sender, found) = channel();
+        let looks = {
+            let map = Arc::clone(&map);
+            OnWake(move || {
+                let mut idle = Context::from_waker(Waker::noop());
+                let reply = Pin::new(&mut *map.lock().unwrap()).poll_next(&mut idle);
+                sender.send(reply).unwrap();
+            })
+        };
+        let waker = Waker::from(Arc::new(looks));
+        let first = Pin::new(&mut *map.lock().unwrap()).poll_next(&mut Context::from_waker(&waker));
+        assert!(first.is_pending());
+        pause().await;
+        let Poll::Ready(Some(Ok(reply))) = found.try_recv().unwrap() else {
+            panic!("it was woken");
+        };
+        assert_eq!(reply, b"hello");
+        drop(map);
+        end(&pool, &sim).await;
+    });
 }
 
 /// Dropping a call or a stream drops the waker of the task that polled it.
