@@ -88,6 +88,26 @@ async fn a_lease_waits_for_others_as_long_as_it_may() {
     end(&pool, &sim).await;
 }
 
+/// C20: a request that has waited for a lease is old enough, also if a later caller's lease takes it.
+#[tokio::test(start_paused = true)]
+async fn a_request_does_not_wait_twice() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 3, 100 * MS).size(2).build().unwrap();
+    until(&pool, |status| status.serving() == 2).await;
+    let held = (pool.checkout().await, pool.checkout().await);
+    let mut early = pin!(pool.call("one"));
+    begin(&mut early).await;
+    sleep(100 * MS).await;
+    // Both callers get a lease, and the later one is the first to look.
+    drop(held);
+    let since = Instant::now();
+    assert_eq!(pool.call("two").await.unwrap(), b"two");
+    assert_eq!(early.await.unwrap(), b"one");
+    assert!(since.elapsed() < 10 * MS, "{:?}", since.elapsed());
+    assert_eq!(pool.status().counters.calls, 2);
+    end(&pool, &sim).await;
+}
+
 /// C20: the end of a full lease does not close the lease that later callers share.
 #[tokio::test(start_paused = true)]
 async fn a_full_lease_leaves_the_next_one_open() {
