@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ostler_pool::Pool;
 use ostler_pool::testing::Sim;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::rig::{begin, end, pool, until};
 
@@ -73,7 +73,10 @@ async fn the_queue_has_a_bound_and_a_deadline() {
         .checkout_timeout(Duration::from_secs(3))
         .build()
         .unwrap();
+    // The first client that waits is the only one that wakes the clock of the pool.
+    until(&pool, |status| status.serving() == 1).await;
     let held = pool.checkout().await.unwrap();
+    sleep(Duration::from_millis(1)).await;
     let mut waits = pin!(pool.checkout());
     begin(&mut waits).await;
     let refused = pool.checkout().await.unwrap_err();
