@@ -135,3 +135,37 @@ fn a_stderr_that_is_not_read_holds_up_no_worker() {
     assert!(written >= 1024, "{written} written");
     assert_eq!(written + dropped, PIECES);
 }
+
+/// O10: a host may exit after the shutdown of its pool: the lines that its stderr had no space for
+/// are written by then, if they are read.
+#[test]
+fn the_last_lines_are_written_before_the_shutdown_ends() {
+    const PIECES: usize = 256;
+    if role().is_some() {
+        return Runtime::new().unwrap().block_on(async {
+            let pool = hostile().size(1).stderr(Stderr::Host).build().unwrap();
+            let flood = format!("flood {}", PIECES * 8192);
+            assert_eq!(pool.call(flood).await.unwrap(), b"flooded");
+            let worker = pool.checkout().await.unwrap().worker();
+            let shutdown = pool.shutdown();
+            crate::rig::is_released(&pool, worker).await;
+            println!("released");
+            shutdown.await;
+            // As a program that has nothing more to do.
+            std::process::exit(0);
+        });
+    }
+    let test = "stderr_routes::the_last_lines_are_written_before_the_shutdown_ends";
+    let mut host = host(test, "exits");
+    let mut out = BufReader::new(host.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("released") {
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0, "the host has ended");
+    }
+    let err = BufReader::new(host.stderr.take().unwrap());
+    let lines = err.lines().map(Result::unwrap);
+    let written = lines.filter(|line| line.starts_with("[worker 0.1] xxx"));
+    assert_eq!(written.count(), PIECES);
+    assert!(host.wait().unwrap().success());
+}
