@@ -101,7 +101,7 @@ fn large_calls_leave_no_memory_behind() {
         };
         call(64).await;
         let before = resident();
-        call(24 << 20).await;
+        call(40 << 20).await;
         let grown = resident().saturating_sub(before);
         assert!(grown < 20, "{grown} MiB");
         pool.shutdown().await;
