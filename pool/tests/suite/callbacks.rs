@@ -195,7 +195,7 @@ impl<F: Fn() + Send + Sync> Wake for OnWake<F> {
     }
 }
 
-/// A map wakes its client without its own lock, so the client may look into the map at once.
+/// A map wakes its client without holding its own lock, so the client may poll the map at once.
 #[test]
 fn a_client_of_a_map_may_look_into_it() {
     resolves(async || {

@@ -141,7 +141,7 @@ async fn a_crash_loop_fails_waiting_clients() {
 #[tokio::test(start_paused = true)]
 async fn ports_never_exceed_size_and_surge() {
     let sim = Sim::default();
-    // `until` looks every millisecond, and 50 long backoffs have a million of them.
+    // `until` polls every millisecond of virtual time: a million times with the default backoff.
     let pool = pool(&sim, 4)
         .surge(2)
         .restart_backoff_max(Duration::from_secs(1))

@@ -3,10 +3,10 @@
 //! Each test runs itself once more, as a host of its own, because a process has one stderr.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::{env, io};
 
-use ostler_pool::Stderr;
+use ostler_pool::{Pool, Stderr, WorkerId};
 use tokio::runtime::Runtime;
 use tracing::subscriber::set_global_default;
 
@@ -91,17 +91,34 @@ fn lines_go_where_the_option_says() {
     }
 }
 
+/// A pool whose idle worker has written this many lines of 8 KiB to stderr, and the worker.
+async fn flooded(lines: usize) -> (Pool, WorkerId) {
+    let pool = hostile().size(1).stderr(Stderr::Host).build().unwrap();
+    let flood = format!("flood {}", lines * 8192);
+    assert_eq!(pool.call(flood).await.unwrap(), b"flooded");
+    let worker = pool.checkout().await.unwrap().worker();
+    (pool, worker)
+}
+
+/// Reads what a host prints, up to a line with this text. Returns the rest, which must stay open.
+fn read_until(host: &mut Child, text: &str) -> BufReader<ChildStdout> {
+    let mut out = BufReader::new(host.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains(text) {
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0, "the host has ended");
+    }
+    out
+}
+
 /// O10: a host whose stderr is not read holds up no worker. It drops lines, and says how many.
 #[test]
 fn a_stderr_that_is_not_read_holds_up_no_worker() {
     const PIECES: usize = 4096;
     if role().is_some() {
         return Runtime::new().unwrap().block_on(async {
-            let pool = hostile().size(1).stderr(Stderr::Host).build().unwrap();
-            let flood = format!("flood {}", PIECES * 8192);
-            assert_eq!(pool.call(flood).await.unwrap(), b"flooded");
+            let (pool, worker) = flooded(PIECES).await;
             // The rest of the flood is read when the worker has exited.
-            let worker = pool.checkout().await.unwrap().worker();
             pool.recycle(worker);
             crate::rig::is_released(&pool, worker).await;
             println!("flooded");
@@ -111,12 +128,7 @@ fn a_stderr_that_is_not_read_holds_up_no_worker() {
     }
     let test = "stderr_routes::a_stderr_that_is_not_read_holds_up_no_worker";
     let mut host = host(test, "floods");
-    let mut out = BufReader::new(host.stdout.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("flooded") {
-        line.clear();
-        assert!(out.read_line(&mut line).unwrap() > 0, "the host has ended");
-    }
+    let _out = read_until(&mut host, "flooded");
     let err = BufReader::new(host.stderr.take().unwrap());
     let mut lines = err.lines().map(Result::unwrap);
     let mut written = 0;
@@ -143,26 +155,18 @@ fn the_last_lines_are_written_before_the_shutdown_ends() {
     const PIECES: usize = 256;
     if role().is_some() {
         return Runtime::new().unwrap().block_on(async {
-            let pool = hostile().size(1).stderr(Stderr::Host).build().unwrap();
-            let flood = format!("flood {}", PIECES * 8192);
-            assert_eq!(pool.call(flood).await.unwrap(), b"flooded");
-            let worker = pool.checkout().await.unwrap().worker();
+            let (pool, worker) = flooded(PIECES).await;
             let shutdown = pool.shutdown();
             crate::rig::is_released(&pool, worker).await;
             println!("released");
             shutdown.await;
-            // As a program that has nothing more to do.
+            // At once: the test harness would give the lines more time.
             std::process::exit(0);
         });
     }
     let test = "stderr_routes::the_last_lines_are_written_before_the_shutdown_ends";
     let mut host = host(test, "exits");
-    let mut out = BufReader::new(host.stdout.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("released") {
-        line.clear();
-        assert!(out.read_line(&mut line).unwrap() > 0, "the host has ended");
-    }
+    let _out = read_until(&mut host, "released");
     let err = BufReader::new(host.stderr.take().unwrap());
     let lines = err.lines().map(Result::unwrap);
     let written = lines.filter(|line| line.starts_with("[worker 0.1] xxx"));

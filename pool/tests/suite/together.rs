@@ -88,8 +88,8 @@ async fn a_lease_waits_for_others_as_long_as_it_may() {
     end(&pool, &sim).await;
 }
 
-/// C20: a request that has waited for a lease is old enough, also if a later caller's lease takes
-/// it.
+/// C20: the time that a request has waited for a lease counts, even if a later caller's lease takes
+/// the request.
 #[tokio::test(start_paused = true)]
 async fn a_request_does_not_wait_twice() {
     let sim = Sim::default();

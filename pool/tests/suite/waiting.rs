@@ -73,7 +73,8 @@ async fn the_queue_has_a_bound_and_a_deadline() {
         .checkout_timeout(Duration::from_secs(3))
         .build()
         .unwrap();
-    // The first client that waits is the only one that wakes the clock of the pool.
+    // No client has waited yet, so the pool's clock sleeps until the next health check. The client
+    // that waits must wake it.
     until(&pool, |status| status.serving() == 1).await;
     let held = pool.checkout().await.unwrap();
     sleep(Duration::from_millis(1)).await;

@@ -76,7 +76,7 @@ def check_where_results_are():
     is_copied(request[1:], body)
     # Another buffer of the same length.
     is_copied(memoryview(bytearray(b"o" * (AREA // 2))), body)
-    # An earlier request, as the reply to one that came through the pipe.
+    # The body of an earlier call, returned by a call whose own body came through the pipe.
     is_copied(request, None)
     # The length decides whether a result is in the memory or in the frame.
     for length in (worker.LEAST_SHARED - 1, AREA + 1):
