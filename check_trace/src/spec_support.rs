@@ -5,12 +5,11 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::fmt::{Debug, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
 use tla_checker::ast::{Env, Expr, Spec, State, Value};
-use tla_checker::checker::{self, CheckResult, CheckerConfig, format_eval_error, format_value};
+use tla_checker::checker::{self, CheckerConfig, format_eval_error, format_value};
 use tla_checker::config::parse_cfg;
 use tla_checker::eval::{self, Definitions, make_primed_names};
 use tla_checker::substitution::substitute_expr;
@@ -18,6 +17,11 @@ use tla_checker::{load, parser};
 
 pub(crate) use crate::spec_files::{beside_the_spec, spec_dir};
 use crate::spec_files::{disjuncts, every, module_texts, read};
+
+#[path = "spec_verdict.rs"]
+mod verdict;
+
+use verdict::OfSteps;
 
 /// The result of checking every property that a configuration lists.
 #[derive(Debug)]
@@ -38,6 +42,7 @@ pub(crate) struct Model {
     env: Env,
     definitions: Definitions,
     listed: Vec<Arc<str>>,
+    of_steps: Vec<OfSteps>,
     actions: Vec<Action>,
     /// The action formulas that were asked for, by their text.
     formulas: RefCell<HashMap<String, Expr>>,
@@ -113,6 +118,7 @@ impl Model {
         if listed.is_empty() {
             return Err("the configuration lists no property".into());
         }
+        let of_steps = verdict::join(&mut prepared.spec);
         let mut model = Self {
             spec: prepared.spec,
             domains: prepared.domains,
@@ -120,6 +126,7 @@ impl Model {
             env,
             definitions,
             listed,
+            of_steps,
             actions: Vec::new(),
             formulas: RefCell::default(),
         };
@@ -130,90 +137,6 @@ impl Model {
     /// The invariants and properties that the configuration lists.
     pub(crate) fn listed(&self) -> impl Iterator<Item = &str> {
         self.listed.iter().map(AsRef::as_ref)
-    }
-
-    /// Checks every listed property. Any outcome but those of [`Checked`] is an error: a search
-    /// that was cut short, an expression without a value, a listed property that was not checked.
-    pub(crate) fn check(&self) -> Result<Checked, String> {
-        match checker::check(&self.spec, &self.domains, &self.config) {
-            CheckResult::Ok(stats) => {
-                let invariants = self.spec.invariant_names.iter().flatten();
-                let checked: HashSet<&Arc<str>> =
-                    invariants.chain(&stats.properties_checked).collect();
-                match self.listed.iter().find(|name| !checked.contains(name)) {
-                    Some(name) => Err(format!("{name} is listed and was not checked")),
-                    None => Ok(Checked::Holds {
-                        states: stats.states_explored,
-                    }),
-                }
-            }
-            CheckResult::InvariantViolation(found, _) => {
-                let name = &self.spec.invariant_names[found.violated_invariant];
-                let name = name.as_deref().unwrap_or("an invariant without a name");
-                Ok(self.violated(name, &found.trace, None))
-            }
-            CheckResult::PropertyViolation(found, _) => {
-                Ok(self.violated(&found.property, &found.trace, None))
-            }
-            CheckResult::LivenessViolation(found, _) => {
-                // The prefix ends with the state that the cycle begins with.
-                let mut trace = found.prefix;
-                let again = trace.len().saturating_sub(1);
-                trace.extend(found.cycle.into_iter().skip(1));
-                Ok(self.violated(&found.property, &trace, Some(again)))
-            }
-            other => Err(format!("no verdict: {other:?}")),
-        }
-    }
-
-    fn violated(&self, property: &str, trace: &[State], again: Option<usize>) -> Checked {
-        Checked::Violated {
-            property: property.to_owned(),
-            trace: self.print(trace, again),
-        }
-    }
-
-    /// Prints a counterexample: a line for each step, with the action and the variables that it
-    /// changed.
-    fn print(&self, trace: &[State], again: Option<usize>) -> String {
-        let mut out = String::new();
-        for (n, state) in trace.iter().enumerate() {
-            let before = n.checked_sub(1).map(|m| &trace[m]);
-            let action = before.map_or("Init".into(), |before| self.name_step(before, state));
-            let changes: Vec<String> = (self.spec.vars.iter().enumerate())
-                .filter(|&(v, _)| before.is_none_or(|before| before.values[v] != state.values[v]))
-                .map(|(v, name)| format!("{name} = {}", format_value(&state.values[v])))
-                .collect();
-            let line = format!("{n:4}  {action:24} {}", changes.join(", "));
-            writeln!(out, "{}", line.trim_end()).expect("a string can be written to");
-        }
-        if let (Some(again), Some(last)) = (again, trace.len().checked_sub(1)) {
-            if again == last {
-                write!(out, "      and nothing more, for ever")
-            } else {
-                let back = self.name_step(&trace[last], &trace[again]);
-                write!(out, "      {back}: again from {again}, for ever")
-            }
-            .expect("a string can be written to");
-        }
-        out
-    }
-
-    /// The action of a step, or all actions that could have taken it.
-    fn name_step(&self, from: &State, to: &State) -> String {
-        // An action of an extended module leaves the variables that the extending one adds
-        // unassigned, and has no steps there.
-        let takes = |action: &&Action| {
-            let steps = self.try_steps(&action.expr, from);
-            steps.is_ok_and(|steps| steps.contains(to))
-        };
-        let names: Vec<&str> = (self.actions.iter().filter(takes))
-            .map(|action| &*action.name)
-            .collect();
-        match &*names {
-            [] => "(no action)".into(),
-            names => names.join(" or "),
-        }
     }
 
     /// Prints a state, a line for each variable.

@@ -62,6 +62,30 @@ fn the_search_has_no_bounds_of_its_own() {
     ));
 }
 
+/// Properties of steps are checked as one. Each of them counts, and the violated one is named.
+#[test]
+fn each_property_of_steps_is_checked() {
+    let cfg = "SPECIFICATION Spec\nCHECK_DEADLOCK FALSE\nPROPERTIES First Second Third Other";
+    for (n, (step, expected)) in [
+        ("n < 4 /\\ n' = n + 1 /\\ m' = m", "Ok(Holds { states: 5 })"),
+        ("n < 4 /\\ n' = n - 1 /\\ m' = m", "property: \"First\""),
+        ("n < 4 /\\ n' = n + 2 /\\ m' = m", "property: \"Second\""),
+        ("n < 5 /\\ n' = n + 1 /\\ m' = m", "property: \"Third\""),
+        ("n < 4 /\\ n' = n + 1 /\\ m' = 1", "property: \"Other\""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let body = format!(
+            "VARIABLES n, m\nvars == << n, m >>\nInit == n = 0 /\\ m = 0\nNext == {step}\n\
+             Spec == Init /\\ [][Next]_vars\nFirst == [][n' > n]_vars\nOther == [][m' = m]_m\n\
+             Second == [][n' <= n + 1]_vars\nThird == [][n' # 5]_vars"
+        );
+        let found = format!("{:?}", try_out(&format!("Steps{n}"), &body, cfg));
+        assert!(found.contains(expected), "{step}: {found}");
+    }
+}
+
 /// What the checker itself lets pass is rejected: each of these would otherwise be a passing test
 /// that checks nothing.
 #[test]
