@@ -108,9 +108,9 @@ fn pins(slice: &str) -> PathBuf {
 
 fn summary(driven: &Driven<'_>, coverage: &Coverage) -> String {
     let slice = driven.slice;
-    let settled = slice.settled.iter().zip(&driven.visited);
+    let settled = slice.graph.settled.iter().zip(&driven.visited);
     let settled = settled.filter(|(settled, _)| **settled);
-    let edges: usize = slice.edges.iter().map(Vec::len).sum();
+    let edges: usize = slice.graph.edges.iter().map(Vec::len).sum();
     let (allowed, taken) = steps_between_rests(driven);
     format!(
         "the code rests in {} of {} settled states. It takes {} of {edges} edges, and {taken} of \

@@ -39,8 +39,8 @@ impl<'a> Driven<'a> {
     pub(crate) fn new(slice: &'a Slice) -> Self {
         let mut driven = Self {
             slice,
-            visited: vec![false; slice.states.len()],
-            taken: (slice.edges.iter())
+            visited: vec![false; slice.graph.states.len()],
+            taken: (slice.graph.edges.iter())
                 .map(|of| vec![false; of.len()])
                 .collect(),
             rests: BTreeMap::new(),
@@ -94,9 +94,9 @@ impl<'a> Driven<'a> {
     /// Feeds every input to a state of the code.
     fn leave(&mut self, from: usize, node: &Node) {
         let slice = self.slice;
-        let inputs: BTreeSet<usize> = slice.edges[from].iter().map(|edge| edge.0).collect();
+        let inputs: BTreeSet<usize> = slice.graph.edges[from].iter().map(|edge| edge.0).collect();
         for input in inputs {
-            let action = &slice.actions[input];
+            let action = &slice.graph.actions[input];
             let ways = node.mirror.ways(action, node.names + 1);
             let ways = ways.unwrap_or_else(|problem| panic!("{}: {problem}", slice.name));
             let is_running = !ways.is_empty() || kind(action) == "GraceElapsed";
@@ -136,7 +136,7 @@ impl<'a> Driven<'a> {
         let Some(to) = to.filter(|to| self.find(from, actions, *to, &mut path)) else {
             return Err(self.tell(from, actions, &node));
         };
-        if !self.slice.settled[to] {
+        if !self.slice.graph.settled[to] {
             let told = self.tell(from, actions, &node);
             return Err(format!("{told}in which it must take a decision"));
         }
@@ -145,7 +145,7 @@ impl<'a> Driven<'a> {
         for (at, edge) in path {
             self.taken[at][edge] = true;
             // The code rests only where a step ends.
-            self.visited[at] |= !self.slice.settled[at];
+            self.visited[at] |= !self.slice.graph.settled[at];
         }
         if known.is_none() {
             self.known.insert(fingerprint, to);
@@ -165,8 +165,8 @@ impl<'a> Driven<'a> {
         let Some((action, rest)) = actions.split_first() else {
             return at == to;
         };
-        for (edge, (by, next)) in self.slice.edges[at].iter().enumerate() {
-            if self.slice.actions[*by] == *action {
+        for (edge, (by, next)) in self.slice.graph.edges[at].iter().enumerate() {
+            if self.slice.graph.actions[*by] == *action {
                 path.push((at, edge));
                 if self.find(*next, rest, to, path) {
                     return true;
@@ -181,7 +181,7 @@ impl<'a> Driven<'a> {
     fn place(&self, node: &Node) -> Option<usize> {
         let variables = node.variables(self.slice.workers);
         let values = variables.each_ref().map(|(name, value)| (*name, &**value));
-        self.slice.number(&self.slice.model.state(&values))
+        self.slice.graph.number(&self.slice.model.state(&values))
     }
 
     fn tell(&self, from: usize, actions: &[String], node: &Node) -> String {

@@ -51,9 +51,9 @@ impl Coverage {
     /// There is an input that the code should take in a state in which it rests, and cannot.
     pub(crate) fn of(driven: &Driven<'_>) -> Self {
         let mut found = Self(BTreeMap::new());
-        for (at, edges) in driven.slice.edges.iter().enumerate() {
+        for (at, edges) in driven.slice.graph.edges.iter().enumerate() {
             for (edge, (action, _)) in edges.iter().enumerate() {
-                let action = &driven.slice.actions[*action];
+                let action = &driven.slice.graph.actions[*action];
                 let reason = reason(driven, at, edge).unwrap_or_else(|| {
                     panic!(
                         "{}: the code cannot be brought to take {action} in the state\n{}",
@@ -103,10 +103,10 @@ impl Coverage {
 /// What became of an edge. `None`: nothing explains that the code does not take it.
 fn reason(driven: &Driven<'_>, at: usize, edge: usize) -> Option<Reason> {
     let slice = driven.slice;
-    let (action, _) = slice.edges[at][edge];
-    let name = &slice.actions[action];
+    let (action, _) = slice.graph.edges[at][edge];
+    let name = &slice.graph.actions[action];
     let takes = |is: &dyn Fn(usize) -> bool| {
-        let edges = slice.edges[at].iter().zip(&driven.taken[at]);
+        let edges = slice.graph.edges[at].iter().zip(&driven.taken[at]);
         edges
             .filter(|(_, taken)| **taken)
             .any(|((by, _), _)| is(*by))
@@ -115,11 +115,11 @@ fn reason(driven: &Driven<'_>, at: usize, edge: usize) -> Option<Reason> {
         Some(Reason::Taken)
     } else if !driven.visited[at] {
         Some(Reason::Elsewhere)
-    } else if slice.settled[at] {
+    } else if slice.graph.settled[at] {
         match kind(name) {
             "Exited" | "Broke" if takes(&|other| other == action) => Some(Reason::Backoff),
             // One sweep ends all sessions that have been idle for as long, in their order.
-            "Expire" if takes(&|other| kind(&slice.actions[other]) == "Expire") => {
+            "Expire" if takes(&|other| kind(&slice.graph.actions[other]) == "Expire") => {
                 Some(Reason::Which)
             }
             "GraceElapsed" if !slice.holds(at, "\\E s \\in Sessions : session[s] = \"bound\"") => {
@@ -130,7 +130,7 @@ fn reason(driven: &Driven<'_>, at: usize, edge: usize) -> Option<Reason> {
         }
     } else if kind(name) == "Replace" {
         Some(Reason::Limit)
-    } else if takes(&|other| kind(&slice.actions[other]) == kind(name)) {
+    } else if takes(&|other| kind(&slice.graph.actions[other]) == kind(name)) {
         Some(Reason::Which)
     } else if takes(&|_| true) {
         Some(Reason::Order)
@@ -147,10 +147,10 @@ pub(crate) fn steps_between_rests(driven: &Driven<'_>) -> (usize, usize) {
     let mut allowed = BTreeSet::new();
     let mut rests = Rests {
         slice,
-        known: vec![None; slice.states.len()],
+        known: vec![None; slice.graph.states.len()],
     };
-    for (at, edges) in slice.edges.iter().enumerate() {
-        if slice.settled[at] && driven.visited[at] {
+    for (at, edges) in slice.graph.edges.iter().enumerate() {
+        if slice.graph.settled[at] && driven.visited[at] {
             for (action, next) in edges {
                 let to = rests.after(*next);
                 allowed.extend(to.iter().map(|to| (at, *action, *to)));
@@ -169,14 +169,14 @@ struct Rests<'a> {
 impl Rests<'_> {
     /// The settled states to which decisions alone lead.
     fn after(&mut self, at: usize) -> BTreeSet<usize> {
-        if self.slice.settled[at] {
+        if self.slice.graph.settled[at] {
             return BTreeSet::from([at]);
         }
         if let Some(known) = &self.known[at] {
             return known.clone();
         }
         let mut found = BTreeSet::new();
-        for (_, next) in &self.slice.edges[at] {
+        for (_, next) in &self.slice.graph.edges[at] {
             found.append(&mut self.after(*next));
         }
         self.known[at] = Some(found.clone());

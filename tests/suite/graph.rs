@@ -15,10 +15,10 @@ use ostler::worker;
 use tla_checker::ast::{State, Value};
 use tla_checker::checker::format_value;
 
-use crate::edges_graph::decisions;
 use crate::graph_explore::{Graph, World};
 use crate::graph_step::Happening;
 use crate::spec_checks::assert_same;
+use crate::spec_graph::decisions;
 use crate::spec_model;
 use crate::spec_support::Model;
 use crate::trace_names::kind;

@@ -11,7 +11,7 @@ use crate::induct_formula::FALSE;
 use crate::induct_source::Source;
 use crate::induct_state::{Known, Translator};
 use crate::induct_value::{SORTS, Scope, Set, Sort, Value};
-use crate::spec_pool::{SLICES, reachable};
+use crate::spec_pool::{SLICES, graph_of};
 use crate::spec_support::{Model, elements};
 
 /// How many states of each slice are compared.
@@ -33,7 +33,7 @@ fn induct_translation_agrees_with_the_checker() {
     let mut compared = BTreeMap::from([(true, 0), (false, 0)]);
     for (slice, count) in SLICES {
         let model = Model::with("WorkerPoolProof", slice);
-        let reachable = reachable(slice);
+        let reachable = &graph_of(slice).states;
         assert_eq!(reachable.len(), count, "{slice}");
         // The other clauses are properties of `WorkerPool`, which `spec_pool` checks.
         let own = STRENGTHENING.iter().map(|(clause, _)| *clause).chain(OWN);

@@ -71,6 +71,7 @@ mod spec_checks;
 mod spec_fairness;
 #[path = "../../check_trace/src/spec_files.rs"]
 mod spec_files;
+mod spec_graph;
 mod spec_histories;
 #[path = "../../check_trace/src/spec_model.rs"]
 mod spec_model;

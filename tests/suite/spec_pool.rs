@@ -3,13 +3,14 @@
 //! It is checked in slices: each configuration includes some kinds of events, and as few workers,
 //! clients and sessions as they need. `PoolLarge` combines all kinds, on request.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::BTreeSet;
 use std::fs;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
 use tla_checker::ast::{State, Value};
 
 use crate::spec_checks::{assert_same, properties_by_kind};
+use crate::spec_graph::Graph;
 use crate::spec_support::{Checked, Model, spec_dir};
 use crate::trace_names::kind;
 
@@ -265,18 +266,14 @@ fn every_action_is_taken() {
         ),
     ] {
         let model = Model::with("WorkerPool", slice);
-        let states = reachable(slice);
+        let graph = graph_of(slice);
         for predicate in expected {
-            let reached = states.iter().any(|state| holds(&model, state, predicate));
+            let reached = (graph.states.iter()).any(|state| holds(&model, state, predicate));
             assert!(reached, "{slice}: no state with {predicate}");
         }
-        for name in model.action_names() {
-            let kind = kind(name).to_owned();
-            actions.insert(kind.clone());
-            if !taken.contains(&kind) && states.iter().any(|s| !model.next(s, name).is_empty()) {
-                taken.insert(kind);
-            }
-        }
+        let kind = |action: &usize| kind(&graph.actions[*action]).to_owned();
+        taken.extend(graph.edges.iter().flatten().map(|(action, _)| kind(action)));
+        actions.extend((0..graph.actions.len()).map(|action| kind(&action)));
     }
     assert_same(&taken, &actions, "actions that are taken");
 }
@@ -292,7 +289,7 @@ fn settled_means_nothing_to_settle() {
         "PoolResized",
     ] {
         let model = Model::with("WorkerPool", slice);
-        for state in reachable(slice).iter() {
+        for state in &graph_of(slice).states {
             let settled = holds(&model, state, "Settled");
             let idle = model.next(state, "Settle").is_empty();
             assert_eq!(settled, idle, "{slice}: {state:?}");
@@ -323,29 +320,7 @@ fn holds(model: &Model, state: &State, predicate: &str) -> bool {
     }
 }
 
-/// Every reachable state of a slice. A run of the tests looks for them once.
-pub(crate) fn reachable(slice: &str) -> Arc<Vec<State>> {
-    type States = Arc<OnceLock<Arc<Vec<State>>>>;
-    static KNOWN: Mutex<BTreeMap<String, States>> = Mutex::new(BTreeMap::new());
-    let known = {
-        let mut known = KNOWN.lock().expect("nothing panics under the lock");
-        Arc::clone(known.entry(slice.to_owned()).or_default())
-    };
-    let states = known.get_or_init(|| Arc::new(explore(&Model::with("WorkerPool", slice))));
-    Arc::clone(states)
-}
-
-fn explore(model: &Model) -> Vec<State> {
-    let mut states = model.initial();
-    let mut seen: HashSet<State> = states.iter().cloned().collect();
-    let mut unexplored: VecDeque<State> = states.iter().cloned().collect();
-    while let Some(state) = unexplored.pop_front() {
-        for next in model.next(&state, "Next") {
-            if seen.insert(next.clone()) {
-                states.push(next.clone());
-                unexplored.push_back(next);
-            }
-        }
-    }
-    states
+/// The state graph of a slice.
+pub(crate) fn graph_of(slice: &str) -> Arc<Graph> {
+    Graph::of(&Model::with("WorkerPool", slice), &cfg_of(slice))
 }
