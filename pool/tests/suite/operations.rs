@@ -179,6 +179,8 @@ async fn a_report_comes_at_the_deadline_of_the_first_shutdown() {
         (report.unreleased.as_slice(), report.took),
         (&[worker][..], took)
     );
+    // The opener was not told to close: the worker still needs it.
+    assert!(!report.unclosed_opener, "{report}");
     // Later still, it comes at once, and says that the shutdown goes on.
     sleep(limit).await;
     let again = pool.shutdown().await;

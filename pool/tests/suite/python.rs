@@ -164,10 +164,29 @@ async fn a_failed_start_reports_the_exception() {
     assert!(error.starts_with(&begin), "{error}");
 }
 
+/// Names of modules and functions may begin with an underscore.
+#[tokio::test]
+async fn a_name_may_begin_with_an_underscore() {
+    let pool = Pool::builder(Python::function("_operator:neg").json()).size(1);
+    let pool = pool.build().unwrap();
+    assert_eq!(pool.call_json::<_, i32>(&7).await.unwrap(), -7);
+    pool.shutdown().await;
+}
+
 /// A target that is not written as `module:function` fails the build.
 #[tokio::test]
 async fn a_function_needs_a_module() {
-    for target in ["", "os", "os:", ":f", "os:a b", "os.path:a.", "a:b:c"] {
+    for target in [
+        "",
+        "os",
+        "os:",
+        ":f",
+        "os:a b",
+        "os.path:a.",
+        "a:b:c",
+        "1os:f",
+        "os:1f",
+    ] {
         assert_eq!(
             python(target).build().unwrap_err().to_string(),
             format!(

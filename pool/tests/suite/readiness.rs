@@ -217,6 +217,23 @@ async fn the_first_start_does_not_count_against_checkout_timeout() {
     end(&pool, &sim).await;
 }
 
+/// R33: a request's own `checkout_timeout` runs from the start, although no worker has served yet.
+#[tokio::test(start_paused = true)]
+async fn the_first_start_counts_against_the_timeout_of_a_request() {
+    let sim = Sim::default();
+    let opener = First::slow(&sim, 7 * SECOND);
+    let pool = Pool::builder(opener).size(1).build().unwrap();
+    let since = Instant::now();
+    let request = pool.request("x").checkout_timeout(2 * SECOND);
+    let refused = request.send().await.unwrap_err().to_string();
+    assert_eq!(since.elapsed(), 2 * SECOND);
+    assert!(
+        refused.starts_with("no worker became free within 2 s "),
+        "{refused}"
+    );
+    end(&pool, &sim).await;
+}
+
 /// R33: if the first start never finishes, callers fail after `crash_loop` starts of
 /// `start_timeout` each.
 #[tokio::test(start_paused = true)]

@@ -192,6 +192,13 @@ async fn a_call_keeps_its_pool() {
     let call = service.call("hello");
     drop((service, pool));
     assert_eq!(call.await.unwrap(), b"hello");
+
+    let sim = Sim::new([Script::Good]);
+    let pool = serving(&sim, 1).await;
+    let mut service = pool.json_service::<u32, u32>();
+    let call = service.call(7);
+    drop((service, pool));
+    assert_eq!(call.await.unwrap(), 7);
 }
 
 /// With JSON, requests are written and replies are read; a request that cannot be written returns

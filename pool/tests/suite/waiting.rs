@@ -63,6 +63,31 @@ async fn a_cancelled_client_loses_no_lease() {
     end(&pool, &sim).await;
 }
 
+/// L6: a client keeps a lease that it was granted in time, although its deadline passes before it
+/// looks.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_comes_in_time_is_kept() {
+    let sim = Sim::default();
+    let pool = pool(&sim, 1)
+        .checkout_timeout(Duration::from_secs(3))
+        .build()
+        .unwrap();
+    let held = pool.checkout().await.unwrap();
+    let mut granted = pin!(pool.checkout());
+    begin(&mut granted).await;
+    drop(held);
+    // Another client waits, so the pool's clock looks for those that are late.
+    let late = pool.checkout().await.unwrap_err();
+    assert!(late.to_string().starts_with("no worker became free"));
+    sleep(Duration::from_secs(1)).await;
+    let mut lease = granted.await.unwrap();
+    assert_eq!(lease.call(b"mine").await.unwrap(), b"mine");
+    drop(lease);
+    let counters = pool.status().counters;
+    assert_eq!((counters.calls, counters.gave_up), (1, 1));
+    end(&pool, &sim).await;
+}
+
 /// Backpressure: one client more than `max_waiting` is rejected at once, and the error shows the
 /// state of the pool.
 #[tokio::test(start_paused = true)]
