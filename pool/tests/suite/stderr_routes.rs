@@ -6,12 +6,14 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::{env, io};
 
-use ostler_pool::{Pool, Stderr, WorkerId};
+use ostler_pool::port::{BoxFuture, Opener, Port, Start, StderrSink};
+use ostler_pool::testing::Sim;
+use ostler_pool::{OpenError, Pool, Stderr, WorkerId};
 use tokio::runtime::Runtime;
 use tracing::subscriber::set_global_default;
 
-use crate::rig::hostile;
-use crate::tracing::Log;
+use crate::rig::{end, hostile};
+use crate::tracing::{Log, listen};
 
 /// What this process is to be, if it is a host.
 const ROLE: &str = "OSTLER_TEST_STDERR_HOST";
@@ -172,4 +174,42 @@ fn the_last_lines_are_written_before_the_shutdown_ends() {
     let written = lines.filter(|line| line.starts_with("[worker 0.1] xxx"));
     assert_eq!(written.count(), PIECES);
     assert!(host.wait().unwrap().success());
+}
+
+/// Simulated workers that write a line when they start.
+#[derive(Debug)]
+struct Greets {
+    sim: Sim,
+    sink: StderrSink,
+}
+
+impl Opener for Greets {
+    fn stderr_to(&mut self, sink: StderrSink) {
+        self.sink = sink;
+    }
+
+    fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Port>, OpenError>> {
+        self.sink.line(start.worker, Some(71), "hello");
+        Opener::open(&self.sim, start)
+    }
+}
+
+/// O10: what an opener of one's own passes on is logged with the worker and its process id.
+#[tokio::test(start_paused = true)]
+async fn another_opener_passes_lines_on() {
+    let log = Log::default();
+    let _kept = listen(log.clone());
+    let sim = Sim::default();
+    let opener = Greets {
+        sim: sim.clone(),
+        sink: StderrSink::default(),
+    };
+    let pool = Pool::builder(opener).size(1).stderr(Stderr::Log);
+    let pool = pool.build().unwrap();
+    drop(pool.checkout().await.unwrap());
+    end(&pool, &sim).await;
+    let mut lines = log.lines();
+    lines.retain(|(line, _)| line.starts_with("ostler::stderr"));
+    let fields = [("pid", "71"), ("worker", "0.1")].map(|(name, value)| (name, value.to_owned()));
+    assert_eq!(lines, [("ostler::stderr hello".to_owned(), fields.into())]);
 }
