@@ -11,7 +11,7 @@ use futures_util::{FutureExt as _, Stream, StreamExt, stream};
 use ostler_pool::testing::{Script, Sim};
 use ostler_pool::{CallError, JsonPart, Pool, Python};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::batches::told;
 use crate::puppets::Puppets;
@@ -177,6 +177,26 @@ async fn a_chunk_that_waits_holds_no_outcome_back() {
     assert_eq!(told(&map.next().await.unwrap()), long);
     assert_eq!(sim.stats().opened, 2);
     end(&pool, &sim).await;
+}
+
+/// C13: without an order, no reply waits for that of an earlier request.
+#[tokio::test(start_paused = true)]
+async fn an_unordered_map_waits_for_no_place() {
+    let puppets = Puppets::default();
+    let pool = Pool::builder(puppets.clone()).size(2).build().unwrap();
+    let mut map = pool.map(["hold", "1"]).unordered();
+    let next = timeout(1000 * MS, map.next()).await;
+    let (place, reply) = next.expect("the held request is not waited for").unwrap();
+    assert_eq!((place, told(&reply).as_str()), (1, "1"));
+    let holds = |worker: &usize| puppets.frames(*worker).last().unwrap().ends_with(b"hold");
+    puppets.exit((0..2).find(holds).unwrap(), 7);
+    let (place, reply) = map.next().await.unwrap();
+    assert_eq!(
+        (place, told(&reply).as_str()),
+        (0, "exit code 7, written: true")
+    );
+    assert!(map.next().await.is_none());
+    pool.shutdown().await;
 }
 
 /// An empty input has no replies, and takes no worker.
