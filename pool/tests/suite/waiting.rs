@@ -60,6 +60,9 @@ async fn a_cancelled_client_loses_no_lease() {
     assert_eq!(pool.status().occupancy().ready, 1, "and came back");
     assert_eq!(pool.call(b"next").await.unwrap(), b"next");
     assert_eq!(sim.stats().opened, 1);
+    // The second client had its answer, and left no queue.
+    let counters = pool.status().counters;
+    assert_eq!((counters.gave_up, counters.stale), (1, 0));
     end(&pool, &sim).await;
 }
 
