@@ -1,4 +1,4 @@
-//! The specification as a value that tests can query. Only this file runs the model checker.
+//! The specification as a value that tests can query. Only this module runs the model checker.
 //!
 //! The checker is more lenient than the reference checker, and each leniency could let a test pass
 //! that checks nothing. [`Model::load`] rejects what the checker lets pass.
