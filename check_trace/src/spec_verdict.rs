@@ -1,4 +1,4 @@
-//! Checks the properties of a [`Model`], and tells how one is violated.
+//! Checks the properties of a [`Model`], and shows how one is violated.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;

@@ -8,7 +8,7 @@ use tla_checker::ast::Value;
 use crate::counterexample::policy;
 use crate::spec_checks::write_module;
 use crate::spec_files::read;
-use crate::spec_graph::Graph;
+use crate::spec_graph::StateGraph;
 use crate::spec_support::{Model, beside_the_spec, elements, spec_dir};
 
 pub(crate) struct Slice {
@@ -16,7 +16,7 @@ pub(crate) struct Slice {
     pub(crate) model: Model,
     /// The policy of a pool that does what the slice allows.
     pub(crate) policy: Policy,
-    pub(crate) graph: Arc<Graph>,
+    pub(crate) graph: Arc<StateGraph>,
     /// How many workers there can ever be.
     pub(crate) workers: usize,
 }
@@ -27,7 +27,7 @@ impl Slice {
         Self {
             name: name.to_owned(),
             workers: elements(&model.eval("Workers")).len(),
-            graph: Graph::of(&model, &cfg),
+            graph: StateGraph::of(&model, &cfg),
             model,
             policy,
         }

@@ -13,7 +13,7 @@ use crate::trace_names::kind;
 /// An action with its parameters, and the state that it leads to. Both by number.
 pub(crate) type Edge = (usize, usize);
 
-pub(crate) struct Graph {
+pub(crate) struct StateGraph {
     /// The actions with their parameters, such as `Grant("c1", 2)`.
     pub(crate) actions: Vec<String>,
     /// The first one is the initial state.
@@ -25,10 +25,10 @@ pub(crate) struct Graph {
     numbers: HashMap<State, usize>,
 }
 
-impl Graph {
+impl StateGraph {
     /// The graph of a model with this configuration. A run of the tests explores each once.
     pub(crate) fn of(model: &Model, cfg: &str) -> Arc<Self> {
-        type Graphs = BTreeMap<String, Arc<OnceLock<Arc<Graph>>>>;
+        type Graphs = BTreeMap<String, Arc<OnceLock<Arc<StateGraph>>>>;
         static KNOWN: Mutex<Graphs> = Mutex::new(BTreeMap::new());
         let known = {
             let mut known = KNOWN.lock().expect("nothing panics under the lock");

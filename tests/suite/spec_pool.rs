@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tla_checker::ast::{State, Value};
 
 use crate::spec_checks::{assert_same, properties_by_kind};
-use crate::spec_graph::Graph;
+use crate::spec_graph::StateGraph;
 use crate::spec_support::{Checked, Model, spec_dir};
 use crate::trace_names::kind;
 
@@ -271,9 +271,10 @@ fn every_action_is_taken() {
             let reached = (graph.states.iter()).any(|state| holds(&model, state, predicate));
             assert!(reached, "{slice}: no state with {predicate}");
         }
-        let kind = |action: &usize| kind(&graph.actions[*action]).to_owned();
-        taken.extend(graph.edges.iter().flatten().map(|(action, _)| kind(action)));
-        actions.extend((0..graph.actions.len()).map(|action| kind(&action)));
+        let kinds: Vec<&str> = graph.actions.iter().map(|action| kind(action)).collect();
+        let edges = graph.edges.iter().flatten();
+        taken.extend(edges.map(|(action, _)| kinds[*action].to_owned()));
+        actions.extend(kinds.into_iter().map(str::to_owned));
     }
     assert_same(&taken, &actions, "actions that are taken");
 }
@@ -321,6 +322,6 @@ fn holds(model: &Model, state: &State, predicate: &str) -> bool {
 }
 
 /// The state graph of a slice.
-pub(crate) fn graph_of(slice: &str) -> Arc<Graph> {
-    Graph::of(&Model::with("WorkerPool", slice), &cfg_of(slice))
+pub(crate) fn graph_of(slice: &str) -> Arc<StateGraph> {
+    StateGraph::of(&Model::with("WorkerPool", slice), &cfg_of(slice))
 }

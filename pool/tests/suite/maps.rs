@@ -179,7 +179,7 @@ async fn a_chunk_that_waits_holds_no_outcome_back() {
     end(&pool, &sim).await;
 }
 
-/// C13: without an order, no reply waits for that of an earlier request.
+/// C13: in an unordered map, no reply waits for that of an earlier request.
 #[tokio::test(start_paused = true)]
 async fn an_unordered_map_waits_for_no_place() {
     let puppets = Puppets::default();

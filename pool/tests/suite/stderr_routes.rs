@@ -194,9 +194,9 @@ impl Opener for Greets {
     }
 }
 
-/// O10: what an opener of one's own passes on is logged with the worker and its process id.
+/// O10: lines that a custom opener passes on are logged with the worker and its process id.
 #[tokio::test(start_paused = true)]
-async fn another_opener_passes_lines_on() {
+async fn a_custom_opener_passes_lines_on() {
     let log = Log::default();
     let _kept = listen(log.clone());
     let sim = Sim::default();

@@ -60,14 +60,14 @@ async fn a_cancelled_client_loses_no_lease() {
     assert_eq!(pool.status().occupancy().ready, 1, "and came back");
     assert_eq!(pool.call(b"next").await.unwrap(), b"next");
     assert_eq!(sim.stats().opened, 1);
-    // The second client had its answer, and left no queue.
+    // The second client already had its answer, so it did not leave the queue.
     let counters = pool.status().counters;
     assert_eq!((counters.gave_up, counters.stale), (1, 0));
     end(&pool, &sim).await;
 }
 
-/// L6: a client keeps a lease that it was granted in time, although its deadline passes before it
-/// looks.
+/// L6: a client keeps a lease that it was granted in time, even if its deadline passes before the
+/// client is polled.
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_comes_in_time_is_kept() {
     let sim = Sim::default();
